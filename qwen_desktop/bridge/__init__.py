@@ -1,0 +1,1 @@
+"""Between window and machinery. QtCore only, and the only place with threads."""

@@ -1,0 +1,1 @@
+"""Pure values: messages, conversation tree, generation events, settings. Standard library only."""

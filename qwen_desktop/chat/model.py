@@ -1,0 +1,82 @@
+"""What the window and the engine tell each other about checkpoints, requests and memory.
+
+Frozen values, standard library only: the interface shows them without importing the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from qwen_desktop.chat.messages import Message
+from qwen_desktop.chat.settings import GenerationSettings
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Open `folder`. `device` is auto, cpu or cuda[:n]; `dtype` auto, float32, float16, bfloat16."""
+
+    folder: Path
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True)
+class DemoInfo:
+    """What the demo checkpoint says of itself (its demo.json)."""
+
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by "en", "zh"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A loaded checkpoint, as shown in the window. Sizes in bytes."""
+
+    name: str  # folder name
+    folder: Path
+    family: str  # model_type of config.json
+    parameters: int
+    weight_bytes: int
+    context_length: int  # tokens
+    kv_bytes_per_token: int
+    device: str  # for people: "CPU", "NVIDIA GeForce RTX 4090"
+    dtype: str  # "bfloat16"
+    has_chat_template: bool
+    can_think: bool
+    demo: DemoInfo | None = None
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """Answer the last message of `messages` (a path of the tree that ends with the user)."""
+
+    conversation_id: str
+    messages: tuple[Message, ...]
+    settings: GenerationSettings
+
+
+class MemoryKind(str, Enum):
+    """Which memory the gauge shows."""
+
+    CUDA = "cuda"  # memory of the CUDA device
+    RAM = "ram"
+
+
+@dataclass(frozen=True)
+class MemorySample:
+    """Memory at one moment, in bytes. `weights + kv + activations + other` is what is in use."""
+
+    kind: MemoryKind
+    device: str
+    total: int
+    weights: int
+    kv: int
+    activations: int  # held by the engine besides weights and KV cache
+    other: int  # everything else in use: other programs, the system, this window
+
+    @property
+    def used(self) -> int:
+        """All memory in use on the device."""
+        return self.weights + self.kv + self.activations + self.other

@@ -1,0 +1,236 @@
+"""The one table of settings. The dialog, the command line, the file and the docs read it.
+
+Standard library only. A value of None in a sampling setting means "as the checkpoint recommends"
+(its generation_config.json), which is what a new user gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Union
+
+from qwen_desktop.errors import QT_TRANSLATE_NOOP
+
+CONTEXT = "settings"  # context of names and helps in the translation files
+
+Value = Union[str, int, float, bool, None]  # noqa: UP007
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row: its type, default, range and words.
+
+    `kind` is the type of the value. `optional` admits None ("as the checkpoint recommends").
+    `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
+    """
+
+    name: str
+    kind: type
+    default: Value
+    label: str
+    help: str
+    group: str
+    optional: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float = 1
+    choices: tuple[tuple[str, str], ...] = ()
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` has the right type and lies in the range."""
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) is not (self.kind is bool):
+            return False
+        if self.kind is float and isinstance(value, int):
+            value = float(value)
+        if not isinstance(value, self.kind):
+            return False
+        if self.choices:
+            return value in [key for key, _ in self.choices]
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            low = self.minimum is None or value >= self.minimum
+            high = self.maximum is None or value <= self.maximum
+            return low and high  # also refuses NaN, which compares false
+        return True
+
+
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("appearance", QT_TRANSLATE_NOOP("settings", "Appearance")),
+    ("generation", QT_TRANSLATE_NOOP("settings", "Generation")),
+    ("startup", QT_TRANSLATE_NOOP("settings", "Start-up")),
+)
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "theme",
+        str,
+        "system",
+        QT_TRANSLATE_NOOP("settings", "Theme"),
+        QT_TRANSLATE_NOOP("settings", "Colours of the window."),
+        "appearance",
+        choices=(
+            ("system", QT_TRANSLATE_NOOP("settings", "Follow the system")),
+            ("light", QT_TRANSLATE_NOOP("settings", "Light")),
+            ("dark", QT_TRANSLATE_NOOP("settings", "Dark")),
+        ),
+    ),
+    Setting(
+        "language",
+        str,
+        "system",
+        QT_TRANSLATE_NOOP("settings", "Language"),
+        QT_TRANSLATE_NOOP("settings", "Language of the interface. Takes effect at the next start."),
+        "appearance",
+        choices=(
+            ("system", QT_TRANSLATE_NOOP("settings", "Follow the system")),
+            ("en", "English"),
+            ("zh_CN", "简体中文"),
+        ),
+    ),
+    Setting(
+        "thinking",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Thinking"),
+        QT_TRANSLATE_NOOP("settings", "Let models that can think do so before they answer."),
+        "generation",
+    ),
+    Setting(
+        "system_prompt",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "System prompt"),
+        QT_TRANSLATE_NOOP("settings", "Instructions put before every conversation."),
+        "generation",
+    ),
+    Setting(
+        "max_new_tokens",
+        int,
+        4096,
+        QT_TRANSLATE_NOOP("settings", "Longest answer"),
+        QT_TRANSLATE_NOOP("settings", "Tokens after which an answer is cut off."),
+        "generation",
+        minimum=1,
+        maximum=131072,
+        step=256,
+    ),
+    Setting(
+        "temperature",
+        float,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Temperature"),
+        QT_TRANSLATE_NOOP("settings", "Higher is more varied; 0 always takes the likeliest token."),
+        "generation",
+        optional=True,
+        minimum=0.0,
+        maximum=2.0,
+        step=0.05,
+    ),
+    Setting(
+        "top_k",
+        int,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Top-k"),
+        QT_TRANSLATE_NOOP("settings", "Sample from the k likeliest tokens; 0 switches it off."),
+        "generation",
+        optional=True,
+        minimum=0,
+        maximum=1000,
+    ),
+    Setting(
+        "top_p",
+        float,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Top-p"),
+        QT_TRANSLATE_NOOP("settings", "Sample from the smallest set with this probability."),
+        "generation",
+        optional=True,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+    ),
+    Setting(
+        "min_p",
+        float,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Min-p"),
+        QT_TRANSLATE_NOOP("settings", "Drop tokens below this share of the likeliest one."),
+        "generation",
+        optional=True,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+    ),
+    Setting(
+        "repetition_penalty",
+        float,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Repetition penalty"),
+        QT_TRANSLATE_NOOP("settings", "Above 1 makes tokens already in the prompt less likely."),
+        "generation",
+        optional=True,
+        minimum=0.5,
+        maximum=2.0,
+        step=0.05,
+    ),
+    Setting(
+        "presence_penalty",
+        float,
+        0.0,
+        QT_TRANSLATE_NOOP("settings", "Presence penalty"),
+        QT_TRANSLATE_NOOP("settings", "Above 0 makes tokens already in the answer less likely."),
+        "generation",
+        minimum=-2.0,
+        maximum=2.0,
+        step=0.1,
+    ),
+    Setting(
+        "seed",
+        int,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Seed"),
+        QT_TRANSLATE_NOOP("settings", "The same seed gives the same answer; empty for a new one."),
+        "generation",
+        optional=True,
+        minimum=0,
+        maximum=2**31 - 1,
+    ),
+    Setting(
+        "reopen_checkpoint",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Reopen the last checkpoint"),
+        QT_TRANSLATE_NOOP("settings", "At start, load the checkpoint that was open last."),
+        "startup",
+    ),
+)
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """The settings of one request. None: as the checkpoint recommends."""
+
+    thinking: bool = True
+    system_prompt: str = ""
+    max_new_tokens: int = 4096
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float = 0.0
+    seed: int | None = None
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Value]) -> GenerationSettings:
+        """Pick the settings of a request out of all `values`; unknown or bad ones fall back."""
+        good = {
+            f.name: values[f.name]
+            for f in fields(cls)
+            if f.name in values and BY_NAME[f.name].accepts(values[f.name])
+        }
+        return cls(**good)  # type: ignore[arg-type]

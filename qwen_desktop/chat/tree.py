@@ -1,0 +1,127 @@
+"""A conversation as a tree of messages: an edit or a regenerated answer is a new branch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from qwen_desktop.chat.messages import Message, Role, new_id
+
+TITLE_LENGTH = 48
+PREVIEW_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Messages by id in the order they were added, and the leaf that is being read (`head`).
+
+    Invariants: every `parent_id` is None or stands earlier in the order; `head` is None only in
+    an empty tree. Each change gives a new tree; the old one stays valid.
+    """
+
+    messages: Mapping[str, Message] = field(default_factory=lambda: MappingProxyType({}))
+    head: str | None = None
+
+    @classmethod
+    def of(cls, messages: Iterable[Message], head: str | None = None) -> Tree:
+        """Build a tree; without `head` the newest message is read.
+
+        Raises ValueError where a parent is missing or comes later.
+        """
+        known: dict[str, Message] = {}
+        for message in messages:
+            if message.parent_id is not None and message.parent_id not in known:
+                raise ValueError(f"message {message.id} has no parent {message.parent_id}")
+            known[message.id] = message
+        if head is not None and head not in known:
+            raise ValueError(f"head {head} is not a message of this tree")
+        return cls(MappingProxyType(known), head or next(reversed(known), None))
+
+    def added(self, message: Message) -> Tree:
+        """With `message` under its parent, and read up to it."""
+        if message.id in self.messages:
+            raise ValueError(f"message {message.id} is already in the tree")
+        if message.parent_id is not None and message.parent_id not in self.messages:
+            raise ValueError(f"message {message.id} has no parent {message.parent_id}")
+        known = {**self.messages, message.id: message}
+        return Tree(MappingProxyType(known), message.id)
+
+    def replaced(self, message: Message) -> Tree:
+        """With the message of the same id and parent exchanged."""
+        if self.messages[message.id].parent_id != message.parent_id:
+            raise ValueError("a message cannot move in the tree")
+        known = {**self.messages, message.id: message}
+        return replace(self, messages=MappingProxyType(known))
+
+    def with_head(self, message_id: str | None) -> Tree:
+        """Read up to `message_id`."""
+        if message_id is not None and message_id not in self.messages:
+            raise ValueError(f"head {message_id} is not a message of this tree")
+        return replace(self, head=message_id)
+
+    def path(self, leaf: str | None = None) -> tuple[Message, ...]:
+        """The messages from the root to `leaf` (to the head without one)."""
+        return tuple(reversed(list(self._upwards(leaf or self.head))))
+
+    def _upwards(self, message_id: str | None) -> Iterator[Message]:
+        while message_id is not None:
+            message = self.messages[message_id]
+            yield message
+            message_id = message.parent_id
+
+    def children(self, parent_id: str | None) -> tuple[Message, ...]:
+        """The branches below `parent_id` in the order they were made."""
+        return tuple(m for m in self.messages.values() if m.parent_id == parent_id)
+
+    def newest_leaf(self, message_id: str) -> str:
+        """The leaf reached from `message_id` by always following the newest branch."""
+        while branches := self.children(message_id):
+            message_id = branches[-1].id
+        return message_id
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation with everything said in it."""
+
+    id: str = field(default_factory=new_id)
+    title: str = ""
+    created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
+    tree: Tree = field(default_factory=Tree)
+
+    def summary(self) -> Summary:
+        """The row of this conversation in the list."""
+        path = self.tree.path()
+        last = next((m for m in reversed(path) if m.text.strip()), None)
+        return Summary(
+            id=self.id,
+            title=self.title or title_from(path),
+            preview=one_line(last.text, PREVIEW_LENGTH) if last else "",
+            updated_at=self.updated_at,
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of the conversation list."""
+
+    id: str
+    title: str
+    preview: str
+    updated_at: float
+
+
+def one_line(text: str, limit: int) -> str:
+    """The beginning of `text` on one line, at most `limit` characters."""
+    # A prefix is enough and keeps a 1 MB message cheap.
+    flat = " ".join(text[: limit * 8].split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def title_from(path: Iterable[Message]) -> str:
+    """A title made of the first user message; empty where there is none."""
+    first = next((m for m in path if m.role is Role.USER), None)
+    return one_line(first.text, TITLE_LENGTH) if first else ""

@@ -1,0 +1,92 @@
+"""What went wrong, said to a person. Standard library only; beside every layer.
+
+Two families. `Known` is trouble we expect (a truncated shard, a full disk): one sentence and a
+remedy, never a traceback. Everything else is a bug in this program: the layer border that meets
+it makes a `Report` whose details can be copied.
+
+The English templates double as translation keys: they are marked with `QT_TRANSLATE_NOOP`, which
+Qt's lupdate collects by name, and the interface translates them before filling in the values.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Context of every sentence of this kind in the translation files.
+CONTEXT = "errors"
+
+
+def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
+    """Mark `text` for lupdate under `context` and give it back unchanged."""
+    return text
+
+
+class Known(Exception):  # noqa: N818 - reads as "known trouble"
+    """Trouble with a cause outside this program, told in one sentence with a remedy.
+
+    `template` and `remedy` are English format strings wrapped in `QT_TRANSLATE_NOOP("errors", …)`;
+    `values` fills both. `details` is optional technical text for the Details button.
+    """
+
+    def __init__(
+        self, template: str, remedy: str = "", *, details: str = "", **values: object
+    ) -> None:
+        super().__init__(template, remedy)
+        self.template = template
+        self.remedy = remedy
+        self.details = details
+        self.values: Mapping[str, object] = values
+
+    def __str__(self) -> str:
+        return self.report().text()
+
+    def report(self) -> Report:
+        """The frozen value that crosses threads in place of the exception."""
+        return Report(
+            template=self.template,
+            remedy=self.remedy,
+            values={name: str(value) for name, value in self.values.items()},
+            details=self.details,
+            is_bug=False,
+        )
+
+
+class Cancelled(BaseException):
+    """The user stopped a load or a prefill. Not an error; passes through `except Exception`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One error as a value: safe to send between threads, to store and to show."""
+
+    template: str
+    remedy: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    details: str = ""
+    is_bug: bool = False
+
+    def text(self) -> str:
+        """The English sentence followed by the remedy."""
+        sentence = self.template.format_map(self.values)
+        remedy = self.remedy.format_map(self.values)
+        return f"{sentence} {remedy}".strip()
+
+
+BUG = QT_TRANSLATE_NOOP("errors", "Something went wrong inside Qwen Desktop: {summary}.")
+BUG_REMEDY = QT_TRANSLATE_NOOP("errors", "What you wrote is kept. Details has a report to copy.")
+
+
+def report_of(error: BaseException) -> Report:
+    """The report for any exception: the sentence of a `Known`, or a bug report with its trace."""
+    if isinstance(error, Known):
+        return error.report()
+    summary = traceback.format_exception_only(type(error), error)[-1].strip()
+    return Report(
+        template=BUG,
+        remedy=BUG_REMEDY,
+        values={"summary": summary},
+        details="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        is_bug=True,
+    )

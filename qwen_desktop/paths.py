@@ -1,0 +1,72 @@
+"""Where things lie on this machine: the profile (user data) and the shipped resources.
+
+Imports only the standard library at module level; `platformdirs` is met inside the one function
+that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+APP_DIR_NAME = "Qwen Desktop" if sys.platform == "win32" else "qwen-desktop"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One user data folder. Two profiles share nothing."""
+
+    root: Path
+    temporary: bool = False
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file of conversations."""
+        return self.root / "conversations.db"
+
+    @property
+    def preferences(self) -> Path:
+        """The settings the user changed, as JSON."""
+        return self.root / "settings.json"
+
+    @property
+    def sidebar_cache(self) -> Path:
+        """A copy of the conversation list, small enough to read before the first paint."""
+        return self.root / "sidebar.json"
+
+    @property
+    def log(self) -> Path:
+        """The log file. Never holds what was said in a conversation."""
+        return self.root / "qwen-desktop.log"
+
+    @property
+    def screenshots(self) -> Path:
+        """Pictures written by runs without a display."""
+        return self.root / "screenshots"
+
+
+def default_profile() -> Profile:
+    """The profile in the per-user data folder of this platform."""
+    import platformdirs
+
+    return Profile(Path(platformdirs.user_data_dir(APP_DIR_NAME, appauthor=False)))
+
+
+def temporary_profile() -> Profile:
+    """A new empty profile that the caller removes when it ends."""
+    return Profile(Path(tempfile.mkdtemp(prefix="qwen-desktop-")), temporary=True)
+
+
+def resources_dir() -> Path:
+    """The shipped `resources` folder, in a source tree or in a frozen application."""
+    frozen = getattr(sys, "_MEIPASS", None)
+    if frozen is not None:
+        return Path(frozen) / "resources"
+    return Path(__file__).resolve().parent.parent / "resources"
+
+
+def demo_checkpoint() -> Path:
+    """The demo checkpoint folder."""
+    return resources_dir() / "demo-checkpoint"

@@ -1,0 +1,1 @@
+"""Everything kept on disk: SQLite and small JSON files. No Qt, no torch."""

@@ -1,0 +1,1 @@
+"""The window. QtWidgets only; asks the bridge, never the engine or the store."""

@@ -1,0 +1,183 @@
+"""Colours, fonts and sizes of the window, light and dark. QtGui only, no widgets of its own.
+
+Contrast of text on its background is at least 4.5 in both themes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
+
+GRID = 4  # px; margins and gaps are multiples of it
+SIDEBAR_WIDTH = 264
+PANEL_WIDTH = 288
+PANEL_COLLAPSES_BELOW = 1180  # window width, px
+COLUMN_WIDTH = 760  # widest text column, px
+COLUMN_MARGIN = 24
+LINE_HEIGHT = 22  # px of body text; fixed, as CJK fallback fonts would stretch a relative one
+CODE_LINE_HEIGHT = 19
+
+BODY_FAMILIES = (
+    "Inter",
+    "Segoe UI",
+    "Noto Sans",
+    "Noto Sans CJK SC",
+    "Microsoft YaHei",
+    "Noto Color Emoji",
+    "Segoe UI Emoji",
+)
+CODE_FAMILIES = (
+    "JetBrains Mono",
+    "Cascadia Mono",
+    "Consolas",
+    "DejaVu Sans Mono",
+    "Noto Sans Mono CJK SC",
+    "monospace",
+)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colour tokens as `#rrggbb`."""
+
+    name: str
+    background: str
+    sidebar: str
+    panel: str
+    line: str
+    text: str
+    dim: str
+    accent: str
+    on_accent: str
+    user: str  # card of a user message
+    code: str
+    selected: str  # row of the open conversation
+    error: str
+    error_background: str
+    warning: str
+    warning_background: str
+    weights: str
+    kv: str
+    activations: str
+    other: str
+    track: str  # empty part of a bar
+    field_border: str  # 3:1 against the background
+    syntax: str  # Pygments style
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether this is the dark theme."""
+        return self.name == "dark"
+
+
+LIGHT = Theme(
+    name="light",
+    background="#ffffff",
+    sidebar="#f5f6f8",
+    panel="#fafbfc",
+    line="#e2e5ea",
+    text="#1b1f24",
+    dim="#5e6875",
+    accent="#2f6feb",
+    on_accent="#ffffff",
+    user="#eef3ff",
+    code="#f6f7f9",
+    selected="#e3ebfd",
+    error="#c0322b",
+    error_background="#fdeceb",
+    warning="#9a6200",
+    warning_background="#fff4dc",
+    weights="#2f6feb",
+    kv="#8250df",
+    activations="#0f8a8a",
+    other="#7d8793",
+    track="#e6e9ee",
+    field_border="#8b95a1",
+    syntax="default",
+)
+
+DARK = Theme(
+    name="dark",
+    background="#1b1d21",
+    sidebar="#141619",
+    panel="#17191d",
+    line="#2c3037",
+    text="#e6e8eb",
+    dim="#9aa4b1",
+    accent="#6ea0ff",
+    on_accent="#0d1117",
+    user="#242c3d",
+    code="#121417",
+    selected="#253250",
+    error="#ff7b72",
+    error_background="#3a1d1d",
+    warning="#e3a93c",
+    warning_background="#352a14",
+    weights="#6ea0ff",
+    kv="#b392f0",
+    activations="#39c5bb",
+    other="#7b8594",
+    track="#2a2e35",
+    field_border="#68717d",
+    syntax="github-dark",
+)
+
+
+def resolve(choice: str) -> Theme:
+    """The theme for a setting of `system`, `light` or `dark`."""
+    if choice == "light":
+        return LIGHT
+    if choice == "dark":
+        return DARK
+    scheme = QGuiApplication.styleHints().colorScheme()
+    return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
+
+
+def body_font(pixels: int = 14, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The interface font."""
+    font = QFont()
+    font.setFamilies(list(BODY_FAMILIES))
+    font.setPixelSize(pixels)
+    font.setWeight(weight)
+    return font
+
+
+def code_font(pixels: int = 13) -> QFont:
+    """The font of code."""
+    font = QFont()
+    font.setFamilies(list(CODE_FAMILIES))
+    font.setStyleHint(QFont.StyleHint.Monospace)
+    font.setPixelSize(pixels)
+    return font
+
+
+def palette(theme: Theme) -> QPalette:
+    """A palette for the Fusion style; inactive windows look like active ones."""
+    roles = {
+        QPalette.ColorRole.Window: theme.background,
+        QPalette.ColorRole.Base: theme.background,
+        QPalette.ColorRole.AlternateBase: theme.sidebar,
+        QPalette.ColorRole.Text: theme.text,
+        QPalette.ColorRole.WindowText: theme.text,
+        QPalette.ColorRole.ButtonText: theme.text,
+        QPalette.ColorRole.Button: theme.sidebar,
+        QPalette.ColorRole.Highlight: theme.accent,
+        QPalette.ColorRole.HighlightedText: theme.on_accent,
+        QPalette.ColorRole.PlaceholderText: theme.dim,
+        QPalette.ColorRole.Link: theme.accent,
+        QPalette.ColorRole.Mid: theme.line,
+        QPalette.ColorRole.ToolTipBase: theme.sidebar,
+        QPalette.ColorRole.ToolTipText: theme.text,
+    }
+    result = QPalette()
+    for role, colour in roles.items():
+        result.setColor(role, QColor(colour))
+    for role in (
+        QPalette.ColorRole.Text,
+        QPalette.ColorRole.WindowText,
+        QPalette.ColorRole.ButtonText,
+    ):
+        result.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.dim))
+    return result

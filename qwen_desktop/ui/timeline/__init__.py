@@ -1,0 +1,1 @@
+"""The chat pane: a virtualised view with one widget per Markdown block."""
