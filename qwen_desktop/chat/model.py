@@ -16,7 +16,7 @@ from qwen_desktop.chat.settings import GenerationSettings
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """Open `folder`. `device` is auto, cpu or cuda[:n]; `dtype` auto, float32, float16, bfloat16."""
+    """Open `folder`. `device` is auto, cpu or cuda[:n]; `dtype` auto or a torch name."""
 
     folder: Path
     device: str = "auto"
