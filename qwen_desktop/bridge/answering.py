@@ -1,0 +1,196 @@
+"""Carries one run from request to finished answer. Lives on the main thread. QtCore only.
+
+Prompt checked by the engine → user message and empty answer on disk → generation → events folded
+at 33 ms → answer journalled every 250 ms → finished on disk. A run that is refused before it is
+on disk is handed back whole.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from qwen_desktop.bridge.coalesce import StreamBuffer
+from qwen_desktop.bridge.engine_client import EngineClient
+from qwen_desktop.bridge.run import Run
+from qwen_desktop.bridge.store_client import StoreClient
+from qwen_desktop.bridge.words import translated
+from qwen_desktop.chat.events import GenerationEvent
+from qwen_desktop.chat.messages import Status
+from qwen_desktop.errors import Report
+
+if TYPE_CHECKING:
+    from qwen_desktop.storage.store import Store
+
+JOURNAL_MS = 250
+
+
+class Answering(QObject):
+    """Owns at most one run. Made by `Chats`.
+
+    Signals, each with the `Run`: `refused` (not on disk, with the Report), `stored` (on disk,
+    generation begins), `grown` (more text), `ticked` (progress or usage changed), `ended`
+    (the answer has its final status; it is on disk a moment later: `saved`).
+    """
+
+    refused = Signal(object, object)
+    stored = Signal(object)
+    grown = Signal(object)
+    ticked = Signal(object)
+    ended = Signal(object, object)  # Run, Report or None
+    saved = Signal(object)
+    problem = Signal(object)
+
+    def __init__(
+        self, store: StoreClient, engine: EngineClient, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._engine = engine
+        self._run: Run | None = None
+        self._buffer = StreamBuffer(self)
+        self._buffer.flushed.connect(self._on_events)
+        self._journal = QTimer(self)
+        self._journal.setInterval(JOURNAL_MS)
+        self._journal.timeout.connect(self._write_journal)
+        engine.accepted.connect(self._on_accepted)
+        engine.generated.connect(self._on_event)
+        engine.failed.connect(self._on_failed)
+
+    @property
+    def run(self) -> Run | None:
+        """The run under way."""
+        return self._run
+
+    def begin(self, run: Run) -> None:
+        """Start a run; there must be none."""
+        assert self._run is None
+        self._run = run
+        self._engine.check(run.id, run.request)
+
+    def stop(self) -> None:
+        """End the run soon; the text is kept."""
+        if self._run is not None:
+            self._run.stop.set()
+            self.ticked.emit(self._run)
+
+    def close(self) -> Run | None:
+        """End the run now with its text so far; gives back one that was not on disk yet."""
+        if self._run is not None:
+            self._run.stop.set()
+            self._buffer.flush()
+        run = self._run  # the flush may have finished it
+        if run is None:
+            return None
+        if run.stored:
+            self._finish(run, Status.INTERRUPTED)
+            return None
+        self._run = None
+        return run
+
+    def _current(self, run_id: str) -> Run | None:
+        run = self._run
+        return run if run is not None and run.id == run_id else None
+
+    @Slot(str, int)
+    def _on_accepted(self, run_id: str, _tokens: int) -> None:
+        if (run := self._current(run_id)) is None:
+            return
+        conversation, answer = run.conversation, run.answer
+        question = conversation.tree.messages[answer.parent_id or ""]
+        is_new, is_retry = run.is_new, run.is_retry
+
+        def save(store: Store) -> None:
+            if is_new:
+                store.create(conversation)
+                return
+            if not is_retry:
+                store.add_message(conversation.id, question)
+            store.add_message(conversation.id, answer)
+
+        self._store.submit(
+            save, lambda _: self._on_stored(run_id), lambda report: self._refuse(run_id, report)
+        )
+
+    def _on_stored(self, run_id: str) -> None:
+        if (run := self._current(run_id)) is None:
+            return
+        run.stored = True
+        self.stored.emit(run)
+        self._journal.start()
+        self._engine.generate(run.id, run.request, run.stop)
+
+    def _refuse(self, run_id: str, report: Report) -> None:
+        if (run := self._current(run_id)) is not None:
+            self._run = None
+            self.refused.emit(run, report)
+
+    @Slot(str, object)
+    def _on_event(self, run_id: str, event: GenerationEvent) -> None:
+        if self._current(run_id) is not None:
+            self._buffer.push(event)
+
+    @Slot(object)
+    def _on_events(self, events: list[GenerationEvent]) -> None:
+        run = self._run
+        if run is None:
+            return
+        answer, progress, usage, reason = run.answer, run.progress, run.usage, None
+        for event in events:
+            reason = run.take(event) or reason
+        if reason is not None:
+            self._finish(run, reason.status)
+            return
+        if run.answer is not answer:
+            run.merge()
+            self.grown.emit(run)
+        if run.progress is not progress or run.usage is not usage:
+            self.ticked.emit(run)
+
+    @Slot(str, object)
+    def _on_failed(self, run_id: str, report: Report) -> None:
+        if (run := self._current(run_id)) is None:
+            return
+        if not run.stored:
+            self._refuse(run_id, report)
+            return
+        self._buffer.flush()
+        run.answer = replace(run.answer, error=translated(report))
+        self._finish(run, Status.FAILED, report)
+
+    def _finish(self, run: Run, status: Status, report: Report | None = None) -> None:
+        self._journal.stop()
+        self._buffer.clear()
+        self._engine.forget(run.id)
+        run.answer = replace(run.answer, status=status)
+        run.merge()
+        run.conversation = replace(run.conversation, updated_at=time.time())
+        self._run = None
+        self.ended.emit(run, report)
+        conversation_id, answer = run.conversation.id, run.answer
+        self._store.submit(
+            lambda store: store.finish(conversation_id, answer), lambda _: self.saved.emit(run)
+        )
+
+    @Slot()
+    def _write_journal(self) -> None:
+        run = self._run
+        pieces = run.unsaved() if run is not None else []
+        if run is None or not pieces:
+            return
+        answer_id = run.answer.id
+
+        def write(store: Store) -> None:
+            for kind, text in pieces:
+                store.journal(answer_id, kind, text)
+
+        def failed(report: Report) -> None:
+            run.put_back(pieces)
+            if not run.journal_failed:  # once: it is tried again four times a second
+                run.journal_failed = True
+                self.problem.emit(report)
+
+        self._store.submit(write, on_failed=failed)

@@ -1,0 +1,60 @@
+"""Unsent text per conversation, on disk within a second of typing. QtCore only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from qwen_desktop.bridge.store_client import StoreClient
+
+if TYPE_CHECKING:
+    from qwen_desktop.storage.store import Store
+
+SAVE_MS = 600
+
+
+class Drafts(QObject):
+    """Main-thread owner of the drafts. The key "" is the draft of a new conversation."""
+
+    def __init__(self, store: StoreClient, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+        self._texts: dict[str, str] = {}
+        self._dirty: set[str] = set()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SAVE_MS)
+        self._timer.timeout.connect(self.save_now)
+
+    def fill(self, texts: Mapping[str, str]) -> None:
+        """Take what the store kept; text typed meanwhile wins."""
+        self._texts = {**texts, **{key: self._texts.get(key, "") for key in self._dirty}}
+
+    def text(self, key: str) -> str:
+        """The draft of one conversation, empty where there is none."""
+        return self._texts.get(key, "")
+
+    def set(self, key: str, text: str) -> None:
+        """Keep `text`; an empty one removes the draft."""
+        if self._texts.get(key, "") == text:
+            return
+        self._texts[key] = text
+        self._dirty.add(key)
+        if not self._timer.isActive():
+            self._timer.start()
+
+    @Slot()
+    def save_now(self) -> None:
+        """Write what has changed."""
+        self._timer.stop()
+        changed = {key: self._texts.get(key, "") for key in self._dirty}
+        self._dirty.clear()
+
+        def save(store: Store) -> None:
+            for key, text in changed.items():
+                store.save_draft(key, text)
+
+        if changed:
+            self._store.submit(save)

@@ -1,0 +1,167 @@
+"""The engine on its own thread, asked from the main thread. QtCore only; torch is never named here.
+
+The worker lives on the engine thread and is the only owner of the engine. Requests go in as
+queued signals, answers come out as queued signals with the id of the request. Stop is a
+`threading.Event` that travels with the request and is set directly: a queued stop would wait for
+the very loop it should end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QThread, Signal, Slot
+
+from qwen_desktop.chat.events import Progress
+from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
+from qwen_desktop.errors import Cancelled, Report, report_of
+
+if TYPE_CHECKING:
+    from qwen_desktop.engine.engine import Engine
+
+_log = logging.getLogger(__name__)
+
+SHUTDOWN_MS = 2000
+
+
+class _Worker(QObject):
+    """Lives on the engine thread. Every signal begins with the id of the request it answers."""
+
+    progress = Signal(str, object)  # Progress of a load
+    loaded = Signal(str, object)  # ModelInfo
+    load_ended = Signal(str, object, object)  # Report or None if cancelled; ModelInfo still open
+    accepted = Signal(str, int)  # tokens of the prompt
+    generated = Signal(str, object)  # GenerationEvent
+    failed = Signal(str, object)  # Report, for a check or a generation
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine: Engine | None = None
+
+    def _engine(self, job_id: str) -> Engine:
+        if self.engine is None:
+            from qwen_desktop.engine.start import create_engine
+
+            self.engine = create_engine(lambda event: self.progress.emit(job_id, event))
+        return self.engine
+
+    @Slot(str, object, object)
+    def load(self, job_id: str, request: LoadRequest, cancel: threading.Event) -> None:
+        """Load a checkpoint; brings torch in at the first call."""
+
+        def report_progress(event: Progress) -> None:
+            self.progress.emit(job_id, event)
+
+        try:
+            info = self._engine(job_id).load(request, cancel, report_progress)
+        except Cancelled:
+            self.load_ended.emit(job_id, None, self._info())
+        except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
+            self.load_ended.emit(job_id, self._reported(error), self._info())
+        else:
+            self.loaded.emit(job_id, info)
+
+    @Slot(str, object)
+    def check(self, run_id: str, request: GenerationRequest) -> None:
+        """Build the prompt only: does it fit?"""
+        try:
+            tokens = self._engine(run_id).count_prompt(request)
+        except Exception as error:  # noqa: BLE001
+            self.failed.emit(run_id, self._reported(error))
+        else:
+            self.accepted.emit(run_id, tokens)
+
+    @Slot(str, object, object)
+    def generate(self, run_id: str, request: GenerationRequest, stop: threading.Event) -> None:
+        """Stream one answer."""
+        try:
+            for event in self._engine(run_id).generate(request, stop):
+                self.generated.emit(run_id, event)
+        except Exception as error:  # noqa: BLE001
+            self.failed.emit(run_id, self._reported(error))
+
+    def _info(self) -> ModelInfo | None:
+        return self.engine.info if self.engine is not None else None
+
+    def _reported(self, error: Exception) -> Report:
+        report = report_of(error)
+        _log.error("engine: %s", report.details or report.template)
+        return report
+
+
+class EngineClient(QObject):
+    """Main-thread side of the engine. Owned by the application; relays the worker's signals."""
+
+    progress = Signal(str, object)
+    loaded = Signal(str, object)
+    load_ended = Signal(str, object, object)
+    accepted = Signal(str, int)
+    generated = Signal(str, object)
+    failed = Signal(str, object)
+
+    _load = Signal(str, object, object)
+    _check = Signal(str, object)
+    _generate = Signal(str, object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._stops: dict[str, threading.Event] = {}
+        self._thread = QThread(self)
+        self._thread.setObjectName("engine")
+        # torch's parallel kernels need more than the 512 KiB some platforms give a thread.
+        self._thread.setStackSize(16 * 2**20)
+        self._worker = _Worker()
+        self._worker.moveToThread(self._thread)
+        self._load.connect(self._worker.load)
+        self._check.connect(self._worker.check)
+        self._generate.connect(self._worker.generate)
+        self._worker.progress.connect(self.progress)
+        self._worker.loaded.connect(self.loaded)
+        self._worker.load_ended.connect(self.load_ended)
+        self._worker.accepted.connect(self.accepted)
+        self._worker.generated.connect(self.generated)
+        self._worker.failed.connect(self.failed)
+
+    def start(self) -> None:
+        """Start the thread. Requests made before wait for it."""
+        self._thread.start()
+
+    def load(self, job_id: str, request: LoadRequest) -> threading.Event:
+        """Ask for a load; the returned event cancels it."""
+        stop = threading.Event()
+        self._stops[job_id] = stop
+        self._load.emit(job_id, request, stop)
+        return stop
+
+    def check(self, run_id: str, request: GenerationRequest) -> None:
+        """Ask whether the prompt of `request` fits; `accepted` or `failed` answers."""
+        self._check.emit(run_id, request)
+
+    def generate(self, run_id: str, request: GenerationRequest, stop: threading.Event) -> None:
+        """Ask for an answer; `generated` (at last with `Finished`) or `failed` answers."""
+        self._stops[run_id] = stop
+        self._generate.emit(run_id, request, stop)
+
+    def forget(self, job_id: str) -> None:
+        """Drop the stop event of a request that has ended."""
+        self._stops.pop(job_id, None)
+
+    def memory(self) -> MemorySample:
+        """What the gauge shows. Called from the sampler's thread."""
+        engine = self._worker.engine
+        if engine is not None:
+            return engine.memory()
+        from qwen_desktop.engine.memory import ram_sample
+
+        return ram_sample()
+
+    def close(self) -> bool:
+        """Stop everything and end the thread; False if it is stuck (as an import can be)."""
+        for stop in self._stops.values():
+            stop.set()
+        if not self._thread.isRunning():
+            return True
+        self._thread.quit()
+        return self._thread.wait(SHUTDOWN_MS)

@@ -1,0 +1,48 @@
+"""The settings, live: read at once, saved off the main thread. QtCore only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QObject, Signal
+
+from qwen_desktop.bridge.store_client import FileJobs
+from qwen_desktop.chat.settings import BY_NAME, GenerationSettings, Value
+from qwen_desktop.storage.preferences import Preferences
+
+
+class PreferencesModel(QObject):
+    """Main-thread owner of the settings. Signal: `changed(name, value)`."""
+
+    changed = Signal(str, object)
+
+    def __init__(
+        self, preferences: Preferences, files: FileJobs, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._preferences = preferences
+        self._files = files
+        self._values: dict[str, Value] = dict(preferences.values)
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """Every setting by name."""
+        return self._values
+
+    def get(self, name: str) -> Value:
+        """The value of one setting."""
+        return self._values[name]
+
+    def set(self, name: str, value: Value) -> None:
+        """Change a setting and save it. Raises ValueError for a value the table refuses."""
+        if not BY_NAME[name].accepts(value):
+            raise ValueError(f"{name} cannot be {value!r}")
+        if self._values[name] == value and type(self._values[name]) is type(value):
+            return
+        self._values[name] = value
+        self._files.submit(f"setting {name}", lambda: self._preferences.set(name, value))
+        self.changed.emit(name, value)
+
+    def generation(self) -> GenerationSettings:
+        """The settings of the next request."""
+        return GenerationSettings.from_values(self._values)
