@@ -77,6 +77,7 @@ class Chats(QObject):
         self._summaries: tuple[Summary, ...] = ()
         self._reports: dict[str, Report] = {}  # of failed answers, by message
         self._drafts = Drafts(store, self)
+        self._held_draft = ""  # typed while the message before it is not on disk yet
         self._answering = Answering(store, engine, self)
         self._answering.refused.connect(self._on_refused)
         self._answering.stored.connect(self._on_stored)
@@ -161,7 +162,11 @@ class Chats(QObject):
 
     def set_draft(self, text: str) -> None:
         """Keep what is typed; on disk within a second."""
-        self._drafts.set(self._draft_key(), text)
+        run = self._answering.run
+        if run is not None and not run.stored and self._is_shown(run):
+            self._held_draft = text  # the draft on disk is still the message being sent
+        else:
+            self._drafts.set(self._draft_key(), text)
 
     def _is_shown(self, run: Run) -> bool:
         return run.conversation.id == self._current.id
@@ -230,6 +235,7 @@ class Chats(QObject):
         return Run(before, self._current, answer, request, typed, self._is_new)
 
     def _begin(self, run: Run) -> None:
+        self._held_draft = ""
         self._answering.begin(run)
         self.run_changed.emit(self.run)
 
@@ -237,8 +243,9 @@ class Chats(QObject):
     def _on_refused(self, run: Run, report: Report) -> None:
         """Take back a request that is not on disk; nothing of it is lost."""
         self.run_changed.emit(self.run)
+        typed = "\n".join(text for text in (run.typed, self._held_draft) if text)
         if run.typed:
-            self._drafts.set("" if run.is_new else run.before.id, run.typed)
+            self._drafts.set("" if run.is_new else run.before.id, typed)
         if self._is_shown(run):
             self._current = run.before
             self.rewound.emit(run.before)
@@ -247,11 +254,13 @@ class Chats(QObject):
 
     @Slot(object)
     def _on_stored(self, run: Run) -> None:
+        if run.is_new:
+            self._drafts.set("", "")
         if run.typed:
-            self._drafts.set("" if run.is_new else run.conversation.id, "")
+            self._drafts.set(run.conversation.id, self._held_draft)
         if self._is_shown(run):
             self._is_new = False
-        self._update_summary(run.conversation)
+        self._update_summary(run.conversation, is_new=run.is_new)
 
     @Slot(object)
     def _on_grown(self, run: Run) -> None:
@@ -335,9 +344,11 @@ class Chats(QObject):
 
         self._store.submit(restore, show)
 
-    def _update_summary(self, conversation: Conversation) -> None:
+    def _update_summary(self, conversation: Conversation, *, is_new: bool = False) -> None:
         row = conversation.summary()
-        self._set_summaries((row, *(r for r in self._summaries if r.id != row.id)))
+        others = [r for r in self._summaries if r.id != row.id]
+        if is_new or len(others) < len(self._summaries):  # else it has been deleted meanwhile
+            self._set_summaries((row, *others))
 
     def _set_summaries(self, summaries: Iterable[Summary]) -> None:
         self._summaries = tuple(sorted(summaries, key=lambda row: -row.updated_at))

@@ -12,17 +12,24 @@ from qwen_desktop.storage.preferences import Preferences
 
 
 class PreferencesModel(QObject):
-    """Main-thread owner of the settings. Signal: `changed(name, value)`."""
+    """Main-thread owner of the settings. Signal: `changed(name, value)`.
+
+    `overrides` hold for this run and are not saved.
+    """
 
     changed = Signal(str, object)
 
     def __init__(
-        self, preferences: Preferences, files: FileJobs, parent: QObject | None = None
+        self,
+        preferences: Preferences,
+        files: FileJobs,
+        overrides: Mapping[str, Value],
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._preferences = preferences
         self._files = files
-        self._values: dict[str, Value] = dict(preferences.values)
+        self._values: dict[str, Value] = {**preferences.values, **overrides}
 
     @property
     def values(self) -> Mapping[str, Value]:

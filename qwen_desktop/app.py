@@ -1,0 +1,321 @@
+"""The one place where every long-lived object is built and wired. Read it to learn the program.
+
+Nothing heavy is imported before the first paint: torch, SQLite, Markdown and Pygments come after.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from qwen_desktop.engine.start import preload_before_qt
+
+preload_before_qt()  # Windows: torch's c10.dll has to come before Qt
+
+from PySide6.QtCore import (  # noqa: E402
+    QEvent,
+    QLockFile,
+    QObject,
+    QSocketNotifier,
+    QTimer,
+    Signal,
+    Slot,
+)
+from PySide6.QtWidgets import QApplication  # noqa: E402
+
+from qwen_desktop import __version__, log  # noqa: E402
+from qwen_desktop.bridge.chats import Chats  # noqa: E402
+from qwen_desktop.bridge.engine_client import EngineClient  # noqa: E402
+from qwen_desktop.bridge.memory import MemoryMonitor  # noqa: E402
+from qwen_desktop.bridge.models import Models, ModelState  # noqa: E402
+from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
+from qwen_desktop.bridge.run import RunState  # noqa: E402
+from qwen_desktop.bridge.store_client import FileJobs, StoreClient  # noqa: E402
+from qwen_desktop.chat.tree import Conversation, Summary  # noqa: E402
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report, report_of  # noqa: E402
+from qwen_desktop.options import Options  # noqa: E402
+from qwen_desktop.paths import Profile, demo_checkpoint  # noqa: E402
+from qwen_desktop.storage.preferences import Preferences  # noqa: E402
+from qwen_desktop.storage.state import SidebarCache, StateFile  # noqa: E402
+from qwen_desktop.ui import i18n, theme  # noqa: E402
+from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
+
+_log = logging.getLogger(__name__)
+
+# "print": tell the moment of the first paint on standard error; "exit": and leave.
+TRACE_FIRST_PAINT = "QWEN_DESKTOP_TRACE_FIRST_PAINT"
+
+
+class _FirstPaint(QObject):
+    """Emits `painted` once, when the event loop is back from the first paint of a window."""
+
+    painted = Signal()
+
+    def __init__(self, window: QObject) -> None:
+        super().__init__(window)
+        self._window = window
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.Paint:
+            self._window.removeEventFilter(self)
+            QTimer.singleShot(0, self.painted.emit)
+        return False
+
+
+class TerminationSignals(QObject):
+    """Turns SIGINT and SIGTERM into an ordinary end of the program.
+
+    Python runs its handlers only between bytecodes of the main thread, which sleeps inside Qt:
+    a socket wakes it.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+        signal.set_wakeup_fd(self._write.fileno())
+        self._notifier = QSocketNotifier(
+            self._read.fileno(), QSocketNotifier.Type.Read, parent=self
+        )
+        self._notifier.activated.connect(self._drain)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._quit)
+
+    @Slot()
+    def _drain(self) -> None:
+        self._read.recv(64)
+
+    def _quit(self, number: int, _frame: FrameType | None) -> None:
+        _log.info("ending on signal %d", number)
+        QApplication.quit()
+
+    def close(self) -> None:
+        """Give the signals back."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        self._notifier.setEnabled(False)
+        self._read.close()
+        self._write.close()
+
+
+class App(QObject):
+    """Builds, wires and ends everything. One per process, on the main thread.
+
+    Signals: `problem(Report)` for exceptions nobody caught.
+    """
+
+    problem = Signal(object)
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        profile = options.profile
+        _make_folder(profile)
+        log.start(profile.log)
+        _log.info("Qwen Desktop %s on Python %s", __version__, sys.version.split()[0])
+        self._lock = _locked(profile)
+        sys.excepthook = self._on_uncaught
+
+        self.files = FileJobs(self)
+        preferences = Preferences(profile.preferences)
+        self.preferences = PreferencesModel(preferences, self.files, options.overrides, self)
+        self._state_file = StateFile(profile.state)
+        self._sidebar_cache = SidebarCache(profile.sidebar_cache)
+        self._saved_state = self._state_file.load()
+        i18n.install(str(self.preferences.get("language")))
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.setFont(theme.body_font())
+
+        self.store = StoreClient(profile.database, self)
+        self.engine = EngineClient(self)
+        self.models = Models(self.engine, self)
+        self.chats = Chats(self.store, self.engine, self.models, self.preferences.generation, self)
+        self.memory = MemoryMonitor(self.engine.memory, self)
+        self.window = MainWindow(self.chats, self.models, self.memory, self.preferences)
+        self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)
+        self.window.show_summaries(self._sidebar_cache.load())
+
+        self.problem.connect(self.window.show_problem)
+        self.chats.run_changed.connect(self._on_busy)
+        self.models.changed.connect(self._on_model)
+        self.chats.opened.connect(self._on_opened)
+        self.chats.summaries_changed.connect(self._on_summaries)
+        self._first_problem = preferences.problem
+        self._closed = False
+
+    def show(self) -> None:
+        """Show the window; everything else starts after its first paint."""
+        first_paint = _FirstPaint(self.window)
+        first_paint.painted.connect(self._after_first_paint)
+        self.window.show()
+
+    @Slot()
+    def _after_first_paint(self) -> None:
+        trace = os.environ.get(TRACE_FIRST_PAINT)
+        if trace:
+            print(f"first-paint {time.time():.6f}", file=sys.stderr, flush=True)  # noqa: T201
+            if trace == "exit":
+                os._exit(0)
+        self.start()
+
+    def start(self) -> None:
+        """Start the threads, open the last conversation and the checkpoint."""
+        self.store.start()
+        self.engine.start()
+        self.memory.start()
+        self.window.finish_building()
+        self.chats.start(self._saved_state.conversation_id)
+        self.models.open(self._first_checkpoint())
+        if self._first_problem is not None:
+            self.window.show_problem(self._first_problem)
+
+    def _first_checkpoint(self) -> Path:
+        if self.options.checkpoint is not None:
+            return self.options.checkpoint
+        last = self._saved_state.checkpoint
+        if last and self.preferences.get("reopen_checkpoint"):
+            return Path(last)
+        return demo_checkpoint()
+
+    # -- what is remembered ----------------------------------------------------------------
+
+    def _remember(self, **changes: str) -> None:
+        self._saved_state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
+        state = self._saved_state
+        self.files.submit("window state", lambda: self._state_file.save(state))
+
+    @Slot(object)
+    def _on_opened(self, conversation: Conversation) -> None:
+        self._remember(conversation_id=conversation.id)
+
+    @Slot(object)
+    def _on_model(self, state: ModelState) -> None:
+        self._on_busy()
+        if state.info is not None and not state.busy:
+            self._remember(checkpoint=str(state.info.folder))
+
+    @Slot(object)
+    def _on_summaries(self, summaries: tuple[Summary, ...]) -> None:
+        self.files.submit("conversation list", lambda: self._sidebar_cache.save(summaries))
+
+    @Slot(object)
+    def _on_busy(self, _: RunState | None = None) -> None:
+        self.memory.set_busy(self.chats.run.running or self.models.state.busy)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _on_uncaught(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        """Exceptions that no border caught, from any thread."""
+        if issubclass(kind, KeyboardInterrupt):
+            QApplication.quit()
+            return
+        report = report_of(error)
+        _log.critical("uncaught: %s", report.details)
+        sys.__excepthook__(kind, error, trace)
+        self.problem.emit(report)  # queued to the main thread if this is another
+
+    @Slot()
+    def close(self) -> None:
+        """Put everything on disk and end every thread. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        geometry, panel_visible = self.window.state()
+        self._saved_state = replace(
+            self._saved_state, geometry=geometry, panel_visible=panel_visible
+        )
+        self._remember()
+        self.chats.close()
+        self.memory.close()
+        engine_ended = self.engine.close()
+        self.store.close()
+        self.files.close()
+        self._lock.unlock()
+        if self.options.profile.temporary:
+            logging.shutdown()
+            shutil.rmtree(self.options.profile.root, ignore_errors=True)
+        sys.excepthook = sys.__excepthook__
+        if not engine_ended:
+            # An import or a foreign call cannot be interrupted. All data is on disk: leave.
+            os._exit(0)
+
+
+def _make_folder(profile: Profile) -> None:
+    try:
+        profile.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The data folder {folder} cannot be made: {reason}."),
+            QT_TRANSLATE_NOOP("errors", "Choose another with --profile DIR."),
+            folder=profile.root,
+            reason=error.strerror,
+        ) from error
+
+
+def _locked(profile: Profile) -> QLockFile:
+    """The lock of the profile; a second instance would take the first one's answers for dead."""
+    lock = QLockFile(str(profile.root / "lock"))
+    lock.setStaleLockTime(0)  # only a dead owner makes it stale
+    if lock.tryLock(100) or lock.error() is not QLockFile.LockError.LockFailedError:
+        return lock
+    raise Known(
+        QT_TRANSLATE_NOOP("errors", "Qwen Desktop is already open with the data in {folder}."),
+        QT_TRANSLATE_NOOP("errors", "Use its window, or start with another --profile DIR."),
+        folder=profile.root,
+    )
+
+
+def application() -> QApplication:
+    """The Qt application object, made once."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    made = QApplication(sys.argv[:1])
+    made.setApplicationName("qwen-desktop")
+    made.setApplicationDisplayName("Qwen Desktop")
+    made.setDesktopFileName("qwen-desktop")
+    made.setApplicationVersion(__version__)
+    made.setStyle("Fusion")
+    return made
+
+
+def run(options: Options) -> int:
+    """Open the window and stay until it is closed."""
+    qt = application()
+    try:
+        app = App(options)
+    except Known as trouble:
+        _tell(trouble.report())
+        return 1
+    signals = TerminationSignals(app)
+    qt.aboutToQuit.connect(app.close)
+    app.show()
+    status = qt.exec()
+    app.close()
+    signals.close()
+    return status
+
+
+def _tell(report: Report) -> None:
+    """Trouble before there is a window: in the terminal and in a box."""
+    from PySide6.QtWidgets import QMessageBox
+
+    from qwen_desktop.bridge.words import translated
+
+    print(translated(report), file=sys.stderr)  # noqa: T201
+    if QApplication.platformName() != "offscreen":
+        QMessageBox.critical(None, "Qwen Desktop", translated(report))

@@ -1,0 +1,103 @@
+"""The command line. Its setting flags come from the settings table. Imports no Qt itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qwen_desktop import __version__
+from qwen_desktop.chat.settings import SETTINGS, Setting, Value
+from qwen_desktop.errors import Known
+from qwen_desktop.options import Options
+from qwen_desktop.paths import Profile, default_profile, temporary_profile
+
+
+def _flag_type(setting: Setting) -> object:
+    def parse(text: str) -> Value:
+        value: Value = text
+        if setting.kind is bool:
+            if text not in ("on", "off"):
+                raise argparse.ArgumentTypeError("say on or off")
+            value = text == "on"
+        elif setting.kind in (int, float):
+            value = setting.kind(text)
+        if not setting.accepts(value):
+            low, high = setting.minimum, setting.maximum
+            choices = ", ".join(key for key, _ in setting.choices)
+            raise argparse.ArgumentTypeError(
+                f"one of {choices}" if choices else f"must lie between {low:g} and {high:g}"
+            )
+        return value
+
+    parse.__name__ = setting.kind.__name__  # argparse names it in its message
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qwen-desktop",
+        description="Chat with any Qwen checkpoint folder. Everything stays on this machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
+    where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
+    parser.add_argument(
+        "--ask", metavar="TEXT", help="no window: answer once in the terminal, keep it, exit"
+    )
+    parser.add_argument(
+        "--headless", action="store_true", help="no window: ask a first question by itself"
+    )
+    settings = parser.add_argument_group("settings for this run")
+    for setting in SETTINGS:
+        default = "as the checkpoint recommends" if setting.default is None else setting.default
+        settings.add_argument(
+            "--" + setting.name.replace("_", "-"),
+            dest=f"setting_{setting.name}",
+            metavar="|".join(key for key, _ in setting.choices) or setting.kind.__name__,
+            type=_flag_type(setting),  # type: ignore[arg-type]
+            help=f"{setting.help} Default: {default if default != '' else 'none'}.".replace(
+                "%", "%%"
+            ),
+        )
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line; exits with status 2 on a wrong one."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.ask is not None and not given.ask.strip():
+        parser.error("--ask needs a question")
+    if given.temporary:
+        profile = temporary_profile()
+    elif given.profile is not None:
+        profile = Profile(given.profile.expanduser().absolute())
+    else:
+        profile = default_profile()
+    overrides = {
+        setting.name: value
+        for setting in SETTINGS
+        if (value := getattr(given, f"setting_{setting.name}")) is not None
+    }
+    checkpoint = given.checkpoint.expanduser().absolute() if given.checkpoint else None
+    return Options(profile, checkpoint, given.ask, given.headless, overrides)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the window, or one question in the terminal; gives the exit status."""
+    options = parse(arguments)
+    try:
+        if options.headless or options.ask is not None:
+            from qwen_desktop import headless
+
+            return headless.run(options)
+        from qwen_desktop import app
+
+        return app.run(options)
+    except Known as trouble:
+        print(trouble, file=sys.stderr)
+        return 1

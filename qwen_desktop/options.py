@@ -1,0 +1,21 @@
+"""What one start of the program was asked to do. A value; standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwen_desktop.chat.settings import Value
+from qwen_desktop.paths import Profile
+
+
+@dataclass(frozen=True)
+class Options:
+    """`overrides` are settings for this run only; they are not saved."""
+
+    profile: Profile
+    checkpoint: Path | None = None
+    ask: str | None = None
+    headless: bool = False
+    overrides: Mapping[str, Value] = field(default_factory=dict)
