@@ -37,6 +37,11 @@ class Profile:
         return self.root / "sidebar.json"
 
     @property
+    def state(self) -> Path:
+        """How the window was left, as JSON."""
+        return self.root / "state.json"
+
+    @property
     def log(self) -> Path:
         """The log file. Never holds what was said in a conversation."""
         return self.root / "qwen-desktop.log"

@@ -1,0 +1,119 @@
+"""The schema, as an append-only list of named steps. Knows sqlite3 and nothing of this project.
+
+To change the schema write one function and add it at the end of `STEPS`; never touch an earlier
+one, for files made by it exist. Each step runs in one transaction together with its new version
+number, with foreign keys off so that it may rebuild tables. Then write a dump of the new version
+for tests/storage/versions/.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+APPLICATION_ID = 0x51574454  # "QWDT" in the file header
+
+Step = Callable[[sqlite3.Connection], None]
+
+
+def conversations_and_messages(connection: sqlite3.Connection) -> None:
+    """Version 1: conversations with their tree of messages, the answer journal and drafts.
+
+    `title` and `preview` are kept ready for the list. Times are Unix seconds. `parent_id` is no
+    foreign key on purpose: a lost row must not take the ones below it along.
+    """
+    connection.execute(
+        """
+        CREATE TABLE conversations (
+            id TEXT NOT NULL PRIMARY KEY,
+            title TEXT NOT NULL,            -- made of the first question unless title_is_own
+            title_is_own INTEGER NOT NULL,
+            preview TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            head_id TEXT,
+            deleted_at REAL                 -- NULL while it is in the list
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE messages (
+            id TEXT NOT NULL PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            parent_id TEXT,
+            position INTEGER NOT NULL,      -- order of adding inside the conversation
+            role TEXT NOT NULL,
+            status TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            stats TEXT,                     -- JSON object
+            error TEXT NOT NULL,
+            parts TEXT NOT NULL             -- JSON [{"kind": ..., "text": ...}]; last: it is long
+        )
+        """
+    )
+    connection.execute(
+        "CREATE UNIQUE INDEX messages_in_order ON messages (conversation_id, position)"
+    )
+    # Found at every start without reading all messages; empty nearly always.
+    connection.execute(
+        "CREATE INDEX messages_streaming ON messages (id) WHERE status = 'streaming'"
+    )
+    connection.execute(
+        """
+        CREATE TABLE answer_journal (
+            message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL,
+            PRIMARY KEY (message_id, seq)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE drafts (
+            conversation_id TEXT NOT NULL PRIMARY KEY,  -- "" for a chat not yet begun
+            text TEXT NOT NULL
+        ) WITHOUT ROWID
+        """
+    )
+
+
+STEPS: tuple[Step, ...] = (conversations_and_messages,)
+LATEST = len(STEPS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many steps this file has been through."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether the file was made by this application, or is still empty."""
+    marked = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    if marked == APPLICATION_ID:
+        return True
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return marked == 0 and version_of(connection) == 0 and tables == 0
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> None:
+    """Run the steps this file lacks. `connection` is in autocommit, with foreign keys off.
+
+    A step that fails leaves the file at the version before it and the error goes on.
+    """
+    while version_of(connection) < len(steps):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked again: another process may have been quicker to the lock.
+            version = version_of(connection)
+            if version < len(steps):
+                steps[version](connection)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,155 @@
+"""Between values and rows. Reading forgives: a damaged row still gives a message, with its raw
+text, and a line in the log that names the row and never what was said. No SQL here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, fields, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
+from qwen_desktop.chat.tree import Tree
+
+_log = logging.getLogger(__name__)
+
+# The columns `message_from` takes, in its order.
+MESSAGE_COLUMNS = "id, parent_id, role, parts, status, stats, error, created_at"
+
+_AnyEnum = TypeVar("_AnyEnum", bound=Enum)
+
+
+def storable(text: str) -> str:
+    """`text` as UTF-8 can hold it: halves of a character joined, lone ones replaced."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def parts_json(parts: Iterable[Part]) -> str:
+    """Parts as kept in the `parts` column."""
+    rows = [{"kind": part.kind.value, "text": part.text} for part in parts]
+    return storable(json.dumps(rows, ensure_ascii=False, separators=(",", ":")))
+
+
+def stats_json(stats: AnswerStats | None) -> str | None:
+    """Counts and times as kept in the `stats` column."""
+    if stats is None:
+        return None
+    return storable(json.dumps(asdict(stats), ensure_ascii=False, separators=(",", ":")))
+
+
+def message_from(row: tuple[Any, ...]) -> Message:
+    """The message of a row of MESSAGE_COLUMNS, whatever it holds."""
+    message_id, parent_id, role, parts, status, stats, error, created_at = row
+    message_id = text_from(message_id)
+    return Message(
+        id=message_id,
+        parent_id=None if parent_id is None else text_from(parent_id),
+        # Unknown words are shown as the model's: nothing is put into the user's mouth.
+        role=_enum(Role, role, Role.ASSISTANT, message_id),
+        parts=parts_from(parts, message_id),
+        status=_enum(Status, status, Status.COMPLETE, message_id),
+        stats=_stats(stats, message_id),
+        error=text_from(error),
+        created_at=number_from(created_at),
+    )
+
+
+def parts_from(raw: object, message_id: str) -> tuple[Part, ...]:
+    """The parts in a column; where they cannot be read, one part with the raw text."""
+    text = text_from(raw)
+    try:
+        return tuple(_part(row, message_id) for row in _json_list(text))
+    except (ValueError, RecursionError):
+        _damaged(message_id, "parts")
+        return (Part(PartKind.TEXT, text),)
+
+
+def kind_from(raw: object, message_id: str) -> PartKind:
+    """The kind in a column; TEXT, which is shown, where it is unknown."""
+    return _enum(PartKind, raw, PartKind.TEXT, message_id)
+
+
+def tree_from(messages: Iterable[Message], head: object) -> Tree:
+    """The tree of all `messages` in their order.
+
+    A message whose parent is lost goes below the one before it; a head that is lost is the
+    newest message.
+    """
+    kept: list[Message] = []
+    known: set[str] = set()
+    for message in messages:
+        if message.id in known:
+            _damaged(message.id, "id")
+            continue
+        if message.parent_id is not None and message.parent_id not in known:
+            _damaged(message.id, "parent")
+            message = replace(message, parent_id=kept[-1].id if kept else None)
+        kept.append(message)
+        known.add(message.id)
+    return Tree.of(kept, head if isinstance(head, str) and head in known else None)
+
+
+def text_from(raw: object) -> str:
+    """A column that should hold text, as text."""
+    if isinstance(raw, bytes):
+        return raw.decode(errors="replace")
+    return "" if raw is None else str(raw)
+
+
+def number_from(raw: object) -> float:
+    """A column that should hold a number; 0.0 where it does not."""
+    return float(raw) if isinstance(raw, (int, float)) else 0.0
+
+
+def _json_list(text: str) -> list[object]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise ValueError("not a list")
+    return value
+
+
+def _part(row: object, message_id: str) -> Part:
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise ValueError("not a part")
+    return Part(kind_from(row.get("kind"), message_id), row["text"])
+
+
+def _stats(raw: object, message_id: str) -> AnswerStats | None:
+    if raw is None:
+        return None
+    try:
+        value = json.loads(text_from(raw))
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        default = AnswerStats()
+        known = {f.name: value[f.name] for f in fields(AnswerStats) if f.name in value}
+        for name, found in known.items():
+            kind = type(getattr(default, name))
+            fits = type(found) is kind or (kind is float and type(found) is int)
+            if not fits:
+                raise ValueError(f"bad {name}")
+        return AnswerStats(**known)
+    except (ValueError, RecursionError):
+        _damaged(message_id, "stats")
+        return None
+
+
+def _enum(kind: type[_AnyEnum], raw: object, fallback: _AnyEnum, message_id: str) -> _AnyEnum:
+    try:
+        return kind(raw)
+    except ValueError:
+        _damaged(message_id, kind.__name__.lower())
+        return fallback
+
+
+def _damaged(message_id: str, what: str) -> None:
+    _log.warning("damaged row: %s of message %.32r", what, message_id)

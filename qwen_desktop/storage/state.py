@@ -1,0 +1,106 @@
+"""How the window was left, and a copy of the top of the conversation list: two small JSON files
+read before the first paint. Losing either loses nothing, so damage means defaults. Must not
+import sqlite3.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+
+from qwen_desktop.chat.tree import Summary
+from qwen_desktop.storage import atomic
+
+_log = logging.getLogger(__name__)
+
+CACHED_ROWS = 60  # more than the tallest screen shows
+
+
+@dataclass(frozen=True)
+class WindowState:
+    """What the next start takes up again."""
+
+    geometry: str = ""  # Qt's saveGeometry() in hexadecimal
+    panel_visible: bool = True  # the memory panel
+    conversation_id: str = ""  # shown last; "" is a new chat
+    checkpoint: str = ""  # folder opened last
+
+
+class StateFile:
+    """The file of a `WindowState`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def load(self) -> WindowState:
+        """The saved state; each field that is missing or damaged has its default."""
+        entries = _read(self._file)
+        if not isinstance(entries, dict):
+            return WindowState()
+        default = WindowState()
+        good = {
+            f.name: entries[f.name]
+            for f in fields(WindowState)
+            if type(entries.get(f.name)) is type(getattr(default, f.name))
+        }
+        if not _is_hex(good.get("geometry", "")):
+            del good["geometry"]
+        return WindowState(**good)
+
+    def save(self, state: WindowState) -> None:
+        """Replace the file. Raises Known where the disk refuses."""
+        atomic.write_json(self._file, asdict(state))
+
+
+class SidebarCache:
+    """The first rows of the conversation list, shown until the database has been read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def load(self) -> tuple[Summary, ...]:
+        """The saved rows; none where anything is wrong with them."""
+        entries = _read(self._file)
+        if not isinstance(entries, list):
+            return ()
+        found = tuple(_summary(entry) for entry in entries[:CACHED_ROWS])
+        good = tuple(summary for summary in found if summary is not None)
+        return good if len(good) == len(found) else ()
+
+    def save(self, summaries: Iterable[Summary]) -> None:
+        """Keep the first rows of `summaries`. Raises Known where the disk refuses."""
+        kept = [asdict(summary) for summary in islice(summaries, CACHED_ROWS)]
+        atomic.write_json(self._file, kept)
+
+
+def _read(file: Path) -> object:
+    try:
+        return atomic.read_json(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        _log.warning("%s cannot be read: %s", file.name, type(error).__name__)
+        return None
+
+
+def _is_hex(text: object) -> bool:
+    try:
+        bytes.fromhex(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _summary(entry: object) -> Summary | None:
+    if not isinstance(entry, dict):
+        return None
+    texts = [entry.get(name) for name in ("id", "title", "preview")]
+    updated_at = entry.get("updated_at")
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    if isinstance(updated_at, bool) or not isinstance(updated_at, (int, float)):
+        return None
+    return Summary(entry["id"], entry["title"], entry["preview"], float(updated_at))
