@@ -12,13 +12,13 @@ from pathlib import Path
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
-from PySide6.QtCore import QObject, QTimer, Slot  # noqa: E402
+from PySide6.QtCore import QObject, QTimer, Slot
 
-from qwen_desktop import app  # noqa: E402
-from qwen_desktop.bridge.models import ModelState, Phase  # noqa: E402
-from qwen_desktop.chat.messages import Message, PartKind, Role, Status  # noqa: E402
-from qwen_desktop.errors import Report  # noqa: E402
-from qwen_desktop.options import Options  # noqa: E402
+from qwen_desktop import app
+from qwen_desktop.bridge.models import ModelState, Phase
+from qwen_desktop.chat.messages import Message, PartKind, Role, Status
+from qwen_desktop.errors import Report
+from qwen_desktop.options import Options
 
 SETTLE_MS = 200  # the last flush has to be painted before the picture is taken
 
