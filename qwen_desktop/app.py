@@ -133,10 +133,8 @@ class App(QObject):
         self._state_file = StateFile(profile.state)
         self._sidebar_cache = SidebarCache(profile.sidebar_cache)
         self._saved_state = self._state_file.load()
-        i18n.install(str(self.preferences.get("language")))
-        application = QApplication.instance()
-        assert isinstance(application, QApplication)
-        application.setFont(theme.body_font())
+        i18n.install(application(), str(self.preferences.get("language")))
+        application().setFont(theme.body_font())
 
         self.store = StoreClient(profile.database, self)
         self.engine = EngineClient(self)

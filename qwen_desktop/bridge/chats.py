@@ -243,13 +243,14 @@ class Chats(QObject):
     def _on_refused(self, run: Run, report: Report) -> None:
         """Take back a request that is not on disk; nothing of it is lost."""
         self.run_changed.emit(self.run)
-        typed = "\n".join(text for text in (run.typed, self._held_draft) if text)
         if run.typed:
-            self._drafts.set("" if run.is_new else run.before.id, typed)
+            # What was typed meanwhile is still in the composer, which puts it below.
+            both = "\n".join(text for text in (run.typed, self._held_draft) if text)
+            self._drafts.set("" if run.is_new else run.before.id, both)
         if self._is_shown(run):
             self._current = run.before
             self.rewound.emit(run.before)
-            self._restore_draft()
+            self.draft_restored.emit(run.typed)
         self.problem.emit(report)
 
     @Slot(object)

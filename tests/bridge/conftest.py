@@ -1,0 +1,90 @@
+"""A whole bridge without a window: real store, real engine, tiny real checkpoints."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qwen_desktop.bridge.chats import Chats
+from qwen_desktop.bridge.engine_client import EngineClient
+from qwen_desktop.bridge.models import Models
+from qwen_desktop.bridge.store_client import StoreClient
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.storage.store import Store
+from tests.engine.checkpoints import chatty_checkpoint
+
+
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory) -> Path:
+    """A checkpoint with random weights that hardly ever ends an answer by itself."""
+    return chatty_checkpoint(tmp_path_factory.mktemp("endless") / "Endless-Chat")
+
+
+class Desk:
+    """Everything below the window, and what it said."""
+
+    def __init__(self, qtbot, file: Path) -> None:
+        self.qtbot = qtbot
+        self.file = file
+        self.settings = GenerationSettings(max_new_tokens=40, seed=1, temperature=1.0)
+        self.store = StoreClient(file)
+        self.engine = EngineClient()
+        self.models = Models(self.engine)
+        self.chats = Chats(self.store, self.engine, self.models, lambda: self.settings)
+        self.problems, self.drafts, self.opened, self.saved = [], [], [], []
+        self.chats.problem.connect(self.problems.append)
+        self.models.problem.connect(self.problems.append)
+        self.chats.draft_restored.connect(self.drafts.append)
+        self.chats.opened.connect(self.opened.append)
+        self.chats.rewound.connect(self.opened.append)
+        self.chats.answer_saved.connect(self.saved.append)
+        self.store.start()
+        self.engine.start()
+        self.closed = False
+
+    def load(self, folder: Path) -> None:
+        self.models.open(folder)
+        self.qtbot.waitUntil(lambda: not self.models.state.busy, timeout=60_000)
+
+    def wait(self, condition, timeout=60_000) -> None:
+        self.qtbot.waitUntil(condition, timeout=timeout)
+
+    def set(self, **changes) -> None:
+        self.settings = replace(self.settings, **changes)
+
+    def ask_and_wait(self, text: str):
+        """Ask, wait until the answer is on disk, and give it."""
+        count = len(self.saved)
+        assert self.chats.ask(text)
+        self.wait(lambda: len(self.saved) == count + 1)
+        return self.saved[-1]
+
+    def path(self):
+        return self.chats.current.tree.path()
+
+    def on_disk(self, copy: Path) -> Store:
+        """A copy of the database as a crash would leave it, opened by a store of its own."""
+        copy.mkdir()
+        for suffix in ("", "-wal"):
+            source = self.file.with_name(self.file.name + suffix)
+            if source.exists():
+                shutil.copy(source, copy / source.name)
+        return Store.open(copy / self.file.name)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.chats.close()
+            assert self.engine.close()
+            self.store.close()
+
+
+@pytest.fixture
+def desk(qtbot, tmp_path, endless):
+    made = Desk(qtbot, tmp_path / "data" / "conversations.db")
+    made.load(endless)
+    yield made
+    made.close()

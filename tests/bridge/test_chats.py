@@ -1,0 +1,302 @@
+"""Asking, stopping, retrying, refusing and ending: on real threads with a real engine and store."""
+
+from __future__ import annotations
+
+from qwen_desktop.chat.messages import PartKind, Role, Status
+from qwen_desktop.storage.store import Store
+
+
+def test_an_answer_streams_and_is_on_disk(desk):
+    seen = []
+    desk.chats.message_changed.connect(lambda m: seen.append(m.text))
+
+    answer = desk.ask_and_wait("hello there")
+
+    assert answer.status is Status.LENGTH  # forty tokens of a model that never stops
+    assert answer.stats.new_tokens == 40
+    assert answer.stats.model == "Endless-Chat"
+    assert all(later.startswith(earlier) for earlier, later in zip(seen, seen[1:]))
+    desk.close()
+    store = Store.open(desk.file)
+    (row,) = store.summaries()
+    assert row.title == "hello there"
+    assert store.load(row.id).tree.path() == desk.path()
+    store.close()
+
+
+def test_the_question_is_on_disk_before_the_answer_begins(desk, tmp_path):
+    desk.set(max_new_tokens=3000)
+    copies = []
+
+    def look(message):
+        if not copies:
+            copies.append(desk.on_disk(tmp_path / "copy"))
+
+    desk.chats.message_changed.connect(look)
+    desk.chats.ask("is it kept?")
+    desk.wait(lambda: copies)
+
+    (row,) = copies[0].summaries()
+    question, answer = copies[0].load(row.id).tree.path()
+    assert question.text == "is it kept?"
+    assert answer.status is Status.INTERRUPTED  # as a start after a crash would show it
+    copies[0].close()
+
+
+def test_the_answer_is_journalled_while_it_streams(desk, tmp_path):
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("a long one")
+    desk.wait(lambda: len(desk.path()) == 2 and len(desk.path()[1].text) > 400)
+    shown = desk.path()[1].text
+
+    def journalled() -> str:
+        store = desk.on_disk(tmp_path / f"copy{len(list(tmp_path.iterdir()))}")
+        text = store.load(store.summaries()[0].id).tree.path()[1].text
+        store.close()
+        return text
+
+    desk.wait(lambda: len(journalled()) >= len(shown))
+    assert journalled().startswith(shown)
+    desk.chats.stop()
+
+
+def test_stop_keeps_the_text_and_the_next_question_works(desk):
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("go on")
+    desk.wait(lambda: len(desk.path()) == 2 and desk.path()[1].text)
+    text = desk.path()[1].text
+
+    desk.chats.stop()
+    desk.wait(lambda: desk.saved)
+
+    assert desk.saved[0].status is Status.STOPPED
+    assert desk.saved[0].text.startswith(text)
+    desk.set(max_new_tokens=5)
+    assert desk.ask_and_wait("and now?").status is Status.LENGTH
+    assert [m.role for m in desk.path()] == [Role.USER, Role.ASSISTANT] * 2
+
+
+def test_a_second_turn_reuses_the_first(desk):
+    first = desk.ask_and_wait("one")
+    second = desk.ask_and_wait("two")
+
+    assert second.stats.prompt_tokens > first.stats.prompt_tokens + first.stats.new_tokens
+    assert second.stats.reused_tokens >= first.stats.prompt_tokens
+
+
+def test_retry_is_a_new_branch_and_keeps_the_old_answer(desk):
+    first = desk.ask_and_wait("question")
+    desk.set(seed=2)
+
+    desk.chats.retry(first.id)
+    desk.wait(lambda: len(desk.saved) == 2)
+
+    question, answer = desk.path()
+    assert answer.id != first.id
+    assert {m.id for m in desk.chats.current.tree.children(question.id)} == {first.id, answer.id}
+    desk.close()
+    store = Store.open(desk.file)
+    tree = store.load(store.summaries()[0].id).tree
+    assert tree.messages[first.id].text == first.text
+    assert tree.head == answer.id
+    store.close()
+
+
+def test_a_prompt_over_the_context_is_refused_and_the_text_comes_back(desk):
+    desk.ask_and_wait("short")
+    before = desk.chats.current
+    text = "word " * 20_000
+
+    desk.chats.set_draft(text)
+    assert desk.chats.ask(text)
+    desk.chats.set_draft("")  # the composer empties itself
+    desk.wait(lambda: desk.problems)
+
+    assert "2,048" in desk.problems[0].text() or "2048" in desk.problems[0].text()
+    assert not desk.problems[0].is_bug
+    assert desk.chats.current == before
+    assert desk.opened[-1] == before
+    assert desk.drafts[-1] == text
+    assert not desk.chats.run.running
+    assert desk.ask_and_wait("short again")
+
+
+def test_what_cannot_be_sent_is_refused_at_once(desk):
+    assert not desk.chats.ask("  \n ")
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("first")
+
+    assert not desk.chats.ask("second, too early")
+
+    assert len(desk.problems) == 2
+    assert "first" in desk.problems[1].text()
+    desk.chats.stop()
+    desk.wait(lambda: desk.saved)
+    assert len(desk.path()) == 2
+
+
+def test_without_a_store_nothing_is_generated_and_the_text_comes_back(desk, tmp_path):
+    desk.close()
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()  # a directory where the database should be
+    from tests.bridge.conftest import Desk
+
+    other = Desk(desk.qtbot, blocked)
+    other.load(desk.models.state.info.folder)
+
+    other.chats.ask("precious words")
+    other.wait(lambda: other.drafts)
+
+    assert other.drafts[-1] == "precious words"
+    assert not other.chats.current.tree.messages
+    assert str(blocked) in other.problems[-1].text()
+    other.close()
+
+
+def test_an_answer_goes_on_while_another_conversation_is_read(desk):
+    desk.ask_and_wait("the first talk")
+    first = desk.chats.current.id
+    desk.chats.new()
+    desk.set(max_new_tokens=300)
+    desk.chats.ask("the second talk")
+    second = desk.chats.current.id
+    desk.wait(lambda: desk.path()[-1].text)
+
+    desk.chats.open(first)
+    desk.wait(lambda: desk.chats.current.id == first)
+    desk.wait(lambda: len(desk.saved) == 2)
+
+    assert len(desk.path()) == 2
+    assert desk.path()[0].text == "the first talk"
+    desk.chats.open(second)
+    desk.wait(lambda: desk.chats.current.id == second)
+    assert desk.path()[-1].stats.new_tokens == 300
+    assert [row.id for row in desk.chats.summaries] == [second, first]
+
+
+def test_opening_the_conversation_that_streams_shows_it_live(desk):
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("a live talk")
+    live = desk.chats.current.id
+    desk.wait(lambda: desk.path()[-1].text)
+    desk.chats.new()
+    assert desk.path() == ()
+
+    desk.chats.open(live)
+
+    shown = desk.path()[-1].text
+    assert shown
+    desk.wait(lambda: len(desk.path()[-1].text) > len(shown))
+    desk.chats.stop()
+    desk.wait(lambda: desk.saved)
+
+
+def test_deleting_the_conversation_that_streams_stops_it_and_undo_brings_all_back(desk):
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("to be deleted")
+    talk = desk.chats.current.id
+    desk.wait(lambda: desk.path()[-1].text)
+
+    with desk.qtbot.waitSignal(desk.chats.deleted) as deleted:
+        desk.chats.delete(talk)
+    desk.wait(lambda: desk.saved)
+
+    assert deleted.args == [talk, "to be deleted"]
+    assert desk.chats.summaries == ()
+    assert desk.path() == ()
+    desk.chats.undo_delete(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+    assert [row.id for row in desk.chats.summaries] == [talk]
+    assert desk.path()[-1].text == desk.saved[0].text
+
+
+def test_renaming_holds_for_the_list_the_window_and_the_disk(desk):
+    desk.ask_and_wait("hello")
+    talk = desk.chats.current.id
+
+    desk.chats.rename(talk, "  A  better\ntitle ")
+    desk.chats.rename(talk, "   ")
+    desk.ask_and_wait("more")
+
+    assert desk.chats.summaries[0].title == "A better title"
+    desk.close()
+    store = Store.open(desk.file)
+    assert store.summaries()[0].title == "A better title"
+    store.close()
+
+
+def test_closing_in_the_middle_keeps_the_text_as_interrupted(desk):
+    desk.set(max_new_tokens=100_000)
+    desk.chats.ask("unfinished")
+    desk.wait(lambda: len(desk.path()) == 2 and desk.path()[1].text)
+    text = desk.path()[1].text
+
+    desk.close()
+
+    store = Store.open(desk.file)
+    _, answer = store.load(store.summaries()[0].id).tree.path()
+    assert answer.status is Status.INTERRUPTED
+    assert answer.text.startswith(text)
+    store.close()
+
+
+def test_a_new_start_shows_the_list_the_last_talk_and_the_drafts(desk, endless):
+    from tests.bridge.conftest import Desk
+
+    desk.ask_and_wait("remember me")
+    talk = desk.chats.current.id
+    desk.chats.set_draft("half a thou")
+    desk.chats.new()
+    desk.chats.set_draft("for a new talk")
+    desk.close()
+
+    again = Desk(desk.qtbot, desk.file)
+    again.chats.start(talk)
+    again.wait(lambda: again.opened)
+
+    assert [row.title for row in again.chats.summaries] == ["remember me"]
+    assert [m.role for m in again.path()] == [Role.USER, Role.ASSISTANT]
+    assert again.drafts[-1] == "half a thou"
+    again.chats.new()
+    assert again.drafts[-1] == "for a new talk"
+    again.close()
+
+
+def test_text_typed_while_a_message_is_being_sent_is_not_lost(desk):
+    desk.chats.ask("sent")
+    desk.chats.set_draft("")
+    desk.chats.set_draft("typed meanwhile")
+    desk.wait(lambda: desk.saved)
+    talk = desk.chats.current.id
+
+    desk.chats.new()
+    desk.chats.open(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+
+    assert desk.drafts[-1] == "typed meanwhile"
+
+
+def test_reasoning_and_text_are_journalled_as_parts_of_their_own(desk):
+    from qwen_desktop.bridge.run import Run
+    from qwen_desktop.chat.events import Delta
+    from qwen_desktop.chat.messages import pending_answer, user_message
+    from qwen_desktop.chat.model import GenerationRequest
+    from qwen_desktop.chat.tree import Conversation, Tree
+
+    question = user_message("q", None)
+    answer = pending_answer(question.id, "m")
+    talk = Conversation(tree=Tree.of([question, answer]))
+    request = GenerationRequest(talk.id, (question,), desk.settings)
+    run = Run(Conversation(id=talk.id), talk, answer, request, "q", True)
+
+    for kind, text in [("reasoning", "a"), ("reasoning", "b"), ("text", "c")]:
+        run.take(Delta(PartKind(kind), text))
+    first = run.unsaved()
+    run.take(Delta(PartKind.TEXT, "d"))
+    run.put_back(first)
+
+    assert first == [(PartKind.REASONING, "ab"), (PartKind.TEXT, "c")]
+    assert run.unsaved() == [(PartKind.REASONING, "ab"), (PartKind.TEXT, "cd")]
+    assert run.unsaved() == []
+    assert run.answer.reasoning == "ab"
+    assert run.answer.text == "cd"

@@ -1,0 +1,105 @@
+"""Opening checkpoints: what is usable at each moment, and what failed loads leave behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qwen_desktop.bridge.memory import MemoryMonitor
+from qwen_desktop.bridge.models import Phase
+from qwen_desktop.chat.model import MemoryKind
+
+
+@pytest.fixture
+def broken(tmp_path):
+    folder = tmp_path / "Broken"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+    return folder
+
+
+def test_a_loaded_model_says_what_it_is(desk, endless):
+    info = desk.models.state.info
+
+    assert desk.models.state.phase is Phase.READY
+    assert info.name == "Endless-Chat"
+    assert info.folder == endless
+    assert info.parameters > 0
+    assert info.weight_bytes > 0
+    assert info.context_length == 2048
+    assert info.device
+
+
+def test_a_broken_folder_leaves_the_model_and_the_talk(desk, broken, endless):
+    desk.ask_and_wait("before")
+
+    desk.load(broken)
+
+    assert "Broken" in desk.problems[0].text()
+    assert not desk.problems[0].is_bug
+    assert desk.models.state.phase is Phase.READY
+    assert desk.models.state.info.folder == endless
+    second = desk.ask_and_wait("after")
+    assert second.stats.reused_tokens > 0  # its cache is still there too
+
+
+def test_the_newest_of_two_loads_wins(desk, broken, endless):
+    desk.models.open(endless)
+    desk.models.open(broken)
+    desk.models.open(endless)
+    desk.wait(lambda: not desk.models.state.busy)
+
+    assert desk.models.state.info.folder == endless
+    assert desk.problems == []
+
+
+def test_a_cancelled_load_leaves_the_model_before(desk, endless):
+    before = desk.models.state.info
+    desk.models.open(endless)
+    desk.models.cancel()
+    desk.wait(lambda: not desk.models.state.busy)
+
+    assert desk.models.state.info == before
+    assert desk.problems == []
+    assert desk.ask_and_wait("still here?")
+
+
+def test_while_loading_a_message_is_refused_and_kept(desk, endless):
+    desk.models.open(endless)
+
+    assert not desk.chats.ask("too early")
+
+    assert "loading" in desk.problems[0].text()
+    desk.wait(lambda: not desk.models.state.busy)
+
+
+def test_the_gauge_tells_the_weights(desk, qtbot):
+    monitor = MemoryMonitor(desk.engine.memory)
+    try:
+        with qtbot.waitSignal(monitor.sampled, timeout=20_000) as caught:
+            monitor.start()
+        sample = caught.args[0]
+    finally:
+        monitor.close()
+
+    assert sample.weights == desk.models.state.info.weight_bytes
+    assert 0 < sample.used <= sample.total
+    assert sample.kind in MemoryKind
+
+
+def test_a_gauge_that_fails_once_goes_on(qtbot, desk):
+    readings = iter([RuntimeError("driver is away")])
+
+    def read():
+        for error in readings:
+            raise error
+        return desk.engine.memory()
+
+    monitor = MemoryMonitor(read)
+    try:
+        with qtbot.waitSignal(monitor.sampled, timeout=20_000):
+            monitor.start()
+            monitor.set_busy(True)
+    finally:
+        monitor.close()

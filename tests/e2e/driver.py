@@ -1,0 +1,171 @@
+"""Drives the real window in this process as a person would: by what is shown, clicks and keys.
+
+Controls are found by their accessible names, which are what a screen reader says. Waiting is for a
+condition, never for a time; one that does not come true ends the process with what was shown.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QWEN_DESKTOP_QT_DIALOGS", "1")
+
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
+
+from qwen_desktop import app, cli
+
+W = TypeVar("W", bound=QWidget)
+PATIENCE_S = 90
+
+
+class NotShown(AssertionError):
+    """What was waited for never came."""
+
+
+class Driver:
+    """One start of the application with a profile and further arguments."""
+
+    def __init__(self, profile: Path, *arguments: str) -> None:
+        self.qt = app.application()
+        self.app = app.App(cli.parse(["--profile", str(profile), *arguments]))
+        self.window = self.app.window
+        self.app.show()
+
+    # -- looking ---------------------------------------------------------------------------
+
+    def wait(self, what: str, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+        """Let the program run until `condition` holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise NotShown(f"waited for {what}; shown is:\n{self.shown()}")
+            self.qt.processEvents()
+            QTest.qWait(5)
+
+    def _visible(self, kind: type[W]) -> list[W]:
+        tops = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+        return [
+            w
+            for top in tops
+            for w in ([top] if isinstance(top, kind) else []) + top.findChildren(kind)
+            if w.isVisible()
+        ]
+
+    def shown(self) -> str:
+        """Every text a person can read in the visible windows."""
+        texts = []
+        for widget in self._visible(QWidget):
+            if isinstance(widget, (QTextEdit, QPlainTextEdit)):
+                texts.append(widget.toPlainText())
+            elif isinstance(widget, (QLineEdit, QLabel, QAbstractButton)):
+                texts.append(widget.text())
+        return "\n".join(text for text in texts if text)
+
+    def widget(self, name: str, kind: type[W] = QWidget) -> W:
+        """The visible control a screen reader calls `name`."""
+        found = [w for w in self._visible(kind) if w.accessibleName() == name]
+        if not found:
+            raise NotShown(f"no control “{name}”; shown is:\n{self.shown()}")
+        return found[0]
+
+    def has(self, name: str) -> bool:
+        """Whether a control of that name is visible."""
+        return any(w.accessibleName() == name for w in self._visible(QWidget))
+
+    def wait_shown(self, text: str) -> None:
+        """Wait until `text` can be read somewhere."""
+        self.wait(f"the text “{text}”", lambda: text in self.shown())
+
+    def wait_ready(self) -> None:
+        """Wait until a checkpoint is open."""
+        self.wait("a loaded checkpoint", lambda: self.app.models.state.phase.value == "ready")
+
+    def wait_idle(self) -> None:
+        """Wait until no answer is being written."""
+        self.wait("the end of the answer", lambda: not self.app.chats.run.running)
+
+    def answers(self) -> list[str]:
+        """The answers of the shown conversation."""
+        path = self.app.chats.current.tree.path()
+        return [m.text for m in path if m.role.value == "assistant"]
+
+    # -- acting ----------------------------------------------------------------------------
+
+    def click(self, name: str) -> None:
+        """Click the middle of a control."""
+        widget = self.widget(name)
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
+
+    def click_text(self, text: str) -> None:
+        """Click the button that shows `text`."""
+        for button in self._visible(QAbstractButton):
+            if text in (button.text(), button.text().replace("&", "")):
+                QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+                return
+        raise NotShown(f"no button “{text}”; shown is:\n{self.shown()}")
+
+    def type(self, text: str, into: str = "Message") -> None:
+        """Click a field and type."""
+        self.click(into)
+        QTest.keyClicks(self._keyboard(into), text)
+
+    def press(
+        self,
+        key: Qt.Key,
+        modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+        into: str = "Message",
+    ) -> None:
+        """Press a key in a field."""
+        QTest.keyClick(self._keyboard(into), key, modifiers)
+
+    def _keyboard(self, name: str) -> QWidget:
+        return self.widget(name)
+
+    def send(self, text: str) -> None:
+        """Type a message and press Enter."""
+        self.type(text)
+        self.press(Qt.Key.Key_Return)
+
+    def drop_folder(self, folder: Path) -> None:
+        """Drag a folder from a file manager onto the middle of the window."""
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(folder))])
+        at = self.window.rect().center()
+        actions = Qt.DropAction.CopyAction
+        buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        enter = QDragEnterEvent(QPoint(at), actions, data, buttons, keys)
+        QApplication.sendEvent(self.window, enter)
+        assert enter.isAccepted(), "the window does not take folders"
+        drop = QDropEvent(QPointF(at), actions, data, buttons, keys)
+        QApplication.sendEvent(self.window, drop)
+
+    def picture(self, file: Path) -> None:
+        """Save what the window looks like."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        assert self.window.grab().save(str(file))
+
+    def close(self) -> None:
+        """Close the window by its close button and end the program."""
+        self.window.close()
+        self.app.close()
+
+
+def say(text: str) -> None:
+    """A line the parent process waits for."""
+    print(text, flush=True)

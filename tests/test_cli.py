@@ -1,0 +1,74 @@
+"""The command line: flags from the settings table, profiles, and sentences for bad values."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_desktop import cli
+from qwen_desktop.chat.settings import SETTINGS
+from qwen_desktop.paths import default_profile
+
+
+def test_without_arguments_it_opens_the_window_with_the_default_profile():
+    options = cli.parse([])
+
+    assert options.profile == default_profile()
+    assert options.checkpoint is None
+    assert options.ask is None
+    assert not options.headless
+    assert options.overrides == {}
+
+
+def test_folders_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    options = cli.parse(["--checkpoint", "models/qwen", "--profile", "data"])
+
+    assert options.checkpoint == tmp_path / "models" / "qwen"
+    assert options.profile.root == tmp_path / "data"
+    assert not options.profile.temporary
+
+
+def test_a_temporary_profile_is_new_each_time():
+    first, second = cli.parse(["--temporary"]), cli.parse(["--temporary"])
+
+    assert first.profile.temporary
+    assert first.profile.root != second.profile.root
+    for options in (first, second):
+        options.profile.root.rmdir()
+
+
+def test_settings_of_this_run():
+    options = cli.parse(["--theme", "dark", "--temperature", "0.5", "--thinking", "off"])
+
+    assert options.overrides == {"theme": "dark", "temperature": 0.5, "thinking": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--temperature", "9"], "between 0 and 2"),
+        (["--temperature", "nan"], "between 0 and 2"),
+        (["--top-k", "many"], "invalid int value"),
+        (["--theme", "pink"], "one of system, light, dark"),
+        (["--thinking", "maybe"], "say on or off"),
+        (["--ask", "  "], "--ask needs a question"),
+        (["--temporary", "--profile", "x"], "not allowed with"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_words(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.parse(arguments)
+
+    assert exit_.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_every_setting_has_a_flag_and_a_help(capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(["--help"])
+
+    text = " ".join(capsys.readouterr().out.split())
+    for setting in SETTINGS:
+        assert "--" + setting.name.replace("_", "-") in text
+        assert setting.help in text
