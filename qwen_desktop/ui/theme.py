@@ -125,6 +125,21 @@ DARK = Theme(
 )
 
 
+_current = LIGHT
+
+
+def current() -> Theme:
+    """The theme in use. Widgets that paint themselves read it in every paintEvent."""
+    return _current
+
+
+def use(theme: Theme) -> None:
+    """Make `theme` the one in use; the palette change makes every widget paint again."""
+    global _current
+    _current = theme
+    QGuiApplication.setPalette(palette(theme))
+
+
 def resolve(choice: str) -> Theme:
     """The theme for a setting of `system`, `light` or `dark`."""
     if choice == "light":
@@ -171,7 +186,8 @@ def palette(theme: Theme) -> QPalette:
         QPalette.ColorRole.ToolTipBase: theme.sidebar,
         QPalette.ColorRole.ToolTipText: theme.text,
     }
-    result = QPalette()
+    # This constructor also derives the bevel shades that Fusion draws frames with.
+    result = QPalette(QColor(theme.sidebar), QColor(theme.background))
     for role, colour in roles.items():
         result.setColor(role, QColor(colour))
     for role in (

@@ -1,0 +1,129 @@
+"""Every action and shortcut of the window, in one table; the dialog that lists them reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qwen_desktop.errors import QT_TRANSLATE_NOOP
+from qwen_desktop.ui.controls import Label
+
+CONTEXT = "actions"
+
+
+class Scope(str, Enum):
+    """Where a shortcut works."""
+
+    WINDOW = "window"
+    LIST = "list"  # the conversation list has the focus; the sidebar handles these
+    MESSAGE = "message"  # the message field has the focus; the field handles these
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One action: its label (English, translated in context "actions") and its keys."""
+
+    name: str
+    label: str
+    keys: tuple[str, ...]
+    scope: Scope = Scope.WINDOW
+
+
+SPECS: tuple[Spec, ...] = (
+    Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",)),
+    Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",)),
+    Spec("search", QT_TRANSLATE_NOOP("actions", "Search conversations"), ("Ctrl+F", "Ctrl+K")),
+    Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",)),
+    Spec("stop", QT_TRANSLATE_NOOP("actions", "Stop the answer"), ("Esc",)),
+    Spec("undo_delete", QT_TRANSLATE_NOOP("actions", "Undo delete"), ("Ctrl+Shift+Z",)),
+    Spec("panel", QT_TRANSLATE_NOOP("actions", "Show or hide the memory panel"), ("Ctrl+M",)),
+    Spec("settings", QT_TRANSLATE_NOOP("actions", "Settings"), ("Ctrl+,",)),
+    Spec("shortcuts", QT_TRANSLATE_NOOP("actions", "Keyboard shortcuts"), ("F1",)),
+    Spec("quit", QT_TRANSLATE_NOOP("actions", "Quit"), ("Ctrl+Q",)),
+    Spec("send", QT_TRANSLATE_NOOP("actions", "Send message"), ("Enter",), Scope.MESSAGE),
+    Spec("newline", QT_TRANSLATE_NOOP("actions", "New line"), ("Shift+Enter",), Scope.MESSAGE),
+    Spec("row_open", QT_TRANSLATE_NOOP("actions", "Open conversation"), ("Enter",), Scope.LIST),
+    Spec("rename", QT_TRANSLATE_NOOP("actions", "Rename conversation"), ("F2",), Scope.LIST),
+    Spec("delete", QT_TRANSLATE_NOOP("actions", "Delete conversation"), ("Del",), Scope.LIST),
+)
+
+
+def label(spec: Spec) -> str:
+    """The label in the language of the interface."""
+    return QCoreApplication.translate(CONTEXT, spec.label)
+
+
+def add_to(window: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
+    """Make the window's actions so that their shortcuts work.
+
+    Raises KeyError where an action of scope WINDOW has no handler.
+    """
+    made = {}
+    for spec in SPECS:
+        if spec.scope is not Scope.WINDOW:
+            continue
+        action = QAction(label(spec), window)
+        action.setObjectName(f"action_{spec.name}")
+        action.setShortcuts([QKeySequence(key) for key in spec.keys])
+        handler = handlers[spec.name]
+        action.triggered.connect(lambda _checked=False, call=handler: call())
+        window.addAction(action)
+        made[spec.name] = action
+    return made
+
+
+class ShortcutsDialog(QDialog):
+    """The table, for people."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("shortcutsDialog")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(self.tr("Keyboard shortcuts"))
+        titles = {
+            Scope.WINDOW: self.tr("Everywhere"),
+            Scope.MESSAGE: self.tr("In the message field"),
+            Scope.LIST: self.tr("In the conversation list"),
+        }
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(40)
+        grid.setVerticalSpacing(8)
+        row = 0
+        for scope, title in titles.items():
+            head = Label(title, 13, bold=True)
+            head.setContentsMargins(0, 8 if row else 0, 0, 0)
+            grid.addWidget(head, row, 0, 1, 2)
+            row += 1
+            for spec in SPECS:
+                if spec.scope is scope:
+                    grid.addWidget(Label(label(spec), 13), row, 0)
+                    grid.addWidget(Label(_keys(spec), 13, dim=True), row, 1)
+                    row += 1
+        close = QPushButton(self.tr("Close"))
+        close.setAccessibleName(self.tr("Close"))
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        buttons = QDialogButtonBox()
+        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 16)
+        column.setSpacing(16)
+        column.addLayout(grid)
+        column.addWidget(buttons)
+
+
+def _keys(spec: Spec) -> str:
+    native = QKeySequence.SequenceFormat.NativeText
+    return ", ".join(QKeySequence(key).toString(native) for key in spec.keys)

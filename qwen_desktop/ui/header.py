@@ -1,0 +1,110 @@
+"""The line above the conversation: its title, the model menu, the panel toggle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
+
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.models import ModelState
+
+HEIGHT = 52
+_WIDEST_MODEL = 280
+
+
+class Header(QWidget):
+    """Title, model button, panel button."""
+
+    open_requested = Signal()  # let the user choose a checkpoint folder
+    checkpoint_requested = Signal(Path)
+    cancel_requested = Signal()
+    panel_toggled = Signal()
+
+    def __init__(self, demo: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("header")
+        self.setFixedHeight(HEIGHT)
+        self._demo = demo
+        self._state: ModelState | None = None
+        self._menu_actions: Sequence[QAction] = ()
+        self.title = ElidedLabel("", 16, bold=True)
+        self.title.setObjectName("conversationTitle")
+        self.model = Button(kind="outline", height=32)
+        self.model.setObjectName("model")
+        self.model.setMaximumWidth(_WIDEST_MODEL)
+        self.model.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.model.clicked.connect(self.show_menu)
+        self.panel = IconButton("panel", self.tr("Show or hide the memory panel"))
+        self.panel.setObjectName("togglePanel")
+        self.panel.clicked.connect(self.panel_toggled)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(theme.COLUMN_MARGIN, 0, 12, 0)
+        row.setSpacing(8)
+        row.addWidget(self.title, 1)
+        row.addWidget(self.model)
+        row.addWidget(self.panel)
+        self._name_model("", self.tr("Checkpoint"))
+
+    def set_title(self, title: str) -> None:
+        """Show the conversation's title."""
+        self.title.setText(title or self.tr("New chat"))
+
+    def set_model(self, state: ModelState) -> None:
+        """Show the open model, or the one being loaded."""
+        self._state = state
+        if state.busy:
+            name = state.folder.name if state.folder else ""
+            self._name_model(name, self.tr("Loading {name}…").format(name=name))
+        elif state.info is not None:
+            self._name_model(state.info.name, state.info.name)
+        else:
+            self._name_model("", self.tr("No checkpoint"))
+
+    def _name_model(self, name: str, text: str) -> None:
+        self.model.setText(f"{text}  ▾")
+        self.model.setAccessibleName(
+            self.tr("Checkpoint: {name}").format(name=name) if name else self.tr("Checkpoint")
+        )
+        self.model.setToolTip(name)
+
+    def show_menu(self) -> None:
+        """What can be done about the checkpoint."""
+        menu = QMenu(self)
+        menu.setObjectName("modelMenu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        state = self._state
+        open_folder = menu.addAction(self.tr("Open checkpoint folder…"))
+        open_folder.setShortcut("Ctrl+O")
+        open_folder.triggered.connect(self.open_requested)
+        if state is not None and state.busy:
+            menu.addAction(self.tr("Cancel loading")).triggered.connect(self.cancel_requested)
+        menu.addSeparator()
+        info = state.info if state is not None else None
+        if info is not None and info.demo is None:
+            self._add_checkpoint(menu, info.name, info.folder, is_open=True)
+        if self._demo.is_dir():
+            is_open = info is not None and info.demo is not None
+            self._add_checkpoint(menu, self.tr("Demo checkpoint"), self._demo, is_open=is_open)
+        size = menu.sizeHint()
+        corner = self.model.mapToGlobal(QPoint(self.model.width(), self.model.height() + 4))
+        menu.popup(corner - QPoint(size.width(), 0))
+
+    def _add_checkpoint(self, menu: QMenu, name: str, folder: Path, *, is_open: bool) -> None:
+        action = menu.addAction(name.replace("&", "&&"))
+        action.setCheckable(True)
+        action.setChecked(is_open)
+        action.setToolTip(str(folder))
+        if not is_open:
+            action.triggered.connect(lambda: self.checkpoint_requested.emit(folder))
+
+    def sizeHint(self) -> QSize:
+        """As wide as there is room."""
+        return QSize(600, HEIGHT)

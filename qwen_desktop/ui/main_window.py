@@ -1,0 +1,482 @@
+"""The window: places its parts and wires them to the bridge.
+
+Its constructor runs before the first paint, so it is light: the timeline with its Markdown parser
+is built by `finish_building()`, dialogs when they are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, QRect, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+
+from qwen_desktop.chat.events import Stage, Usage
+from qwen_desktop.chat.messages import Message
+from qwen_desktop.chat.tree import Conversation, Summary
+from qwen_desktop.errors import Report
+from qwen_desktop.paths import demo_checkpoint
+from qwen_desktop.ui import actions, icons, theme
+from qwen_desktop.ui.composer import Composer
+from qwen_desktop.ui.controls import Line, Surface
+from qwen_desktop.ui.drop_overlay import DropOverlay, dropped_folder
+from qwen_desktop.ui.empty_state import EmptyState
+from qwen_desktop.ui.header import Header
+from qwen_desktop.ui.memory_panel import MemoryPanel
+from qwen_desktop.ui.problem import Banner, ProblemDialog
+from qwen_desktop.ui.sidebar import Sidebar
+from qwen_desktop.ui.toast import Toast
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.memory import MemoryMonitor
+    from qwen_desktop.bridge.models import Models, ModelState
+    from qwen_desktop.bridge.preferences import PreferencesModel
+    from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.ui.timeline.view import Timeline
+
+SIZE = (1400, 900)
+SMALLEST = (900, 600)
+# Set to 1, the folder dialog is Qt's own: tests can drive that one.
+QT_DIALOGS = "QWEN_DESKTOP_QT_DIALOGS"
+
+
+class MainWindow(QWidget):
+    """Sidebar, conversation and memory panel. Shows what the bridge says, asks it for the rest."""
+
+    closing = Signal()
+
+    def __init__(
+        self,
+        chats: Chats,
+        models: Models,
+        memory: MemoryMonitor,
+        preferences: PreferencesModel,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._chats = chats
+        self._models = models
+        self._preferences = preferences
+        self._timeline: Timeline | None = None
+        self._shown = False  # whether a conversation was shown yet
+        self._panel_wanted = True
+        self._panel_over = False  # in a narrow window the panel lies over the conversation
+        self.setObjectName("mainWindow")
+        self.setMinimumSize(*SMALLEST)
+        self.resize(*SIZE)
+        self.setAcceptDrops(True)
+        theme.use(theme.resolve(str(preferences.get("theme"))))
+        self._build()
+        self._wire(memory)
+        self.actions_by_name = actions.add_to(
+            self,
+            {
+                "new": self._new,
+                "open": self.choose_checkpoint,
+                "search": self.sidebar.focus_search,
+                "focus": self.composer.focus_edit,
+                "stop": chats.stop,
+                "undo_delete": self.toast.undo,
+                "panel": self.toggle_panel,
+                "settings": self.show_settings,
+                "shortcuts": lambda: actions.ShortcutsDialog(self).open(),
+                "quit": self.close,
+            },
+        )
+        self.show_title("")
+        self._on_model(models.state)
+        self._on_run(chats.run)
+        self.composer.focus_edit()
+
+    def _build(self) -> None:
+        self.sidebar = Sidebar(self)
+        self._left_line = Line(vertical=True, parent=self)
+        self.centre = Surface("background", self)
+        self.header = Header(demo_checkpoint())
+        self.banner = Banner()
+        self._body = QStackedWidget()
+        self._blank = QWidget()  # until it is known what to show
+        self._body.addWidget(self._blank)
+        self.empty = EmptyState()
+        self._body.addWidget(self.empty)
+        self.composer = Composer()
+        column = QVBoxLayout(self.centre)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for widget in (self.header, Line(), self.banner):
+            column.addWidget(widget)
+        column.addWidget(self._body, 1)
+        column.addWidget(self.composer)
+        self._right_line = Line(vertical=True, parent=self)
+        self.panel = MemoryPanel(self)
+        self.toast = Toast(self.centre)
+        self.overlay = DropOverlay(self)
+
+    def _wire(self, memory: MemoryMonitor) -> None:
+        chats, models = self._chats, self._models
+        chats.summaries_changed.connect(self.show_summaries)
+        chats.opened.connect(self._on_opened)
+        chats.message_added.connect(self._on_added)
+        chats.message_changed.connect(self._on_changed)
+        chats.rewound.connect(self._on_rewound)
+        chats.run_changed.connect(self._on_run)
+        chats.usage.connect(self._on_usage)
+        chats.draft_restored.connect(self._on_draft)
+        chats.deleted.connect(self._on_deleted)
+        chats.problem.connect(self.show_problem)
+        models.changed.connect(self._on_model)
+        models.problem.connect(self.show_problem)
+        memory.sampled.connect(self.panel.set_sample)
+        self._preferences.changed.connect(self._on_preference)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+        self.sidebar.new_requested.connect(self._new)
+        self.sidebar.open_requested.connect(self._open)
+        self.sidebar.rename_requested.connect(chats.rename)
+        self.sidebar.delete_requested.connect(chats.delete)
+        self.sidebar.settings_requested.connect(self.show_settings)
+        self.composer.send_requested.connect(self._send)
+        self.composer.stop_requested.connect(chats.stop)
+        self.composer.draft_changed.connect(chats.set_draft)
+        self.empty.asked.connect(self._ask_suggestion)
+        self.empty.open_requested.connect(self.choose_checkpoint)
+        self.header.open_requested.connect(self.choose_checkpoint)
+        self.header.checkpoint_requested.connect(self.open_checkpoint)
+        self.header.cancel_requested.connect(models.cancel)
+        self.header.panel_toggled.connect(self.toggle_panel)
+        self.panel.cancel_requested.connect(models.cancel)
+        self.banner.details_requested.connect(self._show_details)
+        self.toast.hidden.connect(lambda: self._set_undo(False))
+
+    # -- life ------------------------------------------------------------------------------
+
+    def finish_building(self) -> None:
+        """Build what the first paint does without. Safe to call twice."""
+        if self._timeline is not None:
+            return
+        from qwen_desktop.ui.timeline.view import Timeline
+
+        self._timeline = Timeline()
+        self._timeline.setObjectName("timeline")
+        self._timeline.set_theme(theme.current())
+        self._timeline.retry_requested.connect(self._chats.retry)
+        self._timeline.link_activated.connect(self._ask_link)
+        self._timeline.details_requested.connect(self._show_message_details)
+        self._body.addWidget(self._timeline)
+        self.setWindowIcon(icons.application_icon())
+        QWidget.setTabOrder(self._timeline, self.composer.edit)
+
+    @property
+    def timeline(self) -> Timeline:
+        """The conversation pane."""
+        self.finish_building()
+        assert self._timeline is not None
+        return self._timeline
+
+    def restore_state(self, geometry: str, panel_visible: bool) -> None:
+        """Place the window as `state()` said; an empty `geometry` keeps the default."""
+        self._panel_wanted = panel_visible
+        if geometry:
+            self.restoreGeometry(QByteArray.fromHex(geometry.encode("ascii", "ignore")))
+        self._place()
+
+    def state(self) -> tuple[str, bool]:
+        """Geometry in hexadecimal, and whether the memory panel is wanted."""
+        return bytes(self.saveGeometry().toHex().data()).decode("ascii"), self._panel_wanted
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Tell the application first; it saves."""
+        self.composer.flush_draft()
+        self.closing.emit()
+        super().closeEvent(event)
+
+    # -- places ----------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Place the three columns."""
+        super().resizeEvent(event)
+        self._place()
+
+    @property
+    def _narrow(self) -> bool:
+        return self.width() < theme.PANEL_COLLAPSES_BELOW
+
+    def _place(self) -> None:
+        width, height = self.width(), self.height()
+        if not self._narrow:
+            self._panel_over = False
+        beside = self._panel_wanted and not self._narrow
+        shown = beside or self._panel_over
+        left = theme.SIDEBAR_WIDTH
+        panel_left = width - theme.PANEL_WIDTH if shown else width
+        right = panel_left - 1 if beside else width
+        self.sidebar.setGeometry(0, 0, left, height)
+        self._left_line.setGeometry(left, 0, 1, height)
+        self.centre.setGeometry(left + 1, 0, right - left - 1, height)
+        self.panel.setGeometry(QRect(panel_left, 0, theme.PANEL_WIDTH, height))
+        self._right_line.setGeometry(panel_left - 1, 0, 1, height)
+        if self._panel_over:  # below the header, whose button closes it again
+            top = self.header.height() + 1
+            self.panel.setGeometry(QRect(panel_left, top, theme.PANEL_WIDTH, height - top))
+            self._right_line.setGeometry(panel_left - 1, top, 1, height - top)
+        for widget in (self.panel, self._right_line):
+            widget.setVisible(shown)
+            widget.raise_()
+        self.overlay.setGeometry(self.rect())
+        self.toast.place(self.composer.height() + 4)
+
+    def toggle_panel(self) -> None:
+        """Show or hide the memory panel; in a narrow window it lies over the conversation."""
+        if self._narrow:
+            self._panel_over = not self._panel_over
+        else:
+            self._panel_wanted = not self._panel_wanted
+        self._place()
+
+    # -- conversations ---------------------------------------------------------------------
+
+    @Slot(object)
+    def show_summaries(self, summaries: Sequence[Summary]) -> None:
+        """Fill the conversation list, newest first."""
+        self.sidebar.set_summaries(summaries)
+        self._refresh_title()
+
+    @Slot(object)
+    def _on_opened(self, conversation: Conversation) -> None:
+        if self._shown:  # at the start the user may have begun to type already
+            self.composer.clear()
+        self.sidebar.set_open(conversation.id)
+        self._show(conversation)
+        if self.isActiveWindow() and not self.sidebar.view.hasFocus():
+            self.composer.focus_edit()
+
+    @Slot(object)
+    def _on_rewound(self, conversation: Conversation) -> None:
+        self._show(conversation)
+
+    def _show(self, conversation: Conversation) -> None:
+        self._shown = True
+        path = conversation.tree.path()
+        if path:
+            self.timeline.set_messages(path)
+            self._body.setCurrentWidget(self.timeline)
+        else:
+            if self._timeline is not None:
+                self._timeline.clear()
+            self._body.setCurrentWidget(self.empty)
+        self._refresh_title()
+        self._on_run(self._chats.run)
+
+    @Slot(object)
+    def _on_added(self, message: Message) -> None:
+        self.timeline.add(message)
+        self._body.setCurrentWidget(self.timeline)
+        self.sidebar.set_open(self._chats.current.id)
+        self._refresh_title()
+
+    @Slot(object)
+    def _on_changed(self, message: Message) -> None:
+        self.timeline.change(message)
+
+    def _refresh_title(self) -> None:
+        self.show_title(self._chats.current.summary().title)
+
+    def show_title(self, title: str) -> None:
+        """Show the title of the conversation, in the header and of the window."""
+        self.header.set_title(title)
+        application = QGuiApplication.applicationDisplayName()
+        self.setWindowTitle(title or application)
+
+    def _new(self) -> None:
+        self.composer.flush_draft()
+        self._chats.new()
+        self.composer.focus_edit()
+
+    def _open(self, conversation_id: str) -> None:
+        self.composer.flush_draft()
+        self._chats.open(conversation_id)
+
+    @Slot(str, str)
+    def _on_deleted(self, conversation_id: str, title: str) -> None:
+        name = title or self.tr("New chat")
+        self.toast.show_text(
+            self.tr("Deleted “{title}”").format(title=name),
+            undo=lambda: self._chats.undo_delete(conversation_id),
+        )
+        self._set_undo(True)
+
+    def _set_undo(self, possible: bool) -> None:
+        self.actions_by_name["undo_delete"].setEnabled(possible)
+
+    # -- asking ----------------------------------------------------------------------------
+
+    def _send(self, text: str) -> None:
+        self.banner.dismiss()
+        if self._chats.ask(text):
+            self.composer.clear()
+
+    def _ask_suggestion(self, question: str) -> None:
+        self.banner.dismiss()
+        self._chats.ask(question)
+        self.composer.focus_edit()
+
+    @Slot(str)
+    def _on_draft(self, text: str) -> None:
+        if not self._shown:
+            self._show(self._chats.current)
+        typed = self.composer.text()
+        if text and text != typed:
+            # What is being typed meanwhile stays, below what comes back.
+            self.composer.set_text(f"{text}\n{typed}" if typed else text)
+
+    @Slot(object)
+    def _on_run(self, run: RunState) -> None:
+        self.sidebar.set_busy(run.conversation_id if run.running else "")
+        self.actions_by_name["stop"].setEnabled(run.running)
+        if run.running and run.conversation_id == self._chats.current.id:
+            progress = run.progress
+            if progress is not None and progress.stage is Stage.PREFILL and run.answer_id:
+                self.timeline.set_prefill(run.answer_id, progress.done, progress.total)
+        self._refresh_composer()
+
+    @Slot(object)
+    def _on_usage(self, usage: Usage | None) -> None:
+        self.composer.set_usage(usage)
+        self.panel.set_speed(usage.stats.decode_speed if usage is not None else 0.0)
+
+    def _refresh_composer(self) -> None:
+        run, state = self._chats.run, self._models.state
+        here = run.running and run.conversation_id == self._chats.current.id
+        self.composer.set_state(
+            running=here, reason=self._reason(run, state), stopping=run.stopping
+        )
+
+    def _reason(self, run: RunState, state: ModelState) -> str:
+        if run.running:
+            title = run.title or self.tr("New chat")
+            return self.tr("Answering in “{title}”").format(title=title)
+        if state.busy:
+            return self.tr("Loading…")
+        return "" if state.info is not None else self.tr("Open a checkpoint first")
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_model(self, state: ModelState) -> None:
+        self.header.set_model(state)
+        self.panel.set_model(state)
+        self.empty.set_model(state)
+        self.composer.set_model_name(state.info.name if state.info is not None else "")
+        self._refresh_composer()
+
+    def choose_checkpoint(self) -> None:
+        """Let the user pick a folder, in the dialog of the platform."""
+        dialog = QFileDialog(self, self.tr("Open checkpoint folder"))
+        dialog.setObjectName("openCheckpointDialog")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        if os.environ.get(QT_DIALOGS) == "1":
+            dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+        info = self._models.state.info
+        if info is not None and info.demo is None:
+            dialog.setDirectory(str(info.folder.parent))
+        dialog.fileSelected.connect(lambda folder: self.open_checkpoint(Path(folder)))
+        dialog.open()
+
+    def open_checkpoint(self, folder: Path) -> None:
+        """Load `folder`."""
+        self.banner.dismiss()
+        self._models.open(folder)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Say what a drop would do. Dragged text is left to the message field."""
+        if not event.mimeData().hasUrls():
+            return
+        self.overlay.show_for(dropped_folder(event.mimeData()))
+        event.acceptProposedAction()  # a refusal has to hear of the leave, too
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Only a folder may be dropped."""
+        if dropped_folder(event.mimeData()) is not None:
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Gone again."""
+        self.overlay.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open the folder."""
+        self.overlay.hide()
+        folder = dropped_folder(event.mimeData())
+        if folder is None:
+            event.ignore()
+            return
+        event.acceptProposedAction()
+        self.open_checkpoint(folder)
+
+    # -- trouble, dialogs, theme -------------------------------------------------------------
+
+    @Slot(object)
+    def show_problem(self, report: Report) -> None:
+        """Show a sentence above the conversation; everything else stays as it is."""
+        self.banner.show_report(report)
+
+    @Slot(object)
+    def _show_details(self, report: Report | None) -> None:
+        if report is not None:
+            ProblemDialog(report, self).open()
+
+    @Slot(str)
+    def _show_message_details(self, message_id: str) -> None:
+        report = self._chats.report_for(message_id)
+        message = self._chats.current.tree.messages.get(message_id)
+        if report is None and message is not None and message.error:
+            # Of an earlier start only the sentence was kept.
+            report = Report("{sentence}", values={"sentence": message.error})
+        self._show_details(report)
+
+    @Slot(QUrl)
+    def _ask_link(self, url: QUrl) -> None:
+        from qwen_desktop.ui.link_dialog import LinkDialog
+
+        LinkDialog(url, self).open()
+
+    def show_settings(self) -> None:
+        """Open the settings."""
+        from qwen_desktop.ui.settings_dialog import SettingsDialog
+
+        SettingsDialog(self._preferences, self).open()
+
+    @Slot(str, object)
+    def _on_preference(self, name: str, value: object) -> None:
+        if name == "theme":
+            self._use_theme(str(value))
+
+    @Slot()
+    def _follow_system(self) -> None:
+        if self._preferences.get("theme") == "system":
+            self._use_theme("system")
+
+    def _use_theme(self, choice: str) -> None:
+        wanted = theme.resolve(choice)
+        if wanted == theme.current():
+            return
+        theme.use(wanted)
+        if self._timeline is not None:
+            self._timeline.set_theme(wanted)
+        self.update()

@@ -1,0 +1,279 @@
+"""The right side: memory in use, as a gauge, and what is known of the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLocale, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from qwen_desktop.chat.events import Progress, Stage
+from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.models import ModelState
+
+GIB = 2**30
+MIB = 2**20
+_GAP = 1.5  # px between the parts of the gauge
+
+
+def size_text(size: int, locale: QLocale) -> str:
+    """A number of bytes for people, in GiB or MiB."""
+    if size >= GIB / 10:
+        return f"{locale.toString(size / GIB, 'f', 1)} GiB"
+    if size >= 10 * MIB or size == 0:
+        return f"{locale.toString(round(size / MIB))} MiB"
+    return f"{locale.toString(size / MIB, 'f', 1)} MiB"
+
+
+class Gauge(QProgressBar):
+    """A bar of coloured parts. A screen reader meets a progress bar with all the numbers."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._parts: tuple[tuple[int, str], ...] = ()
+        self._total = 0
+        self.setRange(0, 100)
+        self.setTextVisible(False)
+        self.setFixedHeight(14)
+
+    def set_parts(self, parts: tuple[tuple[int, str], ...], total: int) -> None:
+        """Show (bytes, colour name) side by side, of `total` bytes."""
+        self._parts, self._total = parts, total
+        used = sum(size for size, _ in parts)
+        self.setValue(min(round(100 * used / total), 100) if total > 0 else 0)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Track, then the parts with a gap between them."""
+        t = theme.current()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        outline = QPainterPath()
+        radius = self.height() / 2
+        outline.addRoundedRect(QRectF(self.rect()), radius, radius)
+        painter.setClipPath(outline)
+        painter.fillRect(self.rect(), QColor(t.track))
+        if self._total <= 0:
+            return
+        x = 0.0
+        for size, colour in self._parts:
+            width = self.width() * size / self._total
+            if size > 0:
+                # A part of a few megabytes is still seen, as a line of 2 px.
+                shown = max(width - _GAP, 2.0)
+                painter.fillRect(QRectF(x, 0, shown, self.height()), QColor(getattr(t, colour)))
+                x += max(width, shown + _GAP)
+
+
+class _Swatch(QWidget):
+    """The coloured square of the legend."""
+
+    def __init__(self, colour: str) -> None:
+        super().__init__()
+        self._colour = colour
+        self.setFixedSize(10, 10)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The square."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(getattr(theme.current(), self._colour)))
+        painter.drawRoundedRect(self.rect(), 3, 3)
+
+
+class Fact(QWidget):
+    """One line: a dim name on the left, a value on the right."""
+
+    def __init__(self, name: str, colour: str = "") -> None:
+        super().__init__()
+        self.name = name
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(10)
+        if colour:
+            row.addWidget(_Swatch(colour))
+        row.addWidget(Label(name, 13, dim=True))
+        self._value = ElidedLabel("", 13)
+        self._value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._value, 1)
+
+    @property
+    def value(self) -> str:
+        """The value shown."""
+        return self._value.text()
+
+    def set_value(self, value: str) -> None:
+        """Show `value`."""
+        self._value.setText(value)
+        self._value.setAccessibleName(f"{self.name}: {value}")
+
+
+class MemoryPanel(Surface):
+    """Memory gauge, model facts, and the progress of a load with Cancel."""
+
+    cancel_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("panel", parent)
+        self.setObjectName("memoryPanel")
+        self.setAccessibleName(self.tr("Memory panel"))
+        self._build_memory()
+        self._build_model()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 14, 16, 16)
+        column.setSpacing(10)
+        number = QHBoxLayout()
+        number.setSpacing(10)
+        number.addWidget(self.number, 0, Qt.AlignmentFlag.AlignBaseline)
+        number.addWidget(self.of, 1, Qt.AlignmentFlag.AlignBaseline)
+        column.addWidget(self.title)
+        column.addLayout(number)
+        column.addWidget(self.gauge)
+        for fact in self.parts.values():
+            column.addWidget(fact)
+        column.addSpacing(4)
+        column.addWidget(Line())
+        column.addSpacing(4)
+        column.addWidget(Label(self.tr("Model"), 14, bold=True))
+        column.addWidget(self.none)
+        for fact in self.facts.values():
+            column.addWidget(fact)
+        column.addWidget(self.loading)
+        column.addStretch(1)
+        self.set_speed(0.0)
+
+    def _build_memory(self) -> None:
+        self.title = Label(self.tr("Memory"), 14, bold=True)
+        self.title.setObjectName("memoryTitle")
+        self.number = Label("–", 22, bold=True)
+        self.number.setObjectName("memoryUsed")
+        self.of = Label("", 13, dim=True)
+        self.gauge = Gauge()
+        self.gauge.setObjectName("memoryGauge")
+        self.gauge.setAccessibleName(self.tr("Memory"))
+        self.parts = {
+            "weights": Fact(self.tr("Weights"), "weights"),
+            "kv": Fact(self.tr("KV cache"), "kv"),
+            "activations": Fact(self.tr("Activations"), "activations"),
+            "other": Fact(self.tr("Everything else"), "other"),
+        }
+
+    def _build_model(self) -> None:
+        self.facts = {
+            "name": Fact(self.tr("Name")),
+            "device": Fact(self.tr("Device")),
+            "dtype": Fact(self.tr("Precision")),
+            "context": Fact(self.tr("Context")),
+            "speed": Fact(self.tr("Speed")),
+        }
+        self.none = Label(self.tr("No checkpoint is open."), 13, dim=True, wrap=True)
+        self.loading = QWidget()
+        column = QVBoxLayout(self.loading)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.setSpacing(8)
+        self.stage = Label("", 13, dim=True, wrap=True)
+        self.stage.setObjectName("loadingStage")
+        self.bar = Bar()
+        self.bar.setObjectName("loadingBar")
+        self.bar.setAccessibleName(self.tr("Loading progress"))
+        self.bytes = Label("", 12, dim=True)
+        self.cancel = Button(self.tr("Cancel"), height=30)
+        self.cancel.setObjectName("cancelLoading")
+        self.cancel.setAccessibleName(self.tr("Cancel loading"))
+        self.cancel.clicked.connect(self.cancel_requested)
+        column.addWidget(self.stage)
+        column.addWidget(self.bar)
+        foot = QHBoxLayout()
+        foot.addWidget(self.bytes, 1)
+        foot.addWidget(self.cancel)
+        column.addLayout(foot)
+        self.loading.hide()
+
+    def sizeHint(self) -> QSize:
+        """The width of the design."""
+        return QSize(theme.PANEL_WIDTH, 600)
+
+    # -- memory ----------------------------------------------------------------------------
+
+    def set_sample(self, sample: MemorySample) -> None:
+        """Show one measurement."""
+        cuda = sample.kind is MemoryKind.CUDA
+        self.title.setText(self.tr("GPU memory") if cuda else self.tr("Memory (RAM)"))
+        locale = self.locale()
+        used, total = size_text(sample.used, locale), size_text(sample.total, locale)
+        self.number.setText(used)
+        self.of.setText(self.tr("of {total}").format(total=total))
+        sizes = {name: int(getattr(sample, name)) for name in self.parts}
+        words = [self.tr("{used} of {total} in use").format(used=used, total=total)]
+        for name, size in sizes.items():
+            self.parts[name].set_value(size_text(size, locale))
+            words.append(f"{self.parts[name].name} {self.parts[name].value}")
+        self.gauge.set_parts(tuple((size, name) for name, size in sizes.items()), sample.total)
+        description = f"{self.title.text()}: {', '.join(words)}"
+        self.gauge.setAccessibleDescription(description)
+        self.gauge.setToolTip(f"{sample.device}\n{description}")
+
+    # -- model -----------------------------------------------------------------------------
+
+    def set_model(self, state: ModelState) -> None:
+        """Show the open model and the load under way."""
+        info = state.info
+        for fact in self.facts.values():
+            fact.setVisible(info is not None)
+        self.none.setVisible(info is None and not state.busy)
+        if info is not None:
+            self._show_info(info)
+        self.loading.setVisible(state.busy)
+        if state.busy:
+            self._show_progress(state.progress)
+
+    def _show_info(self, info: ModelInfo) -> None:
+        self.facts["name"].set_value(info.name)
+        self.facts["device"].set_value(info.device)
+        self.facts["dtype"].set_value(info.dtype)
+        tokens = self.locale().toString(info.context_length)
+        self.facts["context"].set_value(self.tr("{count} tokens").format(count=tokens))
+
+    def set_speed(self, tokens_per_second: float) -> None:
+        """Show the speed of the answer being written, or of the last one; 0 for none yet."""
+        self.facts["speed"].set_value(
+            f"{self.locale().toString(tokens_per_second, 'f', 1)} tok/s"
+            if tokens_per_second > 0
+            else "–"
+        )
+
+    def _show_progress(self, progress: Progress | None) -> None:
+        self.stage.setText(self.stage_text(progress))
+        known = progress is not None and progress.total > 0
+        self.bar.setVisible(known)
+        self.bytes.setText("")
+        if progress is None or not known:
+            return
+        self.bar.set_share(progress.done, progress.total)
+        if progress.stage is Stage.READING:
+            locale = self.locale()
+            done, total = size_text(progress.done, locale), size_text(progress.total, locale)
+            self.bytes.setText(self.tr("{done} of {total}").format(done=done, total=total))
+        self.bar.setAccessibleDescription(f"{self.stage.text()} {self.bytes.text()}".strip())
+
+    def stage_text(self, progress: Progress | None) -> str:
+        """What is being done, with the file where there is one."""
+        if progress is None:
+            return self.tr("Loading…")
+        names = {
+            Stage.IMPORTING: self.tr("Starting the engine"),
+            Stage.CHECKING: self.tr("Checking the files"),
+            Stage.READING: self.tr("Reading weights"),
+            Stage.WARMING_UP: self.tr("Warming up"),
+            Stage.PREFILL: self.tr("Reading the prompt"),
+        }
+        name = names[progress.stage]
+        if not progress.detail:
+            return f"{name}…"
+        return self.tr("{stage}, {detail}").format(stage=name, detail=progress.detail)

@@ -1,0 +1,207 @@
+"""The field a message is typed in: grows from 1 to 8 lines, knows input methods, takes 1 MB.
+
+A paragraph of a million characters takes half a second to lay out at every key. Very long ones
+are therefore cut for display with `BREAK`, which `text()` and copying take out again.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QElapsedTimer, QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QInputMethodEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPalette,
+    QResizeEvent,
+    QTextOption,
+)
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
+
+from qwen_desktop.ui import theme
+
+MOST_LINES = 8
+LONG_PARAGRAPH = 10_000  # characters; longer ones are cut
+PIECE = 2_000
+# Two invisible characters and a line end: nothing that a person types or pastes.
+BREAK = "\u2060\u200b\n"
+COMMIT_GUARD_MS = 200
+
+
+def with_breaks(text: str) -> str:
+    """`text` with every very long paragraph cut into pieces."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if len(text) <= LONG_PARAGRAPH:
+        return text
+    return "\n".join(
+        BREAK.join(line[i : i + PIECE] for i in range(0, len(line), PIECE))
+        if len(line) > LONG_PARAGRAPH
+        else line
+        for line in text.split("\n")
+    )
+
+
+def without_breaks(text: str) -> str:
+    """What was typed, without the cuts."""
+    return text.replace(BREAK, "")
+
+
+class MessageEdit(QPlainTextEdit):
+    """Enter asks to submit, Shift+Enter starts a new line; only plain text comes in."""
+
+    submitted = Signal()
+    height_changed = Signal()
+    focus_changed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._composing = False
+        self._committed = False  # a composition just ended; its Enter may still come
+        self._since_commit = QElapsedTimer()
+        self._lines_height = -1
+        self.setFont(theme.body_font())
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTabChangesFocus(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.document().setDocumentMargin(0)
+        clear = self.palette()
+        clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
+        self.setPalette(clear)
+        self.viewport().setAutoFillBackground(False)
+        self.textChanged.connect(self._fit)
+
+    # -- text ------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """What was typed."""
+        return without_breaks(self.toPlainText())
+
+    def set_text(self, text: str) -> None:
+        """Replace everything; the cursor goes to the end. Undo cannot go back behind this."""
+        self.setPlainText(with_breaks(text))
+        self.moveCursor(self.textCursor().MoveOperation.End)
+
+    def is_blank(self) -> bool:
+        """Whether there is nothing but white space; cheap for any length."""
+        block = self.document().begin()
+        while block.isValid():
+            if block.text().strip():
+                return False
+            block = block.next()
+        return True
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Text only. Files go to the window, which knows folders."""
+        if source.hasUrls() and any(url.isLocalFile() for url in source.urls()):
+            return False
+        return source.hasText()
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Paste or drop as plain text."""
+        if source.hasText():
+            self.textCursor().insertText(with_breaks(source.text()))
+            self.ensureCursorVisible()
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """Copy as plain text, without the cuts."""
+        data = QMimeData()
+        data.setText(without_breaks(self.textCursor().selection().toPlainText()))
+        return data
+
+    # -- keys and input methods --------------------------------------------------------------
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        """Follow the composition: the Enter that ends one must not send.
+
+        Some input methods deliver that Enter after the commit (ibus in its synchronous mode,
+        some on Windows), when there is no composition any more. So after a commit one Enter is
+        swallowed, until a key is released, another key is pressed or a moment has passed.
+        """
+        was_composing = self._composing
+        self._composing = bool(event.preeditString())
+        if was_composing and not self._composing:
+            self._committed = True
+            self._since_commit.start()
+        super().inputMethodEvent(event)
+        self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter submits unless it belongs to a composition; everything else is editing."""
+        if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._committed = False
+            super().keyPressEvent(event)
+            return
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._committed = False
+            # Qt would insert a line separator; a message has plain line ends.
+            self.textCursor().insertText("\n")
+            self.ensureCursorVisible()
+            return
+        event.accept()
+        if self._composing or self._takes_commit_key() or event.isAutoRepeat():
+            return
+        self.submitted.emit()
+
+    def _takes_commit_key(self) -> bool:
+        taken = self._committed and self._since_commit.elapsed() < COMMIT_GUARD_MS
+        self._committed = False
+        return taken
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """The key that ended a composition is up again."""
+        if not event.isAutoRepeat():
+            self._committed = False
+        super().keyReleaseEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click ends waiting for the key of a commit."""
+        self._committed = False
+        super().mousePressEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The box around shows the focus."""
+        super().focusInEvent(event)
+        self.focus_changed.emit(True)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """A composition ends with the focus."""
+        self._composing = self._committed = False
+        super().focusOutEvent(event)
+        self.focus_changed.emit(False)
+
+    # -- height ----------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width wraps otherwise."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def sizeHint(self) -> QSize:
+        """As high as its lines."""
+        return QSize(400, self.height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Any width will do."""
+        return QSize(80, self.height())
+
+    def _fit(self) -> None:
+        line = self.fontMetrics().lineSpacing()
+        most = line * MOST_LINES
+        layout = self.document().documentLayout()
+        height = 0.0
+        block = self.document().begin()
+        while block.isValid() and height < most:  # never lays out more than is seen
+            height += layout.blockBoundingRect(block).height()
+            block = block.next()
+        wanted = round(min(max(height, line), most)) + 2
+        bars = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            bars.ScrollBarAsNeeded if height >= most else bars.ScrollBarAlwaysOff
+        )
+        if wanted != self._lines_height:
+            self._lines_height = wanted
+            self.setFixedHeight(wanted)
+            self.height_changed.emit()

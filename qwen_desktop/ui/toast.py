@@ -1,0 +1,131 @@
+"""A short notice above the composer, with Undo where something can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QColor,
+    QEnterEvent,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+)
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import Button, IconButton, TintedLabel
+
+SHOWN_MS = 8000
+_WIDEST = 520
+
+
+class Toast(QWidget):
+    """Closes itself after 8 seconds unless the mouse or the focus is on it."""
+
+    hidden = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._ground = parent
+        self._above = 24
+        self.setObjectName("toast")
+        self._undo: Callable[[], None] | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SHOWN_MS)
+        self._timer.timeout.connect(self._time_is_up)
+        self.label = TintedLabel("", 13, tint="background")
+        self.undo_button = Button(self.tr("Undo"), kind="tinted", tint="background", height=30)
+        self.undo_button.setObjectName("undo")
+        self.undo_button.setAccessibleName(self.tr("Undo"))
+        self.close_button = IconButton("close", self.tr("Close notice"), height=30)
+        self.close_button.tint = "background"
+        self.close_button.kind = "bare"
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 8, 8)
+        row.setSpacing(12)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.undo_button)
+        row.addWidget(self.close_button)
+        self.undo_button.clicked.connect(self.undo)
+        self.close_button.clicked.connect(self.dismiss)
+        self.hide()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether it is shown with Undo."""
+        return self._undo is not None
+
+    def show_text(self, text: str, undo: Callable[[], None] | None = None) -> None:
+        """Show `text`; `undo` is called when the user wants it back."""
+        self._undo = undo
+        self.undo_button.setVisible(undo is not None)
+        room = _WIDEST - 160
+        self.label.setText(
+            self.label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
+        )
+        self.label.setAccessibleName(text)
+        self.adjustSize()
+        self.place()
+        self.show()
+        self.raise_()
+        self._timer.start()
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
+
+    def place(self, above: int = 0) -> None:
+        """Centre it `above` px over the lower edge of the parent (the place of last time for 0)."""
+        self._above = above or self._above
+        x = (self._ground.width() - self.width()) // 2
+        y = self._ground.height() - self._above - self.height()
+        self.move(max(x, 0), max(y, 0))
+
+    def undo(self) -> None:
+        """Take it back, once."""
+        undo, self._undo = self._undo, None
+        self.dismiss()
+        if undo is not None:
+            undo()
+
+    def dismiss(self) -> None:
+        """Close."""
+        self._timer.stop()
+        self._undo = None
+        self.hide()
+        self.hidden.emit()
+
+    def _time_is_up(self) -> None:
+        focused = self.undo_button.hasFocus() or self.close_button.hasFocus()
+        if self.underMouse() or focused:
+            self._timer.start()
+        else:
+            self.dismiss()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape closes it."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.dismiss()
+            return
+        super().keyPressEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Reading it takes as long as it takes."""
+        self._timer.stop()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Count again."""
+        if self.isVisible():
+            self._timer.start()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A card in the inverse colours."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.current().text))
+        painter.drawRoundedRect(QRectF(self.rect()), 10, 10)
