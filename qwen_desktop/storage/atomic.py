@@ -24,11 +24,12 @@ def write_json(file: Path, value: object) -> None:
     """
     # Beside the target, because a rename is atomic only inside one file system.
     fresh = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    content = _encoded(value)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with fresh.open("wb") as out:
-                out.write(_encoded(value))
+                out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
             fresh.replace(file)

@@ -152,4 +152,4 @@ def _enum(kind: type[_AnyEnum], raw: object, fallback: _AnyEnum, message_id: str
 
 
 def _damaged(message_id: str, what: str) -> None:
-    _log.warning("damaged row: %s of message %.32r", what, message_id)
+    _log.warning("damaged row: %s of message %r", what, message_id[:40])

@@ -1,6 +1,7 @@
 """Messages: how pieces of an answer grow into parts."""
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_appending_keeps_every_character_in_its_kind(pieces):
 def test_neighbouring_parts_differ_in_kind_and_none_is_empty(pieces):
     parts = grown(pieces).parts
     assert all(part.text for part in parts)
-    assert all(a.kind is not b.kind for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.kind is not b.kind for a, b in pairwise(parts))
 
 
 @given(PIECES, st.sampled_from(PartKind), st.text(max_size=8))

@@ -1,5 +1,7 @@
 """The conversation tree: order, paths and branches, and the row of a conversation."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +58,7 @@ def test_a_path_runs_from_a_root_to_its_leaf_through_parents(messages, data):
         return
     assert path[-1].id == (leaf.id if leaf else tree.head)
     assert path[0].parent_id is None
-    assert all(b.parent_id == a.id for a, b in zip(path, path[1:], strict=False))
+    assert all(b.parent_id == a.id for a, b in pairwise(path))
     assert tree.with_head(path[-1].id).path() == path
 
 
@@ -81,7 +83,7 @@ def test_the_newest_leaf_lies_below_and_follows_the_last_branches(messages, data
     assert tree.children(leaf) == ()
     path = [m.id for m in tree.path(leaf)]
     below = path[path.index(start) :]
-    for parent, child in zip(below, below[1:], strict=False):
+    for parent, child in pairwise(below):
         assert tree.children(parent)[-1].id == child
 
 

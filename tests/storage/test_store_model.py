@@ -167,7 +167,8 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         for conversation_id in self.deleted:
             with pytest.raises(Known):
                 self.store.load(conversation_id)
-        newest_first = sorted(reversed(shown), key=lambda c: c.updated_at, reverse=True)
+        made = list(self.conversations)
+        newest_first = sorted(shown, key=lambda c: (c.updated_at, made.index(c.id)), reverse=True)
         expected = {c.id: c.summary() for c in newest_first}
         found = {summary.id: summary for summary in self.store.summaries()}
         assert list(found) == list(expected)

@@ -1,0 +1,179 @@
+"""Files of every earlier format open with all that was in them, and a failed step harms nothing."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
+from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.storage import migrations
+from qwen_desktop.storage.store import Store
+
+VERSIONS = Path(__file__).with_name("versions")
+EARLIER = range(1, migrations.LATEST + 1)
+
+
+def made_by(version, file):
+    """A database as that version of the format wrote it."""
+    dump = (VERSIONS / f"version_{version}.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(dump)
+    return file
+
+
+def schema_of(file):
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+        return {(*row[:3], " ".join((row[3] or "").split())) for row in rows}
+
+
+def user(message_id, text, at):
+    parts = (Part(PartKind.TEXT, text),)
+    return Message(role=Role.USER, parts=parts, id=message_id, created_at=at)
+
+
+BLUE = Conversation(
+    id="c1",
+    created_at=100.0,
+    updated_at=104.5,
+    tree=Tree.of(
+        [
+            user("m1", "Why is the sky blue?", 101.0),
+            Message(
+                role=Role.ASSISTANT,
+                parts=(),
+                id="m2",
+                parent_id="m1",
+                created_at=102.0,
+                status=Status.FAILED,
+                stats=AnswerStats(model="Qwen3-4B"),
+                error="Out of memory.",
+            ),
+            Message(
+                role=Role.ASSISTANT,
+                parts=(
+                    Part(PartKind.REASONING, "Rayleigh…"),
+                    Part(PartKind.TEXT, "Because of scattering."),
+                ),
+                id="m3",
+                parent_id="m1",
+                created_at=103.0,
+                stats=AnswerStats("Qwen3-4B", 9, 4, 3, 5, 0.25, 0.125, 1.5),
+            ),
+        ]
+    ),
+)
+AGAIN = Conversation(
+    id="c2",
+    title="蓝天",
+    created_at=200.0,
+    updated_at=201.0,
+    tree=Tree.of(
+        [
+            user("m4", "again", 200.5),
+            Message(
+                role=Role.ASSISTANT,
+                parts=(Part(PartKind.REASONING, "想"), Part(PartKind.TEXT, "half")),
+                id="m5",
+                parent_id="m4",
+                created_at=200.75,
+                status=Status.INTERRUPTED,
+                stats=AnswerStats(model="Qwen3-4B"),
+            ),
+        ]
+    ),
+)
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_a_file_of_an_earlier_format_opens_with_everything_in_it(version, tmp_path):
+    file = made_by(version, tmp_path / "conversations.db")
+    store = Store.open(file)
+    assert store.summaries() == (BLUE.summary(),)
+    assert store.load("c1") == BLUE
+    store.restore("c2")
+    assert store.load("c2") == AGAIN
+    assert store.summaries() == (AGAIN.summary(), BLUE.summary())
+    assert store.drafts() == {"": "a new chat", "c1": "还有呢？"}
+    store.close()
+    with closing(sqlite3.connect(file)) as connection:
+        assert migrations.version_of(connection) == migrations.LATEST
+        assert migrations.is_ours(connection)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_every_earlier_format_becomes_the_same_schema_as_a_new_file(version, tmp_path):
+    new = tmp_path / "new.db"
+    Store.open(new).close()
+    old = made_by(version, tmp_path / "old.db")
+    Store.open(old).close()
+    assert schema_of(old) == schema_of(new)
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_a_released_step_still_makes_the_format_it_was_released_with(version, tmp_path):
+    file = tmp_path / "conversations.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        migrations.migrate(connection, migrations.STEPS[:version])
+        assert migrations.version_of(connection) == version
+    assert schema_of(file) == schema_of(made_by(version, tmp_path / "dump.db"))
+
+
+def connected(file):
+    return closing(sqlite3.connect(file, isolation_level=None))
+
+
+def add_stars(connection):
+    connection.execute("ALTER TABLE conversations ADD COLUMN stars INTEGER NOT NULL DEFAULT 3")
+
+
+def test_a_further_step_runs_once_and_keeps_what_is_there(tmp_path):
+    file = made_by(migrations.LATEST, tmp_path / "conversations.db")
+    steps = (*migrations.STEPS, add_stars)
+    with connected(file) as connection:
+        for _ in range(2):
+            migrations.migrate(connection, steps)
+            assert migrations.version_of(connection) == len(steps)
+        rows = connection.execute("SELECT id, stars FROM conversations ORDER BY id").fetchall()
+        assert rows == [("c1", 3), ("c2", 3)]
+
+
+def test_a_step_that_fails_half_way_is_undone_and_the_steps_before_it_stay(tmp_path):
+    file = made_by(migrations.LATEST, tmp_path / "conversations.db")
+
+    def breaks(connection):
+        connection.execute("DELETE FROM messages")
+        connection.execute("ALTER TABLE drafts RENAME TO thoughts")
+        raise RuntimeError("power is gone")
+
+    with connected(file) as connection:
+        with pytest.raises(RuntimeError):
+            migrations.migrate(connection, (*migrations.STEPS, add_stars, breaks))
+        assert migrations.version_of(connection) == migrations.LATEST + 1
+        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (5,)
+        assert connection.execute("SELECT count(*) FROM drafts").fetchone() == (2,)
+        assert not connection.in_transaction
+
+
+def test_a_step_does_not_run_twice_when_two_programs_start_together(tmp_path):
+    """The second one sees the old version, then waits for the lock, then must look again."""
+    file = made_by(migrations.LATEST, tmp_path / "conversations.db")
+    steps = (*migrations.STEPS, add_stars)
+    with connected(file) as first:
+        asked = []
+
+        class Second(sqlite3.Connection):
+            def execute(self, statement, *values):
+                if statement == "BEGIN IMMEDIATE" and not asked:
+                    asked.append(statement)
+                    migrations.migrate(first, steps)
+                return super().execute(statement, *values)
+
+        with closing(sqlite3.connect(file, isolation_level=None, factory=Second)) as second:
+            migrations.migrate(second, steps)
+            assert migrations.version_of(second) == len(steps)
+    assert asked

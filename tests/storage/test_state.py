@@ -1,0 +1,135 @@
+"""Window state, the copy of the list, and the atomic writing below both."""
+
+import errno
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_desktop.chat.tree import Summary
+from qwen_desktop.errors import Known
+from qwen_desktop.paths import Profile
+from qwen_desktop.storage import atomic, trouble
+from qwen_desktop.storage.state import CACHED_ROWS, SidebarCache, StateFile, WindowState
+
+STATE = WindowState("01d9", False, "c1", "/models/Qwen3-4B 你好")
+JUNK = [b"", b"{", b"3", b"null", b"\xff", b"[" * 100_000, b'["a"]', b"[[]]", b"[{}]", b'"x"']
+
+
+@pytest.fixture
+def profile(tmp_path):
+    return Profile(tmp_path / "profile")
+
+
+def test_the_files_of_a_profile_are_all_different(profile):
+    files = {
+        profile.state,
+        profile.preferences,
+        profile.sidebar_cache,
+        profile.database,
+        profile.log,
+    }
+    assert len(files) == 5
+    assert {file.parent for file in files} == {profile.root}
+
+
+def test_state_is_there_after_a_restart(profile):
+    assert StateFile(profile.state).load() == WindowState()
+    StateFile(profile.state).save(STATE)
+    assert StateFile(profile.state).load() == STATE
+    assert [path.name for path in profile.root.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("content", JUNK)
+def test_damaged_state_is_the_default(profile, content):
+    profile.root.mkdir()
+    profile.state.write_bytes(content)
+    assert StateFile(profile.state).load() == WindowState()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("geometry", "not hex"), ("geometry", 3), ("panel_visible", 1), ("conversation_id", None)],
+)
+def test_a_damaged_field_of_the_state_costs_only_itself(profile, field, value):
+    StateFile(profile.state).save(STATE)
+    entries = {**json.loads(profile.state.read_bytes()), field: value, "newer": []}
+    profile.state.write_text(json.dumps(entries))
+    expected = {**entries, field: getattr(WindowState(), field)}
+    del expected["newer"]
+    assert StateFile(profile.state).load() == WindowState(**expected)
+
+
+@given(st.lists(st.builds(Summary, *[st.text(max_size=9)] * 3, st.floats(0, 4e9)), max_size=5))
+def test_the_list_is_read_as_it_was_saved(tmp_path_factory, summaries):
+    cache = SidebarCache(tmp_path_factory.mktemp("profile") / "sidebar.json")
+    cache.save(summaries)
+    assert cache.load() == tuple(summaries)
+
+
+def test_only_the_top_of_a_long_list_is_kept(profile):
+    summaries = [Summary(str(n), "title", "preview", float(n)) for n in range(10_000)]
+    cache = SidebarCache(profile.sidebar_cache)
+    assert cache.load() == ()
+    cache.save(summaries)
+    assert cache.load() == tuple(summaries[:CACHED_ROWS])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *JUNK,
+        b'[{"id": 3, "title": "", "preview": "", "updated_at": 1}]',
+        b'[{"id": "", "title": "", "preview": "", "updated_at": "1"}]',
+        b'[{"id": "", "title": "", "preview": "", "updated_at": true}]',
+    ],
+)
+def test_a_damaged_list_is_empty(profile, content):
+    profile.root.mkdir()
+    profile.sidebar_cache.write_bytes(content)
+    assert SidebarCache(profile.sidebar_cache).load() == ()
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(profile, monkeypatch):
+    """The disk fills up at the last moment: while the new content is made safe."""
+    files = StateFile(profile.state)
+    files.save(STATE)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Known, match="disk is full"):
+        files.save(WindowState())
+    assert files.load() == STATE
+    assert [path.name for path in profile.root.iterdir()] == ["state.json"]
+    monkeypatch.undo()
+    files.save(WindowState())
+    assert files.load() == WindowState()
+
+
+def test_a_value_that_is_no_json_leaves_the_old_file(profile):
+    atomic.write_json(profile.state, {"a": 1})
+    with pytest.raises(TypeError):
+        atomic.write_json(profile.state, {"a": object()})
+    assert atomic.read_json(profile.state) == {"a": 1}
+    assert [path.name for path in profile.root.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EACCES, "cannot be written"),
+        (errno.EROFS, "cannot be written"),
+        (errno.ENOTDIR, "cannot be opened"),
+    ],
+)
+def test_every_refusal_of_the_system_is_a_sentence_with_a_remedy(profile, code, sentence):
+    known = trouble.from_os(OSError(code, os.strerror(code)), profile.state)
+    assert sentence in str(known)
+    assert str(profile.state) in str(known)
+    assert known.remedy
+    assert os.strerror(code) in known.details
