@@ -1,0 +1,252 @@
+"""What a checkpoint folder holds, found out from its small files before anything is loaded.
+
+No torch, no transformers: `inspect` takes milliseconds and touches no weights, so that a bad
+folder is refused while the model in use stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.chat.model import DemoInfo
+from qwen_desktop.engine.files import (
+    LFS_MARK,
+    lfs_pointer,
+    read_head,
+    read_object,
+    read_text,
+    unreadable,
+)
+from qwen_desktop.engine.shards import TensorEntry, read_weights
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+CONFIG = "config.json"
+GENERATION = "generation_config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+DEMO = "demo.json"
+
+# Values of model_type that the transformers runner has been tried with.
+FAMILIES = (
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+    "qwen3_next",
+    "qwen3_5",
+    "qwen3_5_text",
+    "qwen3_5_moe",
+    "qwen3_5_moe_text",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that passed every check possible without loading it."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    family: str  # model_type
+    generation: Mapping[str, Any]  # generation_config.json; empty where there is none
+    template: str | None  # chat template; None for a base model
+    tokenizer_files: tuple[Path, ...]
+    tensors: Mapping[str, TensorEntry]
+    demo: DemoInfo | None
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is what people know a checkpoint by."""
+        return self.folder.resolve().name
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all tensors."""
+        return sum(entry.count for entry in self.tensors.values())
+
+    @property
+    def bytes_by_dtype(self) -> Mapping[str, int]:
+        """Stored bytes per dtype of the headers, largest first."""
+        sizes: Counter[str] = Counter()
+        for entry in self.tensors.values():
+            sizes[entry.dtype] += entry.nbytes
+        return dict(sizes.most_common())
+
+    @property
+    def weight_bytes(self) -> int:
+        """Stored bytes of all tensors."""
+        return sum(entry.nbytes for entry in self.tensors.values())
+
+    @property
+    def dtype(self) -> str:
+        """The dtype most bytes are stored in, as in the headers: "BF16"."""
+        return next(iter(self.bytes_by_dtype))
+
+
+def inspect(folder: Path) -> Checkpoint:
+    """Check `folder` and describe it. Raises Known with a sentence that names the file."""
+    names = _names(folder)
+    config = _config(folder, names)
+    family = _family(config)
+    _refuse_quantised(config, folder, names)
+    tokenizer_files = _tokenizer_files(folder, names)
+    generation = folder / GENERATION
+    tensors = read_weights(folder)
+    if not tensors or any(e.dtype.startswith("F8") for e in tensors.values()):
+        raise _quantised("FP8" if tensors else "none")
+    if any(name.endswith((".qweight", ".qzeros", ".weight_packed")) for name in tensors):
+        raise _quantised("GPTQ or AWQ")
+    return Checkpoint(
+        folder=folder,
+        config=config,
+        family=family,
+        generation=read_object(generation) if GENERATION in names else {},
+        template=_template(folder, names),
+        tokenizer_files=tokenizer_files,
+        tensors=tensors,
+        demo=_demo(folder / DEMO) if DEMO in names else None,
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except FileNotFoundError as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The folder {folder} is not there."),
+            QT_TRANSLATE_NOOP("errors", "Plug in its disk, or choose another folder."),
+            folder=folder,
+        ) from error
+    except NotADirectoryError as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} is not a folder."),
+            QT_TRANSLATE_NOOP("errors", "Choose the folder that holds config.json."),
+            file=folder,
+        ) from error
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def _config(folder: Path, names: set[str]) -> dict[str, Any]:
+    if CONFIG in names:
+        return read_object(folder / CONFIG)
+    if "adapter_config.json" in names:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{folder} is an adapter: it has no {file} of its own."),
+            QT_TRANSLATE_NOOP("errors", "Merge it into its base model and open the result."),
+            folder=folder.name,
+            file=CONFIG,
+        )
+    raise Known(
+        QT_TRANSLATE_NOOP("errors", "{folder} has no {file}, so it is not a checkpoint folder."),
+        QT_TRANSLATE_NOOP("errors", "Choose the folder that holds config.json and the weights."),
+        details="\n".join(sorted(names)[:50]),
+        folder=folder.name or str(folder),
+        file=CONFIG,
+    )
+
+
+def _family(config: Mapping[str, Any]) -> str:
+    family = config.get("model_type")
+    if not isinstance(family, str) or not family:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} has no model_type for transformers {version}."),
+            QT_TRANSLATE_NOOP("errors", "Download config.json again."),
+            file=CONFIG,
+            version=version("transformers"),
+        )
+    if family == "qwen":
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} describes a first-generation Qwen (type qwen)."),
+            QT_TRANSLATE_NOOP("errors", "This version runs Qwen1.5 and newer, not yet this one."),
+            file=CONFIG,
+        )
+    if not family.startswith("qwen"):
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} describes a model that is no Qwen: {type}."),
+            QT_TRANSLATE_NOOP("errors", "Open a folder with a Qwen checkpoint."),
+            file=CONFIG,
+            type=family,
+        )
+    if family not in FAMILIES:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "Type {type} in {file} cannot be run by this version."),
+            QT_TRANSLATE_NOOP("errors", "Look for an update (transformers {version} is in use)."),
+            file=CONFIG,
+            type=family,
+            version=version("transformers"),
+        )
+    return family
+
+
+def _refuse_quantised(config: Mapping[str, Any], folder: Path, names: set[str]) -> None:
+    text = config.get("text_config")
+    nested = text.get("quantization_config") if isinstance(text, dict) else None
+    found = config.get("quantization_config") or nested
+    if not found and "quantize_config.json" in names:
+        found = read_object(folder / "quantize_config.json")
+    if found:
+        method = found.get("quant_method", "GPTQ") if isinstance(found, dict) else "?"
+        raise _quantised(str(method))
+
+
+def _quantised(method: str) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "This checkpoint is quantised ({method}, see {file})."),
+        QT_TRANSLATE_NOOP("errors", "This version opens unquantised ones: take the BF16 original."),
+        method=method,
+        file=CONFIG,
+    )
+
+
+def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
+    if TOKENIZER in names:
+        files = [TOKENIZER]
+    elif {"vocab.json", "merges.txt"} <= names:
+        files = ["vocab.json", "merges.txt"]
+    else:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{folder} has no tokenizer: {file} is missing."),
+            QT_TRANSLATE_NOOP("errors", "Download tokenizer.json into the same folder."),
+            folder=folder.name,
+            file=TOKENIZER,
+        )
+    for name in files:
+        if read_head(folder / name, len(LFS_MARK)) == LFS_MARK:
+            raise lfs_pointer(folder / name)
+    return tuple(folder / name for name in files)
+
+
+def _template(folder: Path, names: set[str]) -> str | None:
+    """The chat template: a file of its own, else the entry of the tokenizer's configuration."""
+    if TEMPLATE in names:
+        return read_text(folder / TEMPLATE, 2**20)
+    if TOKENIZER_CONFIG not in names:
+        return None
+    found = read_object(folder / TOKENIZER_CONFIG, 16 * 2**20).get("chat_template")
+    if isinstance(found, list):  # named templates; the one called default is for chatting
+        pairs = [(t.get("name"), t.get("template")) for t in found if isinstance(t, dict)]
+        found = dict(pairs).get("default")
+    return found if isinstance(found, str) and found.strip() else None
+
+
+def _demo(path: Path) -> DemoInfo | None:
+    """The questions of a demo checkpoint; None where the file is not one of ours."""
+    try:
+        questions = read_object(path, 2**20).get("questions")
+    except Known:
+        return None
+    if not isinstance(questions, dict):
+        return None
+    return DemoInfo(
+        {
+            language: tuple(q for q in asked if isinstance(q, str))
+            for language, asked in questions.items()
+            if isinstance(asked, list)
+        }
+    )

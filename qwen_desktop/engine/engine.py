@@ -1,0 +1,302 @@
+"""The engine: one loaded checkpoint and one conversation in its cache.
+
+The object the rest of the program holds. It lives on one worker thread; only `memory` and the
+cancel events may be used from others. Frozen values go in and come out, no Qt.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
+from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
+from qwen_desktop.engine import loader
+from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.checkpoint import Checkpoint, inspect
+from qwen_desktop.engine.decode import check_length, decode
+from qwen_desktop.engine.device import (
+    device_name,
+    free_memory,
+    gigabytes,
+    is_out_of_memory,
+    use_physical_cores,
+)
+from qwen_desktop.engine.memory import cuda_sample, ram_sample
+from qwen_desktop.engine.prompt import Prompt, build_prompt
+from qwen_desktop.engine.runner import Runner
+from qwen_desktop.engine.sampling import Sampler, settle
+from qwen_desktop.engine.session import Session
+from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
+from qwen_desktop.engine.transformers_runner import TransformersRunner
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Everything that belongs to the checkpoint in use."""
+
+    info: ModelInfo
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    runner: Runner[Any]
+    end_ids: frozenset[int]
+
+
+class Engine:
+    """Loads checkpoints and answers requests, one at a time."""
+
+    def __init__(self) -> None:
+        self._loaded: _Loaded | None = None
+        self._session: Session | None = None
+        self._reading = 0  # bytes of weights read by a load in progress
+        use_physical_cores()
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """The checkpoint in use; None where there is none."""
+        loaded = self._loaded
+        return loaded.info if loaded else None
+
+    # Loading
+
+    def load(
+        self,
+        request: LoadRequest,
+        cancel: threading.Event,
+        progress: Callable[[Progress], None],
+    ) -> ModelInfo:
+        """Open the checkpoint of `request` in place of the present one.
+
+        Raises Known or Cancelled; the present model and its conversation then stay as they are,
+        except where there was no room for both: then it was closed first, `info` is None, and
+        the Known says so. `progress` may be called from other threads.
+        """
+        progress(Progress(Stage.CHECKING))
+        checkpoint = inspect(request.folder)
+        tokenizer = load_tokenizer(checkpoint)
+        _check(cancel)
+        plan = loader.plan(checkpoint, request.device, request.dtype)
+        _check(cancel)
+        closed = self._make_room(plan)
+        try:
+            loaded = self._open(plan, tokenizer, cancel, progress)
+        except Known as trouble:
+            if not closed:
+                raise
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
+                trouble.remedy,
+                details=trouble.details,
+                **{**trouble.values, "reason": trouble.report().text(), "closed": closed},
+            ) from trouble
+        finally:
+            self._reading = 0
+        old, self._loaded = self._loaded, loaded
+        self._session = None
+        if old is not None:
+            del old
+            _collect(plan.device)
+        return loaded.info
+
+    def _make_room(self, plan: loader.Plan) -> str:
+        """Close the present model where the new one fits only then; its name, or "".
+
+        Raises Known where it does not fit even so.
+        """
+        if loader.room_for(plan, freed=0) >= 0:
+            return ""
+        loaded = self._loaded
+        if loaded is None or loaded.runner.capabilities.device != plan.device:
+            raise loader.no_room(plan)
+        held = loaded.runner.capabilities.weight_bytes
+        held += self._session.cache.nbytes if self._session else 0
+        if loader.room_for(plan, freed=held) < 0:
+            raise loader.no_room(plan)
+        name = loaded.info.name
+        del loaded
+        self.unload()
+        return name
+
+    def _open(
+        self,
+        plan: loader.Plan,
+        tokenizer: Tokenizer,
+        cancel: threading.Event,
+        progress: Callable[[Progress], None],
+    ) -> _Loaded:
+        def tell(event: Progress) -> None:
+            self._reading = event.done
+            progress(event)
+
+        model = loader.load(plan, cancel, tell)
+        runner = TransformersRunner(model)
+        progress(Progress(Stage.WARMING_UP))
+        try:
+            runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise loader.no_room(plan) from error
+        _check(cancel)
+        checkpoint, capabilities = plan.checkpoint, runner.capabilities
+        info = ModelInfo(
+            name=checkpoint.name,
+            folder=checkpoint.folder,
+            family=checkpoint.family,
+            parameters=plan.parameters,
+            weight_bytes=capabilities.weight_bytes,
+            context_length=capabilities.context_length,
+            kv_bytes_per_token=capabilities.kv_bytes_per_token,
+            device=device_name(capabilities.device),
+            dtype=str(capabilities.dtype).removeprefix("torch."),
+            has_chat_template=tokenizer.template is not None,
+            can_think=tokenizer.can_think,
+            demo=checkpoint.demo,
+        )
+        return _Loaded(info, checkpoint, tokenizer, runner, _end_ids(checkpoint, tokenizer))
+
+    def unload(self) -> None:
+        """Close the checkpoint in use and free its memory."""
+        loaded, self._loaded, self._session = self._loaded, None, None
+        if loaded is not None:
+            device = loaded.runner.capabilities.device
+            del loaded
+            _collect(device)
+
+    # Answering
+
+    def generate(
+        self, request: GenerationRequest, cancel: threading.Event
+    ) -> Iterator[GenerationEvent]:
+        """Answer the last message of `request`: Progress, Delta and Usage events, then Finished.
+
+        Raises Known: no model, a prompt longer than the context, no memory left. Text given out
+        until then stands, and the next request works. `cancel` ends it as an ordinary STOPPED.
+        """
+        started = time.perf_counter()
+        loaded, prompt = self._prompt(request)
+        capabilities, settings = loaded.runner.capabilities, request.settings
+        answer = Answer(
+            loaded.tokenizer,
+            prompt,
+            model=loaded.info.name,
+            context_length=capabilities.context_length,
+            started=started,
+        )
+        session = self._session_of(request.conversation_id, loaded.runner)
+        trouble: Known | None = None
+        try:
+            sampler = Sampler(
+                settle(settings, loaded.checkpoint.generation),
+                prompt.ids,
+                capabilities.vocab_size,
+                capabilities.device,
+            )
+            steps = decode(
+                session,
+                prompt,
+                sampler,
+                end_ids=loaded.end_ids,
+                max_new_tokens=settings.max_new_tokens,
+                context_length=capabilities.context_length,
+                cancel=cancel,
+            )
+            answer.begin_prefill()
+            yield from answer.events(steps)
+        except Exception as error:
+            self._session = None  # its cache may be inconsistent
+            if not is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)  # they hold the activations
+            trouble = _no_memory(loaded, prompt, session)
+        if trouble is not None:
+            del session
+            _collect(capabilities.device)
+            raise trouble
+
+    def count_prompt(self, request: GenerationRequest) -> int:
+        """Tokens of the prompt that `generate` would feed. Raises Known where it would refuse."""
+        _, prompt = self._prompt(request)
+        return len(prompt.ids)
+
+    def _prompt(self, request: GenerationRequest) -> tuple[_Loaded, Prompt]:
+        loaded = self._loaded
+        if loaded is None:
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "No checkpoint is open."),
+                QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
+            )
+        capabilities, settings = loaded.runner.capabilities, request.settings
+        prompt = build_prompt(
+            loaded.tokenizer, request.messages, settings.system_prompt, thinking=settings.thinking
+        )
+        check_length(prompt, capabilities.context_length, capabilities.vocab_size)
+        return loaded, prompt
+
+    def _session_of(self, conversation_id: str, runner: Runner[Any]) -> Session:
+        """The session of the conversation; another conversation's makes way for it."""
+        session = self._session
+        if session is None or session.conversation_id != conversation_id:
+            self._session = None
+            session = self._session = Session(conversation_id, runner)
+        return session
+
+    # Memory
+
+    def memory(self) -> MemorySample:
+        """Memory of the device in use, now. From any thread."""
+        loaded, session = self._loaded, self._session
+        kv = session.cache.nbytes if session else 0
+        weights = self._reading
+        if loaded is not None:
+            weights += loaded.info.weight_bytes
+            device = loaded.runner.capabilities.device
+            if device.type == "cuda":
+                return cuda_sample(device, loaded.info.device, weights, kv)
+        return ram_sample(weights, kv)
+
+
+def _check(cancel: threading.Event) -> None:
+    if cancel.is_set():
+        raise Cancelled
+
+
+def _ignore(_done: int) -> None:
+    """The warm-up has nothing to report."""
+
+
+def _collect(device: torch.device) -> None:
+    """Give memory nobody holds any more back to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _end_ids(checkpoint: Checkpoint, tokenizer: Tokenizer) -> frozenset[int]:
+    """Every id that ends an answer: of both configurations and of the tokenizer."""
+    found: set[int] = set(tokenizer.end_ids)
+    text: Any = checkpoint.config.get("text_config")
+    for source in (checkpoint.generation, checkpoint.config, text):
+        ids: Any = source.get("eos_token_id") if isinstance(source, dict) else None
+        found.update(i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int)
+    return frozenset(found)
+
+
+def _no_memory(loaded: _Loaded, prompt: Prompt, session: Session) -> Known:
+    held = session.cache.nbytes
+    device = loaded.runner.capabilities.device
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "Memory ran out: the context of {tokens} tokens took {kv}."),
+        QT_TRANSLATE_NOOP("errors", "{free} are free now; start a new chat or close programs."),
+        tokens=f"{max(len(prompt.ids), session.cache.length):,}",
+        kv=gigabytes(held),
+        free=gigabytes(free_memory(device) + held),
+    )

@@ -1,0 +1,86 @@
+"""Careful reads from a checkpoint folder: size limits, and trouble told in sentences.
+
+Standard library only. Whatever stands in a checkpoint was made by somebody else: it may be cut
+off, huge, a pointer left by Git LFS, or gone between two reads.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+LFS_MARK = b"version https://git-lfs"
+
+
+def unreadable(path: Path, error: OSError) -> Known:
+    """The sentence for a file or folder the system refuses to read."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} cannot be read: {reason}."),
+        QT_TRANSLATE_NOOP("errors", "Check that the disk is there and that you may read it."),
+        details=str(path),
+        file=path.name,
+        reason=error.strerror or type(error).__name__,
+    )
+
+
+def lfs_pointer(path: Path) -> Known:
+    """The sentence for a file that Git LFS left as a pointer."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is only a Git LFS pointer, not the file itself."),
+        QT_TRANSLATE_NOOP("errors", "Run “git lfs pull” in the folder, or download it again."),
+        details=str(path),
+        file=path.name,
+    )
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """The first `count` bytes of `path` (fewer where it is shorter). Raises Known."""
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def read_text(path: Path, limit: int) -> str:
+    """All of `path` as UTF-8 text. Raises Known: unreadable, over `limit` bytes, not text."""
+    data = read_head(path, limit + 1)
+    if data.startswith(LFS_MARK):
+        raise lfs_pointer(path)
+    if len(data) > limit:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} is larger than any real one ({limit} MiB)."),
+            QT_TRANSLATE_NOOP("errors", "Download the checkpoint again from its source."),
+            details=str(path),
+            file=path.name,
+            limit=limit // 2**20,
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise broken(path, error) from error
+
+
+def broken(path: Path, error: Exception) -> Known:
+    """The sentence for a file whose content is not what its name promises."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is damaged: its content does not make sense."),
+        QT_TRANSLATE_NOOP("errors", "Download this file again."),
+        details=f"{path}\n{type(error).__name__}: {error}",
+        file=path.name,
+    )
+
+
+def read_object(path: Path, limit: int = 8 * 2**20) -> dict[str, Any]:
+    """The JSON object in `path`. Raises Known as `read_text` does, and where it is not one."""
+    text = read_text(path, limit)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise broken(path, error) from error
+    if not isinstance(value, dict):
+        raise broken(path, TypeError(f"expected an object, found {type(value).__name__}"))
+    return value

@@ -1,0 +1,251 @@
+"""The KV cache of the transformers runner: layers that grow in place, and the cache around them.
+
+transformers' own layer concatenates, that is, copies the whole cache for every token. `GrowLayer`
+writes into spare room instead and hands out views.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers.cache_utils import (
+    DynamicCache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
+
+from qwen_desktop.engine.runner import CacheFileError, Snapshot
+
+STEP = 256  # tokens of spare room
+_FORMAT = "qwen-desktop kv 1"
+
+
+class GrowLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [1, kv_heads, tokens, head_dim] as views of buffers with spare room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+        self.key_room: torch.Tensor | None = None
+        self.value_room: torch.Tensor | None = None
+
+    def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
+        """Note where and what the states are; buffers come with the first update."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.is_initialized = True
+
+    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """Append [1, kv_heads, new, head_dim]; views of everything so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        length = self.length + key_states.shape[-2]
+        self.key_room = self._room(self.key_room, key_states, length)
+        self.value_room = self._room(self.value_room, value_states, length)
+        self.key_room[:, :, self.length : length] = key_states
+        self.value_room[:, :, self.length : length] = value_states
+        self._show(length)
+        return self.keys, self.values
+
+    def _room(self, room: Any, states: Any, length: int) -> Any:
+        if room is not None and room.shape[-2] >= length:
+            return room
+        capacity = -(-length // STEP) * STEP
+        larger = states.new_empty(*states.shape[:2], capacity, states.shape[-1])
+        if room is not None:
+            larger[:, :, : self.length] = room[:, :, : self.length]
+        return larger
+
+    def _show(self, length: int) -> None:
+        self.length = length
+        if self.key_room is not None and self.value_room is not None:
+            self.keys = self.key_room[:, :, :length]
+            self.values = self.value_room[:, :, :length]
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        return self.length
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Forget the last tokens; the number is negative, as transformers wants it."""
+        self._show(self.length - abs(tokens_to_remove))
+
+    def reset(self) -> None:
+        """Forget everything and free the buffers."""
+        self.__init__()  # type: ignore[misc]
+
+
+def new_layers(config: Any) -> DynamicCache:
+    """transformers' cache for `config` with growing layers for full attention."""
+    cache = DynamicCache(config=config)
+    cache.layers = [GrowLayer() if type(la) is DynamicLayer else la for la in cache.layers]
+    return cache
+
+
+def head_dim(config: Any) -> int:
+    """Width of one attention head."""
+    width = getattr(config, "head_dim", None)
+    return int(width or config.hidden_size // config.num_attention_heads)
+
+
+def _is_linear(layer: Any) -> bool:
+    return isinstance(layer, LinearAttentionCacheLayerMixin)
+
+
+def _can_crop(layer: Any) -> bool:
+    """Whether the layer remembers each token separately, so that the end can be cut off."""
+    return not _is_linear(layer) and not isinstance(layer, DynamicSlidingWindowLayer)
+
+
+def _bytes(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.numel() * tensor.element_size()
+
+
+def _layer_bytes(layer: Any) -> int:
+    if isinstance(layer, GrowLayer):
+        return _bytes(layer.key_room) + _bytes(layer.value_room)
+    return sum(_bytes(tensor) for _, tensor in _parts(layer))
+
+
+def _parts(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """A layer's tensors by the name they are saved under."""
+    if _is_linear(layer):
+        for kind, states in (("conv", layer.conv_states), ("recurrent", layer.recurrent_states)):
+            for state, tensor in list(states.items()):
+                if tensor is not None:
+                    yield f"{kind}.{state}", tensor
+    elif layer.keys is not None:
+        yield "keys", layer.keys
+        yield "values", layer.values
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    """A linear layer's attributes with dictionaries and tensors of their own."""
+    return {
+        name: {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in value.items()}
+        if isinstance(value, dict)
+        else value
+        for name, value in state.items()
+    }
+
+
+class TransformersCache:
+    """A `Cache` of the seam around a transformers cache.
+
+    Full-attention layers are cropped. Linear-attention states and sliding windows forget as they
+    go, so that going back needs a snapshot: their attributes are copied.
+    """
+
+    def __init__(self, config: Any, device: torch.device, dtype: torch.dtype) -> None:
+        self._config, self._device, self._dtype = config, device, dtype
+        self.inner = new_layers(config)
+        self.croppable = all(_can_crop(layer) for layer in self.inner.layers)
+
+    @property
+    def length(self) -> int:
+        """Tokens held."""
+        return int(self.inner.get_seq_length())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers, spare room included."""
+        return sum(_layer_bytes(layer) for layer in self.inner.layers)
+
+    def crop(self, n_keep: int) -> None:
+        """Forget all but the first `n_keep` tokens. Raises ValueError as the protocol says."""
+        length = self.length
+        if not 0 <= n_keep <= length:
+            raise ValueError(f"cannot keep {n_keep} of {length} tokens")
+        if n_keep == length:
+            return
+        if n_keep == 0:
+            self.inner = new_layers(self._config)
+        elif self.croppable:
+            self._level(n_keep)
+        else:
+            raise ValueError("this cache needs a snapshot to go back")
+
+    def _level(self, n_keep: int) -> None:
+        """Cut each layer that can be cropped to `n_keep`, also where layers disagree."""
+        for layer in self.inner.layers:
+            if _can_crop(layer) and (surplus := layer.get_seq_length() - n_keep) > 0:
+                layer.crop(-surplus)
+
+    def snapshot(self) -> Snapshot:
+        """The state now; layers that can be cropped are not copied."""
+        kept = [la for la in self.inner.layers if not _can_crop(la)]
+        with torch.inference_mode():
+            states = [None if _can_crop(la) else _copied(la.__dict__) for la in self.inner.layers]
+        return Snapshot(self.length, states, sum(_layer_bytes(layer) for layer in kept))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to `snapshot`, also from within an interrupted forward. It stays usable."""
+        if snapshot.length > self.length:
+            raise ValueError(f"snapshot of {snapshot.length} tokens, cache of {self.length}")
+        self._level(snapshot.length)
+        with torch.inference_mode():
+            for layer, state in zip(self.inner.layers, snapshot.state, strict=True):
+                if state is not None:
+                    layer.__dict__.update(_copied(state))
+
+    def save(self, path: Path) -> None:
+        """Write all layers to `path` as safetensors."""
+        tensors: dict[str, torch.Tensor] = {}
+        facts: list[dict[str, Any]] = []
+        for index, layer in enumerate(self.inner.layers):
+            for name, tensor in _parts(layer):
+                tensors[f"{index}.{name}"] = tensor.contiguous()
+            fact = {"kind": type(layer).__name__}
+            if not _is_linear(layer):
+                fact["tokens"] = layer.get_seq_length()
+            facts.append(fact)
+        metadata = {"format": _FORMAT, "length": str(self.length), "layers": json.dumps(facts)}
+        save_file(tensors, str(path), metadata=metadata)
+
+    def load(self, path: Path) -> None:
+        """Replace the content by what `save` wrote for the same architecture and dtype."""
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        fresh = new_layers(self._config)
+        try:
+            with torch.inference_mode(), safe_open(str(path), framework="pt") as file:
+                metadata = file.metadata() or {}
+                facts = json.loads(metadata["layers"])
+                if metadata["format"] != _FORMAT or len(facts) != len(fresh.layers):
+                    raise CacheFileError(f"{path.name} is of another model or version")
+                parts: dict[int, dict[str, torch.Tensor]] = {}
+                for key in file.keys():  # noqa: SIM118 - not a mapping
+                    index, _, name = key.partition(".")
+                    parts.setdefault(int(index), {})[name] = file.get_tensor(key).to(self._device)
+                for index, layer in enumerate(fresh.layers):
+                    self._fill(layer, facts[index], parts.get(index, {}))
+            if fresh.get_seq_length() != int(metadata["length"]):
+                raise CacheFileError(f"{path.name} does not hold what it says")
+        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CacheFileError(f"{path.name}: {error}") from error
+        self.inner = fresh
+
+    def _fill(self, layer: Any, fact: dict[str, Any], parts: dict[str, torch.Tensor]) -> None:
+        if fact["kind"] != type(layer).__name__:
+            raise CacheFileError(f"layer {fact['kind']} for {type(layer).__name__}")
+        if _is_linear(layer):
+            for name, tensor in parts.items():
+                kind, _, number = name.partition(".")
+                state = int(number)
+                layer.lazy_initialization(**{f"{kind}_states": tensor}, state_idx=state)
+                getattr(layer, f"{kind}_states")[state].copy_(tensor)
+                layer.has_previous_state[state] = True
+        elif fact["tokens"]:
+            keys, values = parts["keys"], parts["values"]
+            heads = (1, self._config.num_key_value_heads, keys.shape[-2], head_dim(self._config))
+            if keys.dtype != self._dtype or keys.shape != heads or values.shape != heads:
+                raise CacheFileError(f"states {tuple(keys.shape)} {keys.dtype} for {heads}")
+            layer.update(keys, values)
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                layer.cumulative_length = int(fact["tokens"])

@@ -1,0 +1,216 @@
+"""From a checked folder to a model in memory, in two steps: a plan without weights, then reading.
+
+The plan builds the model without memory and lets transformers match every tensor of the headers
+to it. What would be left random (a missing or misshapen weight) refuses the folder before a byte
+of weights has been read and while the previous model is still there.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from qwen_desktop.chat.events import Progress, Stage
+from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
+from qwen_desktop.engine.device import (
+    choose_device,
+    choose_dtype,
+    free_memory,
+    gigabytes,
+    is_out_of_memory,
+)
+from qwen_desktop.engine.shards import TensorEntry
+from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+# Besides the weights: tensors on their way, the allocator's rounding, room for a first answer.
+RESERVE = 256 * 2**20
+
+TELL_SECONDS = 0.05  # between two reports of progress
+
+# Keys that would choose code or other files; what is run is decided here, not by the folder.
+_UNTRUSTED = frozenset(
+    ("auto_map", "attn_implementation", "experts_implementation", "transformers_weights",
+     "fusion_config", "kernel_config", "use_kernels", "quantization_config", "torchscript",
+     "custom_generate", "dtype", "torch_dtype")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What loading will do, and what it takes."""
+
+    checkpoint: Checkpoint
+    model_class: Any
+    config: Any
+    entries: Mapping[str, TensorEntry]  # the tensors the model uses
+    device: torch.device
+    dtype: torch.dtype
+    parameters: int
+    nbytes: int  # of the weights in memory
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes to be read from the shards."""
+        return sum(entry.nbytes for entry in self.entries.values())
+
+
+def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` without the keys that choose code, at every level."""
+    return {
+        key: sanitised(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _UNTRUSTED and not key.startswith("_")
+    }
+
+
+def plan(checkpoint: Checkpoint, device_name: str, dtype_name: str) -> Plan:
+    """Everything about the load that can be known without weights. Raises Known."""
+    device = choose_device(device_name)
+    dtype = choose_dtype(dtype_name, checkpoint.dtype, checkpoint.parameters, device)
+    unknown = {e.dtype for e in checkpoint.tensors.values()} - set(DTYPES)
+    if unknown:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} has weights of type {dtype}, which cannot be run."),
+            QT_TRANSLATE_NOOP("errors", "Get the BF16 version of this checkpoint."),
+            file=next(e.shard.name for e in checkpoint.tensors.values() if e.dtype in unknown),
+            dtype=", ".join(sorted(unknown)),
+        )
+    try:
+        config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
+        config._attn_implementation = "sdpa"
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    # Nonsense in config.json surfaces as any exception of transformers or torch.
+    except Exception as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} does not describe a model that can be built."),
+            QT_TRANSLATE_NOOP("errors", "Download config.json again."),
+            details=f"{type(error).__name__}: {error}",
+            file=CONFIG,
+        ) from error
+    ignored = [re.compile(p) for p in empty._keys_to_ignore_on_load_unexpected or ()]
+    entries = {
+        name: entry
+        for name, entry in checkpoint.tensors.items()
+        if not any(pattern.search(name) for pattern in ignored)
+    }
+    _match(type(empty), empty.config, entries, dtype)
+    return Plan(
+        checkpoint=checkpoint,
+        model_class=type(empty),
+        config=empty.config,
+        entries=entries,
+        device=device,
+        dtype=dtype,
+        parameters=empty.num_parameters(),
+        nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
+    )
+
+
+def _match(
+    model_class: Any, config: Any, entries: Mapping[str, TensorEntry], dtype: torch.dtype
+) -> None:
+    """Load shapes instead of weights, and refuse what does not fit. Raises Known."""
+    try:
+        _, info = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=described(entries),
+            dtype=dtype,
+            device_map={"": "meta"},
+            ignore_mismatched_sizes=True,  # to hear of them here; refused below
+            output_loading_info=True,
+            local_files_only=True,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise _unfit("?", f"{type(error).__name__}: {error}") from error
+    _refuse_unfit(info)
+
+
+def _refuse_unfit(info: Mapping[str, Any]) -> None:
+    missing = sorted(info["missing_keys"])
+    shapes = [str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"]]
+    if missing:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{count} weights are missing, first {tensor}."),
+            QT_TRANSLATE_NOOP("errors", "Download the weights again; config.json asks for them."),
+            details="\n".join(missing[:100]),
+            count=len(missing),
+            tensor=missing[0],
+        )
+    if shapes or info["error_msgs"]:
+        raise _unfit(min(shapes, default="?"), "\n".join([*shapes[:100], *info["error_msgs"]]))
+
+
+def _unfit(tensor: str, details: str) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The weight {tensor} does not have the shape in {file}."),
+        QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+        details=details,
+        tensor=tensor,
+        file=CONFIG,
+    )
+
+
+def room_for(made: Plan, freed: int) -> int:
+    """Bytes left over on the device after the load, when `freed` bytes are given back first."""
+    return free_memory(made.device) + freed - made.nbytes - RESERVE
+
+
+def no_room(made: Plan) -> Known:
+    """The sentence for a model that does not fit into the device's memory."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{model} needs {need} of memory; {free} are free on {device}."),
+        QT_TRANSLATE_NOOP("errors", "Close other programs, or take a smaller model or precision."),
+        model=made.checkpoint.name,
+        need=gigabytes(made.nbytes + RESERVE),
+        free=gigabytes(free_memory(made.device)),
+        device=str(made.device),
+    )
+
+
+def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], None]) -> Any:
+    """The model of `made`, read and on its device. Raises Known, Cancelled.
+
+    `progress` is called from the threads that read, one at a time.
+    """
+    total = made.read_bytes
+    told = 0.0
+
+    def tell(done: int, shard: str) -> None:
+        nonlocal told
+        if done == total or time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            progress(Progress(Stage.READING, done, total, shard))
+
+    weights = LazyWeights(made.entries, cancel, tell)
+    out_of_memory = False
+    try:
+        model, info = made.model_class.from_pretrained(
+            None,
+            config=made.config,
+            state_dict=weights.tensors,
+            dtype=made.dtype,
+            device_map={"": made.device} if made.device.type != "cpu" else None,
+            output_loading_info=True,
+            local_files_only=True,
+        )
+    except Exception as error:
+        out_of_memory = is_out_of_memory(error)
+        if weights.failure is not None:
+            raise weights.failure from error
+        if not out_of_memory:
+            raise
+    if out_of_memory:  # outside of the except block, so that its frames are free by now
+        raise no_room(made)
+    _refuse_unfit(info)  # the headers may have changed since the plan
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,83 @@
+"""From messages to the ids the model reads. What somebody typed never becomes a control token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
+
+ROLES = frozenset(role.value for role in Role)
+TAIL = 64  # tokens; longer than any beginning of an answer
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is given.
+
+    `boundary` tokens of `ids` will begin every later prompt of the conversation too; there a
+    cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
+    think block.
+    """
+
+    ids: tuple[int, ...]
+    boundary: int
+    thinking_open: bool
+
+
+def build_prompt(
+    tokenizer: Tokenizer, messages: Iterable[Message], system: str, *, thinking: bool
+) -> Prompt:
+    """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
+
+    Without a chat template the model completes text: all messages, joined by empty lines.
+    """
+    said = list(messages)
+    if tokenizer.template is None:
+        text = "\n\n".join(part for part in [system, *(m.text for m in said)] if part)
+        ids = tokenizer.encode(text)
+        return Prompt(tuple(ids), len(ids), thinking_open=False)
+    rows = _rows(said, system)
+    ids = tokenizer.render(rows, answer=True, thinking=thinking)
+    return Prompt(tuple(ids), _boundary(tokenizer, rows, ids, thinking), _is_open(tokenizer, ids))
+
+
+def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
+    """The messages as templates want them; reasoning apart from content.
+
+    A conversation with a system message of its own keeps it: templates take only one.
+    """
+    rows = []
+    if system.strip() and not (messages and messages[0].role is Role.SYSTEM):
+        rows.append({"role": Role.SYSTEM.value, "content": system})
+    for message in messages:
+        role = Role(message.role).value  # anything else is refused here: roles are not sanitised
+        if role == Role.ASSISTANT.value and not message.parts:
+            continue  # an answer that failed before its first word
+        row = {"role": role, "content": message.text}
+        if message.reasoning:
+            row["reasoning_content"] = message.reasoning
+        rows.append(row)
+    return rows
+
+
+def _boundary(
+    tokenizer: Tokenizer, rows: list[dict[str, str]], ids: list[int], thinking: bool
+) -> int:
+    """Length of the prompt without the beginning of the answer, where that is a prefix."""
+    stable = tokenizer.render(rows, answer=False, thinking=thinking)
+    return len(stable) if ids[: len(stable)] == stable else 0
+
+
+def _is_open(tokenizer: Tokenizer, ids: list[int]) -> bool:
+    """Whether the prompt's last message ends within a think block."""
+    start = tokenizer.message_start
+    tail = ids[-TAIL:]
+    if start in tail:
+        tail = tail[len(tail) - 1 - tail[::-1].index(start) :]
+    if tokenizer.has_think_tokens:
+        marks = [i for i in tail if i in (tokenizer.think_open, tokenizer.think_close)]
+        return bool(marks) and marks[-1] == tokenizer.think_open
+    text = tokenizer.decode(tail)
+    return text.rfind(THINK_OPEN) > text.rfind(THINK_CLOSE)

@@ -1,0 +1,120 @@
+"""The seam between the decode loop and whatever computes: protocols only.
+
+A runner owns the weights of one loaded checkpoint and makes caches; a cache holds what the model
+remembers of one token sequence. Above the seam (sessions, prefix reuse, sampling, stop handling,
+memory planning) nobody knows how a runner computes; below it nobody knows of conversations.
+
+What an implementation must keep:
+
+* Several caches may be alive; each call names the one it works on, and calls for one runner come
+  from one thread.
+* `prefill` and `decode` append to the cache. When they raise Cancelled, the cache holds what it
+  held before the piece that was interrupted, and `length` says how much that is. After any other
+  exception (no memory left) it may be unusable and its owner drops it.
+* Logits belong to the caller until the next call: a runner may hand out one static buffer, so
+  the caller never changes them in place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import torch
+
+# Float32, shape [vocab_size], on the runner's device.
+Logits: TypeAlias = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a runner can do, fixed while it lives. Sizes in tokens or bytes."""
+
+    context_length: int  # tokens a cache can hold
+    vocab_size: int  # length of the logits
+    croppable: bool  # caches can forget their end; else they need snapshots
+    kv_bytes_per_token: int
+    prefill_chunk: int  # tokens per forward that keep progress lively and Stop quick here
+    weight_bytes: int
+    device: torch.device
+    dtype: torch.dtype
+    name: str  # for people: which path computes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of a cache at `length` tokens, to be given back to that same cache."""
+
+    length: int
+    state: Any
+    nbytes: int
+
+
+class CacheFileError(Exception):
+    """A cache file is damaged or belongs to another model; the cache is unchanged."""
+
+
+class Cache(Protocol):
+    """What the model remembers of one token sequence."""
+
+    @property
+    def length(self) -> int:
+        """Tokens held."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory allocated on the device. Callable from any thread."""
+
+    def crop(self, n_keep: int) -> None:
+        """Forget all but the first `n_keep` tokens.
+
+        Raises ValueError where `n_keep` is over `length`, or where the runner cannot crop (0 and
+        `length` always work).
+        """
+
+    def snapshot(self) -> Snapshot:
+        """The state now. Cheap where cropping is possible, else a copy of what cannot be."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to `snapshot`, taken from this cache when it held the same first tokens."""
+
+    def save(self, path: Path) -> None:
+        """Write everything to `path` (safetensors). Raises OSError."""
+
+    def load(self, path: Path) -> None:
+        """Replace the content by what `save` wrote. Raises CacheFileError, OSError."""
+
+
+CacheT = TypeVar("CacheT", bound=Cache)
+
+
+class Runner(Protocol[CacheT]):
+    """The forward pass of one loaded checkpoint; works on caches of its own kind."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this runner can do."""
+
+    def new_cache(self) -> CacheT:
+        """An empty cache."""
+
+    def prefill(
+        self,
+        cache: CacheT,
+        ids: Sequence[int],
+        *,
+        chunk: int,
+        on_progress: Callable[[int], None],
+        cancel: threading.Event,
+    ) -> Logits:
+        """Append `ids` (at least one) in pieces of `chunk`; the logits after the last.
+
+        `on_progress` gets the tokens done after each piece. Raises Cancelled soon after `cancel`
+        is set, within a piece too.
+        """
+
+    def decode(self, cache: CacheT, token: int, *, cancel: threading.Event) -> Logits:
+        """Append one token; the logits after it. Raises Cancelled where the runner notices."""

@@ -1,0 +1,212 @@
+"""The weights of a checkpoint as its safetensors headers describe them. Reads no weights.
+
+Standard library only. A shard is eight bytes of header length (little endian), a JSON header that
+gives dtype, shape and place of each tensor, and then the bytes of the tensors, to the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.engine.files import LFS_MARK, broken, lfs_pointer, read_object, unreadable
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MAX_HEADER = 100_000_000  # bytes; the limit of safetensors itself
+MAX_INDEX = 64 * 2**20
+
+ITEM_SIZE: Mapping[str, int] = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8,
+    "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
+}  # fmt: skip
+
+_NUMBERED = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where one tensor lies: `nbytes` bytes from `start` (of the whole file) in `shard`."""
+
+    name: str
+    dtype: str  # as in the header: "BF16"
+    shape: tuple[int, ...]
+    shard: Path
+    start: int
+    nbytes: int
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+def damaged(shard: Path, details: str) -> Known:
+    """The sentence for a shard whose header cannot be right."""
+    return broken(shard, ValueError(details))
+
+
+def truncated(shard: Path, have: int, want: int) -> Known:
+    """The sentence for a shard that ends too early. Sizes in bytes."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is truncated: it has {have} of {want} bytes."),
+        QT_TRANSLATE_NOOP("errors", "Download this file again."),
+        details=str(shard),
+        file=shard.name,
+        have=f"{have:,}",
+        want=f"{want:,}",
+    )
+
+
+def read_header(shard: Path) -> dict[str, TensorEntry]:
+    """The tensors of one shard by name. Raises Known where file and header do not agree."""
+    try:
+        with shard.open("rb") as file:
+            size = shard.stat().st_size
+            head = file.read(8)
+            if size == 0:
+                raise Known(
+                    QT_TRANSLATE_NOOP("errors", "{file} is empty."),
+                    QT_TRANSLATE_NOOP("errors", "Download this file again."),
+                    details=str(shard),
+                    file=shard.name,
+                )
+            if (head + file.read(len(LFS_MARK))).startswith(LFS_MARK):
+                raise lfs_pointer(shard)
+            if len(head) < 8:
+                raise truncated(shard, size, 8)
+            (length,) = struct.unpack("<Q", head)
+            if length > MAX_HEADER:
+                raise damaged(shard, f"a header of {length} bytes")
+            if 8 + length > size:
+                raise truncated(shard, size, 8 + length)
+            file.seek(8)
+            data = file.read(length)
+    except OSError as error:
+        raise unreadable(shard, error) from error
+    entries = _entries(shard, data, 8 + length)
+    end = max((entry.start + entry.nbytes for entry in entries.values()), default=8 + length)
+    if size < end:
+        raise truncated(shard, size, end)
+    if size > end:
+        raise damaged(shard, f"{size - end} bytes after the last tensor")
+    return entries
+
+
+def _entries(shard: Path, data: bytes, offset: int) -> dict[str, TensorEntry]:
+    try:
+        header: Any = json.loads(data)
+        header.pop("__metadata__", None)
+        return {name: _entry(name, header[name], shard, offset) for name in header}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise broken(shard, error) from error
+
+
+def _entry(name: str, value: Any, shard: Path, offset: int) -> TensorEntry:
+    shape = tuple(value["shape"])
+    begin, end = value["data_offsets"]
+    if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
+        raise ValueError(f"{name}: shape {shape} at {begin}..{end}")
+    nbytes = math.prod(shape) * ITEM_SIZE[value["dtype"]]
+    if end - begin != nbytes:
+        raise ValueError(f"{name}: {end - begin} bytes for shape {shape} of {value['dtype']}")
+    return TensorEntry(name, value["dtype"], shape, shard, offset + begin, nbytes)
+
+
+def read_weights(folder: Path) -> dict[str, TensorEntry]:
+    """Every tensor of the checkpoint by name, from one file, an index or numbered shards.
+
+    Raises Known where there are no safetensors weights, shards are missing, an index names files
+    outside the folder, or a tensor of the index is in no header.
+    """
+    if (folder / SINGLE).is_file():
+        return read_header(folder / SINGLE)
+    if (folder / INDEX).is_file():
+        return _by_index(folder)
+    return _by_number(folder)
+
+
+def _by_index(folder: Path) -> dict[str, TensorEntry]:
+    index = folder / INDEX
+    weight_map = read_object(index, MAX_INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise broken(index, KeyError("weight_map"))
+    names = set(weight_map.values())
+    for name in names:
+        # Nothing but a file of this very folder: the name may come from a stranger.
+        if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.\-]*\.safetensors", name):
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "{file} names a shard that is no plain file: {shard}."),
+                QT_TRANSLATE_NOOP("errors", "Download the checkpoint from a source you trust."),
+                details=str(index),
+                file=INDEX,
+                shard=name,
+            )
+    _require(folder, sorted(names))
+    headers = {name: read_header(folder / name) for name in sorted(names)}
+    found: dict[str, TensorEntry] = {}
+    for tensor, name in weight_map.items():
+        entry = headers[name].get(tensor)
+        if entry is None:
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "{file} lacks the tensor {tensor} of the index."),
+                QT_TRANSLATE_NOOP("errors", "Download this file and the index again."),
+                details=str(folder),
+                file=name,
+                tensor=tensor,
+            )
+        found[tensor] = entry
+    return found
+
+
+def _by_number(folder: Path) -> dict[str, TensorEntry]:
+    """Shards without an index are fine as long as none of the announced number is missing."""
+    present = [m for p in folder.iterdir() if (m := _NUMBERED.fullmatch(p.name))]
+    if not present:
+        raise _no_weights(folder)
+    total = int(present[0].group(2))
+    names = [f"model-{n:05}-of-{total:05}.safetensors" for n in range(1, total + 1)]
+    _require(folder, names)
+    found: dict[str, TensorEntry] = {}
+    for name in names:
+        found.update(read_header(folder / name))
+    return found
+
+
+def _require(folder: Path, names: list[str]) -> None:
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{count} of {total} weight files are missing: {file}."),
+            QT_TRANSLATE_NOOP("errors", "Download the missing files into the same folder."),
+            details="\n".join(missing),
+            count=len(missing),
+            total=len(names),
+            file=missing[0],
+        )
+
+
+def _no_weights(folder: Path) -> Known:
+    names = sorted(path.name for path in folder.iterdir())
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
+    if pickled:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{file} is a pickle, which can run code: refused."),
+            QT_TRANSLATE_NOOP("errors", "Get the safetensors version of this checkpoint."),
+            details="\n".join(pickled),
+            file=pickled[0],
+        )
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{folder} has no weights: {file} is missing."),
+        QT_TRANSLATE_NOOP("errors", "Download the .safetensors files into the same folder."),
+        details="\n".join(names[:50]),
+        folder=folder.name,
+        file=SINGLE,
+    )

@@ -1,0 +1,110 @@
+"""Bring torch and transformers in without freezing the window, and build the engine.
+
+Importing this module is cheap; torch is imported inside `create_engine`, which a worker thread
+calls. Two things make that import bearable for other threads: the shared libraries are opened
+through ctypes first (ctypes releases the GIL, the import system does not), and the garbage
+collector rests meanwhile (full collections during the import cost several times 100 ms).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen_desktop.chat.events import Progress, Stage
+
+if TYPE_CHECKING:
+    from qwen_desktop.engine.engine import Engine
+
+# In the order in which they depend on each other.
+_LIBRARIES = {
+    "linux": ("libc10.so", "libtorch_cpu.so", "libtorch_python.so"),
+    "darwin": ("libc10.dylib", "libtorch_cpu.dylib", "libtorch_python.dylib"),
+    "win32": ("c10.dll", "torch_cpu.dll", "torch_python.dll"),
+}
+
+# What a load needs sooner or later; better imported now, while the collector rests.
+_MODULES = (
+    "torch",
+    "transformers",
+    "transformers.modeling_utils",
+    "transformers.generation.utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.qwen3.modeling_qwen3",
+    "safetensors.torch",
+    "qwen_desktop.engine.engine",
+)
+
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def preload_before_qt() -> None:
+    """On Windows, open torch's c10.dll; to be called before PySide6 is imported.
+
+    Opened after Qt it can fail to initialise (WinError 1114). Does nothing elsewhere.
+    """
+    if sys.platform == "win32":
+        _open_libraries(_LIBRARIES["win32"][:1])
+
+
+def create_engine(progress: Callable[[Progress], None]) -> Engine:
+    """Import torch and transformers, telling `progress` what is being imported; an idle engine."""
+    os.environ.update(_ENVIRONMENT)  # before huggingface_hub reads it
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        progress(Progress(Stage.IMPORTING, 0, len(_MODULES)))
+        _open_libraries(_LIBRARIES.get(sys.platform, ()))
+        for done, module in enumerate(_MODULES):
+            progress(Progress(Stage.IMPORTING, done, len(_MODULES), module.split(".")[0]))
+            importlib.import_module(module)
+        progress(Progress(Stage.IMPORTING, len(_MODULES), len(_MODULES)))
+    finally:
+        gc.freeze()  # the thousands of objects of the libraries never become garbage
+        if was_enabled:
+            gc.enable()
+    _silence()
+    from qwen_desktop.engine.engine import Engine
+
+    return Engine()
+
+
+def _open_libraries(names: tuple[str, ...]) -> None:
+    """Open torch's libraries where they exist; whatever fails is left to the real import."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return
+    folder = Path(spec.origin).parent / "lib"
+    if sys.platform == "win32" and folder.is_dir():
+        os.add_dll_directory(str(folder))
+    for name in names:
+        try:
+            ctypes.CDLL(str(folder / name))
+        except OSError:
+            return
+
+
+def _silence() -> None:
+    """Keep transformers from writing to the terminal; errors reach us as exceptions."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    # Advice about options this program does not use.
+    warnings.filterwarnings("ignore", module=r"(transformers|torch)\..*")

@@ -1,0 +1,139 @@
+"""The tokenizer of a checkpoint: ids of text, bytes of ids, and the ids with a meaning.
+
+Wraps transformers' fast tokenizer; no other module of the engine meets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import AutoTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+# End an answer in every Qwen, whatever the checkpoint's own configuration says.
+END_MARKS = ("<|im_end|>", "<|endoftext|>")
+
+_BYTES = {char: byte for byte, char in bytes_to_unicode().items()}
+
+
+class Tokenizer:
+    """Text to ids and back. `special` ids show no text, think markers aside."""
+
+    def __init__(self, inner: Any, template: str | None) -> None:
+        self._inner = inner
+        self._backend = inner.backend_tokenizer
+        self.template = template
+        added: Mapping[int, Any] = inner.added_tokens_decoder
+        # Typed text must become none of these, whether or not the template mentions them.
+        inner.chat_control_tokens = [t.content for t in added.values() if t.content.strip()]
+        self._added = {number: token.content for number, token in added.items()}
+        self._ids = {content: number for number, content in self._added.items()}
+        self.special = frozenset(number for number, token in added.items() if token.special)
+        self.think_open = self._ids.get(THINK_OPEN)
+        self.think_close = self._ids.get(THINK_CLOSE)
+        self._pieces: dict[int, bytes] = {}
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the chat template knows of thinking."""
+        return self.template is not None and (
+            "enable_thinking" in self.template or THINK_OPEN in self.template
+        )
+
+    @property
+    def has_think_tokens(self) -> bool:
+        """Whether both think markers are tokens of their own."""
+        return self.think_open is not None and self.think_close is not None
+
+    @property
+    def message_start(self) -> int | None:
+        """The id of <|im_start|>, where there is one."""
+        return self._ids.get("<|im_start|>")
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end an answer as far as the tokenizer knows."""
+        found = {self._ids[mark] for mark in END_MARKS if mark in self._ids}
+        eos = self._inner.eos_token_id
+        return frozenset(found | ({eos} if isinstance(eos, int) else set()))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`, in which nothing can become a control token."""
+        ids: list[int] = self._inner.encode(
+            text, add_special_tokens=False, split_special_tokens=True
+        )
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of `ids`, special tokens left out, bad bytes replaced."""
+        text: str = self._inner.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def render(self, messages: list[dict[str, str]], *, answer: bool, thinking: bool) -> list[int]:
+        """The ids of `messages` by the chat template; control tokens in them stay text.
+
+        `answer` adds the beginning of the answer. Raises Known where the template fails.
+        """
+        try:
+            ids: list[int] = self._inner.apply_chat_template(
+                messages,
+                chat_template=self.template,
+                add_generation_prompt=answer,
+                tokenize=True,
+                return_dict=False,
+                sanitize_control_tokens=True,
+                enable_thinking=thinking,
+            )
+        # A template is a program of the checkpoint's author: it can fail in any way.
+        except Exception as error:
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template failed: {reason}."),
+                QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+                details=f"{type(error).__name__}: {error}",
+                reason=str(error).strip().rstrip(".").splitlines()[0][:200] if str(error) else "?",
+            ) from error
+        return ids
+
+    def piece(self, token: int) -> bytes:
+        """The UTF-8 bytes of one token, maybe a part of a character; empty for special ones."""
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self._piece(token)
+        return found
+
+    def _piece(self, token: int) -> bytes:
+        if token in self.special:
+            return b""
+        if token in self._added:
+            return str(self._added[token]).encode()
+        text = self._backend.id_to_token(token)
+        if text is None:  # rows of the embedding that no token uses
+            return b""
+        try:
+            return bytes(_BYTES[char] for char in text)
+        except KeyError:
+            return str(text).encode()
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer of `checkpoint`. Raises Known where its files make no sense."""
+    try:
+        inner = AutoTokenizer.from_pretrained(
+            str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
+        )
+        return Tokenizer(inner, checkpoint.template)
+    # The files come from anywhere and errors in them surface as every kind of exception.
+    except Exception as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The tokenizer in {file} cannot be loaded."),
+            QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+            details=f"{type(error).__name__}: {error}",
+            file=checkpoint.tokenizer_files[0].name,
+        ) from error

@@ -1,0 +1,135 @@
+"""The runner that lets transformers compute: every supported architecture, on any device.
+
+Knows nothing of conversations, text or sampling. See runner.py for what it promises.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from qwen_desktop.engine.layers import TransformersCache, head_dim
+from qwen_desktop.engine.runner import Capabilities, Logits
+from qwen_desktop.errors import Cancelled
+
+CUDA_CHUNK = 1024
+CPU_CHUNK = 256
+# Active parameters up to which a chunk of CPU_CHUNK tokens takes one decoder layer of a slow
+# two-core CPU less than about 100 ms; Stop is noticed between layers.
+CPU_CHUNK_PARAMETERS = 600_000_000
+CPU_CHUNK_MIN = 16
+
+
+class TransformersRunner:
+    """Runs `model`, a causal language model of transformers in evaluation mode."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._config = model.config.get_text_config(decoder=True)
+        self._cancel: threading.Event | None = None  # set while a call may be interrupted
+        for layer in model.get_decoder().layers:
+            layer.register_forward_pre_hook(self._interrupt)
+        probe = self._new_cache()
+        parameters = list(model.named_parameters())
+        self._capabilities = Capabilities(
+            context_length=int(self._config.max_position_embeddings),
+            vocab_size=int(self._config.vocab_size),
+            croppable=probe.croppable,
+            kv_bytes_per_token=_kv_bytes_per_token(self._config, model.dtype),
+            prefill_chunk=_prefill_chunk(self._config, parameters, model.device),
+            weight_bytes=sum(p.numel() * p.element_size() for _, p in parameters),
+            device=model.device,
+            dtype=model.dtype,
+            name="transformers",
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this runner can do."""
+        return self._capabilities
+
+    def new_cache(self) -> TransformersCache:
+        """An empty cache."""
+        return self._new_cache()
+
+    def _new_cache(self) -> TransformersCache:
+        return TransformersCache(self._config, self._model.device, self._model.dtype)
+
+    def prefill(
+        self,
+        cache: TransformersCache,
+        ids: Sequence[int],
+        *,
+        chunk: int,
+        on_progress: Callable[[int], None],
+        cancel: threading.Event,
+    ) -> Logits:
+        """Append `ids` in pieces of `chunk`; the logits after the last, float32 [vocab_size]."""
+        if not ids:
+            raise ValueError("prefill needs at least one token")
+        logits: Logits
+        for start in range(0, len(ids), chunk):
+            piece = ids[start : start + chunk]
+            logits = self._interruptible(cache, piece, cancel)
+            on_progress(start + len(piece))
+        return logits
+
+    def decode(self, cache: TransformersCache, token: int, *, cancel: threading.Event) -> Logits:
+        """Append one token; the logits after it, float32 [vocab_size]."""
+        if not cache.croppable:
+            # Going back would need a snapshot per token, which costs more than one step.
+            return self._forward(cache, [token])
+        return self._interruptible(cache, [token], cancel)
+
+    def _interruptible(
+        self, cache: TransformersCache, ids: Sequence[int], cancel: threading.Event
+    ) -> Logits:
+        """One forward that `cancel` can end between two layers, leaving the cache as it was."""
+        if cancel.is_set():
+            raise Cancelled
+        before = cache.snapshot()
+        self._cancel = cancel
+        try:
+            return self._forward(cache, ids)
+        except Cancelled:
+            cache.restore(before)
+            raise
+        finally:
+            self._cancel = None
+
+    def _forward(self, cache: TransformersCache, ids: Sequence[int]) -> Logits:
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=torch.tensor([list(ids)], device=self._model.device),
+                past_key_values=cache.inner,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            return output.logits[0, -1].float()
+
+    def _interrupt(self, *_: Any) -> None:
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled
+
+
+def _kv_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """Bytes a token adds to the cache; linear layers and full windows add none."""
+    layers = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    growing = sum(kind == "full_attention" for kind in layers)
+    return int(2 * growing * config.num_key_value_heads * head_dim(config) * dtype.itemsize)
+
+
+def _prefill_chunk(config: Any, parameters: list[tuple[str, Any]], device: torch.device) -> int:
+    """Tokens per forward, by the work of one token. Fixed, so that a seed gives one answer."""
+    if device.type != "cpu":
+        return CUDA_CHUNK
+    experts = getattr(config, "num_experts", None) or 1
+    used = getattr(config, "num_experts_per_tok", None) or 1
+    active = sum(p.numel() * (used / experts if ".experts." in n else 1) for n, p in parameters)
+    chunk = CPU_CHUNK
+    while chunk > CPU_CHUNK_MIN and chunk * active > CPU_CHUNK * CPU_CHUNK_PARAMETERS:
+        chunk //= 2
+    return chunk
