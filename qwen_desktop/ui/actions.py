@@ -6,19 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QGridLayout,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
 from qwen_desktop.ui.controls import Label
+from qwen_desktop.ui.dialog import Dialog
 
 CONTEXT = "actions"
 
@@ -84,14 +78,11 @@ def add_to(window: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dic
     return made
 
 
-class ShortcutsDialog(QDialog):
+class ShortcutsDialog(Dialog):
     """The table, for people."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("shortcutsDialog")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(self.tr("Keyboard shortcuts"))
+        super().__init__("shortcutsDialog", self.tr("Keyboard shortcuts"), parent)
         titles = {
             Scope.WINDOW: self.tr("Everywhere"),
             Scope.MESSAGE: self.tr("In the message field"),
@@ -111,17 +102,11 @@ class ShortcutsDialog(QDialog):
                     grid.addWidget(Label(label(spec), 13), row, 0)
                     grid.addWidget(Label(_keys(spec), 13, dim=True), row, 1)
                     row += 1
-        close = QPushButton(self.tr("Close"))
-        close.setAccessibleName(self.tr("Close"))
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QDialogButtonBox()
-        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 16)
         column.setSpacing(16)
         column.addLayout(grid)
-        column.addWidget(buttons)
+        column.addWidget(self.close_box())
 
 
 def _keys(spec: Spec) -> str:

@@ -24,7 +24,10 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QProgressBar,
+    QScrollBar,
     QSizePolicy,
+    QStyle,
+    QStyleOptionSlider,
     QWidget,
 )
 
@@ -307,6 +310,36 @@ class Bar(QProgressBar):
         if width := self.width() * self.value() / self.STEPS:
             painter.setBrush(QColor(getattr(t, self.colour)))
             painter.drawRoundedRect(QRectF(0, 0, max(width, 4.0), self.height()), 2, 2)
+
+
+class ScrollBar(QScrollBar):
+    """A thin scroll bar without arrows, seen while it can be used."""
+
+    WIDTH = 10
+
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget | None = None) -> None:
+        super().__init__(orientation, parent)
+        if orientation == Qt.Orientation.Vertical:
+            self.setFixedWidth(self.WIDTH)
+        else:
+            self.setFixedHeight(self.WIDTH)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The handle, where Qt's style will look for it."""
+        if self.maximum() <= self.minimum():
+            return
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        part = QStyle.SubControl.SC_ScrollBarSlider
+        control = QStyle.ComplexControl.CC_ScrollBar
+        handle = self.style().subControlRect(control, option, part, self)
+        t = theme.current()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        held = self.isSliderDown() or self.underMouse()
+        painter.setBrush(QColor(t.dim if held else t.field_border))
+        painter.drawRoundedRect(QRectF(handle).adjusted(2, 2, -2, -2), 3, 3)
 
 
 class SearchField(QLineEdit):

@@ -51,6 +51,7 @@ class EmptyState(QWidget):
         self._grid.setSpacing(8)
         self.buttons: list[Button] = []
         self._arrange()
+        self._show_questions()
         self.set_model(None)
 
     def _arrange(self) -> None:

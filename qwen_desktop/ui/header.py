@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from qwen_desktop.ui import theme
@@ -39,7 +39,6 @@ class Header(QWidget):
         self.title.setObjectName("conversationTitle")
         self.model = Button(kind="outline", height=32)
         self.model.setObjectName("model")
-        self.model.setMaximumWidth(_WIDEST_MODEL)
         self.model.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.model.clicked.connect(self.show_menu)
         self.panel = IconButton("panel", self.tr("Show or hide the memory panel"))
@@ -104,6 +103,11 @@ class Header(QWidget):
         action.setToolTip(str(folder))
         if not is_open:
             action.triggered.connect(lambda: self.checkpoint_requested.emit(folder))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where it is narrow the title and the model share the room."""
+        super().resizeEvent(event)
+        self.model.setMaximumWidth(min(_WIDEST_MODEL, self.width() * 2 // 5))
 
     def sizeHint(self) -> QSize:
         """As wide as there is room."""

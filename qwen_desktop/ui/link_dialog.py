@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QPlainTextEdit,
     QPushButton,
@@ -15,18 +14,16 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Label
+from qwen_desktop.ui.dialog import Dialog
 
 SCHEMES = ("http", "https", "mailto")
 
 
-class LinkDialog(QDialog):
+class LinkDialog(Dialog):
     """The address as plain text; Open in browser, Copy or Cancel (the default)."""
 
     def __init__(self, url: QUrl, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("linkDialog")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(self.tr("Open link?"))
+        super().__init__("linkDialog", self.tr("Open link?"), parent)
         self.setMinimumWidth(480)
         self._url = url
         # Encoded: a look-alike letter in a host name shows as what it is.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QRect, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QByteArray, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -73,7 +73,7 @@ class MainWindow(QWidget):
         self._timeline: Timeline | None = None
         self._shown = False  # whether a conversation was shown yet
         self._panel_wanted = True
-        self._panel_over = False  # in a narrow window the panel lies over the conversation
+        self._panel_narrow = False  # in a narrow window it is shown only when asked for
         self.setObjectName("mainWindow")
         self.setMinimumSize(*SMALLEST)
         self.resize(*SIZE)
@@ -122,7 +122,7 @@ class MainWindow(QWidget):
         column.addWidget(self.composer)
         self._right_line = Line(vertical=True, parent=self)
         self.panel = MemoryPanel(self)
-        self.toast = Toast(self.centre)
+        self.toast = Toast(self.centre, self.composer)
         self.overlay = DropOverlay(self)
 
     def _wire(self, memory: MemoryMonitor) -> None:
@@ -216,31 +216,24 @@ class MainWindow(QWidget):
     def _place(self) -> None:
         width, height = self.width(), self.height()
         if not self._narrow:
-            self._panel_over = False
-        beside = self._panel_wanted and not self._narrow
-        shown = beside or self._panel_over
+            self._panel_narrow = False
+        shown = self._panel_narrow if self._narrow else self._panel_wanted
         left = theme.SIDEBAR_WIDTH
         panel_left = width - theme.PANEL_WIDTH if shown else width
-        right = panel_left - 1 if beside else width
+        right = panel_left - 1 if shown else width
         self.sidebar.setGeometry(0, 0, left, height)
         self._left_line.setGeometry(left, 0, 1, height)
         self.centre.setGeometry(left + 1, 0, right - left - 1, height)
-        self.panel.setGeometry(QRect(panel_left, 0, theme.PANEL_WIDTH, height))
+        self.panel.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
         self._right_line.setGeometry(panel_left - 1, 0, 1, height)
-        if self._panel_over:  # below the header, whose button closes it again
-            top = self.header.height() + 1
-            self.panel.setGeometry(QRect(panel_left, top, theme.PANEL_WIDTH, height - top))
-            self._right_line.setGeometry(panel_left - 1, top, 1, height - top)
         for widget in (self.panel, self._right_line):
             widget.setVisible(shown)
-            widget.raise_()
         self.overlay.setGeometry(self.rect())
-        self.toast.place(self.composer.height() + 4)
 
     def toggle_panel(self) -> None:
-        """Show or hide the memory panel; in a narrow window it lies over the conversation."""
+        """Show or hide the memory panel. A narrow window forgets it again when it gets wide."""
         if self._narrow:
-            self._panel_over = not self._panel_over
+            self._panel_narrow = not self._panel_narrow
         else:
             self._panel_wanted = not self._panel_wanted
         self._place()

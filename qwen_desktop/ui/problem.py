@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QPen,
 )
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QHBoxLayout,
     QPlainTextEdit,
@@ -26,6 +25,7 @@ from qwen_desktop.bridge.words import translated
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, IconButton, Label, TintedLabel
+from qwen_desktop.ui.dialog import Dialog
 
 
 class Banner(QWidget):
@@ -93,14 +93,11 @@ class _Card(QWidget):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
 
 
-class ProblemDialog(QDialog):
+class ProblemDialog(Dialog):
     """The sentence, and everything a report of it should hold, ready to copy."""
 
     def __init__(self, report: Report, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("problemDialog")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(self.tr("Details"))
+        super().__init__("problemDialog", self.tr("Details"), parent)
         self.resize(640, 420)
         sentence = translated(report)
         version = QCoreApplication.applicationVersion()
@@ -122,13 +119,8 @@ class ProblemDialog(QDialog):
         self.copy_button.setAccessibleName(self.tr("Copy details"))
         self.copy_button.setAutoDefault(False)
         self.copy_button.clicked.connect(self._copy)
-        close = QPushButton(self.tr("Close"))
-        close.setAccessibleName(self.tr("Close"))
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QDialogButtonBox()
+        buttons = self.close_box()
         buttons.addButton(self.copy_button, QDialogButtonBox.ButtonRole.ActionRole)
-        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 20, 20, 16)
         column.setSpacing(12)

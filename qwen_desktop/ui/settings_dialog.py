@@ -10,14 +10,11 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
-    QDialog,
-    QDialogButtonBox,
     QDoubleSpinBox,
-    QFormLayout,
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QPlainTextEdit,
-    QPushButton,
     QScrollArea,
     QSpinBox,
     QVBoxLayout,
@@ -25,7 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from qwen_desktop.chat.settings import GROUPS, SETTINGS, Setting, Value
-from qwen_desktop.ui.controls import Label, Line
+from qwen_desktop.ui.controls import Label, Line, ScrollBar
+from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.i18n import setting_text
 
 if TYPE_CHECKING:
@@ -102,6 +100,7 @@ class Field(QWidget):
         if self.setting.kind is bool:
             check = QCheckBox(self.tr("On"))
             check.toggled.connect(self._tell)
+            check.setMinimumHeight(28)
             return check.isChecked, check.setChecked, check
         if self.setting.kind is int:
             whole = QSpinBox()
@@ -158,14 +157,11 @@ class Field(QWidget):
             self._tell()
 
 
-class SettingsDialog(QDialog):
+class SettingsDialog(Dialog):
     """Groups and rows in the order of the table."""
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("settingsDialog")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(self.tr("Settings"))
+        super().__init__("settingsDialog", self.tr("Settings"), parent)
         self.resize(620, 640)
         self._preferences = preferences
         self.fields: dict[str, Field] = {}
@@ -173,25 +169,21 @@ class SettingsDialog(QDialog):
         column = QVBoxLayout(form)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(8)
-        for i, (group, title) in enumerate(GROUPS):
-            if i:
-                column.addSpacing(8)
-                column.addWidget(Line())
-                column.addSpacing(8)
-            column.addWidget(Label(setting_text(title), 16, bold=True))
-            column.addLayout(self._group(group))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(24)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        for group, title in GROUPS:
+            self._add_group(grid, group, setting_text(title))
+        column.addLayout(grid)
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
+        scroll.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical))
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(form)
-        close = QPushButton(self.tr("Close"))
-        close.setAccessibleName(self.tr("Close"))
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QDialogButtonBox()
+        buttons = self.close_box()
         buttons.setContentsMargins(24, 12, 24, 16)
-        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -201,27 +193,31 @@ class SettingsDialog(QDialog):
         preferences.changed.connect(self._on_changed)
         self.finished.connect(self._finish)
 
-    def _group(self, group: str) -> QFormLayout:
-        form = QFormLayout()
-        form.setHorizontalSpacing(24)
-        form.setVerticalSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for setting in SETTINGS:
-            if setting.group != group:
-                continue
-            field = Field(setting, self._preferences.get(setting.name))
-            field.changed.connect(
-                lambda value, name=setting.name: self._preferences.set(name, value)
-            )
-            self.fields[setting.name] = field
-            name = Label(setting_text(setting.label), 14)
-            name.setMinimumHeight(28)
-            name.setBuddy(field.control)
-            form.addRow(name, field)
-            explanation = Label(setting_text(setting.help), 12, dim=True, wrap=True)
-            explanation.setContentsMargins(0, 0, 0, 8)
-            form.addRow("", explanation)
-        return form
+    def _add_group(self, grid: QGridLayout, group: str, title: str) -> None:
+        row = grid.rowCount()
+        if self.fields:
+            grid.addWidget(Line(), row, 0, 1, 2)
+        heading = Label(title, 16, bold=True)
+        heading.setContentsMargins(0, 12 if self.fields else 0, 0, 4)
+        grid.addWidget(heading, row + 1, 0, 1, 2)
+        for i, setting in enumerate(s for s in SETTINGS if s.group == group):
+            self._add_row(grid, row + 2 + i, setting)
+
+    def _add_row(self, grid: QGridLayout, row: int, setting: Setting) -> None:
+        field = Field(setting, self._preferences.get(setting.name))
+        field.changed.connect(lambda value: self._preferences.set(setting.name, value))
+        self.fields[setting.name] = field
+        name = Label(setting_text(setting.label), 14)
+        name.setBuddy(field.control)
+        name.setContentsMargins(0, 4, 0, 0)
+        explanation = Label(setting_text(setting.help), 12, dim=True, wrap=True)
+        explanation.setContentsMargins(0, 0, 0, 12)
+        right = QVBoxLayout()
+        right.setSpacing(4)
+        right.addWidget(field)
+        right.addWidget(explanation)
+        grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addLayout(right, row, 1)
 
     def _on_changed(self, name: str, value: Value) -> None:
         self.fields[name].set_value(value)

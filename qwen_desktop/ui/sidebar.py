@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.tree import Summary
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, Label, SearchField, Surface
+from qwen_desktop.ui.controls import Button, Label, ScrollBar, SearchField, Surface
 from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList, RowDelegate
 
 
@@ -30,6 +30,7 @@ class ConversationView(QListView):
         super().__init__(parent)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setMouseTracking(True)  # hover
+        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

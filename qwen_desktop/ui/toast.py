@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -28,10 +28,12 @@ class Toast(QWidget):
 
     hidden = Signal()
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, below: QWidget) -> None:
+        """Stands over the lower edge of `parent`, above its child `below`."""
         super().__init__(parent)
         self._ground = parent
-        self._above = 24
+        self._below = below
+        below.installEventFilter(self)
         self.setObjectName("toast")
         self._undo: Callable[[], None] | None = None
         self._timer = QTimer(self)
@@ -76,12 +78,16 @@ class Toast(QWidget):
         self._timer.start()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
-    def place(self, above: int = 0) -> None:
-        """Centre it `above` px over the lower edge of the parent (the place of last time for 0)."""
-        self._above = above or self._above
+    def place(self) -> None:
+        """Centre it above what stands below."""
         x = (self._ground.width() - self.width()) // 2
-        y = self._ground.height() - self._above - self.height()
-        self.move(max(x, 0), max(y, 0))
+        self.move(max(x, 0), max(self._below.y() - self.height() - 4, 0))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the widget below when it moves or grows."""
+        if event.type() in (QEvent.Type.Move, QEvent.Type.Resize):
+            self.place()
+        return super().eventFilter(watched, event)
 
     def undo(self) -> None:
         """Take it back, once."""

@@ -1,0 +1,61 @@
+"""What the dialogs share: the frames of their fields seen well in both themes, a Close button."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QColor, QPalette, QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QPlainTextEdit,
+    QPushButton,
+    QWidget,
+)
+
+from qwen_desktop.ui import theme
+
+_FRAMED = (QAbstractButton, QAbstractSpinBox, QComboBox, QPlainTextEdit)
+
+
+class Dialog(QDialog):
+    """A dialog that is deleted when it is closed."""
+
+    def __init__(self, name: str, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
+
+    def close_box(self) -> QDialogButtonBox:
+        """A row with the Close button, which Enter presses."""
+        close = QPushButton(self.tr("Close"))
+        close.setObjectName("closeDialog")
+        close.setAccessibleName(self.tr("Close"))
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        buttons = QDialogButtonBox()
+        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
+        return buttons
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """All fields are there now."""
+        self._frame()
+        super().showEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """The theme changed while the dialog is open."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self.isVisible():
+            self._frame()
+
+    def _frame(self) -> None:
+        # Fusion draws frames in Window.darker(140), which on a dark window nobody sees.
+        colour = QColor(theme.current().field_border).lighter(140)
+        for widget in self.findChildren(QWidget):
+            if isinstance(widget, _FRAMED):
+                own = widget.palette()
+                own.setColor(QPalette.ColorRole.Window, colour)
+                widget.setPalette(own)
