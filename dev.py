@@ -487,7 +487,7 @@ def check(arguments: list[str]) -> int:
     prepare("dev")
     import subprocess
 
-    linter = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_logo=True))"
+    linter = "from importlinter.cli import lint_imports as lint; exit(lint(no_logo=True))"
     checks = {
         "ruff check": ["-m", "ruff", "check", "."],
         "ruff format": ["-m", "ruff", "format", "--check", "."],
