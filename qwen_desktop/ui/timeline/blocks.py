@@ -1,0 +1,310 @@
+"""Widgets of Markdown blocks, and the stack that keeps them in step with the parser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QTextEdit, QWidget
+
+from qwen_desktop.ui.theme import LINE_HEIGHT, body_font
+from qwen_desktop.ui.timeline.code import CodeBlock
+from qwen_desktop.ui.timeline.leaf import INDENT, Leaf
+from qwen_desktop.ui.timeline.markdown import Block
+from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
+from qwen_desktop.ui.timeline.shared import GAP, Shared, style_sheet
+
+_QUOTE_INDENT = 16
+_TICK = (QPointF(3, 6.5), QPointF(5.5, 9), QPointF(10, 4))
+_COPIED = {"•": "-", "◦": "-", "todo": "- [ ]", "done": "- [x]"}
+_NARROWEST_COLUMN = 120  # px; a table that would need less scrolls sideways
+
+
+class BlockView(Protocol):
+    """What the stack needs of a widget."""
+
+    def accepts(self, block: Block) -> bool:
+        """Whether `block` can be shown by this widget."""
+
+    def update_block(self, block: Block, live: bool) -> None:
+        """Show `block`; `live` while more of it is expected."""
+
+    def height_for(self, width: int) -> int:
+        """The height in px that `width` px need."""
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The texts in it, from the top."""
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+
+    def setGeometry(self, rect: QRect, /) -> None:
+        """As QWidget."""
+
+    def show(self) -> None:
+        """As QWidget."""
+
+    def hide(self) -> None:
+        """As QWidget."""
+
+    def deleteLater(self) -> None:
+        """As QWidget."""
+
+
+class TextBlock(Leaf):
+    """Paragraph, heading, list of plain items, formula."""
+
+    def __init__(self, shared: Shared, parent: QWidget, kind: str, dim: bool) -> None:
+        super().__init__(shared, parent, dim)
+        self._kind = kind
+        self._html = ""
+
+    def accepts(self, block: Block) -> bool:
+        """Whether `block` can be shown by this widget."""
+        return block.kind == self._kind
+
+    def update_block(self, block: Block, live: bool) -> None:
+        """Show `block`."""
+        self._html = block.html
+        self._render()
+        links = "<a " in self._html
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if links else Qt.FocusPolicy.NoFocus)
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Itself."""
+        yield self
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        super().apply_theme()
+        if getattr(self, "_html", ""):  # called by the base class too
+            self._render()
+
+    def _render(self) -> None:
+        selected = self._selected
+        self.document().setDefaultStyleSheet(style_sheet(self._shared.theme))
+        self.setHtml(self._html)
+        self.highlight(*selected)
+
+
+class TableBlock(TextBlock):
+    """A table; a wide one scrolls sideways."""
+
+    def __init__(self, shared: Shared, parent: QWidget, dim: bool) -> None:
+        super().__init__(shared, parent, "table", dim)
+        self.setAccessibleName(self.tr("Table"))
+        self.scroll_sideways()
+
+    def height_for(self, width: int) -> int:
+        """The height at the natural width, or at the given one with wrapped cells."""
+        columns = self._html.partition("</tr>")[0].count("<th")
+        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        natural = math.ceil(self.document().idealWidth())
+        room = width if natural <= width else max(width, min(natural, _NARROWEST_COLUMN * columns))
+        self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
+        height = super().height_for(room)
+        wide = math.ceil(self.document().size().width()) > width
+        return height + (THICKNESS if wide else 0)
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        super().apply_theme()
+        bar = self.horizontalScrollBar()
+        if isinstance(bar, SlimBar):
+            bar.set_colour(self._shared.theme.field_border)
+
+
+class RuleBlock(QWidget):
+    """A horizontal line."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+
+    def accepts(self, block: Block) -> bool:
+        """Whether `block` can be shown by this widget."""
+        return block.kind == "rule"
+
+    def update_block(self, block: Block, live: bool) -> None:
+        """Nothing varies."""
+
+    def height_for(self, _width: int) -> int:
+        """A line with a little room."""
+        return 9
+
+    def leaves(self) -> Iterator[Leaf]:
+        """No text."""
+        return iter(())
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The line."""
+        QPainter(self).fillRect(0, 4, self.width(), 1, QColor(self._shared.theme.line))
+
+
+class NestedBlock(QWidget):
+    """Blocks in a block: a quote with its bar, a list, an item with its marker."""
+
+    def __init__(self, shared: Shared, parent: QWidget, kind: str, dim: bool) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._kind = kind
+        self._marker = ""
+        self._indent = {"quote": _QUOTE_INDENT, "item": INDENT}.get(kind, 0)
+        gap = 6 if kind == "list" else GAP
+        self._stack = BlockStack(shared, self, dim or kind == "quote", gap)
+
+    def accepts(self, block: Block) -> bool:
+        """Whether `block` can be shown by this widget."""
+        return block.kind == self._kind
+
+    def update_block(self, block: Block, live: bool) -> None:
+        """Show `block`; only children that differ are touched."""
+        self._marker = block.marker
+        self._stack.sync(0, block.children, live)
+        first = next(self._stack.leaves(), None)
+        if first is not None and block.marker:
+            first.prefix = _COPIED.get(block.marker, block.marker) + " "
+        self.update()
+
+    def height_for(self, width: int) -> int:
+        """The height of the children."""
+        height = self._stack.layout(self._indent, 0, max(40, width - self._indent))
+        return max(height, LINE_HEIGHT)
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The texts of all children."""
+        return self._stack.leaves()
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        self._stack.apply_theme()
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The bar or the marker."""
+        theme = self._shared.theme
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._kind == "quote":
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.accent))
+            painter.drawRoundedRect(QRectF(0, 0, 3, self.height()), 1.5, 1.5)
+        elif self._marker in ("todo", "done"):
+            self._paint_box(painter)
+        elif self._marker:
+            painter.setFont(body_font())
+            painter.setPen(QColor(theme.text))
+            place = QRect(-8, 0, self._indent + 2, LINE_HEIGHT)
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(place, right, self._marker)
+
+    def _paint_box(self, painter: QPainter) -> None:
+        theme = self._shared.theme
+        box = QRectF(2.5, 4.5, 13, 13)
+        done = self._marker == "done"
+        painter.setPen(QPen(QColor(theme.accent if done else theme.field_border), 1.2))
+        painter.setBrush(QColor(theme.accent) if done else Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(box, 3, 3)
+        if done:
+            painter.setPen(QPen(QColor(theme.on_accent), 1.8))
+            painter.drawPolyline([box.topLeft() + point for point in _TICK])
+
+
+class BlockStack:
+    """A column of block widgets on a parent that it does not own."""
+
+    def __init__(self, shared: Shared, parent: QWidget, dim: bool = False, gap: int = GAP) -> None:
+        self._shared = shared
+        self._parent = parent
+        self._dim = dim
+        self._gap = gap
+        self._width = -1
+        self.blocks: list[Block] = []
+        self.views: list[BlockView] = []
+        self._heights: list[int | None] = []
+        self._live = False
+
+    def sync(self, first: int, blocks: Sequence[Block], live: bool) -> None:
+        """Show `blocks`, of which those before `first` are known to be unchanged.
+
+        `live` says that the last one is still growing. Unchanged blocks keep their widget as it
+        is; a block of another kind gets a new widget.
+        """
+        was_live, self._live = self._live, live
+        last = len(self.blocks) - 1
+        for index in range(max(0, min(first, last if was_live else first)), len(blocks)):
+            growing = live and index == len(blocks) - 1
+            block = blocks[index]
+            if index >= len(self.blocks):
+                self.blocks.append(block)
+                self.views.append(self._build(block, growing))
+                self._heights.append(None)
+                continue
+            settles = was_live and index == last and not growing
+            if self.blocks[index] == block and not settles:
+                continue
+            self.blocks[index] = block
+            self._heights[index] = None
+            if self.views[index].accepts(block):
+                self.views[index].update_block(block, growing)
+            else:
+                _discard(self.views[index])
+                self.views[index] = self._build(block, growing)
+        while len(self.views) > len(blocks):
+            self.blocks.pop()
+            self._heights.pop()
+            _discard(self.views.pop())
+
+    def layout(self, x: int, y: int, width: int) -> int:
+        """Place the widgets from `y` on; returns where the last one ends."""
+        if width != self._width:
+            self._width = width
+            self._heights = [None] * len(self.views)
+        for index, view in enumerate(self.views):
+            if index:
+                y += self._gap
+            height = self._heights[index]
+            if height is None:
+                height = self._heights[index] = view.height_for(width)
+            view.setGeometry(QRect(x, y, width, height))
+            y += height
+        return y
+
+    def leaves(self) -> Iterator[Leaf]:
+        """All texts, from the top."""
+        for view in self.views:
+            yield from view.leaves()
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        for view in self.views:
+            view.apply_theme()
+
+    def _build(self, block: Block, live: bool) -> BlockView:
+        view = self._widget(block.kind)
+        view.update_block(block, live)
+        view.show()
+        return view
+
+    def _widget(self, kind: str) -> BlockView:
+        if kind == "code":
+            return CodeBlock(self._shared, self._parent)
+        if kind == "table":
+            return TableBlock(self._shared, self._parent, self._dim)
+        if kind == "rule":
+            return RuleBlock(self._shared, self._parent)
+        if kind in ("quote", "list", "item"):
+            return NestedBlock(self._shared, self._parent, kind, self._dim)
+        return TextBlock(self._shared, self._parent, kind, self._dim)
+
+
+def _discard(view: BlockView) -> None:
+    view.hide()
+    view.deleteLater()

@@ -1,0 +1,140 @@
+"""A code block: language, Copy, lines that do not wrap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import (
+    QColor,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QResizeEvent,
+    QTextBlockFormat,
+    QTextCursor,
+)
+from PySide6.QtWidgets import QLabel, QTextEdit, QWidget
+
+from qwen_desktop.ui.theme import CODE_LINE_HEIGHT, body_font, code_font
+from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton
+from qwen_desktop.ui.timeline.highlight import Highlighter
+from qwen_desktop.ui.timeline.leaf import Leaf
+from qwen_desktop.ui.timeline.markdown import Block
+from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
+from qwen_desktop.ui.timeline.shared import Shared, rounded
+
+_HEADER = 32  # px
+_SIDE = 14
+_TOP = 8
+
+
+class CodeBlock(QWidget):
+    """Grows at its end while it is streamed, and is coloured as it grows."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._code = ""
+        self._live = False
+        self._label = QLabel(self)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setFont(body_font(12))
+        self._copy = CopyButton(shared, self, self.tr("Copy code"))
+        self._copy.clicked.connect(self._on_copy)
+        self.body = Leaf(shared, self)
+        self.body.setFont(code_font())
+        self.body.document().setDefaultFont(code_font())
+        self.body.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        self.body.scroll_sideways()
+        self.body.setAccessibleName(self.tr("Code"))
+        self._spacing = QTextBlockFormat()
+        self._spacing.setLineHeight(
+            CODE_LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.FixedHeight.value
+        )
+        self._highlighter = Highlighter(self.body.document(), shared.theme.syntax, self)
+        self._reset("")
+        self.apply_theme()
+
+    @property
+    def code(self) -> str:
+        """What is shown, without the last line end."""
+        return self._code
+
+    @property
+    def colouring(self) -> bool:
+        """Whether colours are still being worked out."""
+        return self._highlighter.pending
+
+    def accepts(self, block: Block) -> bool:
+        """Whether `block` can be shown by this widget."""
+        return block.kind == "code"
+
+    def update_block(self, block: Block, live: bool) -> None:
+        """Show `block`; `live` while more of it is expected."""
+        code = block.code.removesuffix("\n")
+        settled = self._live and not live
+        self._live = live
+        self._label.setText(block.language or self.tr("text"))
+        self._highlighter.set_language(block.language)
+        grown = code.startswith(self._code) and bool(self._code)
+        if grown and len(code) > len(self._code):
+            cursor = QTextCursor(self.body.document())
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(code[len(self._code) :])
+            self._code = code
+        elif not grown:
+            self._reset(code)
+        if live:
+            self._highlighter.grown()
+        elif settled or not grown:
+            self._highlighter.everything()
+
+    def height_for(self, width: int) -> int:
+        """Header, lines, and room for the bar."""
+        self.resize(width, self.height())
+        lines = self.body.document().blockCount()
+        return _HEADER + _TOP + lines * CODE_LINE_HEIGHT + THICKNESS
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The code."""
+        yield self.body
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        theme = self._shared.theme
+        palette = QPalette(self._label.palette())
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(theme.dim))
+        self._label.setPalette(palette)
+        self.body.apply_theme()
+        bar = self.body.horizontalScrollBar()
+        if isinstance(bar, SlimBar):
+            bar.set_colour(theme.field_border)
+        self._highlighter.set_style(theme.syntax)
+        self.update()
+
+    def resizeEvent(self, _event: QResizeEvent) -> None:
+        """Header above, code below."""
+        button = self._copy.sizeHint().width()
+        width = self.width()
+        self._copy.setGeometry(width - button - 6, (_HEADER - HEIGHT) // 2, button, HEIGHT)
+        self._label.setGeometry(_SIDE, 0, max(0, width - button - 6 - _SIDE), _HEADER)
+        top = _HEADER + _TOP
+        self.body.setGeometry(_SIDE, top, max(0, width - 2 * _SIDE), max(0, self.height() - top))
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The box and the line under its header."""
+        painter = QPainter(self)
+        rounded(painter, self, self._shared.theme.code, self._shared.theme.line)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.drawLine(1, _HEADER, self.width() - 2, _HEADER)
+
+    def _reset(self, code: str) -> None:
+        self._code = code
+        self.body.clear()
+        cursor = QTextCursor(self.body.document())
+        cursor.setBlockFormat(self._spacing)
+        cursor.insertText(code)
+
+    def _on_copy(self) -> None:
+        self._copy.copy(self._code)

@@ -1,0 +1,158 @@
+"""What stands under an answer: how it ended and what it cost, or what went wrong."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QLocale, QRect, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QLabel, QWidget
+
+from qwen_desktop.chat.messages import Message, Status
+from qwen_desktop.ui.theme import body_font
+from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton, ErrorButton, TextButton
+from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared, rounded
+
+_RETRY = (Status.STOPPED, Status.INTERRUPTED)
+
+
+def plain_label(parent: QWidget, weight: int = 400) -> QLabel:
+    """A 12 px label that never reads its text as markup."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    font = body_font(12)
+    font.setWeight(font.Weight(weight))
+    label.setFont(font)
+    return label
+
+
+def colour_label(label: QLabel, colour: str) -> None:
+    """Give a label its colour."""
+    palette = QPalette(label.palette())
+    palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
+    label.setPalette(palette)
+
+
+class Footer(QWidget):
+    """One line: statistics on the left, Copy and Retry on the right."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._message: Message | None = None
+        self._status = plain_label(self)
+        self._copy = CopyButton(shared, self, self.tr("Copy message"))
+        self._copy.set_quiet(True)
+        self._copy.clicked.connect(self._on_copy)
+        self._retry = TextButton(shared, self, self.tr("Retry"), self.tr("Retry"))
+        self._retry.clicked.connect(self._on_retry)
+        self.apply_theme()
+
+    @property
+    def status(self) -> str:
+        """The line as shown."""
+        return self._status.text()
+
+    def show_message(self, message: Message, last: bool) -> None:
+        """Take the end of `message`."""
+        self._message = message
+        self._status.setText(self._line(message))
+        self._copy.setVisible(bool(message.text))
+        always = message.status in _RETRY
+        self._retry.setVisible((always or last) and message.status is not Status.FAILED)
+        self._retry.set_quiet(not always)
+
+    def reveal(self, revealed: bool) -> None:
+        """Whether the pointer is on the message."""
+        self._copy.reveal(revealed)
+        self._retry.reveal(revealed)
+
+    def height_for(self, width: int) -> int:
+        """The height, with everything placed."""
+        text = QFontMetrics(self._status.font()).horizontalAdvance(self._status.text())
+        x = text + 12 if text else -8
+        buttons = [button for button in (self._retry, self._copy) if not button.isHidden()]
+        needed = sum(button.sizeHint().width() for button in buttons)
+        x = max(-8, min(x, width - needed))
+        self._status.setGeometry(0, 0, max(0, x), HEIGHT)
+        for button in buttons:
+            button.setGeometry(QRect(max(0, x), 0, button.sizeHint().width(), HEIGHT))
+            x = max(0, x) + button.sizeHint().width()
+        return HEIGHT
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        colour_label(self._status, self._shared.theme.dim)
+
+    def _line(self, message: Message) -> str:
+        parts = []
+        if message.status is Status.STOPPED:
+            parts.append(self.tr("Stopped"))
+        elif message.status is Status.INTERRUPTED:
+            parts.append(self.tr("Interrupted: the application closed"))
+        elif message.status is Status.LENGTH:
+            parts.append(self.tr("Cut off at the longest answer"))
+        elif message.status is Status.CONTEXT_FULL:
+            parts.append(self.tr("The context is full"))
+        stats = message.stats
+        if stats is not None and stats.new_tokens:
+            locale = QLocale()
+            parts.append(self.tr("%Ln tokens", "", stats.new_tokens))
+            if stats.decode_speed:
+                speed = locale.toString(stats.decode_speed, "f", 1)
+                parts.append(self.tr("%1 tok/s").replace("%1", speed))
+            if stats.first_token_seconds:
+                seconds = locale.toString(stats.first_token_seconds, "f", 1)
+                parts.append(self.tr("%1 s to first token").replace("%1", seconds))
+        return " · ".join(parts)
+
+    def _on_copy(self) -> None:
+        if self._message is not None:
+            self._copy.copy(self._message.text)
+
+    def _on_retry(self) -> None:
+        if self._message is not None:
+            self._shared.retry_requested.emit(self._message.id)
+
+
+class ErrorCard(QWidget):
+    """Why an answer failed, with Retry and Details."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._id = ""
+        self._text = plain_label(self, 500)
+        self._text.setWordWrap(True)
+        self._retry = ErrorButton(shared, self, self.tr("Retry"), self.tr("Retry"))
+        self._retry.clicked.connect(lambda: shared.retry_requested.emit(self._id))
+        self._details = ErrorButton(shared, self, self.tr("Details"), self.tr("Error details"))
+        self._details.clicked.connect(lambda: shared.details_requested.emit(self._id))
+        self.apply_theme()
+
+    def show_message(self, message: Message) -> None:
+        """Take the error of `message`."""
+        self._id = message.id
+        text = message.error or self.tr("The answer failed.")
+        self._text.setText(text)
+        self.setAccessibleName(text)
+
+    def height_for(self, width: int) -> int:
+        """The height, with everything placed."""
+        retry, details = self._retry.sizeHint().width(), self._details.sizeHint().width()
+        room = max(40, width - 16 - retry - details - 8 - 12 - 12)
+        height = max(HEIGHT, self._text.heightForWidth(room))
+        self._text.setGeometry(16, 12, room, height)
+        y = 12 + (height - HEIGHT) // 2
+        x = width - 12 - details
+        self._details.setGeometry(x, y, details, HEIGHT)
+        self._retry.setGeometry(x - 8 - retry, y, retry, HEIGHT)
+        return height + 24
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        colour_label(self._text, self._shared.theme.error)
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The red card."""
+        theme = self._shared.theme
+        rounded(QPainter(self), self, theme.error_background, theme.error, CARD_RADIUS)

@@ -1,0 +1,277 @@
+"""The text widget under every block: reads nothing, scrolls nothing, leaves the mouse alone.
+
+Mouse, wheel and most keys belong to the timeline, which selects across blocks and messages.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPalette,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextListFormat,
+    QTextTable,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
+
+from qwen_desktop.ui.theme import LINE_HEIGHT
+from qwen_desktop.ui.timeline.markdown import web_address
+from qwen_desktop.ui.timeline.scrollbar import SlimBar
+from qwen_desktop.ui.timeline.shared import Shared
+
+INDENT = 24  # px of a list level
+
+
+def _nothing() -> QImage:
+    """An invisible picture: with None, Qt asks again at each layout."""
+    image = QImage(1, 1, QImage.Format.Format_ARGB32)
+    image.fill(0)
+    return image
+
+
+class SealedDocument(QTextDocument):
+    """A document that never fetches what its text names, from disk or network."""
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
+        """Nothing, whatever is asked for."""
+        return _nothing()
+
+
+class Leaf(QTextBrowser):
+    """A run of read-only text with a given width and the height that follows from it."""
+
+    def __init__(self, shared: Shared, parent: QWidget, dim: bool = False) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._dim = dim
+        self._selected = (0, 0)
+        self.prefix = ""  # painted elsewhere but copied with the text: the marker of a list item
+        self.joint = "\n"  # between this and the next text of the same block, when copied
+        document = SealedDocument(self)
+        document.setDocumentMargin(0)
+        document.setUndoRedoEnabled(False)
+        document.setIndentWidth(INDENT)
+        document.setDefaultFont(self.font())
+        self.setDocument(document)
+        self.setOpenLinks(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # A fixed width, as a hidden text widget would lay out for its unset viewport.
+        self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
+        self.viewport().setAutoFillBackground(False)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByKeyboard)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self.viewport().setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self.setAcceptDrops(False)
+        self.viewport().setMouseTracking(True)
+        self.viewport().setCursor(Qt.CursorShape.IBeamCursor)
+        self.anchorClicked.connect(self._follow)
+        self.apply_theme()
+
+    # Content
+
+    def set_plain(self, text: str) -> None:
+        """Show `text` as it is, with its line breaks."""
+        self.setPlainText(text)
+        spacing = QTextBlockFormat()
+        spacing.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        cursor = QTextCursor(self.document())
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.mergeBlockFormat(spacing)
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        theme = self._shared.theme
+        palette = QPalette(self.palette())
+        palette.setColor(QPalette.ColorRole.Text, QColor(theme.dim if self._dim else theme.text))
+        palette.setColor(QPalette.ColorRole.Highlight, QColor(theme.accent))
+        palette.setColor(QPalette.ColorRole.HighlightedText, QColor(theme.on_accent))
+        self.setPalette(palette)
+        self.highlight(*self._selected)
+
+    def height_for(self, width: int) -> int:
+        """The height of the text in `width` px."""
+        if self.lineWrapColumnOrWidth() != width:
+            self.setLineWrapColumnOrWidth(width)
+        return math.ceil(self.document().size().height())
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
+        """Nothing: the document asks its browser too."""
+        return _nothing()
+
+    # Selection
+
+    @property
+    def length(self) -> int:
+        """The number of positions, less one: the largest position."""
+        return self.document().characterCount() - 1
+
+    def highlight(self, begin: int, end: int) -> None:
+        """Show [begin, end) as selected."""
+        end = min(end, self.length)
+        if begin >= end:
+            if self._selected[1]:
+                self.setExtraSelections([])
+            self._selected = (0, 0)
+            return
+        self._selected = (begin, end)
+        mark = QTextEdit.ExtraSelection()
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(begin)
+        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        look = QTextCharFormat()
+        look.setBackground(QColor(self._shared.theme.accent))
+        look.setForeground(QColor(self._shared.theme.on_accent))
+        mark.cursor = cursor
+        mark.format = look
+        self.setExtraSelections([mark])
+
+    def text_between(self, begin: int, end: int) -> str:
+        """The text of [begin, end) with list markers, table cells parted by tabs."""
+        end = min(end, self.length)
+        if begin >= end:
+            return ""
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(min(begin + 1, self.length))
+        table = cursor.currentTable()
+        text = _table_text(table, begin, end) if table else _lines_text(self, begin, end)
+        return (self.prefix if begin == 0 else "") + text
+
+    def range_at(self, position: int, kind: QTextCursor.SelectionType) -> tuple[int, int]:
+        """The word or paragraph around `position`."""
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(min(position, self.length))
+        cursor.select(kind)
+        return cursor.selectionStart(), cursor.selectionEnd()
+
+    # What belongs to the timeline
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """The timeline's."""
+        event.ignore()
+
+    mouseReleaseEvent = mousePressEvent
+    mouseDoubleClickEvent = mousePressEvent
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """The timeline's, but for the shape of the pointer."""
+        if event.buttons() == Qt.MouseButton.NoButton:
+            link = bool(self.anchorAt(event.position().toPoint()))
+            shape = Qt.CursorShape.PointingHandCursor if link else Qt.CursorShape.IBeamCursor
+            if self.viewport().cursor().shape() != shape:
+                self.viewport().setCursor(shape)
+        event.ignore()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """The timeline's, but sideways where there is something to see."""
+        bar = self.horizontalScrollBar()
+        delta = event.pixelDelta().x() or event.angleDelta().x() // 2
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier and not delta:
+            delta = event.angleDelta().y() // 2
+        if delta and bar.maximum() > 0:
+            bar.setValue(bar.value() - delta)
+            event.accept()
+        else:
+            event.ignore()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter follows a focused link, left and right scroll; the rest is the timeline's."""
+        bar = self.horizontalScrollBar()
+        step = {Qt.Key.Key_Left: -40, Qt.Key.Key_Right: 40}.get(Qt.Key(event.key()))
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            super().keyPressEvent(event)
+        elif step and bar.maximum() > 0:
+            bar.setValue(bar.value() + step)
+        else:
+            event.ignore()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Leave no link marked behind."""
+        super().focusOutEvent(event)
+        cursor = self.textCursor()
+        if cursor.hasSelection():
+            cursor.clearSelection()
+            self.setTextCursor(cursor)
+
+    def minimumSizeHint(self) -> QSize:
+        """As small as its text."""
+        return QSize(0, 0)
+
+    def scroll_sideways(self) -> None:
+        """Show a bar, and take the focus, where lines are wider than the widget."""
+        bar = SlimBar(Qt.Orientation.Horizontal, self)
+        self.setHorizontalScrollBar(bar)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        bar.rangeChanged.connect(self._wide)
+
+    def _wide(self, _minimum: int, maximum: int) -> None:
+        wide = maximum > 0
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if wide else Qt.FocusPolicy.NoFocus)
+
+    def _follow(self, url: QUrl) -> None:
+        if web_address(url.toString()):
+            self._shared.link_activated.emit(url)
+
+
+def _lines_text(leaf: Leaf, begin: int, end: int) -> str:
+    lines = []
+    block = leaf.document().findBlock(begin)
+    while block.isValid() and block.position() <= end:
+        start = max(0, begin - block.position())
+        text = block.text()
+        text = text[_index(text, start) : _index(text, end - block.position())]
+        items = block.textList()
+        if items is not None and start == 0:
+            symbol = items.itemText(block) if _numbered(items.format()) else "-"
+            text = f"{'  ' * (items.format().indent() - 1)}{symbol} {text}"
+        lines.append(text.replace("\u2028", "\n").replace("\u00a0", " "))
+        block = block.next()
+    return "\n".join(lines)
+
+
+def _numbered(form: QTextListFormat) -> bool:
+    return form.style() in (
+        QTextListFormat.Style.ListDecimal,
+        QTextListFormat.Style.ListLowerAlpha,
+        QTextListFormat.Style.ListUpperAlpha,
+        QTextListFormat.Style.ListLowerRoman,
+        QTextListFormat.Style.ListUpperRoman,
+    )
+
+
+def _index(text: str, units: int) -> int:
+    """Where `units` UTF-16 units, which Qt counts, end in a Python string."""
+    if units <= 0 or text.isascii():
+        return max(0, units)
+    return len(text.encode("utf-16-le", "surrogatepass")[: 2 * units].decode("utf-16-le", "ignore"))
+
+
+def _table_text(table: QTextTable, begin: int, end: int) -> str:
+    rows = []
+    for row in range(table.rows()):
+        cells = []
+        for column in range(table.columns()):
+            cell = table.cellAt(row, column)
+            low, high = cell.firstPosition(), cell.lastPosition()
+            if high < begin or low >= end:
+                continue
+            cursor = cell.firstCursorPosition()
+            cursor.setPosition(max(low, begin))
+            cursor.setPosition(min(high, end), QTextCursor.MoveMode.KeepAnchor)
+            cells.append(cursor.selection().toPlainText().replace("\n", " "))
+        if cells:
+            rows.append("\t".join(cells))
+    return "\n".join(rows)

@@ -1,0 +1,134 @@
+"""The thinking before an answer: a section that folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QAbstractButton, QWidget
+
+from qwen_desktop.ui.theme import body_font
+from qwen_desktop.ui.timeline.blocks import BlockStack
+from qwen_desktop.ui.timeline.leaf import Leaf
+from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, parse, steady
+from qwen_desktop.ui.timeline.shared import Shared
+
+_HEADER = 24  # px
+_INDENT = 16
+_GAP = 8
+
+
+class FoldButton(QAbstractButton):
+    """A triangle and a text."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self.setCheckable(True)
+        self.setFont(body_font(12))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+
+    def sizeHint(self) -> QSize:
+        """The text and the triangle."""
+        return QSize(QFontMetrics(self.font()).horizontalAdvance(self.text()) + 28, _HEADER)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Dim, brighter under the pointer."""
+        theme = self._shared.theme
+        colour = QColor(theme.text if self.underMouse() else theme.dim)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(colour, 1.5))
+        x, y = 6.0, self.height() / 2
+        arms = (-3, -1.5, 0, 1.5, 3, -1.5) if self.isChecked() else (-1.5, -3, 1.5, 0, -1.5, 3)
+        points = [QPointF(x + arms[i], y + arms[i + 1]) for i in (0, 2, 4)]
+        painter.drawPolyline(QPolygonF(points))
+        painter.setPen(colour)
+        painter.drawText(
+            self.rect().adjusted(16, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, self.text()
+        )
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(theme.accent), 2))
+            painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 6, 6)
+
+
+class ReasoningView(QWidget):
+    """Open while it streams, folded once the answer begins, unless the reader chose otherwise."""
+
+    def __init__(self, shared: Shared, parent: QWidget, chosen: Callable[[bool], None]) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._chosen = chosen
+        self._tail = MarkdownTail()
+        self._text = ""
+        self._live = False
+        self._button = FoldButton(shared, self)
+        self._button.clicked.connect(self._on_clicked)
+        self._stack = BlockStack(shared, self, dim=True)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the text is shown."""
+        return self._button.isChecked()
+
+    def show_text(self, text: str, tokens: int, live: bool, opened: bool) -> None:
+        """Take the reasoning so far; `tokens` may be 0 while unknown."""
+        if live:
+            title = self.tr("Thinking…")
+        elif tokens:
+            title = self.tr("Thought for %Ln tokens", "", tokens)
+        else:
+            title = self.tr("Thought")
+        if title != self._button.text():
+            self._button.setText(title)
+            self._button.setAccessibleName(title)
+        if (text, live, opened) == (self._text, self._live, self.is_open):
+            return
+        self._text, self._live = text, live
+        self._button.setChecked(opened)
+        self._fill()
+
+    def height_for(self, width: int) -> int:
+        """The header and, where open, the text."""
+        self._button.setGeometry(0, 0, min(width, self._button.sizeHint().width()), _HEADER)
+        if not self.is_open:
+            return _HEADER
+        return self._stack.layout(_INDENT, _HEADER + _GAP, max(40, width - _INDENT))
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The texts, where open."""
+        return self._stack.leaves() if self.is_open else iter(())
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        self._stack.apply_theme()
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A line beside the text."""
+        if not self.is_open:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self._shared.theme.line))
+        top = _HEADER + _GAP
+        painter.drawRoundedRect(QRectF(5, top, 2, max(0, self.height() - top)), 1, 1)
+
+    def _fill(self) -> None:
+        if not self.is_open:
+            self._stack.sync(0, [], False)
+            self._tail = MarkdownTail()
+        elif self._live:
+            first = self._tail.feed(steady(normalized(self._text)))
+            self._stack.sync(first, self._tail.blocks, True)
+        else:
+            self._stack.sync(0, parse(normalized(self._text)), False)
+
+    def _on_clicked(self) -> None:
+        self._fill()
+        self._chosen(self.is_open)
+        self._shared.resized.emit()

@@ -1,0 +1,49 @@
+"""A narrow scroll bar: a rounded handle and nothing else."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QScrollBar, QStyle, QStyleOptionSlider, QWidget
+
+THICKNESS = 12  # px
+
+
+class SlimBar(QScrollBar):
+    """Shows nothing where there is nothing to scroll; its place stays reserved."""
+
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget) -> None:
+        super().__init__(orientation, parent)
+        self._colour = QColor("gray")
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        if orientation == Qt.Orientation.Vertical:
+            self.setFixedWidth(THICKNESS)
+        else:
+            self.setFixedHeight(THICKNESS)
+
+    def set_colour(self, colour: str) -> None:
+        """The colour of the handle, which needs 3:1 on what lies under it."""
+        self._colour = QColor(colour)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Thin across, free along."""
+        return QSize(THICKNESS, THICKNESS)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Only the handle."""
+        if self.maximum() <= self.minimum():
+            return
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        handle = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ScrollBar, option, QStyle.SubControl.SC_ScrollBarSlider, self
+        )
+        inset = 3 if self.underMouse() or self.isSliderDown() else 4
+        rect = QRectF(handle).adjusted(inset, inset, -inset, -inset)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._colour)
+        radius = min(rect.width(), rect.height()) / 2
+        painter.drawRoundedRect(rect, radius, radius)

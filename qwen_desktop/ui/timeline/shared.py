@@ -1,0 +1,67 @@
+"""What all parts of one timeline share: the theme, style sheets and signals upwards."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PySide6.QtCore import QObject, QUrl, Signal
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QWidget
+
+from qwen_desktop.ui.theme import CODE_FAMILIES, LINE_HEIGHT, Theme
+
+GAP = 12  # px between blocks
+RADIUS = 8  # px, code
+CARD_RADIUS = 12  # px, messages
+
+
+class Shared(QObject):
+    """Handed to every block, so that none needs to know the timeline."""
+
+    link_activated = Signal(QUrl)
+    retry_requested = Signal(str)
+    details_requested = Signal(str)
+    resized = Signal()  # a part changed its height by itself
+
+    def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.theme = theme
+
+
+@lru_cache(maxsize=8)
+def style_sheet(theme: Theme) -> str:
+    """The style sheet of rendered Markdown.
+
+    Only what QTextDocument knows: a rule that it cannot parse drops all rules after it.
+    """
+    code = ", ".join(f"'{family}'" for family in CODE_FAMILIES)
+    line = f"line-height:{LINE_HEIGHT}px"
+    return f"""
+p {{ margin:0; {line} }}
+li {{ {line} }}
+li p {{ margin-bottom:6px }}
+ul, ol {{ margin-top:0; margin-bottom:0 }}
+blockquote {{ margin:0 0 0 16px }}
+h1, h2, h3, h4, h5, h6 {{ margin:0; font-weight:600 }}
+h1 {{ font-size:20px; line-height:28px }}
+h2 {{ font-size:17px; line-height:26px }}
+h3 {{ font-size:15px; line-height:24px }}
+h4, h5, h6 {{ font-size:14px; {line} }}
+a {{ color:{theme.accent} }}
+code {{ font-family:{code}; font-size:13px; background-color:{theme.code} }}
+pre {{ font-family:{code}; font-size:13px; background-color:{theme.code}; margin:0 }}
+table {{ border-collapse:collapse; margin:0 }}
+td, th {{ padding:4px 12px; border:1px solid {theme.line}; {line} }}
+th {{ background-color:{theme.code}; font-weight:600 }}
+"""
+
+
+def rounded(
+    painter: QPainter, widget: QWidget, fill: str, border: str | None, radius: float = RADIUS
+) -> None:
+    """Fill `widget` as a rounded box."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(fill))
+    painter.setPen(QColor(border or fill))
+    rect = widget.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5)
+    painter.drawRoundedRect(rect, radius, radius)
