@@ -449,6 +449,9 @@ def become(arguments: list[str], **environment: str) -> int:
 # --- The commands --------------------------------------------------------------------------------
 
 
+HANDLED_WITHOUT_A_WINDOW = {"--ask", "--headless", "--help", "-h", "--version"}
+
+
 def has_display() -> bool:
     """Whether a window can be shown at all."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -461,7 +464,7 @@ def run(arguments: list[str]) -> int:
         prepare("qt", "window")
         return become(["-m", "qwen_desktop", *arguments])
     prepare("qt")
-    if not {"--ask", "--headless"} & {one.partition("=")[0] for one in arguments}:
+    if not HANDLED_WITHOUT_A_WINDOW & {one.partition("=")[0] for one in arguments}:
         say("No display here: running offscreen with one question to the demo checkpoint.")
         arguments = ["--headless", *arguments]
     return become(["-m", "qwen_desktop", *arguments], QT_QPA_PLATFORM="offscreen")

@@ -18,9 +18,10 @@ from pathlib import Path
 
 BEAT_MS = 5
 QUESTIONS = 4
+LONGEST_ANSWER = 400  # tokens: a checkpoint with random weights never ends by itself
 PHASES = {
     "control": "control: an empty event loop",
-    "start": "after the first paint",
+    "start": "first paint and building after",
     "import": "import of torch",
     "load": "load of the checkpoint",
     "idle": "idle, model ready",
@@ -83,7 +84,8 @@ def one_run(profile: Path, checkpoint: Path | None) -> dict[str, object]:
     rest(1500)
     heart.stop()
 
-    app = application.App(Options(Profile(profile), checkpoint))
+    limit = {"max_new_tokens": LONGEST_ANSWER}
+    app = application.App(Options(Profile(profile), checkpoint, overrides=limit))
     questions: list[str] = []
     answers: list[Message] = []
 

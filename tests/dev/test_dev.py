@@ -277,4 +277,5 @@ def test_run_hands_its_arguments_and_folder_to_the_application(
     assert said("--checkpoint", "some dir", DISPLAY=":0")[0] == [*app, "--checkpoint", "some dir"]
     assert said() == [[*app, "--headless"], here, "offscreen"]
     assert said("--ask", "why?") == [[*app, "--ask", "why?"], here, "offscreen"]
+    assert said("--version")[0] == [*app, "--version"]
     assert said("--ask=why?")[0] == [*app, "--ask=why?"]
