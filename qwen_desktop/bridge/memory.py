@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
+from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, QTimer, Signal, Slot
 
 from qwen_desktop.chat.model import MemorySample
 from qwen_desktop.errors import report_of
@@ -62,7 +62,6 @@ class MemoryMonitor(QObject):
 
     sampled = Signal(object)
     _interval = Signal(int)
-    _end = Signal()
 
     def __init__(self, read: Callable[[], MemorySample], parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -72,7 +71,6 @@ class MemoryMonitor(QObject):
         self._sampler.moveToThread(self._thread)
         self._thread.started.connect(self._sampler.begin)
         self._interval.connect(self._sampler.set_interval)
-        self._end.connect(self._sampler.end)
         self._sampler.sampled.connect(self.sampled)
         self._busy = False
 
@@ -89,6 +87,8 @@ class MemoryMonitor(QObject):
     def close(self) -> None:
         """End the thread."""
         if self._thread.isRunning():
-            self._end.emit()
+            QMetaObject.invokeMethod(
+                self._sampler, "end", Qt.ConnectionType.BlockingQueuedConnection
+            )
             self._thread.quit()
             self._thread.wait()

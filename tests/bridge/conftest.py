@@ -50,7 +50,7 @@ class Desk:
         self.qtbot.waitUntil(lambda: not self.models.state.busy, timeout=60_000)
 
     def wait(self, condition, timeout=60_000) -> None:
-        self.qtbot.waitUntil(condition, timeout=timeout)
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
 
     def set(self, **changes) -> None:
         self.settings = replace(self.settings, **changes)

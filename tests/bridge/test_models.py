@@ -27,7 +27,7 @@ def test_a_loaded_model_says_what_it_is(desk, endless):
     assert info.folder == endless
     assert info.parameters > 0
     assert info.weight_bytes > 0
-    assert info.context_length == 2048
+    assert info.context_length == 131_072
     assert info.device
 
 
