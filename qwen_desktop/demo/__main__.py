@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--folder", type=Path, default=_RESOURCES / "demo-checkpoint", metavar="DIR"
     )
-    evaluate.add_argument("--threads", type=int, default=2, metavar="N")
+    evaluate.add_argument("--threads", type=int, default=1, metavar="N")
     evaluate.add_argument("--json", action="store_true", help="one JSON object as the last line")
     return parser
 

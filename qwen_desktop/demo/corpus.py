@@ -22,7 +22,7 @@ from .questions import Asker
 HEAD = 6
 TURNS = 6
 _HEAD_WEIGHT = 4.0
-_UNKNOWN = 0.3
+_UNKNOWN = 0.22
 _AGAIN = 0.15
 _SYSTEM = 0.15
 _BROKEN = 0.5
