@@ -111,7 +111,7 @@ class Composer(QWidget):
         self.button.clicked.connect(self._on_button)
         self.set_model_name("")
         self.set_usage(None)
-        self._show_state()
+        self.set_state(running=False)
 
     def _arrange(self) -> None:
         self._box = _Box()
@@ -150,11 +150,11 @@ class Composer(QWidget):
 
     def text(self) -> str:
         """What is typed."""
-        return self.edit.text()
+        return self.edit.toPlainText()
 
     def set_text(self, text: str) -> None:
         """Show a draft; it is not told back as a change."""
-        self.edit.set_text(text)
+        self.edit.setPlainText(text)
         self._draft_timer.stop()
         self._draft = text
 
@@ -165,7 +165,7 @@ class Composer(QWidget):
     def flush_draft(self) -> None:
         """Tell a change that is still waiting, before the conversation changes."""
         self._draft_timer.stop()
-        text = self.edit.text()
+        text = self.edit.toPlainText()
         if text != self._draft:
             self._draft = text
             self.draft_changed.emit(text)
@@ -235,7 +235,7 @@ class Composer(QWidget):
         elif self.edit.is_blank():
             self.say(self.tr("Type a message first."))
         else:
-            self.send_requested.emit(self.edit.text())
+            self.send_requested.emit(self.edit.toPlainText())
 
     def _on_button(self) -> None:
         if self._running:

@@ -22,7 +22,11 @@ def locale_for(choice: str) -> QLocale:
 
     A system in a language without translation gets English words and keeps its own numbers.
     """
-    return QLocale.system() if choice == "system" else QLocale(choice)
+    if choice != "system":
+        return QLocale(choice)
+    system = QLocale.system()
+    # The "C" locale of a bare machine writes numbers without separators.
+    return QLocale("en_US") if system.language() == QLocale.Language.C else system
 
 
 def install(app: QCoreApplication, choice: str) -> QLocale:

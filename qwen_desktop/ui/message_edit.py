@@ -1,7 +1,7 @@
 """The field a message is typed in: grows from 1 to 8 lines, knows input methods, takes 1 MB.
 
 A paragraph of a million characters takes half a second to lay out at every key. Very long ones
-are therefore cut for display with `BREAK`, which `text()` and copying take out again.
+are therefore cut for display with `BREAK`, which reading and copying take out again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPalette,
     QResizeEvent,
+    QTextCursor,
     QTextOption,
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
@@ -77,14 +78,14 @@ class MessageEdit(QPlainTextEdit):
 
     # -- text ------------------------------------------------------------------------------
 
-    def text(self) -> str:
-        """What was typed."""
-        return without_breaks(self.toPlainText())
+    def toPlainText(self) -> str:
+        """What was typed, without the cuts."""
+        return without_breaks(super().toPlainText())
 
-    def set_text(self, text: str) -> None:
+    def setPlainText(self, text: str) -> None:
         """Replace everything; the cursor goes to the end. Undo cannot go back behind this."""
-        self.setPlainText(with_breaks(text))
-        self.moveCursor(self.textCursor().MoveOperation.End)
+        super().setPlainText(with_breaks(text))
+        self.moveCursor(QTextCursor.MoveOperation.End)
 
     def is_blank(self) -> bool:
         """Whether there is nothing but white space; cheap for any length."""

@@ -1,0 +1,115 @@
+"""The settings dialog: every row of the table can be changed, applies at once and is kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QPlainTextEdit, QSpinBox
+
+from qwen_desktop.bridge.preferences import PreferencesModel
+from qwen_desktop.bridge.store_client import FileJobs
+from qwen_desktop.chat.settings import BY_NAME, SETTINGS
+from qwen_desktop.storage.preferences import Preferences
+from qwen_desktop.ui.settings_dialog import SettingsDialog
+
+NAMES = [setting.name for setting in SETTINGS]
+OPTIONAL = [setting.name for setting in SETTINGS if setting.optional]
+
+
+@pytest.fixture
+def preferences(qapp, tmp_path):
+    files = FileJobs()
+    made = PreferencesModel(Preferences(tmp_path / "settings.json"), files, {})
+    made.file = tmp_path / "settings.json"
+    made.files = files
+    yield made
+    files.close()
+
+
+@pytest.fixture
+def dialog(qtbot, looks, preferences):
+    made = SettingsDialog(preferences)
+    made.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def change_by_hand(dialog, name: str) -> object:
+    """Change a setting with mouse and keys; gives the value it should have now."""
+    field = dialog.fields[name]
+    if field.recommended is not None and field.recommended.isChecked():
+        field.recommended.setFocus()
+        QTest.keyClick(field.recommended, Qt.Key.Key_Space)
+    control = field.control
+    if isinstance(control, QCheckBox):
+        before = control.isChecked()
+        QTest.keyClick(control, Qt.Key.Key_Space)
+        return not before
+    if isinstance(control, QComboBox):
+        QTest.keyClick(control, Qt.Key.Key_Down)
+        return BY_NAME[name].choices[1][0]
+    if isinstance(control, QPlainTextEdit):
+        QTest.keyClicks(control, "Be brief.")
+        return "Be brief."
+    assert isinstance(control, (QSpinBox, QDoubleSpinBox))
+    control.selectAll()
+    typed = "1" if isinstance(control, QSpinBox) else "0.75"
+    QTest.keyClicks(control, typed)
+    QTest.keyClick(control, Qt.Key.Key_Tab)
+    return int(typed) if isinstance(control, QSpinBox) else float(typed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_can_be_changed_and_is_kept(dialog, preferences, name):
+    wanted = change_by_hand(dialog, name)
+    dialog.accept()
+    assert preferences.get(name) == wanted
+    assert type(preferences.get(name)) is type(wanted)
+    preferences.files.close()
+    assert json.loads(preferences.file.read_text(encoding="utf-8"))[name] == wanted
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_optional_setting_goes_back_to_the_checkpoint(dialog, preferences, name):
+    assert preferences.get(name) is None
+    assert not dialog.fields[name].control.isEnabled()
+    change_by_hand(dialog, name)
+    assert preferences.get(name) is not None
+    QTest.keyClick(dialog.fields[name].recommended, Qt.Key.Key_Space)
+    assert preferences.get(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", [setting.name for setting in SETTINGS if setting.kind in (int, float)]
+)
+def test_numbers_stay_in_the_range_of_the_table(dialog, preferences, name):
+    setting, field = BY_NAME[name], dialog.fields[name]
+    assert field.control.minimum() == setting.minimum
+    assert field.control.maximum() == setting.maximum
+    if field.recommended is not None:
+        field.recommended.setChecked(False)
+    field.control.selectAll()
+    QTest.keyClicks(field.control, "99999999999")
+    QTest.keyClick(field.control, Qt.Key.Key_Return)
+    assert setting.accepts(preferences.get(name))
+
+
+def test_a_change_from_elsewhere_is_shown(dialog, preferences):
+    preferences.set("temperature", 0.5)
+    assert dialog.fields["temperature"].value == 0.5
+    assert not dialog.fields["temperature"].recommended.isChecked()
+    preferences.set("temperature", None)
+    assert dialog.fields["temperature"].value is None
+    preferences.set("theme", "dark")
+    assert dialog.fields["theme"].value == "dark"
+
+
+def test_every_setting_is_explained_to_a_screen_reader(dialog):
+    for name, field in dialog.fields.items():
+        assert field.control.accessibleName() == BY_NAME[name].label
+        assert field.control.accessibleDescription() == BY_NAME[name].help
+    assert list(dialog.fields) == NAMES
