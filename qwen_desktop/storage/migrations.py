@@ -25,7 +25,8 @@ def conversations_and_messages(connection: sqlite3.Connection) -> None:
     connection.execute(
         """
         CREATE TABLE conversations (
-            id TEXT NOT NULL PRIMARY KEY,
+            number INTEGER PRIMARY KEY,     -- order of making; short where others refer to it
+            id TEXT NOT NULL UNIQUE,
             title TEXT NOT NULL,            -- made of the first question unless title_is_own
             title_is_own INTEGER NOT NULL,
             preview TEXT NOT NULL,
@@ -39,10 +40,10 @@ def conversations_and_messages(connection: sqlite3.Connection) -> None:
     connection.execute(
         """
         CREATE TABLE messages (
-            id TEXT NOT NULL PRIMARY KEY,
-            conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+            number INTEGER PRIMARY KEY,     -- order of adding
+            id TEXT NOT NULL UNIQUE,
+            conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
             parent_id TEXT,
-            position INTEGER NOT NULL,      -- order of adding inside the conversation
             role TEXT NOT NULL,
             status TEXT NOT NULL,
             created_at REAL NOT NULL,
@@ -52,9 +53,7 @@ def conversations_and_messages(connection: sqlite3.Connection) -> None:
         )
         """
     )
-    connection.execute(
-        "CREATE UNIQUE INDEX messages_in_order ON messages (conversation_id, position)"
-    )
+    connection.execute("CREATE INDEX messages_of_conversation ON messages (conversation)")
     # Found at every start without reading all messages; empty nearly always.
     connection.execute(
         "CREATE INDEX messages_streaming ON messages (id) WHERE status = 'streaming'"

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
-from qwen_desktop.chat.tree import Tree
+from qwen_desktop.chat.tree import Summary, Tree
 
 _log = logging.getLogger(__name__)
 
@@ -98,8 +98,18 @@ def tree_from(messages: Iterable[Message], head: object) -> Tree:
     return Tree.of(kept, head if isinstance(head, str) and head in known else None)
 
 
+def summary_from(row: tuple[Any, ...]) -> Summary:
+    """The summary of a row of id, title, preview and updated_at, whatever it holds."""
+    conversation_id, title, preview, updated_at = row
+    return Summary(
+        text_from(conversation_id), text_from(title), text_from(preview), number_from(updated_at)
+    )
+
+
 def text_from(raw: object) -> str:
     """A column that should hold text, as text."""
+    if isinstance(raw, str):
+        return raw
     if isinstance(raw, bytes):
         return raw.decode(errors="replace")
     return "" if raw is None else str(raw)

@@ -110,6 +110,15 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(profile, monk
     assert files.load() == WindowState()
 
 
+def test_a_file_is_exchanged_and_not_written_over(profile):
+    """A second name of the old file shows that its content was never touched."""
+    StateFile(profile.state).save(STATE)
+    old = profile.root / "old.json"
+    os.link(profile.state, old)
+    StateFile(profile.state).save(WindowState())
+    assert StateFile(old).load() == STATE
+
+
 def test_a_value_that_is_no_json_leaves_the_old_file(profile):
     atomic.write_json(profile.state, {"a": 1})
     with pytest.raises(TypeError):

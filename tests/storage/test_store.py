@@ -91,6 +91,11 @@ def test_the_conversation_spoken_in_last_is_the_first_of_the_list(store):
     assert [s.id for s in store.summaries()] == [old.id, new.id]
 
 
+def test_of_conversations_of_one_moment_the_later_made_is_first(store):
+    made = [asked(store, str(number), updated_at=1.0).id for number in range(4)]
+    assert [s.id for s in store.summaries()] == made[::-1]
+
+
 def test_a_running_answer_can_be_read_with_what_was_journalled(store):
     conversation = asked(store)
     answer = answering(store, conversation)

@@ -1,7 +1,8 @@
 -- A database as format 1 wrote it: two conversations (one with a branch, one deleted), an answer
 -- cut off in the middle with its journal, and a draft. Never edit; see test_migrations.py.
 CREATE TABLE conversations (
-    id TEXT NOT NULL PRIMARY KEY,
+    number INTEGER PRIMARY KEY,     -- order of making; short where others refer to it
+    id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,            -- made of the first question unless title_is_own
     title_is_own INTEGER NOT NULL,
     preview TEXT NOT NULL,
@@ -11,10 +12,10 @@ CREATE TABLE conversations (
     deleted_at REAL                 -- NULL while it is in the list
 );
 CREATE TABLE messages (
-    id TEXT NOT NULL PRIMARY KEY,
-    conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    number INTEGER PRIMARY KEY,     -- order of adding
+    id TEXT NOT NULL UNIQUE,
+    conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
     parent_id TEXT,
-    position INTEGER NOT NULL,      -- order of adding inside the conversation
     role TEXT NOT NULL,
     status TEXT NOT NULL,
     created_at REAL NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE messages (
     error TEXT NOT NULL,
     parts TEXT NOT NULL             -- JSON [{"kind": ..., "text": ...}]; last: it is long
 );
-CREATE UNIQUE INDEX messages_in_order ON messages (conversation_id, position);
+CREATE INDEX messages_of_conversation ON messages (conversation);
 CREATE INDEX messages_streaming ON messages (id) WHERE status = 'streaming';
 CREATE TABLE answer_journal (
     message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
@@ -36,21 +37,21 @@ CREATE TABLE drafts (
     text TEXT NOT NULL
 ) WITHOUT ROWID;
 INSERT INTO conversations VALUES
-    ('c1', 'Why is the sky blue?', 0, 'Because of scattering.', 100.0, 104.5, 'm3', NULL),
-    ('c2', '蓝天', 1, 'again', 200.0, 201.0, 'm5', 9e12);
-INSERT INTO messages (id, conversation_id, parent_id, position, role, status, created_at, stats,
+    (1, 'c1', 'Why is the sky blue?', 0, 'Because of scattering.', 100.0, 104.5, 'm3', NULL),
+    (2, 'c2', '蓝天', 1, 'again', 200.0, 201.0, 'm5', 9e12);
+INSERT INTO messages (number, id, conversation, parent_id, role, status, created_at, stats,
     error, parts) VALUES
-    ('m1', 'c1', NULL, 0, 'user', 'complete', 101.0, NULL, '',
+    (1, 'm1', 1, NULL, 'user', 'complete', 101.0, NULL, '',
      '[{"kind":"text","text":"Why is the sky blue?"}]'),
-    ('m2', 'c1', 'm1', 1, 'assistant', 'failed', 102.0, '{"model":"Qwen3-4B"}', 'Out of memory.',
+    (2, 'm2', 1, 'm1', 'assistant', 'failed', 102.0, '{"model":"Qwen3-4B"}', 'Out of memory.',
      '[]'),
-    ('m3', 'c1', 'm1', 2, 'assistant', 'complete', 103.0,
+    (3, 'm3', 1, 'm1', 'assistant', 'complete', 103.0,
      '{"model":"Qwen3-4B","prompt_tokens":9,"reused_tokens":4,"reasoning_tokens":3,"answer_tokens":5,"first_token_seconds":0.25,"prefill_seconds":0.125,"decode_seconds":1.5}',
      '',
      '[{"kind":"reasoning","text":"Rayleigh…"},{"kind":"text","text":"Because of scattering."}]'),
-    ('m4', 'c2', NULL, 0, 'user', 'complete', 200.5, NULL, '',
+    (4, 'm4', 2, NULL, 'user', 'complete', 200.5, NULL, '',
      '[{"kind":"text","text":"again"}]'),
-    ('m5', 'c2', 'm4', 1, 'assistant', 'streaming', 200.75, '{"model":"Qwen3-4B"}', '', '[]');
+    (5, 'm5', 2, 'm4', 'assistant', 'streaming', 200.75, '{"model":"Qwen3-4B"}', '', '[]');
 INSERT INTO answer_journal VALUES ('m5', 1, 'reasoning', '想'), ('m5', 2, 'text', 'half');
 INSERT INTO drafts VALUES ('', 'a new chat'), ('c1', '还有呢？');
 PRAGMA application_id = 1364673620;

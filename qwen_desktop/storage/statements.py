@@ -1,0 +1,143 @@
+"""What the store does inside a transaction of its own: SQL on conversations and messages.
+
+Every function takes the connection of an open transaction. `conversation` is the number of a row,
+which `number_of` finds; ids are for the outside.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.tree import PREVIEW_LENGTH, Conversation, one_line, title_from
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.storage import rows
+
+
+def not_there() -> Known:
+    """The sentence about a conversation that nobody can find."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "This conversation is no longer there."),
+        QT_TRANSLATE_NOOP("errors", "It may have been deleted in another window."),
+    )
+
+
+def number_of(connection: sqlite3.Connection, conversation_id: str) -> int:
+    """The row of a conversation, deleted or not. Raises Known where there is none."""
+    row = connection.execute(
+        "SELECT number FROM conversations WHERE id = ?", (conversation_id,)
+    ).fetchone()
+    if row is None:
+        raise not_there()
+    return int(row[0])
+
+
+def insert_conversation(connection: sqlite3.Connection, conversation: Conversation) -> int:
+    """Write the row of a conversation without its messages; its number."""
+    summary = conversation.summary()
+    cursor = connection.execute(
+        "INSERT INTO conversations"
+        " (id, title, title_is_own, preview, created_at, updated_at, head_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            conversation.id,
+            rows.storable(summary.title),
+            bool(conversation.title),
+            rows.storable(summary.preview),
+            conversation.created_at,
+            conversation.updated_at,
+            conversation.tree.head,
+        ),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def insert_message(connection: sqlite3.Connection, conversation: int, message: Message) -> None:
+    """Write a message behind all others of its conversation."""
+    connection.execute(
+        f"INSERT INTO messages (conversation, {rows.MESSAGE_COLUMNS})"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            conversation,
+            message.id,
+            message.parent_id,
+            message.role.value,
+            rows.parts_json(message.parts),
+            message.status.value,
+            rows.stats_json(message.stats),
+            rows.storable(message.error),
+            message.created_at,
+        ),
+    )
+
+
+def write_answer(connection: sqlite3.Connection, conversation: int, message: Message) -> None:
+    """Write parts, status, stats and error of a message there is, and drop its journal."""
+    require_message(connection, conversation, message.id)
+    connection.execute(
+        "UPDATE messages SET parts = ?, status = ?, stats = ?, error = ? WHERE id = ?",
+        (
+            rows.parts_json(message.parts),
+            message.status.value,
+            rows.stats_json(message.stats),
+            rows.storable(message.error),
+            message.id,
+        ),
+    )
+    connection.execute("DELETE FROM answer_journal WHERE message_id = ?", (message.id,))
+
+
+def require_message(connection: sqlite3.Connection, conversation: int, message_id: str) -> None:
+    """Raise ValueError unless the message is of this conversation."""
+    found = connection.execute(
+        "SELECT 1 FROM messages WHERE id = ? AND conversation = ?", (message_id, conversation)
+    )
+    if found.fetchone() is None:
+        raise ValueError(f"message {message_id} is not of this conversation")
+
+
+def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
+    """Bring title and preview in line with the path that is read.
+
+    By the rules of Conversation.summary(), without decoding more than the messages it looks at.
+    """
+    (step,) = connection.execute(
+        "SELECT head_id FROM conversations WHERE number = ?", (conversation,)
+    ).fetchone()
+    # UNION without ALL ends even where damaged parents form a ring.
+    path = {
+        message_id: (parent_id, role)
+        for message_id, parent_id, role in connection.execute(
+            "WITH RECURSIVE path (id, parent_id, role) AS ("
+            " SELECT id, parent_id, role FROM messages WHERE id = ?"
+            " UNION SELECT m.id, m.parent_id, m.role FROM path"
+            " JOIN messages m ON m.id = path.parent_id)"
+            " SELECT id, parent_id, role FROM path",
+            (step,),
+        )
+    }
+    last: Message | None = None
+    first_question: str | None = None
+    while step in path:
+        parent, role = path.pop(step)
+        if role == Role.USER.value:
+            first_question = step
+        if last is None:
+            message = _message(connection, step)
+            last = message if message.text.strip() else None
+        step = parent
+    title = "" if first_question is None else title_from([_message(connection, first_question)])
+    preview = "" if last is None else one_line(last.text, PREVIEW_LENGTH)
+    connection.execute(
+        "UPDATE conversations SET title = CASE WHEN title_is_own THEN title ELSE ? END,"
+        " preview = ? WHERE number = ?",
+        (rows.storable(title), rows.storable(preview), conversation),
+    )
+
+
+def _message(connection: sqlite3.Connection, message_id: str) -> Message:
+    row = connection.execute(
+        f"SELECT {rows.MESSAGE_COLUMNS} FROM messages WHERE id = ?", (message_id,)
+    ).fetchone()
+    return rows.message_from(row)
