@@ -386,7 +386,7 @@ class MainWindow(QWidget):
         info = self._models.state.info
         if info is not None and info.demo is None:
             dialog.setDirectory(str(info.folder.parent))
-        dialog.fileSelected.connect(lambda folder: self.open_checkpoint(Path(folder)))
+        dialog.accepted.connect(lambda: self.open_checkpoint(Path(dialog.selectedFiles()[0])))
         dialog.open()
 
     def open_checkpoint(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The look of the application for tests of its widgets, and the whole application for the window."""
+"""The look of the application for tests of widgets, all of it for tests of the window."""
 
 from __future__ import annotations
 
