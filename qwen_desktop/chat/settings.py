@@ -43,9 +43,8 @@ class Setting:
             return self.optional
         if isinstance(value, bool) is not (self.kind is bool):
             return False
-        if self.kind is float and isinstance(value, int):
-            value = float(value)
-        if not isinstance(value, self.kind):
+        # A whole number is a good float, however large: it is compared, not converted.
+        if not isinstance(value, (int, float) if self.kind is float else self.kind):
             return False
         if self.choices:
             return value in [key for key, _ in self.choices]

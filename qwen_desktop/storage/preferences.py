@@ -42,7 +42,7 @@ class Preferences:
         Raises ValueError where the setting does not accept the value (nothing changes), and
         Known where saving fails: the value then holds until the application ends.
         """
-        if not _accepts(BY_NAME[name], value):
+        if not BY_NAME[name].accepts(value):
             raise ValueError(f"{name} cannot be {value!r}")
         self._values[name] = value
         self._entries[name] = value
@@ -50,7 +50,7 @@ class Preferences:
 
     def _value_of(self, setting: Setting) -> Value:
         value = self._entries.get(setting.name, setting.default)
-        if _accepts(setting, value):
+        if setting.accepts(value):
             return value  # type: ignore[return-value]  # as accepts() has found
         _log.warning("setting %s has a bad value in %s", setting.name, self._file.name)
         return setting.default
@@ -85,10 +85,3 @@ class Preferences:
             details=details,
             file=aside,
         ).report()
-
-
-def _accepts(setting: Setting, value: object) -> bool:
-    try:
-        return setting.accepts(value)
-    except OverflowError:  # an integer of hundreds of digits is no float
-        return False

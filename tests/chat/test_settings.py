@@ -86,3 +86,9 @@ def test_a_request_takes_good_values_and_falls_back_for_the_rest(values):
         setting = BY_NAME[f.name]
         good = f.name in values and setting.accepts(values[f.name])
         assert getattr(settings, f.name) == (values[f.name] if good else setting.default)
+
+
+@BY_ROW
+def test_a_number_of_hundreds_of_digits_is_refused_not_a_crash(setting):
+    assert not setting.accepts(10**400)
+    assert not setting.accepts(-(10**400))
