@@ -224,11 +224,10 @@ def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
 
 def _template(folder: Path, names: set[str]) -> str | None:
     """The chat template: a file of its own, else the entry of the tokenizer's configuration."""
+    config = folder / TOKENIZER_CONFIG
+    found = read_object(config, 16 * 2**20).get("chat_template") if config.exists() else None
     if TEMPLATE in names:
-        return read_text(folder / TEMPLATE, 2**20)
-    if TOKENIZER_CONFIG not in names:
-        return None
-    found = read_object(folder / TOKENIZER_CONFIG, 16 * 2**20).get("chat_template")
+        found = read_text(folder / TEMPLATE, 2**20)
     if isinstance(found, list):  # named templates; the one called default is for chatting
         pairs = [(t.get("name"), t.get("template")) for t in found if isinstance(t, dict)]
         found = dict(pairs).get("default")

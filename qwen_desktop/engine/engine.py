@@ -27,7 +27,7 @@ from qwen_desktop.engine.device import (
     free_memory,
     gigabytes,
     is_out_of_memory,
-    use_physical_cores,
+    use_threads_for,
 )
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
 from qwen_desktop.engine.prompt import Prompt, build_prompt
@@ -57,7 +57,6 @@ class Engine:
         self._loaded: _Loaded | None = None
         self._session: Session | None = None
         self._reading = 0  # bytes of weights read by a load in progress
-        use_physical_cores()
 
     @property
     def info(self) -> ModelInfo | None:
@@ -81,9 +80,9 @@ class Engine:
         """
         progress(Progress(Stage.CHECKING))
         checkpoint = inspect(request.folder)
-        tokenizer = load_tokenizer(checkpoint)
-        _check(cancel)
         plan = loader.plan(checkpoint, request.device, request.dtype)
+        _check(cancel)
+        tokenizer = load_tokenizer(checkpoint)
         _check(cancel)
         closed = self._make_room(plan)
         try:
@@ -137,6 +136,7 @@ class Engine:
             progress(event)
 
         model = loader.load(plan, cancel, tell)
+        use_threads_for(plan.parameters)
         runner = TransformersRunner(model)
         progress(Progress(Stage.WARMING_UP))
         try:

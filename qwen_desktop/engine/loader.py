@@ -192,6 +192,7 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
             told = time.monotonic()
             progress(Progress(Stage.READING, done, total, shard))
 
+    progress(Progress(Stage.READING, 0, total))
     weights = LazyWeights(made.entries, cancel, tell)
     out_of_memory = False
     try:

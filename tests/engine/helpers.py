@@ -1,0 +1,76 @@
+"""Short words for what the engine's tests do all the time."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Progress, Usage
+from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
+from qwen_desktop.chat.model import GenerationRequest, LoadRequest
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine import loader
+from qwen_desktop.engine.checkpoint import inspect
+from qwen_desktop.engine.engine import Engine
+from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
+from qwen_desktop.engine.transformers_runner import TransformersRunner
+
+NEVER = threading.Event()
+
+
+def load(engine: Engine, folder: Path, **options: str) -> list[Progress]:
+    """Load `folder`; the progress told."""
+    told: list[Progress] = []
+    engine.load(LoadRequest(folder, **options), threading.Event(), told.append)
+    return told
+
+
+def runner_of(folder: Path) -> TransformersRunner:
+    """A runner in float32 on the CPU."""
+    plan = loader.plan(inspect(folder), "cpu", "float32")
+    return TransformersRunner(loader.load(plan, NEVER, lambda _: None))
+
+
+def tokenizer_of(folder: Path) -> Tokenizer:
+    return load_tokenizer(inspect(folder))
+
+
+def chat(*texts: str) -> tuple[Message, ...]:
+    """User and assistant in turns, beginning with the user."""
+    messages: list[Message] = []
+    for index, text in enumerate(texts):
+        parent = messages[-1].id if messages else None
+        message = user_message(text, parent)
+        if index % 2:
+            part = Part(PartKind.TEXT, text)
+            message = Message(role=Role.ASSISTANT, parts=(part,), parent_id=parent)
+        messages.append(message)
+    return tuple(messages)
+
+
+def request(
+    *texts: str, conversation: str = "c", thinking: bool = False, **settings: object
+) -> GenerationRequest:
+    values = {"max_new_tokens": 12, "thinking": thinking} | settings
+    return GenerationRequest(conversation, chat(*texts), GenerationSettings(**values))
+
+
+def ask(
+    engine: Engine, asked: GenerationRequest, cancel: threading.Event = NEVER
+) -> list[GenerationEvent]:
+    return list(engine.generate(asked, cancel))
+
+
+def text_of(events: list[GenerationEvent], kind: PartKind | None = None) -> str:
+    deltas = [e for e in events if isinstance(e, Delta)]
+    return "".join(d.text for d in deltas if kind is None or d.kind is kind)
+
+
+def usage_of(events: list[GenerationEvent]) -> Usage:
+    return [e for e in events if isinstance(e, Usage)][-1]
+
+
+def reason_of(events: list[GenerationEvent]) -> FinishReason:
+    (finished,) = [e for e in events if isinstance(e, Finished)]
+    assert events[-1] is finished
+    return finished.reason
