@@ -1,0 +1,260 @@
+"""Answers as the rest of the program sees them: events, endings, turns, trouble."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3DecoderLayer
+
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Usage
+from qwen_desktop.chat.messages import PartKind
+from qwen_desktop.errors import Known
+from tests.engine.checkpoints import (
+    PLAIN,
+    THINKING_OPEN,
+    chatty_checkpoint,
+    edit_json,
+    make_tokenizer,
+)
+from tests.engine.helpers import ask, load, reason_of, request, text_of, usage_of
+
+
+@pytest.fixture(scope="module")
+def chatty(tmp_path_factory):
+    return chatty_checkpoint(tmp_path_factory.mktemp("chatty") / "Chatty")
+
+
+@pytest.fixture
+def talking(engine, chatty):
+    load(engine, chatty)
+    return engine
+
+
+def test_events_come_in_order(talking):
+    events = ask(talking, request("hello", max_new_tokens=30))
+    kinds = [type(event) for event in events]
+    deltas = kinds.index(Delta)
+    assert set(kinds[:deltas]) == {Progress}
+    assert Progress not in kinds[deltas:]
+    assert kinds[deltas + 1] is Usage  # with the first token
+    assert kinds[-2:] == [Usage, Finished]
+    assert kinds.count(Finished) == 1
+
+    progress = events[:deltas]
+    prompt = usage_of(events).stats.prompt_tokens
+    assert {event.stage for event in progress} == {Stage.PREFILL}
+    assert [e.done for e in progress] == [0, prompt]
+    assert all(event.total == prompt for event in progress)
+
+
+def test_counts_and_times(talking):
+    events = ask(talking, request("hello", max_new_tokens=30, temperature=1.0, seed=1))
+    usage = usage_of(events)
+    stats = usage.stats
+    assert reason_of(events) is FinishReason.LENGTH
+    assert (stats.model, stats.answer_tokens, stats.reasoning_tokens) == ("Chatty", 30, 0)
+    assert stats.prompt_tokens == talking.count_prompt(request("hello"))
+    assert sum(e.tokens for e in events if isinstance(e, Delta)) == 30
+    assert stats.reused_tokens == 0
+    assert 0 < stats.prefill_seconds <= stats.first_token_seconds
+    assert stats.decode_seconds > 0
+    assert usage.context_tokens == stats.prompt_tokens + 30
+    assert usage.context_length == talking.info.context_length
+
+
+def test_a_seed_repeats_the_answer_also_with_the_cache(talking):
+    asked = request("hello", max_new_tokens=30, temperature=1.0, seed=5)
+    first = text_of(ask(talking, asked))
+    assert text_of(ask(talking, asked)) == first
+    other = request("hello", max_new_tokens=30, temperature=1.0, seed=6)
+    assert text_of(ask(talking, other)) != first
+
+
+def test_stop_keeps_the_text_and_the_next_turn_works(talking):
+    cancel = threading.Event()
+    events = []
+    for event in talking.generate(request("hello", max_new_tokens=100_000), cancel):
+        events.append(event)
+        if len(text_of(events)) > 20:
+            cancel.set()
+    assert reason_of(events) is FinishReason.STOPPED
+    assert 20 < len(text_of(events)) < 60
+    following = request("hello", text_of(events), "go on", temperature=0.0)
+    reused = ask(talking, following)
+    assert usage_of(reused).stats.reused_tokens > usage_of(events).stats.prompt_tokens - 5
+    fresh = request("hello", text_of(events), "go on", temperature=0.0, conversation="other")
+    assert text_of(ask(talking, fresh)) == text_of(reused)
+
+
+def test_stop_during_the_prompt(talking):
+    cancel = threading.Event()
+    cancel.set()
+    events = ask(talking, request("hello"), cancel)
+    assert reason_of(events) is FinishReason.STOPPED
+    assert text_of(events) == ""
+    assert text_of(ask(talking, request("hello")))
+
+
+def test_stop_within_a_forward(opened, monkeypatch):
+    engine = opened("qwen3")
+    before = text_of(ask(engine, request("hello", conversation="a")))
+    cancel = threading.Event()
+    original = Qwen3DecoderLayer.forward
+
+    def press_stop(layer, *args, **kwargs):
+        cancel.set()  # while the first layer works
+        return original(layer, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen3DecoderLayer, "forward", press_stop)
+        events = ask(engine, request("hello", conversation="b"), cancel)
+    assert reason_of(events) is FinishReason.STOPPED
+    assert text_of(ask(engine, request("hello", conversation="b"))) == before
+
+
+def test_an_abandoned_answer_leaves_the_engine_usable(talking):
+    first = text_of(ask(talking, request("hello", temperature=0.0)))
+    events = talking.generate(request("hello", temperature=0.0), threading.Event())
+    for _ in range(3):
+        next(events)
+    events.close()
+    assert text_of(ask(talking, request("hello", temperature=0.0))) == first
+
+
+def test_the_context_ends_honestly(tmp_path, engine, chatty):
+    import shutil
+
+    folder = shutil.copytree(chatty, tmp_path / "short")
+    edit_json(folder / "config.json", max_position_embeddings=64)
+    load(engine, folder)
+    asked = request("hello", max_new_tokens=1000, seed=1)
+    events = ask(engine, asked)
+    stats = usage_of(events).stats
+    assert reason_of(events) is FinishReason.CONTEXT_FULL
+    # The last token needs no place: nothing follows it.
+    assert stats.prompt_tokens + stats.new_tokens == 65
+    assert usage_of(events).context_tokens == 64
+
+    for refused in (engine.count_prompt, lambda r: ask(engine, r)):
+        with pytest.raises(Known, match=r"prompt has 3\d\d tokens; this model holds 64"):
+            refused(request("x" * 300))
+    assert text_of(ask(engine, asked)) == text_of(events)
+
+
+def test_a_megabyte_is_refused_with_both_numbers(talking):
+    with pytest.raises(Known, match=r"has 1,0\d\d,\d\d\d tokens; this model holds 131,072"):
+        talking.count_prompt(request("x" * 1_000_000))
+
+
+def test_all_stop_ids_of_the_checkpoint_count(copied, engine):
+    folder = copied("qwen3")
+    load(engine, folder)
+    assert text_of(ask(engine, request("hello")))
+    every = list(range(len(make_tokenizer(PLAIN)) + 5))
+    for where in ("generation_config.json", "config.json"):
+        edit_json(folder / where, eos_token_id=every)
+        load(engine, folder)
+        events = ask(engine, request("hello"))
+        assert reason_of(events) is FinishReason.STOP
+        assert text_of(events) == ""
+        assert usage_of(events).stats.new_tokens == 0
+        edit_json(folder / where, eos_token_id=None)
+
+
+def test_turns_reuse_the_cache_and_conversations_do_not_mix(talking):
+    first = ask(talking, request("hello", temperature=0.0))
+    answer = text_of(first)
+    second = request("hello", answer, "and then?", temperature=0.0)
+    reused = ask(talking, second)
+    stats = usage_of(first).stats
+    # everything but the last token, which was never fed, and the end of the turn
+    assert usage_of(reused).stats.reused_tokens >= stats.prompt_tokens + 5
+    ask(talking, request("something else", conversation="other"))
+    again = ask(talking, second)
+    assert usage_of(again).stats.reused_tokens == 0
+    assert text_of(again) == text_of(reused)
+
+
+def test_thinking_is_a_part_of_its_own(opened, monkeypatch):
+    engine = opened("qwen3", template=THINKING_OPEN)
+    events = ask(engine, request("hello", thinking=True, max_new_tokens=20))
+    stats = usage_of(events).stats
+    assert text_of(events, PartKind.REASONING)
+    assert stats.reasoning_tokens > 0
+    events = ask(engine, request("hello", thinking=False, max_new_tokens=20))
+    assert text_of(events, PartKind.TEXT)
+    assert isinstance(events[-1], Finished)
+
+
+def test_base_models_complete_text(opened):
+    engine = opened("qwen2", template=None)
+    assert not engine.info.has_chat_template
+    assert not engine.info.can_think
+    events = ask(engine, request("Once upon"))
+    assert usage_of(events).stats.prompt_tokens == len(make_tokenizer(None).encode("Once upon"))
+    assert isinstance(events[-1], Finished)
+
+
+def test_an_empty_prompt_is_refused(opened):
+    engine = opened("qwen2", template=None)
+    with pytest.raises(Known, match="the message is empty"):
+        ask(engine, request(""))
+
+
+def test_tokens_beyond_the_weights_are_refused(copied, engine):
+    load(
+        engine, copied("qwen2", vocab_size=200, template=None, eos_token_id=None, pad_token_id=None)
+    )
+    with pytest.raises(Known, match="tokens that the weights do not know"):
+        ask(engine, request("字"))
+
+
+def test_nothing_open_is_a_sentence(engine):
+    with pytest.raises(Known, match="No checkpoint is open"):
+        ask(engine, request("hello"))
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("call", [1, 2, 3, 6], ids=lambda n: f"layer call {n}")
+def test_out_of_memory_is_an_ordinary_event(opened, monkeypatch, error, call):
+    """Two layers: calls 1 and 2 are the prompt's, the others the first tokens'."""
+    engine = opened("qwen3")
+    asked = request("hello", max_new_tokens=8)
+    expected = text_of(ask(engine, asked))
+    engine.unload()
+    engine = opened("qwen3")
+    original, calls = Qwen3Attention.forward, []
+
+    def full(layer, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == call:
+            raise error
+        return original(layer, *args, **kwargs)
+
+    events = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen3Attention, "forward", full)
+        with pytest.raises(Known, match=r"Memory ran out.*tokens took 0\.0 GB"):
+            events.extend(engine.generate(asked, threading.Event()))
+    assert expected.startswith(text_of(events))
+    assert any(isinstance(event, Usage) for event in events) is (call > 2)
+    assert text_of(ask(engine, asked)) == expected
+
+
+def test_other_errors_are_bugs_and_the_next_request_works(opened, monkeypatch):
+    engine = opened("qwen3")
+    with monkeypatch.context() as patch:
+        patch.setattr(Qwen3Attention, "forward", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ask(engine, request("hello"))
+    assert text_of(ask(engine, request("hello")))
