@@ -10,12 +10,12 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QTextEdit, QWidget
 
-from qwen_desktop.ui.theme import LINE_HEIGHT, body_font
+from qwen_desktop.ui.theme import COLUMN_WIDTH, LINE_HEIGHT, body_font
 from qwen_desktop.ui.timeline.code import CodeBlock
 from qwen_desktop.ui.timeline.leaf import INDENT, Leaf
 from qwen_desktop.ui.timeline.markdown import Block
 from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
-from qwen_desktop.ui.timeline.shared import GAP, Shared, style_sheet
+from qwen_desktop.ui.timeline.shared import GAP, Shared, rounded, style_sheet
 
 _QUOTE_INDENT = 16
 _TICK = (QPointF(3, 6.5), QPointF(5.5, 9), QPointF(10, 4))
@@ -31,6 +31,9 @@ class BlockView(Protocol):
 
     def update_block(self, block: Block, live: bool) -> None:
         """Show `block`; `live` while more of it is expected."""
+
+    def expect(self, width: int) -> None:
+        """Get ready for `width` px before there is content: texts are laid out only once."""
 
     def height_for(self, width: int) -> int:
         """The height in px that `width` px need."""
@@ -55,7 +58,7 @@ class BlockView(Protocol):
 
 
 class TextBlock(Leaf):
-    """Paragraph, heading, list of plain items, formula."""
+    """Paragraph, heading, list of plain items."""
 
     def __init__(self, shared: Shared, parent: QWidget, kind: str, dim: bool) -> None:
         super().__init__(shared, parent, dim)
@@ -80,14 +83,31 @@ class TextBlock(Leaf):
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
         super().apply_theme()
+        self.document().setDefaultStyleSheet(style_sheet(self._shared.theme))
         if getattr(self, "_html", ""):  # called by the base class too
             self._render()
 
     def _render(self) -> None:
         selected = self._selected
-        self.document().setDefaultStyleSheet(style_sheet(self._shared.theme))
         self.setHtml(self._html)
-        self.highlight(*selected)
+        if selected[1]:
+            self.highlight(*selected)
+
+
+class MathBlock(TextBlock):
+    """A formula as its source, in a box."""
+
+    def __init__(self, shared: Shared, parent: QWidget, dim: bool) -> None:
+        super().__init__(shared, parent, "math", dim)
+        self.setAccessibleName(self.tr("Formula"))
+        self.document().setDocumentMargin(10)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The box under the text."""
+        painter = QPainter(self.viewport())
+        rounded(painter, self.viewport(), self._shared.theme.code, None)
+        painter.end()
+        super().paintEvent(event)
 
 
 class TableBlock(TextBlock):
@@ -97,6 +117,7 @@ class TableBlock(TextBlock):
         super().__init__(shared, parent, "table", dim)
         self.setAccessibleName(self.tr("Table"))
         self.scroll_sideways()
+        self.apply_theme()
 
     def height_for(self, width: int) -> int:
         """The height at the natural width, or at the given one with wrapped cells."""
@@ -129,6 +150,9 @@ class RuleBlock(QWidget):
         return block.kind == "rule"
 
     def update_block(self, block: Block, live: bool) -> None:
+        """Nothing varies."""
+
+    def expect(self, width: int) -> None:
         """Nothing varies."""
 
     def height_for(self, _width: int) -> int:
@@ -173,6 +197,10 @@ class NestedBlock(QWidget):
             first.prefix = _COPIED.get(block.marker, block.marker) + " "
         self.update()
 
+    def expect(self, width: int) -> None:
+        """Pass it on to the children to come."""
+        self._stack.expect(max(40, width - self._indent))
+
     def height_for(self, width: int) -> int:
         """The height of the children."""
         height = self._stack.layout(self._indent, 0, max(40, width - self._indent))
@@ -201,7 +229,7 @@ class NestedBlock(QWidget):
         elif self._marker:
             painter.setFont(body_font())
             painter.setPen(QColor(theme.text))
-            place = QRect(-8, 0, self._indent + 2, LINE_HEIGHT)
+            place = QRect(-8, 2, self._indent + 2, LINE_HEIGHT)  # text sits low in its line
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, right, self._marker)
 
@@ -225,7 +253,7 @@ class BlockStack:
         self._parent = parent
         self._dim = dim
         self._gap = gap
-        self._width = -1
+        self._width = COLUMN_WIDTH
         self.blocks: list[Block] = []
         self.views: list[BlockView] = []
         self._heights: list[int | None] = []
@@ -262,6 +290,11 @@ class BlockStack:
             self._heights.pop()
             _discard(self.views.pop())
 
+    def expect(self, width: int) -> None:
+        """Build new widgets for `width` px."""
+        if not self.views:
+            self._width = width
+
     def layout(self, x: int, y: int, width: int) -> int:
         """Place the widgets from `y` on; returns where the last one ends."""
         if width != self._width:
@@ -289,6 +322,7 @@ class BlockStack:
 
     def _build(self, block: Block, live: bool) -> BlockView:
         view = self._widget(block.kind)
+        view.expect(self._width)
         view.update_block(block, live)
         view.show()
         return view
@@ -298,6 +332,8 @@ class BlockStack:
             return CodeBlock(self._shared, self._parent)
         if kind == "table":
             return TableBlock(self._shared, self._parent, self._dim)
+        if kind == "math":
+            return MathBlock(self._shared, self._parent, self._dim)
         if kind == "rule":
             return RuleBlock(self._shared, self._parent)
         if kind in ("quote", "list", "item"):

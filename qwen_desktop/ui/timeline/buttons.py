@@ -19,6 +19,7 @@ class TextButton(QAbstractButton):
         super().__init__(parent)
         self._shared = shared
         self._quiet = False
+        self._outlined = False
         self._revealed = True
         self.setText(text)
         self.setAccessibleName(name)
@@ -30,6 +31,11 @@ class TextButton(QAbstractButton):
     def set_quiet(self, quiet: bool) -> None:
         """A quiet button is painted only under the pointer of its message or with the focus."""
         self._quiet = quiet
+        self.update()
+
+    def set_outlined(self, outlined: bool) -> None:
+        """A border, where a button must be seen as one."""
+        self._outlined = outlined
         self.update()
 
     def reveal(self, revealed: bool) -> None:
@@ -45,7 +51,8 @@ class TextButton(QAbstractButton):
 
     def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
         """Text, fill and border."""
-        return theme.text if self.underMouse() else theme.dim, None, None
+        border = theme.field_border if self._outlined else None
+        return theme.text if self.underMouse() else theme.dim, None, border
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Text, hover tint, focus ring."""
@@ -87,14 +94,6 @@ class ErrorButton(TextButton):
     def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
         """Error colours."""
         return theme.error, None, theme.error
-
-
-class OutlinedButton(TextButton):
-    """Where a button must be seen as one."""
-
-    def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
-        """A border with contrast."""
-        return theme.text, None, theme.field_border
 
 
 class PillButton(TextButton):

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import (
-    QColor,
-    QPainter,
-    QPaintEvent,
-    QPalette,
-    QResizeEvent,
-    QTextBlockFormat,
-    QTextCursor,
-)
-from PySide6.QtWidgets import QLabel, QTextEdit, QWidget
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent, QTextBlockFormat, QTextCursor
+from PySide6.QtWidgets import QTextEdit, QWidget
 
-from qwen_desktop.ui.theme import CODE_LINE_HEIGHT, body_font, code_font
+from qwen_desktop.ui.theme import CODE_LINE_HEIGHT, code_font
 from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton
 from qwen_desktop.ui.timeline.highlight import Highlighter
+from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import Block
 from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
@@ -37,9 +29,7 @@ class CodeBlock(QWidget):
         self._shared = shared
         self._code = ""
         self._live = False
-        self._label = QLabel(self)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setFont(body_font(12))
+        self._label = plain_label(self)
         self._copy = CopyButton(shared, self, self.tr("Copy code"))
         self._copy.clicked.connect(self._on_copy)
         self.body = Leaf(shared, self)
@@ -90,6 +80,9 @@ class CodeBlock(QWidget):
         elif settled or not grown:
             self._highlighter.everything()
 
+    def expect(self, width: int) -> None:
+        """Lines do not wrap: nothing depends on the width."""
+
     def height_for(self, width: int) -> int:
         """Header, lines, and room for the bar."""
         self.resize(width, self.height())
@@ -103,9 +96,7 @@ class CodeBlock(QWidget):
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
         theme = self._shared.theme
-        palette = QPalette(self._label.palette())
-        palette.setColor(QPalette.ColorRole.WindowText, QColor(theme.dim))
-        self._label.setPalette(palette)
+        colour_label(self._label, theme.dim)
         self.body.apply_theme()
         bar = self.body.horizontalScrollBar()
         if isinstance(bar, SlimBar):
@@ -135,6 +126,9 @@ class CodeBlock(QWidget):
         cursor = QTextCursor(self.body.document())
         cursor.setBlockFormat(self._spacing)
         cursor.insertText(code)
+        # The widget's own cursor went along with the text, and the view with it.
+        self.body.setTextCursor(QTextCursor(self.body.document()))
+        self.body.horizontalScrollBar().setValue(0)
 
     def _on_copy(self) -> None:
         self._copy.copy(self._code)

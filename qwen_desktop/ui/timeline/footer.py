@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, QRect, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPalette
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtCore import QLocale, QRect
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message, Status
-from qwen_desktop.ui.theme import body_font
 from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton, ErrorButton, TextButton
+from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared, rounded
 
 _RETRY = (Status.STOPPED, Status.INTERRUPTED)
-
-
-def plain_label(parent: QWidget, weight: int = 400) -> QLabel:
-    """A 12 px label that never reads its text as markup."""
-    label = QLabel(parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    font = body_font(12)
-    font.setWeight(font.Weight(weight))
-    label.setFont(font)
-    return label
-
-
-def colour_label(label: QLabel, colour: str) -> None:
-    """Give a label its colour."""
-    palette = QPalette(label.palette())
-    palette.setColor(QPalette.ColorRole.WindowText, QColor(colour))
-    label.setPalette(palette)
 
 
 class Footer(QWidget):
@@ -59,6 +42,7 @@ class Footer(QWidget):
         always = message.status in _RETRY
         self._retry.setVisible((always or last) and message.status is not Status.FAILED)
         self._retry.set_quiet(not always)
+        self._retry.set_outlined(always)
 
     def reveal(self, revealed: bool) -> None:
         """Whether the pointer is on the message."""
@@ -68,14 +52,14 @@ class Footer(QWidget):
     def height_for(self, width: int) -> int:
         """The height, with everything placed."""
         text = QFontMetrics(self._status.font()).horizontalAdvance(self._status.text())
-        x = text + 12 if text else -8
+        x = text + 8 if text else 0
         buttons = [button for button in (self._retry, self._copy) if not button.isHidden()]
-        needed = sum(button.sizeHint().width() for button in buttons)
-        x = max(-8, min(x, width - needed))
-        self._status.setGeometry(0, 0, max(0, x), HEIGHT)
+        needed = sum(button.sizeHint().width() for button in buttons) + 4
+        x = max(0, min(x, width - needed))
+        self._status.setGeometry(0, 0, x, HEIGHT)
         for button in buttons:
-            button.setGeometry(QRect(max(0, x), 0, button.sizeHint().width(), HEIGHT))
-            x = max(0, x) + button.sizeHint().width()
+            button.setGeometry(QRect(x, 0, button.sizeHint().width(), HEIGHT))
+            x += button.sizeHint().width() + 4
         return HEIGHT
 
     def apply_theme(self) -> None:

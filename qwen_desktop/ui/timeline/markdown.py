@@ -213,7 +213,7 @@ class _Builder:
                 inner = tuple(self._item(item, depth) for item in items)
                 return Block("list", source, line, children=inner)
         rendered = _parser().renderer.render(list(group), _parser().options, self._environment)
-        return Block(kind, source, line, html=rendered)
+        return Block(kind, source, line, html=rendered.strip())
 
     def _item(self, group: Sequence[Token], depth: int) -> Block:
         token = group[0]

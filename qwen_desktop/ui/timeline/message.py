@@ -13,7 +13,8 @@ from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH, LINE_HEIGHT
 from qwen_desktop.ui.timeline.blocks import BlockStack
 from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton
-from qwen_desktop.ui.timeline.footer import ErrorCard, Footer, colour_label, plain_label
+from qwen_desktop.ui.timeline.footer import ErrorCard, Footer
+from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import Block, MarkdownTail, normalized, parse, steady
 from qwen_desktop.ui.timeline.reasoning import ReasoningView
@@ -92,23 +93,28 @@ class MessageView(QWidget):
 
     # Content
 
-    def refresh(self, last: bool) -> None:
-        """Show the item as it is now; costs nothing where nothing changed."""
+    def refresh(self, last: bool, width: int) -> None:
+        """Show the item as it is now; costs nothing where nothing changed.
+
+        `last`: nothing follows. `width`: of the pane in px, for which new blocks are built.
+        """
         state = (self._item.message, last, self._item.progress)
         if self._shown is not None and state[0] is self._shown[0] and state[1:] == self._shown[1:]:
             return
         self._shown = state
         self._dirty = True
         if self.message.role is Role.USER:
-            self._show_user()
+            self._show_user(_column_width(width))
         else:
-            self._show_answer(last)
+            self._stack.expect(_column_width(width))
+            self._show_answer(last, _column_width(width))
 
-    def _show_user(self) -> None:
+    def _show_user(self, column: int) -> None:
         if self._user is None:
             self._name.setText(self.tr("You"))
             self.setAccessibleName(self.tr("Your message"))
             self._user = UserText(self._shared, self, self._set_shown)
+            self._user.expect(column - 2 * _SIDE)
             self._user.show()
             self._copy = CopyButton(self._shared, self, self.tr("Copy message"))
             self._copy.set_quiet(True)
@@ -117,7 +123,7 @@ class MessageView(QWidget):
             self._copy.show()
         self._user.show_text(normalized(self.message.text), self._item.shown)
 
-    def _show_answer(self, last: bool) -> None:
+    def _show_answer(self, last: bool, column: int) -> None:
         message = self.message
         stats = message.stats
         name = (stats.model if stats else "") or "Qwen"
@@ -126,7 +132,7 @@ class MessageView(QWidget):
             self.setAccessibleName(self.tr("Answer by %1").replace("%1", name))
         live = message.status is Status.STREAMING
         text, reasoning = message.text, message.reasoning
-        self._show_reasoning(reasoning, live and not text)
+        self._show_reasoning(reasoning, live and not text, column)
         source = normalized(text)
         if live:
             self._tail = self._tail or MarkdownTail()
@@ -139,7 +145,7 @@ class MessageView(QWidget):
         self._show_waiting(live and not text and not reasoning)
         self._show_end(live, last)
 
-    def _show_reasoning(self, reasoning: str, live: bool) -> None:
+    def _show_reasoning(self, reasoning: str, live: bool, column: int) -> None:
         if not reasoning:
             if self._reasoning is not None:
                 self._reasoning.hide()
@@ -148,6 +154,7 @@ class MessageView(QWidget):
             return
         if self._reasoning is None:
             self._reasoning = ReasoningView(self._shared, self, self._set_reasoning_open)
+            self._reasoning.expect(column)
             self._reasoning.show()
         chosen = self._item.reasoning_open
         stats = self.message.stats
@@ -191,7 +198,7 @@ class MessageView(QWidget):
         """Place everything for `width` px; returns the height in px."""
         if self._dirty or self._laid_out[0] != width:
             self._dirty = False
-            column = max(80, min(width - 2 * COLUMN_MARGIN, COLUMN_WIDTH))
+            column = _column_width(width)
             x = (width - column) // 2
             user = self._user
             height = (
@@ -347,3 +354,8 @@ class MessageView(QWidget):
     def _set_reasoning_open(self, opened: bool) -> None:
         self._item.reasoning_open = opened
         self._dirty = True
+
+
+def _column_width(width: int) -> int:
+    """The width of the text in a pane of `width` px."""
+    return max(80, min(width - 2 * COLUMN_MARGIN, COLUMN_WIDTH))

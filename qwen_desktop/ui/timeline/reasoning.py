@@ -74,6 +74,10 @@ class ReasoningView(QWidget):
         """Whether the text is shown."""
         return self._button.isChecked()
 
+    def expect(self, width: int) -> None:
+        """Build new blocks for `width` px."""
+        self._stack.expect(max(40, width - _INDENT))
+
     def show_text(self, text: str, tokens: int, live: bool, opened: bool) -> None:
         """Take the reasoning so far; `tokens` may be 0 while unknown."""
         if live:

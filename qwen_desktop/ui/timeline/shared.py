@@ -51,7 +51,7 @@ a {{ color:{theme.accent} }}
 code {{ font-family:{code}; font-size:13px; background-color:{theme.code} }}
 pre {{ font-family:{code}; font-size:13px; background-color:{theme.code}; margin:0 }}
 table {{ border-collapse:collapse; margin:0 }}
-td, th {{ padding:4px 12px; border:1px solid {theme.line}; {line} }}
+td, th {{ padding:6px 12px; border:1px solid {theme.line} }}
 th {{ background-color:{theme.code}; font-weight:600 }}
 """
 

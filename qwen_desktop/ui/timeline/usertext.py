@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from PySide6.QtCore import QLocale, Qt
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.ui.timeline.buttons import HEIGHT, OutlinedButton
+from qwen_desktop.ui.theme import COLUMN_WIDTH
+from qwen_desktop.ui.timeline.buttons import HEIGHT, TextButton
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -27,9 +28,15 @@ class UserText(QWidget):
         self._text = ""
         self._shown = 0
         self._pieces: list[Leaf] = []
-        self._more = OutlinedButton(shared, self, "", "")
+        self._more = TextButton(shared, self, "", "")
+        self._more.set_outlined(True)
         self._more.clicked.connect(self._on_more)
         self._height = (-1, 0, 0)  # width, pieces, height
+        self._width = COLUMN_WIDTH
+
+    def expect(self, width: int) -> None:
+        """Build new pieces for `width` px."""
+        self._width = width
 
     def show_text(self, text: str, shown: int) -> None:
         """Show the beginning of `text`, at least `shown` characters where there are so many."""
@@ -43,6 +50,7 @@ class UserText(QWidget):
 
     def height_for(self, width: int) -> int:
         """The height of what is shown."""
+        self._width = width
         if self._height[:2] != (width, len(self._pieces)):
             y = 0
             for piece in self._pieces:
@@ -70,6 +78,7 @@ class UserText(QWidget):
             piece = Leaf(self._shared, self)
             piece.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
             part = self._text[self._shown : end]
+            piece.expect(self._width)
             piece.set_plain(part.removesuffix("\n"))
             piece.joint = "\n" if part.endswith("\n") else ""
             piece.show()

@@ -220,8 +220,9 @@ class Timeline(QAbstractScrollArea):
         fresh = view is None
         if view is None:
             view = self._views[key] = MessageView(self._shared, self.viewport(), item)
-        view.refresh(index == len(self._items) - 1)
-        old, new = self._heights[index], view.lay_out(self.viewport().width())
+        width = self.viewport().width()
+        view.refresh(index == len(self._items) - 1, width)
+        old, new = self._heights[index], view.lay_out(width)
         self._exact.add(key)
         if not self._selection.is_empty:
             self._selection.paint(index, view)
