@@ -8,7 +8,15 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.events import Usage
 from qwen_desktop.ui import icons, theme
-from qwen_desktop.ui.controls import Bar, Button, Label, TintedLabel, focus_ring
+from qwen_desktop.ui.controls import (
+    COLUMN_LEFT,
+    COLUMN_RIGHT,
+    Bar,
+    Button,
+    Label,
+    TintedLabel,
+    focus_ring,
+)
 from qwen_desktop.ui.message_edit import MessageEdit
 
 DRAFT_MS = 300
@@ -137,7 +145,7 @@ class Composer(QWidget):
         line.addWidget(self.count)
 
         column = QVBoxLayout(self)
-        column.setContentsMargins(theme.COLUMN_MARGIN, 8, theme.COLUMN_MARGIN, 14)
+        column.setContentsMargins(COLUMN_LEFT, 8, COLUMN_RIGHT, 14)
         column.setSpacing(8)
         for widget in (self._box, strip):
             row = QHBoxLayout()

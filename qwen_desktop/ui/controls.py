@@ -1,4 +1,6 @@
-"""Small painted controls that the parts of the window are made of. Imports no other part of it.
+"""Small painted controls that the parts of the window are made of.
+
+Imports no other part of it but the slim scroll bar.
 
 They paint themselves from the current theme: a style sheet for the same look costs more at
 start-up than the whole rest of the window, and would reach into the timeline.
@@ -24,16 +26,17 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QProgressBar,
-    QScrollBar,
     QSizePolicy,
-    QStyle,
-    QStyleOptionSlider,
     QWidget,
 )
 
 from qwen_desktop.ui import icons, theme
+from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
 
 RADIUS = 8
+# Margins of the text column: the timeline keeps room for its scroll bar on the right.
+COLUMN_LEFT = theme.COLUMN_MARGIN
+COLUMN_RIGHT = theme.COLUMN_MARGIN + THICKNESS
 ICON = 18  # px
 _KEYBOARD = (
     Qt.FocusReason.TabFocusReason,
@@ -312,34 +315,18 @@ class Bar(QProgressBar):
             painter.drawRoundedRect(QRectF(0, 0, max(width, 4.0), self.height()), 2, 2)
 
 
-class ScrollBar(QScrollBar):
-    """A thin scroll bar without arrows, seen while it can be used."""
+class ScrollBar(SlimBar):
+    """The slim bar in the colour of the current theme."""
 
-    WIDTH = 10
-
-    def __init__(self, orientation: Qt.Orientation, parent: QWidget | None = None) -> None:
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget) -> None:
         super().__init__(orientation, parent)
-        if orientation == Qt.Orientation.Vertical:
-            self.setFixedWidth(self.WIDTH)
-        else:
-            self.setFixedHeight(self.WIDTH)
+        self.set_colour(theme.current().field_border)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The handle, where Qt's style will look for it."""
-        if self.maximum() <= self.minimum():
-            return
-        option = QStyleOptionSlider()
-        self.initStyleOption(option)
-        part = QStyle.SubControl.SC_ScrollBarSlider
-        control = QStyle.ComplexControl.CC_ScrollBar
-        handle = self.style().subControlRect(control, option, part, self)
-        t = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        held = self.isSliderDown() or self.underMouse()
-        painter.setBrush(QColor(t.dim if held else t.field_border))
-        painter.drawRoundedRect(QRectF(handle).adjusted(2, 2, -2, -2), 3, 3)
+    def changeEvent(self, event: QEvent) -> None:
+        """Another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.set_colour(theme.current().field_border)
 
 
 class SearchField(QLineEdit):

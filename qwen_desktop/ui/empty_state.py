@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, Label
+from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, Label
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
@@ -71,7 +71,7 @@ class EmptyState(QWidget):
         content.setMaximumWidth(theme.COLUMN_WIDTH)
         column.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout(self)
-        row.setContentsMargins(theme.COLUMN_MARGIN, 16, theme.COLUMN_MARGIN, 16)
+        row.setContentsMargins(COLUMN_LEFT, 16, COLUMN_RIGHT, 16)
         row.addStretch(1)
         row.addWidget(content, 1000)
         row.addStretch(1)

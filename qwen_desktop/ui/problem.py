@@ -24,7 +24,14 @@ from PySide6.QtWidgets import (
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, IconButton, Label, TintedLabel
+from qwen_desktop.ui.controls import (
+    COLUMN_LEFT,
+    COLUMN_RIGHT,
+    Button,
+    IconButton,
+    Label,
+    TintedLabel,
+)
 from qwen_desktop.ui.dialog import Dialog
 
 
@@ -54,7 +61,7 @@ class Banner(QWidget):
         row.addWidget(self.close_button)
         self._card.setMaximumWidth(theme.COLUMN_WIDTH)
         outer = QHBoxLayout(self)
-        outer.setContentsMargins(theme.COLUMN_MARGIN, 12, theme.COLUMN_MARGIN, 0)
+        outer.setContentsMargins(COLUMN_LEFT, 12, COLUMN_RIGHT, 0)
         outer.addStretch(1)
         outer.addWidget(self._card, 1000)
         outer.addStretch(1)

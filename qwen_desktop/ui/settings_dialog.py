@@ -179,7 +179,7 @@ class SettingsDialog(Dialog):
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
-        scroll.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical))
+        scroll.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, scroll))
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(form)
         buttons = self.close_box()
