@@ -1,4 +1,4 @@
-"""The window: places its parts and wires them to the bridge.
+"""The window: what its parts show and ask, wired to the bridge.
 
 Its constructor runs before the first paint, so it is light: the timeline with its Markdown parser
 is built by `finish_building()`, dialogs when they are asked for.
@@ -11,33 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDragMoveEvent,
-    QDropEvent,
     QGuiApplication,
-    QResizeEvent,
 )
-from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from qwen_desktop.chat.events import Stage, Usage
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.tree import Conversation, Summary
 from qwen_desktop.errors import Report
-from qwen_desktop.paths import demo_checkpoint
 from qwen_desktop.ui import actions, icons, theme
-from qwen_desktop.ui.composer import Composer
-from qwen_desktop.ui.controls import Line, Surface
-from qwen_desktop.ui.drop_overlay import DropOverlay, dropped_folder
-from qwen_desktop.ui.empty_state import EmptyState
-from qwen_desktop.ui.header import Header
-from qwen_desktop.ui.memory_panel import MemoryPanel
-from qwen_desktop.ui.problem import Banner, ProblemDialog
-from qwen_desktop.ui.sidebar import Sidebar
-from qwen_desktop.ui.toast import Toast
+from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.chats import Chats
@@ -47,14 +33,12 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.ui.timeline.view import Timeline
 
-SIZE = (1400, 900)
-SMALLEST = (900, 600)
 # Set to 1, the folder dialog is Qt's own: tests can drive that one.
 QT_DIALOGS = "QWEN_DESKTOP_QT_DIALOGS"
 
 
-class MainWindow(QWidget):
-    """Sidebar, conversation and memory panel. Shows what the bridge says, asks it for the rest."""
+class MainWindow(Frame):
+    """Shows what the bridge says, asks it for the rest."""
 
     closing = Signal()
 
@@ -66,20 +50,14 @@ class MainWindow(QWidget):
         preferences: PreferencesModel,
         parent: QWidget | None = None,
     ) -> None:
+        theme.use(theme.resolve(str(preferences.get("theme"))))  # before anything asks for colours
         super().__init__(parent)
         self._chats = chats
         self._models = models
         self._preferences = preferences
         self._timeline: Timeline | None = None
         self._shown = False  # whether a conversation was shown yet
-        self._panel_wanted = True
-        self._panel_narrow = False  # in a narrow window it is shown only when asked for
         self.setObjectName("mainWindow")
-        self.setMinimumSize(*SMALLEST)
-        self.resize(*SIZE)
-        self.setAcceptDrops(True)
-        theme.use(theme.resolve(str(preferences.get("theme"))))
-        self._build()
         self._wire(memory)
         self.actions_by_name = actions.add_to(
             self,
@@ -92,7 +70,7 @@ class MainWindow(QWidget):
                 "undo_delete": self.toast.undo,
                 "panel": self.toggle_panel,
                 "settings": self.show_settings,
-                "shortcuts": lambda: actions.ShortcutsDialog(self).open(),
+                "shortcuts": self.show_shortcuts,
                 "quit": self.close,
             },
         )
@@ -100,30 +78,6 @@ class MainWindow(QWidget):
         self._on_model(models.state)
         self._on_run(chats.run)
         self.composer.focus_edit()
-
-    def _build(self) -> None:
-        self.sidebar = Sidebar(self)
-        self._left_line = Line(vertical=True, parent=self)
-        self.centre = Surface("background", self)
-        self.header = Header(demo_checkpoint())
-        self.banner = Banner()
-        self._body = QStackedWidget()
-        self._blank = QWidget()  # until it is known what to show
-        self._body.addWidget(self._blank)
-        self.empty = EmptyState()
-        self._body.addWidget(self.empty)
-        self.composer = Composer()
-        column = QVBoxLayout(self.centre)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        for widget in (self.header, Line(), self.banner):
-            column.addWidget(widget)
-        column.addWidget(self._body, 1)
-        column.addWidget(self.composer)
-        self._right_line = Line(vertical=True, parent=self)
-        self.panel = MemoryPanel(self)
-        self.toast = Toast(self.centre, self.composer)
-        self.overlay = DropOverlay(self)
 
     def _wire(self, memory: MemoryMonitor) -> None:
         chats, models = self._chats, self._models
@@ -156,6 +110,7 @@ class MainWindow(QWidget):
         self.header.checkpoint_requested.connect(self.open_checkpoint)
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
+        self.folder_dropped.connect(self.open_checkpoint)
         self.panel.cancel_requested.connect(models.cancel)
         self.banner.details_requested.connect(self._show_details)
         self.toast.hidden.connect(lambda: self._set_undo(False))
@@ -174,7 +129,7 @@ class MainWindow(QWidget):
         self._timeline.retry_requested.connect(self._chats.retry)
         self._timeline.link_activated.connect(self._ask_link)
         self._timeline.details_requested.connect(self._show_message_details)
-        self._body.addWidget(self._timeline)
+        self.body.addWidget(self._timeline)
         self.setWindowIcon(icons.application_icon())
         QWidget.setTabOrder(self._timeline, self.composer.edit)
 
@@ -185,58 +140,11 @@ class MainWindow(QWidget):
         assert self._timeline is not None
         return self._timeline
 
-    def restore_state(self, geometry: str, panel_visible: bool) -> None:
-        """Place the window as `state()` said; an empty `geometry` keeps the default."""
-        self._panel_wanted = panel_visible
-        if geometry:
-            self.restoreGeometry(QByteArray.fromHex(geometry.encode("ascii", "ignore")))
-        self._place()
-
-    def state(self) -> tuple[str, bool]:
-        """Geometry in hexadecimal, and whether the memory panel is wanted."""
-        return bytes(self.saveGeometry().toHex().data()).decode("ascii"), self._panel_wanted
-
     def closeEvent(self, event: QCloseEvent) -> None:
         """Tell the application first; it saves."""
         self.composer.flush_draft()
         self.closing.emit()
         super().closeEvent(event)
-
-    # -- places ----------------------------------------------------------------------------
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Place the three columns."""
-        super().resizeEvent(event)
-        self._place()
-
-    @property
-    def _narrow(self) -> bool:
-        return self.width() < theme.PANEL_COLLAPSES_BELOW
-
-    def _place(self) -> None:
-        width, height = self.width(), self.height()
-        if not self._narrow:
-            self._panel_narrow = False
-        shown = self._panel_narrow if self._narrow else self._panel_wanted
-        left = theme.SIDEBAR_WIDTH
-        panel_left = width - theme.PANEL_WIDTH if shown else width
-        right = panel_left - 1 if shown else width
-        self.sidebar.setGeometry(0, 0, left, height)
-        self._left_line.setGeometry(left, 0, 1, height)
-        self.centre.setGeometry(left + 1, 0, right - left - 1, height)
-        self.panel.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
-        self._right_line.setGeometry(panel_left - 1, 0, 1, height)
-        for widget in (self.panel, self._right_line):
-            widget.setVisible(shown)
-        self.overlay.setGeometry(self.rect())
-
-    def toggle_panel(self) -> None:
-        """Show or hide the memory panel. A narrow window forgets it again when it gets wide."""
-        if self._narrow:
-            self._panel_narrow = not self._panel_narrow
-        else:
-            self._panel_wanted = not self._panel_wanted
-        self._place()
 
     # -- conversations ---------------------------------------------------------------------
 
@@ -264,18 +172,18 @@ class MainWindow(QWidget):
         path = conversation.tree.path()
         if path:
             self.timeline.set_messages(path)
-            self._body.setCurrentWidget(self.timeline)
+            self.body.setCurrentWidget(self.timeline)
         else:
             if self._timeline is not None:
                 self._timeline.clear()
-            self._body.setCurrentWidget(self.empty)
+            self.body.setCurrentWidget(self.empty)
         self._refresh_title()
         self._on_run(self._chats.run)
 
     @Slot(object)
     def _on_added(self, message: Message) -> None:
         self.timeline.add(message)
-        self._body.setCurrentWidget(self.timeline)
+        self.body.setCurrentWidget(self.timeline)
         self.sidebar.set_open(self._chats.current.id)
         self._refresh_title()
 
@@ -394,34 +302,6 @@ class MainWindow(QWidget):
         self.banner.dismiss()
         self._models.open(folder)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Say what a drop would do. Dragged text is left to the message field."""
-        if not event.mimeData().hasUrls():
-            return
-        self.overlay.show_for(dropped_folder(event.mimeData()))
-        event.acceptProposedAction()  # a refusal has to hear of the leave, too
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Only a folder may be dropped."""
-        if dropped_folder(event.mimeData()) is not None:
-            event.acceptProposedAction()
-        else:
-            event.ignore()
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        """Gone again."""
-        self.overlay.hide()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Open the folder."""
-        self.overlay.hide()
-        folder = dropped_folder(event.mimeData())
-        if folder is None:
-            event.ignore()
-            return
-        event.acceptProposedAction()
-        self.open_checkpoint(folder)
-
     # -- trouble, dialogs, theme -------------------------------------------------------------
 
     @Slot(object)
@@ -431,8 +311,11 @@ class MainWindow(QWidget):
 
     @Slot(object)
     def _show_details(self, report: Report | None) -> None:
-        if report is not None:
-            ProblemDialog(report, self).open()
+        if report is None:
+            return
+        from qwen_desktop.ui.problem_dialog import ProblemDialog
+
+        ProblemDialog(report, self).open()
 
     @Slot(str)
     def _show_message_details(self, message_id: str) -> None:
@@ -448,6 +331,12 @@ class MainWindow(QWidget):
         from qwen_desktop.ui.link_dialog import LinkDialog
 
         LinkDialog(url, self).open()
+
+    def show_shortcuts(self) -> None:
+        """List the keyboard shortcuts."""
+        from qwen_desktop.ui.shortcuts_dialog import ShortcutsDialog
+
+        ShortcutsDialog(self).open()
 
     def show_settings(self) -> None:
         """Open the settings."""

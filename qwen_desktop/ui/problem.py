@@ -1,23 +1,18 @@
-"""How trouble is shown: a banner with one sentence and its remedy, and the details dialog."""
+"""How trouble is shown: a banner with one sentence and its remedy."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
     QColor,
-    QGuiApplication,
     QPainter,
     QPaintEvent,
     QPen,
 )
 from PySide6.QtWidgets import (
-    QDialogButtonBox,
     QHBoxLayout,
-    QPlainTextEdit,
-    QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,10 +24,8 @@ from qwen_desktop.ui.controls import (
     COLUMN_RIGHT,
     Button,
     IconButton,
-    Label,
     TintedLabel,
 )
-from qwen_desktop.ui.dialog import Dialog
 
 
 class Banner(QWidget):
@@ -98,43 +91,3 @@ class _Card(QWidget):
         painter.setPen(QPen(QColor(t.error), 1))
         painter.setBrush(QColor(t.error_background))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
-
-
-class ProblemDialog(Dialog):
-    """The sentence, and everything a report of it should hold, ready to copy."""
-
-    def __init__(self, report: Report, parent: QWidget | None = None) -> None:
-        super().__init__("problemDialog", self.tr("Details"), parent)
-        self.resize(640, 420)
-        sentence = translated(report)
-        version = QCoreApplication.applicationVersion()
-        name = QCoreApplication.applicationName()
-        self._text = "\n\n".join(
-            part for part in (sentence, report.details.strip(), f"{name} {version}".strip()) if part
-        )
-        label = Label(sentence, 14, wrap=True)
-        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        details = QPlainTextEdit(report.details.strip())
-        details.setReadOnly(True)
-        details.setObjectName("detailsText")
-        details.setAccessibleName(self.tr("Details"))
-        details.setFont(theme.code_font(12))
-        details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        details.setTabChangesFocus(True)
-        self.copy_button = QPushButton(self.tr("Copy"))
-        self.copy_button.setObjectName("copyDetails")
-        self.copy_button.setAccessibleName(self.tr("Copy details"))
-        self.copy_button.setAutoDefault(False)
-        self.copy_button.clicked.connect(self._copy)
-        buttons = self.close_box()
-        buttons.addButton(self.copy_button, QDialogButtonBox.ButtonRole.ActionRole)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 20, 20, 16)
-        column.setSpacing(12)
-        column.addWidget(label)
-        column.addWidget(details, 1)
-        column.addWidget(buttons)
-
-    def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self._text)
-        self.copy_button.setText(self.tr("Copied"))

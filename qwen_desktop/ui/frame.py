@@ -1,0 +1,145 @@
+"""The frame of the window: its three columns, the memory panel that folds, folders dropped on it.
+
+Knows nothing of the bridge. Places its columns by hand, which is the cheapest way to show them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, Signal
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from qwen_desktop.paths import demo_checkpoint
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.composer import Composer
+from qwen_desktop.ui.controls import Line, Surface
+from qwen_desktop.ui.drop_overlay import DropOverlay, dropped_folder
+from qwen_desktop.ui.empty_state import EmptyState
+from qwen_desktop.ui.header import Header
+from qwen_desktop.ui.memory_panel import MemoryPanel
+from qwen_desktop.ui.problem import Banner
+from qwen_desktop.ui.sidebar import Sidebar
+from qwen_desktop.ui.toast import Toast
+
+SIZE = (1400, 900)
+SMALLEST = (900, 600)
+
+
+class Frame(QWidget):
+    """Sidebar | header, banner, conversation, composer | memory panel."""
+
+    folder_dropped = Signal(Path)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._panel_wanted = True
+        self._panel_narrow = False  # in a narrow window it is shown only when asked for
+        self.setMinimumSize(*SMALLEST)
+        self.setAcceptDrops(True)
+        self._build()
+        self.resize(*SIZE)
+
+    def _build(self) -> None:
+        self.sidebar = Sidebar(self)
+        self._left_line = Line(vertical=True, parent=self)
+        self.centre = Surface("background", self)
+        self.header = Header(demo_checkpoint())
+        self.banner = Banner()
+        self.body = QStackedWidget()
+        self._blank = QWidget()  # until it is known what to show
+        self.body.addWidget(self._blank)
+        self.empty = EmptyState()
+        self.body.addWidget(self.empty)
+        self.composer = Composer()
+        column = QVBoxLayout(self.centre)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for widget in (self.header, Line(), self.banner):
+            column.addWidget(widget)
+        column.addWidget(self.body, 1)
+        column.addWidget(self.composer)
+        self._right_line = Line(vertical=True, parent=self)
+        self.panel = MemoryPanel(self)
+        self.toast = Toast(self.centre, self.composer)
+        self.overlay = DropOverlay(self)
+
+    def restore_state(self, geometry: str, panel_visible: bool) -> None:
+        """Place the window as `state()` said; an empty `geometry` keeps the default."""
+        self._panel_wanted = panel_visible
+        if geometry:
+            self.restoreGeometry(QByteArray.fromHex(geometry.encode("ascii", "ignore")))
+        self._place()
+
+    def state(self) -> tuple[str, bool]:
+        """Geometry in hexadecimal, and whether the memory panel is wanted."""
+        return bytes(self.saveGeometry().toHex().data()).decode("ascii"), self._panel_wanted
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Place the three columns."""
+        super().resizeEvent(event)
+        self._place()
+
+    @property
+    def _narrow(self) -> bool:
+        return self.width() < theme.PANEL_COLLAPSES_BELOW
+
+    def _place(self) -> None:
+        width, height = self.width(), self.height()
+        if not self._narrow:
+            self._panel_narrow = False
+        shown = self._panel_narrow if self._narrow else self._panel_wanted
+        left = theme.SIDEBAR_WIDTH
+        panel_left = width - theme.PANEL_WIDTH if shown else width
+        right = panel_left - 1 if shown else width
+        self.sidebar.setGeometry(0, 0, left, height)
+        self._left_line.setGeometry(left, 0, 1, height)
+        self.centre.setGeometry(left + 1, 0, right - left - 1, height)
+        self.panel.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
+        self._right_line.setGeometry(panel_left - 1, 0, 1, height)
+        for widget in (self.panel, self._right_line):
+            widget.setVisible(shown)
+        self.overlay.setGeometry(self.rect())
+
+    def toggle_panel(self) -> None:
+        """Show or hide the memory panel. A narrow window forgets it again when it gets wide."""
+        if self._narrow:
+            self._panel_narrow = not self._panel_narrow
+        else:
+            self._panel_wanted = not self._panel_wanted
+        self._place()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Say what a drop would do. Dragged text is left to the message field."""
+        if not event.mimeData().hasUrls():
+            return
+        self.overlay.show_for(dropped_folder(event.mimeData()))
+        event.acceptProposedAction()  # a refusal has to hear of the leave, too
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Only a folder may be dropped."""
+        if dropped_folder(event.mimeData()) is not None:
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Gone again."""
+        self.overlay.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Tell of the folder."""
+        self.overlay.hide()
+        folder = dropped_folder(event.mimeData())
+        if folder is None:
+            event.ignore()
+            return
+        event.acceptProposedAction()
+        self.folder_dropped.emit(folder)
