@@ -1,0 +1,24 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="en" sourcelanguage="en">
+<context>
+    <name>Footer</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ReasoningView</name>
+    <message numerus="yes">
+        <source>Thought for %Ln tokens</source>
+        <translation>
+            <numerusform>Thought for %Ln token</numerusform>
+            <numerusform>Thought for %Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+</TS>

@@ -1,0 +1,1261 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="zh_CN" sourcelanguage="en">
+<context>
+    <name>Banner</name>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>Close message</source>
+        <translation>关闭消息</translation>
+    </message>
+</context>
+<context>
+    <name>CodeBlock</name>
+    <message>
+        <source>Copy code</source>
+        <translation>复制代码</translation>
+    </message>
+    <message>
+        <source>Code</source>
+        <translation>代码</translation>
+    </message>
+    <message>
+        <source>text</source>
+        <translation>文本</translation>
+    </message>
+</context>
+<context>
+    <name>Composer</name>
+    <message>
+        <source>Message</source>
+        <translation>消息</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Send message</source>
+        <translation>发送消息</translation>
+    </message>
+    <message>
+        <source>Message {name}…</source>
+        <translation>给 {name} 发消息…</translation>
+    </message>
+    <message>
+        <source>Message…</source>
+        <translation>输入消息…</translation>
+    </message>
+    <message>
+        <source>{used} / {length} tokens</source>
+        <translation>{used} / {length} 个词元</translation>
+    </message>
+    <message>
+        <source>Esc to stop</source>
+        <translation>按 Esc 停止</translation>
+    </message>
+    <message>
+        <source>Enter to send · Shift+Enter for a new line</source>
+        <translation>Enter 发送 · Shift+Enter 换行</translation>
+    </message>
+    <message>
+        <source>Wait for the answer to end, or press Esc to stop it.</source>
+        <translation>请等待回答结束，或按 Esc 停止。</translation>
+    </message>
+    <message>
+        <source>Type a message first.</source>
+        <translation>请先输入消息。</translation>
+    </message>
+</context>
+<context>
+    <name>ConversationList</name>
+    <message>
+        <source>Today</source>
+        <translation>今天</translation>
+    </message>
+    <message>
+        <source>Yesterday</source>
+        <translation>昨天</translation>
+    </message>
+    <message>
+        <source>Previous 7 days</source>
+        <translation>过去 7 天</translation>
+    </message>
+    <message>
+        <source>Previous 30 days</source>
+        <translation>过去 30 天</translation>
+    </message>
+    <message>
+        <source>Older</source>
+        <translation>更早</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>answering</source>
+        <translation>正在回答</translation>
+    </message>
+</context>
+<context>
+    <name>CopyButton</name>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>Dialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+</context>
+<context>
+    <name>DropOverlay</name>
+    <message>
+        <source>Drop to open this checkpoint</source>
+        <translation>松开即可打开此检查点</translation>
+    </message>
+    <message>
+        <source>Only one checkpoint folder can be dropped here</source>
+        <translation>这里只能拖入一个检查点文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>EmptyState</name>
+    <message>
+        <source>Open checkpoint folder…</source>
+        <translation>打开检查点文件夹…</translation>
+    </message>
+    <message>
+        <source>Open checkpoint folder</source>
+        <translation>打开检查点文件夹</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>更多</translation>
+    </message>
+    <message>
+        <source>More suggestions</source>
+        <translation>更多建议</translation>
+    </message>
+    <message>
+        <source>Open a Qwen checkpoint to start</source>
+        <translation>打开一个 Qwen 检查点即可开始</translation>
+    </message>
+    <message>
+        <source>What would you like to ask?</source>
+        <translation>想问点什么？</translation>
+    </message>
+    <message>
+        <source>Choose the folder as you downloaded it, or drop it onto this window.</source>
+        <translation>选择下载好的文件夹，或把它拖到此窗口。</translation>
+    </message>
+    <message>
+        <source>Everything stays on this computer.</source>
+        <translation>所有内容都留在这台电脑上。</translation>
+    </message>
+    <message>
+        <source>Demo checkpoint of about {millions} million parameters. It only knows this application.</source>
+        <translation>这是约 {millions} 百万参数的演示检查点，只了解本应用。</translation>
+    </message>
+</context>
+<context>
+    <name>ErrorCard</name>
+    <message>
+        <source>Retry</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>Error details</source>
+        <translation>错误详情</translation>
+    </message>
+    <message>
+        <source>The answer failed.</source>
+        <translation>回答失败。</translation>
+    </message>
+</context>
+<context>
+    <name>Field</name>
+    <message>
+        <source>A new one for every answer</source>
+        <translation>每次回答使用新的种子</translation>
+    </message>
+    <message>
+        <source>As the checkpoint recommends</source>
+        <translation>采用检查点的推荐值</translation>
+    </message>
+    <message>
+        <source>On</source>
+        <translation>开启</translation>
+    </message>
+</context>
+<context>
+    <name>Footer</name>
+    <message>
+        <source>Copy message</source>
+        <translation>复制消息</translation>
+    </message>
+    <message>
+        <source>Retry</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Stopped</source>
+        <translation>已停止</translation>
+    </message>
+    <message>
+        <source>Interrupted: the application closed</source>
+        <translation>已中断：应用已关闭</translation>
+    </message>
+    <message>
+        <source>Cut off at the longest answer</source>
+        <translation>已达到回答长度上限</translation>
+    </message>
+    <message>
+        <source>The context is full</source>
+        <translation>上下文已满</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>%1 tok/s</source>
+        <translation>%1 词元/秒</translation>
+    </message>
+    <message>
+        <source>%1 s to first token</source>
+        <translation>首个词元 %1 秒</translation>
+    </message>
+</context>
+<context>
+    <name>Header</name>
+    <message>
+        <source>Show or hide the memory panel</source>
+        <translation>显示或隐藏内存面板</translation>
+    </message>
+    <message>
+        <source>Checkpoint</source>
+        <translation>检查点</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Loading {name}…</source>
+        <translation>正在加载 {name}…</translation>
+    </message>
+    <message>
+        <source>No checkpoint</source>
+        <translation>未打开检查点</translation>
+    </message>
+    <message>
+        <source>Checkpoint: {name}</source>
+        <translation>检查点：{name}</translation>
+    </message>
+    <message>
+        <source>Open checkpoint folder…</source>
+        <translation>打开检查点文件夹…</translation>
+    </message>
+    <message>
+        <source>Cancel loading</source>
+        <translation>取消加载</translation>
+    </message>
+    <message>
+        <source>Demo checkpoint</source>
+        <translation>演示检查点</translation>
+    </message>
+</context>
+<context>
+    <name>LinkDialog</name>
+    <message>
+        <source>Open link?</source>
+        <translation>打开链接？</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>The model wrote this link to {host}. Open it in your browser?</source>
+        <translation>模型写了这个指向 {host} 的链接。要在浏览器中打开吗？</translation>
+    </message>
+    <message>
+        <source>The model wrote this link. Open it?</source>
+        <translation>模型写了这个链接。要打开吗？</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Deleted “{title}”</source>
+        <translation>已删除“{title}”</translation>
+    </message>
+    <message>
+        <source>Answering in “{title}”</source>
+        <translation>正在“{title}”中回答</translation>
+    </message>
+    <message>
+        <source>Loading…</source>
+        <translation>正在加载…</translation>
+    </message>
+    <message>
+        <source>Open a checkpoint first</source>
+        <translation>请先打开检查点</translation>
+    </message>
+    <message>
+        <source>Open checkpoint folder</source>
+        <translation>打开检查点文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>MathBlock</name>
+    <message>
+        <source>Formula</source>
+        <translation>公式</translation>
+    </message>
+</context>
+<context>
+    <name>MemoryPanel</name>
+    <message>
+        <source>Memory panel</source>
+        <translation>内存面板</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>Activations</source>
+        <translation>激活值</translation>
+    </message>
+    <message>
+        <source>Everything else</source>
+        <translation>其他占用</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Device</source>
+        <translation>设备</translation>
+    </message>
+    <message>
+        <source>Precision</source>
+        <translation>精度</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>No checkpoint is open.</source>
+        <translation>没有打开检查点。</translation>
+    </message>
+    <message>
+        <source>Loading progress</source>
+        <translation>加载进度</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Cancel loading</source>
+        <translation>取消加载</translation>
+    </message>
+    <message>
+        <source>GPU memory</source>
+        <translation>显存</translation>
+    </message>
+    <message>
+        <source>Memory (RAM)</source>
+        <translation>内存（RAM）</translation>
+    </message>
+    <message>
+        <source>of {total}</source>
+        <translation>共 {total}</translation>
+    </message>
+    <message>
+        <source>{used} of {total} in use</source>
+        <translation>已用 {used}，共 {total}</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{done} of {total}</source>
+        <translation>{done} / {total}</translation>
+    </message>
+    <message>
+        <source>Loading…</source>
+        <translation>正在加载…</translation>
+    </message>
+    <message>
+        <source>Starting the engine</source>
+        <translation>正在启动引擎</translation>
+    </message>
+    <message>
+        <source>Checking the files</source>
+        <translation>正在检查文件</translation>
+    </message>
+    <message>
+        <source>Reading weights</source>
+        <translation>正在读取权重</translation>
+    </message>
+    <message>
+        <source>Warming up</source>
+        <translation>正在预热</translation>
+    </message>
+    <message>
+        <source>Reading the prompt</source>
+        <translation>正在读取提示词</translation>
+    </message>
+    <message>
+        <source>{stage}, {detail}</source>
+        <translation>{stage}：{detail}</translation>
+    </message>
+</context>
+<context>
+    <name>MessageColumn</name>
+    <message>
+        <source>Jump to latest</source>
+        <translation>跳到最新</translation>
+    </message>
+</context>
+<context>
+    <name>MessageView</name>
+    <message>
+        <source>You</source>
+        <translation>你</translation>
+    </message>
+    <message>
+        <source>Your message</source>
+        <translation>你的消息</translation>
+    </message>
+    <message>
+        <source>Copy message</source>
+        <translation>复制消息</translation>
+    </message>
+    <message>
+        <source>Answer by %1</source>
+        <translation>%1 的回答</translation>
+    </message>
+    <message>
+        <source>Reading the prompt, %1 of %2 tokens</source>
+        <translation>正在读取提示词，%1 / %2 个词元</translation>
+    </message>
+</context>
+<context>
+    <name>ProblemDialog</name>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copy details</source>
+        <translation>复制详细信息</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>ReasoningView</name>
+    <message>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
+    </message>
+    <message numerus="yes">
+        <source>Thought for %Ln tokens</source>
+        <translation>
+            <numerusform>思考了 %Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Thought</source>
+        <translation>思考过程</translation>
+    </message>
+</context>
+<context>
+    <name>RowDelegate</name>
+    <message>
+        <source>Conversation title</source>
+        <translation>对话标题</translation>
+    </message>
+</context>
+<context>
+    <name>SettingsDialog</name>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+</context>
+<context>
+    <name>ShortcutsDialog</name>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>键盘快捷键</translation>
+    </message>
+    <message>
+        <source>Everywhere</source>
+        <translation>任意位置</translation>
+    </message>
+    <message>
+        <source>In the message field</source>
+        <translation>在消息框中</translation>
+    </message>
+    <message>
+        <source>In the conversation list</source>
+        <translation>在对话列表中</translation>
+    </message>
+</context>
+<context>
+    <name>Sidebar</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Search conversations</source>
+        <translation>搜索对话</translation>
+    </message>
+    <message>
+        <source>Conversations</source>
+        <translation>对话列表</translation>
+    </message>
+    <message>
+        <source>No conversation matches.</source>
+        <translation>没有匹配的对话。</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+</context>
+<context>
+    <name>TableBlock</name>
+    <message>
+        <source>Table</source>
+        <translation>表格</translation>
+    </message>
+</context>
+<context>
+    <name>Timeline</name>
+    <message>
+        <source>Conversation</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copy as Markdown</source>
+        <translation>复制为 Markdown</translation>
+    </message>
+    <message>
+        <source>Copy link address</source>
+        <translation>复制链接地址</translation>
+    </message>
+    <message>
+        <source>Select all</source>
+        <translation>全选</translation>
+    </message>
+</context>
+<context>
+    <name>Toast</name>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>Close notice</source>
+        <translation>关闭通知</translation>
+    </message>
+</context>
+<context>
+    <name>UserText</name>
+    <message>
+        <source>Show more (%1 characters left)</source>
+        <translation>显示更多（还有 %1 个字符）</translation>
+    </message>
+    <message>
+        <source>Show all</source>
+        <translation>全部显示</translation>
+    </message>
+</context>
+<context>
+    <name>actions</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Open checkpoint folder</source>
+        <translation>打开检查点文件夹</translation>
+    </message>
+    <message>
+        <source>Search conversations</source>
+        <translation>搜索对话</translation>
+    </message>
+    <message>
+        <source>Go to the message field</source>
+        <translation>转到消息框</translation>
+    </message>
+    <message>
+        <source>Stop the answer</source>
+        <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>Undo delete</source>
+        <translation>撤销删除</translation>
+    </message>
+    <message>
+        <source>Show or hide the memory panel</source>
+        <translation>显示或隐藏内存面板</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>Keyboard shortcuts</source>
+        <translation>键盘快捷键</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>退出</translation>
+    </message>
+    <message>
+        <source>Send message</source>
+        <translation>发送消息</translation>
+    </message>
+    <message>
+        <source>New line</source>
+        <translation>换行</translation>
+    </message>
+    <message>
+        <source>Open conversation</source>
+        <translation>打开对话</translation>
+    </message>
+    <message>
+        <source>Rename conversation</source>
+        <translation>重命名对话</translation>
+    </message>
+    <message>
+        <source>Delete conversation</source>
+        <translation>删除对话</translation>
+    </message>
+</context>
+<context>
+    <name>errors</name>
+    <message>
+        <source>The data folder {folder} cannot be made: {reason}.</source>
+        <translation>无法创建数据文件夹 {folder}：{reason}。</translation>
+    </message>
+    <message>
+        <source>Choose another with --profile DIR.</source>
+        <translation>请用 --profile DIR 另选一个。</translation>
+    </message>
+    <message>
+        <source>Qwen Desktop is already open with the data in {folder}.</source>
+        <translation>Qwen Desktop 已经打开并在使用 {folder} 中的数据。</translation>
+    </message>
+    <message>
+        <source>Use its window, or start with another --profile DIR.</source>
+        <translation>请使用已打开的窗口，或用另一个 --profile DIR 启动。</translation>
+    </message>
+    <message>
+        <source>There is nothing to send.</source>
+        <translation>没有可发送的内容。</translation>
+    </message>
+    <message>
+        <source>Type a message first.</source>
+        <translation>请先输入消息。</translation>
+    </message>
+    <message>
+        <source>No checkpoint is open.</source>
+        <translation>没有打开检查点。</translation>
+    </message>
+    <message>
+        <source>Open a checkpoint folder first (Ctrl+O).</source>
+        <translation>请先打开检查点文件夹（Ctrl+O）。</translation>
+    </message>
+    <message>
+        <source>The checkpoint is still loading.</source>
+        <translation>检查点仍在加载。</translation>
+    </message>
+    <message>
+        <source>Your text stays here; send it when loading has ended.</source>
+        <translation>输入的文字会保留；加载完成后再发送。</translation>
+    </message>
+    <message>
+        <source>An answer is still being written in “{title}”.</source>
+        <translation>“{title}”中还有回答正在生成。</translation>
+    </message>
+    <message>
+        <source>Wait for it or stop it.</source>
+        <translation>请等待它结束，或将其停止。</translation>
+    </message>
+    <message>
+        <source>The folder {folder} is not there.</source>
+        <translation>文件夹 {folder} 不存在。</translation>
+    </message>
+    <message>
+        <source>Plug in its disk, or choose another folder.</source>
+        <translation>请接上它所在的磁盘，或选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} is not a folder.</source>
+        <translation>{file} 不是文件夹。</translation>
+    </message>
+    <message>
+        <source>Choose the folder that holds config.json.</source>
+        <translation>请选择包含 config.json 的文件夹。</translation>
+    </message>
+    <message>
+        <source>{folder} is an adapter: it has no {file} of its own.</source>
+        <translation>{folder} 是适配器：它自身没有 {file}。</translation>
+    </message>
+    <message>
+        <source>Merge it into its base model and open the result.</source>
+        <translation>请先将它合并到基础模型，再打开合并结果。</translation>
+    </message>
+    <message>
+        <source>{folder} has no {file}, so it is not a checkpoint folder.</source>
+        <translation>{folder} 中没有 {file}，因此不是检查点文件夹。</translation>
+    </message>
+    <message>
+        <source>Choose the folder that holds config.json and the weights.</source>
+        <translation>请选择包含 config.json 和权重的文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} has no model_type for transformers {version}.</source>
+        <translation>{file} 中没有 transformers {version} 能识别的 model_type。</translation>
+    </message>
+    <message>
+        <source>Download config.json again.</source>
+        <translation>请重新下载 config.json。</translation>
+    </message>
+    <message>
+        <source>{file} describes a first-generation Qwen (type qwen).</source>
+        <translation>{file} 描述的是第一代 Qwen（类型 qwen）。</translation>
+    </message>
+    <message>
+        <source>This version runs Qwen1.5 and newer, not yet this one.</source>
+        <translation>本版本支持 Qwen1.5 及更新的模型，暂不支持这一代。</translation>
+    </message>
+    <message>
+        <source>{file} describes a model that is no Qwen: {type}.</source>
+        <translation>{file} 描述的模型不是 Qwen：{type}。</translation>
+    </message>
+    <message>
+        <source>Open a folder with a Qwen checkpoint.</source>
+        <translation>请打开包含 Qwen 检查点的文件夹。</translation>
+    </message>
+    <message>
+        <source>Type {type} in {file} cannot be run by this version.</source>
+        <translation>本版本无法运行 {file} 中的类型 {type}。</translation>
+    </message>
+    <message>
+        <source>Look for an update (transformers {version} is in use).</source>
+        <translation>请查找更新（当前使用 transformers {version}）。</translation>
+    </message>
+    <message>
+        <source>This checkpoint is quantised ({method}, see {file}).</source>
+        <translation>此检查点经过量化（{method}，见 {file}）。</translation>
+    </message>
+    <message>
+        <source>This version opens unquantised ones: take the BF16 original.</source>
+        <translation>本版本只能打开未量化的检查点：请使用 BF16 原版。</translation>
+    </message>
+    <message>
+        <source>{folder} has no tokenizer: {file} is missing.</source>
+        <translation>{folder} 中没有分词器：缺少 {file}。</translation>
+    </message>
+    <message>
+        <source>Download tokenizer.json into the same folder.</source>
+        <translation>请将 tokenizer.json 下载到同一文件夹。</translation>
+    </message>
+    <message>
+        <source>There is nothing to answer: the message is empty.</source>
+        <translation>没有可回答的内容：消息为空。</translation>
+    </message>
+    <message>
+        <source>Write something first.</source>
+        <translation>请先写点内容。</translation>
+    </message>
+    <message>
+        <source>The prompt has {have} tokens; this model holds {limit}.</source>
+        <translation>提示词有 {have} 个词元；此模型最多容纳 {limit} 个。</translation>
+    </message>
+    <message>
+        <source>Shorten the message, or start a new chat.</source>
+        <translation>请缩短消息，或新建对话。</translation>
+    </message>
+    <message>
+        <source>tokenizer.json has tokens that the weights do not know.</source>
+        <translation>tokenizer.json 中有权重不认识的词元。</translation>
+    </message>
+    <message>
+        <source>Get tokenizer and weights of the same checkpoint.</source>
+        <translation>请使用同一检查点的分词器和权重。</translation>
+    </message>
+    <message>
+        <source>There is no device {device} on this machine.</source>
+        <translation>这台电脑上没有设备 {device}。</translation>
+    </message>
+    <message>
+        <source>Choose “auto”, or see the README about CUDA.</source>
+        <translation>请选择“auto”，或查看 README 中关于 CUDA 的说明。</translation>
+    </message>
+    <message>
+        <source>Precision {dtype} is not one this version can run.</source>
+        <translation>本版本无法以精度 {dtype} 运行。</translation>
+    </message>
+    <message>
+        <source>Choose auto, float32, bfloat16 or float16.</source>
+        <translation>请选择 auto、float32、bfloat16 或 float16。</translation>
+    </message>
+    <message>
+        <source>{reason} {closed} was closed to make room for it.</source>
+        <translation>{reason}为腾出空间，已关闭 {closed}。</translation>
+    </message>
+    <message>
+        <source>Open a checkpoint folder first.</source>
+        <translation>请先打开检查点文件夹。</translation>
+    </message>
+    <message>
+        <source>Memory ran out: the context of {tokens} tokens took {kv}.</source>
+        <translation>内存不足：{tokens} 个词元的上下文占用了 {kv}。</translation>
+    </message>
+    <message>
+        <source>{free} are free now; start a new chat or close programs.</source>
+        <translation>现在有 {free} 可用；请新建对话或关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>{file} cannot be read: {reason}.</source>
+        <translation>无法读取 {file}：{reason}。</translation>
+    </message>
+    <message>
+        <source>Check that the disk is there and that you may read it.</source>
+        <translation>请检查磁盘是否已连接，以及你是否有读取权限。</translation>
+    </message>
+    <message>
+        <source>{file} is only a Git LFS pointer, not the file itself.</source>
+        <translation>{file} 只是 Git LFS 指针，不是文件本身。</translation>
+    </message>
+    <message>
+        <source>Run “git lfs pull” in the folder, or download it again.</source>
+        <translation>请在该文件夹中运行“git lfs pull”，或重新下载。</translation>
+    </message>
+    <message>
+        <source>{file} is larger than any real one ({limit} MiB).</source>
+        <translation>{file} 大得不正常（上限 {limit} MiB）。</translation>
+    </message>
+    <message>
+        <source>Download the checkpoint again from its source.</source>
+        <translation>请从来源重新下载检查点。</translation>
+    </message>
+    <message>
+        <source>{file} is damaged: its content does not make sense.</source>
+        <translation>{file} 已损坏：内容不合规范。</translation>
+    </message>
+    <message>
+        <source>Download this file again.</source>
+        <translation>请重新下载此文件。</translation>
+    </message>
+    <message>
+        <source>{file} has weights of type {dtype}, which cannot be run.</source>
+        <translation>{file} 中的权重类型为 {dtype}，无法运行。</translation>
+    </message>
+    <message>
+        <source>Get the BF16 version of this checkpoint.</source>
+        <translation>请使用此检查点的 BF16 版本。</translation>
+    </message>
+    <message>
+        <source>{file} does not describe a model that can be built.</source>
+        <translation>{file} 描述的模型无法构建。</translation>
+    </message>
+    <message>
+        <source>{count} weights are missing, first {tensor}.</source>
+        <translation>缺少 {count} 个权重，第一个是 {tensor}。</translation>
+    </message>
+    <message>
+        <source>Download the weights again; config.json asks for them.</source>
+        <translation>config.json 需要这些权重，请重新下载。</translation>
+    </message>
+    <message>
+        <source>The weight {tensor} does not have the shape in {file}.</source>
+        <translation>权重 {tensor} 的形状与 {file} 中的不符。</translation>
+    </message>
+    <message>
+        <source>Get config.json and weights of the same checkpoint.</source>
+        <translation>请使用同一检查点的 config.json 和权重。</translation>
+    </message>
+    <message>
+        <source>{model} needs {need} of memory; {free} are free on {device}.</source>
+        <translation>{model} 需要 {need} 内存；{device} 上可用 {free}。</translation>
+    </message>
+    <message>
+        <source>Close other programs, or take a smaller model or precision.</source>
+        <translation>请关闭其他程序，或选用更小的模型或精度。</translation>
+    </message>
+    <message>
+        <source>{file} is truncated: it has {have} of {want} bytes.</source>
+        <translation>{file} 不完整：应有 {want} 字节，只有 {have} 字节。</translation>
+    </message>
+    <message>
+        <source>{file} is empty.</source>
+        <translation>{file} 是空文件。</translation>
+    </message>
+    <message>
+        <source>{file} names a shard that is no plain file: {shard}.</source>
+        <translation>{file} 列出的分片不是普通文件：{shard}。</translation>
+    </message>
+    <message>
+        <source>Download the checkpoint from a source you trust.</source>
+        <translation>请从可信的来源下载检查点。</translation>
+    </message>
+    <message>
+        <source>{file} lacks the tensor {tensor} of the index.</source>
+        <translation>{file} 中缺少索引列出的张量 {tensor}。</translation>
+    </message>
+    <message>
+        <source>Download this file and the index again.</source>
+        <translation>请重新下载此文件和索引。</translation>
+    </message>
+    <message>
+        <source>{count} of {total} weight files are missing: {file}.</source>
+        <translation>{total} 个权重文件中缺少 {count} 个：{file}。</translation>
+    </message>
+    <message>
+        <source>Download the missing files into the same folder.</source>
+        <translation>请将缺少的文件下载到同一文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} is a pickle, which can run code: refused.</source>
+        <translation>{file} 是可能执行代码的 pickle 文件：已拒绝。</translation>
+    </message>
+    <message>
+        <source>Get the safetensors version of this checkpoint.</source>
+        <translation>请使用此检查点的 safetensors 版本。</translation>
+    </message>
+    <message>
+        <source>{folder} has no weights: {file} is missing.</source>
+        <translation>{folder} 中没有权重：缺少 {file}。</translation>
+    </message>
+    <message>
+        <source>Download the .safetensors files into the same folder.</source>
+        <translation>请将 .safetensors 文件下载到同一文件夹。</translation>
+    </message>
+    <message>
+        <source>The checkpoint&apos;s chat template failed: {reason}.</source>
+        <translation>检查点的对话模板出错：{reason}。</translation>
+    </message>
+    <message>
+        <source>Download the tokenizer files again.</source>
+        <translation>请重新下载分词器文件。</translation>
+    </message>
+    <message>
+        <source>The tokenizer in {file} cannot be loaded.</source>
+        <translation>无法加载 {file} 中的分词器。</translation>
+    </message>
+    <message>
+        <source>Something went wrong inside Qwen Desktop: {summary}.</source>
+        <translation>Qwen Desktop 内部出错：{summary}。</translation>
+    </message>
+    <message>
+        <source>What you wrote is kept. Details has a report to copy.</source>
+        <translation>你写的内容已保留。“详细信息”中有可复制的报告。</translation>
+    </message>
+    <message>
+        <source>Another program is using {file}.</source>
+        <translation>另一个程序正在使用 {file}。</translation>
+    </message>
+    <message>
+        <source>Close that program and try again.</source>
+        <translation>请关闭该程序后重试。</translation>
+    </message>
+    <message>
+        <source>{file} is damaged, or is not a conversation database.</source>
+        <translation>{file} 已损坏，或不是对话数据库。</translation>
+    </message>
+    <message>
+        <source>It is left as it is; move it to another place to begin with a new one.</source>
+        <translation>文件保持原样；将它移到别处即可从新的数据库开始。</translation>
+    </message>
+    <message>
+        <source>The disk failed while {file} was read or written.</source>
+        <translation>读写 {file} 时磁盘出错。</translation>
+    </message>
+    <message>
+        <source>Check the disk and its connection, then start the application again.</source>
+        <translation>请检查磁盘及其连接，然后重新启动应用。</translation>
+    </message>
+    <message>
+        <source>{file} is a database of another program.</source>
+        <translation>{file} 是其他程序的数据库。</translation>
+    </message>
+    <message>
+        <source>Move it to another place, or choose another folder with --profile.</source>
+        <translation>请将它移到别处，或用 --profile 选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} was written by a newer Qwen Desktop: its format is {found}, and this version reads up to {newest}.</source>
+        <translation>{file} 由更新版本的 Qwen Desktop 写入：其格式为 {found}，本版本最高支持 {newest}。</translation>
+    </message>
+    <message>
+        <source>Install the newer version; the file was not changed.</source>
+        <translation>请安装新版本；文件没有被改动。</translation>
+    </message>
+    <message>
+        <source>The settings in {file} cannot be read.</source>
+        <translation>无法读取 {file} 中的设置。</translation>
+    </message>
+    <message>
+        <source>All settings have their first values for now.</source>
+        <translation>所有设置暂时使用初始值。</translation>
+    </message>
+    <message>
+        <source>The settings could not be read and start afresh.</source>
+        <translation>设置无法读取，已恢复为初始值。</translation>
+    </message>
+    <message>
+        <source>The old ones are kept in {file}.</source>
+        <translation>旧设置保留在 {file} 中。</translation>
+    </message>
+    <message>
+        <source>This conversation is no longer there.</source>
+        <translation>此对话已不存在。</translation>
+    </message>
+    <message>
+        <source>It may have been deleted in another window.</source>
+        <translation>它可能已在另一个窗口中被删除。</translation>
+    </message>
+    <message>
+        <source>The disk is full: {file} could not be saved.</source>
+        <translation>磁盘已满：无法保存 {file}。</translation>
+    </message>
+    <message>
+        <source>Free some space and try again.</source>
+        <translation>请释放一些空间后重试。</translation>
+    </message>
+    <message>
+        <source>{file} cannot be written.</source>
+        <translation>无法写入 {file}。</translation>
+    </message>
+    <message>
+        <source>Allow writing to it and to its folder, or choose another folder with --profile.</source>
+        <translation>请允许写入该文件及其文件夹，或用 --profile 选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} cannot be opened.</source>
+        <translation>无法打开 {file}。</translation>
+    </message>
+    <message>
+        <source>Check that its folder is a folder that can be written, or choose another one with --profile.</source>
+        <translation>请确认它所在的位置是可写的文件夹，或用 --profile 另选一个。</translation>
+    </message>
+</context>
+<context>
+    <name>settings</name>
+    <message>
+        <source>Appearance</source>
+        <translation>外观</translation>
+    </message>
+    <message>
+        <source>Generation</source>
+        <translation>生成</translation>
+    </message>
+    <message>
+        <source>Start-up</source>
+        <translation>启动</translation>
+    </message>
+    <message>
+        <source>Theme</source>
+        <translation>主题</translation>
+    </message>
+    <message>
+        <source>Colours of the window.</source>
+        <translation>窗口的颜色。</translation>
+    </message>
+    <message>
+        <source>Follow the system</source>
+        <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>浅色</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>深色</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>语言</translation>
+    </message>
+    <message>
+        <source>Language of the interface. Takes effect at the next start.</source>
+        <translation>界面语言。下次启动时生效。</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>Let models that can think do so before they answer.</source>
+        <translation>让能思考的模型先思考再回答。</translation>
+    </message>
+    <message>
+        <source>System prompt</source>
+        <translation>系统提示词</translation>
+    </message>
+    <message>
+        <source>Instructions put before every conversation.</source>
+        <translation>放在每个对话开头的指令。</translation>
+    </message>
+    <message>
+        <source>Longest answer</source>
+        <translation>最长回答</translation>
+    </message>
+    <message>
+        <source>Tokens after which an answer is cut off.</source>
+        <translation>回答达到此词元数后截断。</translation>
+    </message>
+    <message>
+        <source>Temperature</source>
+        <translation>温度</translation>
+    </message>
+    <message>
+        <source>Higher is more varied; 0 always takes the likeliest token.</source>
+        <translation>越高越多样；0 总是选择概率最高的词元。</translation>
+    </message>
+    <message>
+        <source>Top-k</source>
+        <translation>Top-k</translation>
+    </message>
+    <message>
+        <source>Sample from the k likeliest tokens; 0 switches it off.</source>
+        <translation>从概率最高的 k 个词元中采样；0 为关闭。</translation>
+    </message>
+    <message>
+        <source>Top-p</source>
+        <translation>Top-p</translation>
+    </message>
+    <message>
+        <source>Sample from the smallest set with this probability.</source>
+        <translation>从累计概率达到此值的最小集合中采样。</translation>
+    </message>
+    <message>
+        <source>Min-p</source>
+        <translation>Min-p</translation>
+    </message>
+    <message>
+        <source>Drop tokens below this share of the likeliest one.</source>
+        <translation>舍弃概率低于最高者此比例的词元。</translation>
+    </message>
+    <message>
+        <source>Repetition penalty</source>
+        <translation>重复惩罚</translation>
+    </message>
+    <message>
+        <source>Above 1 makes tokens already in the prompt less likely.</source>
+        <translation>大于 1 时，提示词中已有的词元更不易出现。</translation>
+    </message>
+    <message>
+        <source>Presence penalty</source>
+        <translation>存在惩罚</translation>
+    </message>
+    <message>
+        <source>Above 0 makes tokens already in the answer less likely.</source>
+        <translation>大于 0 时，回答中已有的词元更不易出现。</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>种子</translation>
+    </message>
+    <message>
+        <source>The same seed gives the same answer; empty for a new one.</source>
+        <translation>相同的种子得到相同的回答；留空则每次不同。</translation>
+    </message>
+    <message>
+        <source>Reopen the last checkpoint</source>
+        <translation>重新打开上次的检查点</translation>
+    </message>
+    <message>
+        <source>At start, load the checkpoint that was open last.</source>
+        <translation>启动时加载上次打开的检查点。</translation>
+    </message>
+</context>
+</TS>
