@@ -50,7 +50,7 @@ class MainWindow(Frame):
         preferences: PreferencesModel,
         parent: QWidget | None = None,
     ) -> None:
-        theme.use(theme.resolve(str(preferences.get("theme"))))  # before anything asks for colours
+        theme.choose(str(preferences.get("theme")))  # before anything asks for colours
         super().__init__(parent)
         self._chats = chats
         self._models = models
@@ -355,10 +355,9 @@ class MainWindow(Frame):
             self._use_theme("system")
 
     def _use_theme(self, choice: str) -> None:
-        wanted = theme.resolve(choice)
-        if wanted == theme.current():
+        before, wanted = theme.current(), theme.choose(choice)
+        if wanted == before:
             return
-        theme.use(wanted)
         if self._timeline is not None:
             self._timeline.set_theme(wanted)
         self.update()

@@ -242,11 +242,11 @@ class MemoryPanel(Surface):
 
     def set_speed(self, tokens_per_second: float) -> None:
         """Show the speed of the answer being written, or of the last one; 0 for none yet."""
-        self.facts["speed"].set_value(
-            f"{self.locale().toString(tokens_per_second, 'f', 1)} tok/s"
-            if tokens_per_second > 0
-            else "–"
-        )
+        if tokens_per_second <= 0:
+            self.facts["speed"].set_value("–")
+            return
+        speed = self.locale().toString(tokens_per_second, "f", 1)
+        self.facts["speed"].set_value(self.tr("{speed} tok/s").format(speed=speed))
 
     def _show_progress(self, progress: Progress | None) -> None:
         self.stage.setText(self.stage_text(progress))

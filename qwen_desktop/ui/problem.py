@@ -54,7 +54,7 @@ class Banner(QWidget):
         row.addWidget(self.close_button)
         self._card.setMaximumWidth(theme.COLUMN_WIDTH)
         outer = QHBoxLayout(self)
-        outer.setContentsMargins(COLUMN_LEFT, 12, COLUMN_RIGHT, 0)
+        outer.setContentsMargins(COLUMN_LEFT, 12, COLUMN_RIGHT, 8)
         outer.addStretch(1)
         outer.addWidget(self._card, 1000)
         outer.addStretch(1)

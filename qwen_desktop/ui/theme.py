@@ -140,6 +140,17 @@ def use(theme: Theme) -> None:
     QGuiApplication.setPalette(palette(theme))
 
 
+def choose(choice: str) -> Theme:
+    """Use the theme for a setting of `system`, `light` or `dark`, and tell which it is.
+
+    The platform hears of it too: on Windows the title bar follows.
+    """
+    schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+    QGuiApplication.styleHints().setColorScheme(schemes.get(choice, Qt.ColorScheme.Unknown))
+    use(resolve(choice))
+    return current()
+
+
 def resolve(choice: str) -> Theme:
     """The theme for a setting of `system`, `light` or `dark`."""
     if choice == "light":

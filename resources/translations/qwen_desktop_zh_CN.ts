@@ -170,7 +170,7 @@
     </message>
     <message>
         <source>Demo checkpoint of about {millions} million parameters. It only knows this application.</source>
-        <translation>这是约 {millions} 百万参数的演示检查点，只了解本应用。</translation>
+        <translation>这是约 {millions}00 万参数的演示检查点，只了解本应用。</translation>
     </message>
 </context>
 <context>
@@ -437,6 +437,10 @@
     <message>
         <source>{count} tokens</source>
         <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{speed} tok/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
     <message>
         <source>{done} of {total}</source>
