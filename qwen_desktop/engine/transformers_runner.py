@@ -17,8 +17,8 @@ from qwen_desktop.errors import Cancelled
 
 CUDA_CHUNK = 1024
 CPU_CHUNK = 256
-# Active parameters up to which a chunk of CPU_CHUNK tokens takes one decoder layer of a slow
-# two-core CPU less than about 100 ms; Stop is noticed between layers.
+# Active parameters up to which a chunk of CPU_CHUNK tokens keeps a slow two-core CPU busy for
+# less than 100 ms between two places where Stop is noticed.
 CPU_CHUNK_PARAMETERS = 600_000_000
 CPU_CHUNK_MIN = 16
 
@@ -30,8 +30,12 @@ class TransformersRunner:
         self._model = model
         self._config = model.config.get_text_config(decoder=True)
         self._cancel: threading.Event | None = None  # set while a call may be interrupted
-        for layer in model.get_decoder().layers:
-            layer.register_forward_pre_hook(self._interrupt)
+        layers = model.get_decoder().layers
+        places = list(layers)
+        if model.device.type == "cpu":  # a whole layer of a long piece takes too long for Stop
+            places += [m for m in layers.modules() if isinstance(m, torch.nn.Linear)]
+        for module in places:
+            module.register_forward_pre_hook(self._interrupt)
         probe = self._new_cache()
         parameters = list(model.named_parameters())
         self._capabilities = Capabilities(
