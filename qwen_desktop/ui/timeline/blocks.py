@@ -73,8 +73,9 @@ class TextBlock(Leaf):
         """Show `block`."""
         self._html = block.html
         self._render()
-        links = "<a " in self._html
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if links else Qt.FocusPolicy.NoFocus)
+        self.has_links = "<a " in self._html
+        focus = Qt.FocusPolicy.TabFocus if self.has_links else Qt.FocusPolicy.NoFocus
+        self.setFocusPolicy(focus)
 
     def leaves(self) -> Iterator[Leaf]:
         """Itself."""

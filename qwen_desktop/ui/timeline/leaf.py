@@ -48,6 +48,7 @@ class Leaf(QTextBrowser):
         self._shared = shared
         self._dim = dim
         self._selected = (0, 0)
+        self.has_links = False
         self.prefix = ""  # painted elsewhere but copied with the text: the marker of a list item
         self.joint = "\n"  # between this and the next text of the same block, when copied
         document = self.document()  # its own: another one costs a third of the building
@@ -190,6 +191,17 @@ class Leaf(QTextBrowser):
             bar.setValue(bar.value() + step)
         else:
             event.ignore()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """With Tab, go to the first link at once, with Shift+Tab to the last."""
+        super().focusInEvent(event)
+        forward = event.reason() == Qt.FocusReason.TabFocusReason
+        if self.has_links and (forward or event.reason() == Qt.FocusReason.BacktabFocusReason):
+            cursor = QTextCursor(self.document())
+            if not forward:
+                cursor.movePosition(QTextCursor.MoveOperation.End)
+            self.setTextCursor(cursor)
+            super().focusNextPrevChild(forward)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Leave no link marked behind."""

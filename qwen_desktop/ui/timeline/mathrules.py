@@ -98,8 +98,9 @@ def _find(source: str, closing: str, begin: int, limit: int) -> int:
 
 
 def _dollar(source: str, begin: int, limit: int) -> int:
-    """The end of `$..$` or -1. Prices stay text: no space inside the marks, no digit after."""
-    if begin + 1 >= limit or source[begin + 1].isspace():
+    """The end of `$..$` or -1. Prices stay text: no space inside the marks, no digit outside."""
+    before = source[max(0, begin - 1) : begin]
+    if begin + 1 >= limit or source[begin + 1].isspace() or before.isdigit():
         return -1
     at = begin + 1
     while (at := source.find("$", at, limit)) >= 0:

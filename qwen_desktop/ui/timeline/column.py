@@ -1,0 +1,321 @@
+"""A column of messages of which only those near the viewport have widgets.
+
+Heights are estimates until a message is measured; the end, or the first visible message, stays
+where it is when they change. Input is the business of the class that builds on this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
+
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.ui.theme import Theme, body_font, palette, resolve
+from qwen_desktop.ui.timeline.buttons import PillButton
+from qwen_desktop.ui.timeline.heights import Heights
+from qwen_desktop.ui.timeline.message import Item, MessageView
+from qwen_desktop.ui.timeline.scrollbar import SlimBar
+from qwen_desktop.ui.timeline.shared import Shared
+
+MOST_VIEWS = 40
+STEP = 24  # px of a line of scrolling
+_NEAR_END = 4  # px from the end that still count as the end
+
+
+class MessageColumn(QAbstractScrollArea):
+    """Messages from the top to the end, scrolled, followed while they grow."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shared = Shared(resolve("system"), self)
+        self._shared.resized.connect(self._on_resized)
+        self._items: list[Item] = []
+        self._index: dict[str, int] = {}
+        self._heights = Heights()
+        self._exact: set[str] = set()  # ids whose height is measured for this width
+        self._views: dict[str, MessageView] = {}
+        self._follow = True
+        self._anchor = (0, 0)  # first visible message, px of it above the viewport
+        self._arranging = False
+        self.setFont(body_font())
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._bar = SlimBar(Qt.Orientation.Vertical, self)
+        self.setVerticalScrollBar(self._bar)
+        # Always there, though mostly unseen: text must not shift when it comes into use.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self._bar.setSingleStep(STEP)
+        self._jump = PillButton(
+            self._shared, self, self.tr("Jump to latest"), self.tr("Jump to latest")
+        )
+        self._jump.clicked.connect(self._on_jump)
+        self._jump.hide()
+        self._ahead = QTimer(self)  # builds the neighbours while nothing else is to be done
+        self._ahead.setSingleShot(True)
+        self._ahead.timeout.connect(self._build_ahead)
+        self.set_theme(self._shared.theme)
+
+    # What the class above adds
+
+    def replaced(self) -> None:
+        """Called before other messages take the place of these."""
+
+    def measured(self, index: int, view: MessageView) -> None:
+        """Called when the widget of message number `index` has new content."""
+
+    # Content
+
+    def set_theme(self, theme: Theme) -> None:
+        """Switch the colours of everything shown."""
+        self._shared.theme = theme
+        self.setPalette(palette(theme))
+        self._bar.set_colour(theme.field_border)
+        for key, view in list(self._views.items()):
+            if view.isHidden():
+                self._discard(key)  # building it again costs no more, and only if it is needed
+            else:
+                view.apply_theme()
+        self._jump.update()
+
+    def set_messages(self, messages: Sequence[Message]) -> None:
+        """Show a whole path, its end first. System messages are not shown."""
+        self.replaced()
+        old = {item.message.id: item for item in self._items}
+        self._items = []
+        for message in messages:
+            if message.role is not Role.SYSTEM:
+                item = old.get(message.id) or Item(message)
+                item.message = message
+                self._items.append(item)
+        self._index = {item.message.id: index for index, item in enumerate(self._items)}
+        for key in [key for key in self._views if key not in self._index]:
+            self._discard(key)
+        self._exact.clear()
+        self._heights = Heights(self._estimate(item.message) for item in self._items)
+        self._follow = True
+        self._arrange()
+
+    def add(self, message: Message) -> None:
+        """Add a message at the end. What the user just sent is scrolled to."""
+        if message.role is Role.SYSTEM:
+            return
+        if message.id in self._index:
+            self.change(message)
+            return
+        if self._items:
+            self._exact.discard(self._items[-1].message.id)  # no longer the last one
+        self._index[message.id] = len(self._items)
+        self._items.append(Item(message))
+        self._heights.append(self._estimate(message))
+        if message.role is Role.USER:
+            self._follow = True
+        self._arrange()
+
+    def change(self, message: Message) -> None:
+        """Show the new state of a message: grown text, another status. Unknown ids are ignored."""
+        index = self._index.get(message.id)
+        if index is None:
+            return
+        self._items[index].message = message
+        self._refreshed(index)
+
+    def set_prefill(self, message_id: str, done: int, total: int) -> None:
+        """How many of the prompt's tokens are read, shown until the answer begins."""
+        index = self._index.get(message_id)
+        if index is not None:
+            self._items[index].progress = (done, total)
+            self._refreshed(index)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.set_messages(())
+
+    def messages(self) -> Sequence[Message]:
+        """The messages shown, from the top."""
+        return [item.message for item in self._items]
+
+    def built_view(self, index: int) -> MessageView | None:
+        """The widget of message number `index`, if there is one now."""
+        return self._views.get(self._items[index].message.id)
+
+    def view_at(self, index: int) -> MessageView:
+        """The widget of message number `index`, built and measured if need be."""
+        self._measure(index)
+        return self._views[self._items[index].message.id]
+
+    # Geometry
+
+    def _estimate(self, message: Message) -> int:
+        length = len(message.text)
+        return 60 + int(0.55 * (min(length, 4_000) if message.role is Role.USER else length))
+
+    def _refreshed(self, index: int) -> None:
+        """An item changed: its height is to be measured, if it is near the viewport."""
+        self._exact.discard(self._items[index].message.id)
+        self._arrange()
+
+    def _measure(self, index: int) -> bool:
+        """Build and measure one message; whether its height changed."""
+        item = self._items[index]
+        key = item.message.id
+        if key in self._exact:
+            return False
+        view = self._views.get(key)
+        fresh = view is None
+        if view is None:
+            view = self._views[key] = MessageView(self._shared, self.viewport(), item)
+        width = self.viewport().width()
+        view.refresh(index == len(self._items) - 1, width)
+        old, new = self._heights[index], view.lay_out(width)
+        self._exact.add(key)
+        self.measured(index, view)
+        if index == self._anchor[0] and self._anchor[1] > 0 and old != new:
+            # First seen from below: keep what is visible of it. Else: the same part of it.
+            above = self._anchor[1]
+            above = above + new - old if fresh else above if above < old - 1 else new - 1
+            self._anchor = (index, max(0, above))
+        self._heights.set(index, new)
+        return old != new
+
+    def _arrange(self) -> None:
+        """Measure what is visible and place it; keeps the end or the first visible message."""
+        if self._arranging:
+            return
+        self._arranging = True
+        try:
+            top = self._settle()
+            height = self.viewport().height()
+            self._bar.setPageStep(height)
+            self._bar.setRange(0, max(0, self._heights.total - height))
+            self._bar.setValue(top)
+            self._place(top, height)
+        finally:
+            self._arranging = False
+        hidden = self._follow or self._bar.maximum() - self._bar.value() < 2 * STEP
+        self._jump.setVisible(not hidden)
+        if not hidden:
+            self._place_jump()
+        if self._unbuilt_neighbour() is not None and not self._ahead.isActive():
+            self._ahead.start(0)
+
+    def _settle(self) -> int:
+        """The scroll position, after everything visible there is measured."""
+        count = len(self._items)
+        if not count:
+            return 0
+        height = self.viewport().height()
+        while True:
+            lowest = max(0, self._heights.total - height)
+            index, above = self._anchor
+            index = min(index, count - 1)
+            top = lowest if self._follow else min(self._heights.top(index) + above, lowest)
+            first = self._heights.at(top)
+            changed = False
+            at = first
+            while at < count and self._heights.top(at) < top + height:
+                changed = self._measure(at) or changed
+                at += 1
+            if not changed:
+                return top
+
+    def _place(self, top: int, height: int) -> None:
+        width = self.viewport().width()
+        focused = QApplication.focusWidget()
+        away: list[tuple[int, str]] = []
+        for key, view in self._views.items():
+            index = self._index[key]
+            y = self._heights.top(index) - top
+            distance = max(-(y + self._heights[index]), y - height)
+            if distance > height and not (focused is not None and view.isAncestorOf(focused)):
+                view.hide()
+                away.append((distance, key))
+                continue
+            view.setGeometry(0, y, width, self._heights[index])
+            view.show()
+        away.sort()
+        while away and len(self._views) > MOST_VIEWS:
+            self._discard(away.pop()[1])
+
+    def _unbuilt_neighbour(self) -> int | None:
+        """A message within one screen of the viewport that is not measured yet."""
+        if not self._items or not self.isVisible():
+            return None
+        top, height = self._bar.value(), self.viewport().height()
+        first = self._heights.at(top - height)
+        last = self._heights.at(top + 2 * height)
+        for index in range(last, first - 1, -1):
+            if self._items[index].message.id not in self._exact:
+                return index
+        return None
+
+    def _build_ahead(self) -> None:
+        index = self._unbuilt_neighbour()
+        if index is not None:
+            self._measure(index)
+            self._arrange()
+
+    def _discard(self, key: str) -> None:
+        view = self._views.pop(key)
+        self._exact.discard(key)
+        view.hide()
+        view.deleteLater()
+
+    def _on_resized(self) -> None:
+        """A block folded or unfolded itself."""
+        for key, view in self._views.items():
+            if view.dirty:
+                self._exact.discard(key)
+        if self._follow and self._bar.maximum() > 0:
+            # What was clicked stays where it is, rather than the end of the text.
+            self._remember(self._bar.value())
+            self._follow = False
+        self._arrange()
+        self._follow = self._bar.value() >= self._bar.maximum() - _NEAR_END
+
+    def _remember(self, top: int) -> None:
+        if self._items:
+            index = self._heights.at(top)
+            self._anchor = (index, top - self._heights.top(index))
+
+    def scrollContentsBy(self, _dx: int, _dy: int) -> None:
+        """The user scrolled: follow the end only if it is in view."""
+        if self._arranging:
+            return
+        self._follow = self._bar.value() >= self._bar.maximum() - _NEAR_END
+        self._remember(self._bar.value())
+        self._arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Measure anew what is visible."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._exact.clear()
+        self._arrange()
+        self._place_jump()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Begin to build the neighbours."""
+        super().showEvent(event)
+        self._arrange()
+
+    def _place_jump(self) -> None:
+        size = self._jump.sizeHint()
+        x = (self.viewport().width() - size.width()) // 2
+        y = self.viewport().height() - size.height() - 12
+        self._jump.setGeometry(x, y, size.width(), size.height())
+        self._jump.raise_()
+
+    def _on_jump(self) -> None:
+        self._follow = True
+        self._arrange()
+
+    def rebuild(self) -> None:
+        """Build all widgets anew."""
+        self._jump.setText(self.tr("Jump to latest"))
+        self._jump.setAccessibleName(self.tr("Jump to latest"))
+        for key in list(self._views):
+            self._discard(key)
+        self._arrange()

@@ -1,0 +1,236 @@
+"""How messages look and what they offer: endings, errors, names, themes, keys."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QEvent, QLocale, QPointF, Qt
+from PySide6.QtGui import QEnterEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication
+
+from qwen_desktop.chat.messages import Status
+from qwen_desktop.ui.theme import DARK, LIGHT
+from qwen_desktop.ui.timeline.footer import Footer
+from qwen_desktop.ui.timeline.message import MessageView
+from tests.ui.timeline.conftest import answer, button, click, has_button, settle, user
+
+NUMBERS = {"answer_tokens": 1214, "first_token_seconds": 0.31, "decode_seconds": 28.81}
+MIX = "Text `code`.\n\n```py\nx = 1\n```\n\n|a|\n|-|\n|b|\n\n> q\n\n---\n\n- [x] t\n\n$$\nx\n$$"
+
+
+def status_line(timeline, index: int) -> str:
+    (footer,) = timeline.view_at(index).findChildren(Footer)
+    return footer.status
+
+
+@pytest.mark.parametrize(
+    ("status", "start"),
+    [
+        (Status.COMPLETE, ""),
+        (Status.STOPPED, "Stopped · "),
+        (Status.INTERRUPTED, "Interrupted: the application closed · "),
+        (Status.LENGTH, "Cut off at the longest answer · "),
+        (Status.CONTEXT_FULL, "The context is full · "),
+        (Status.FAILED, ""),
+    ],
+)
+def test_the_ending_and_the_cost_are_told(timeline, status, start):
+    timeline.set_messages([user("q"), answer("text", status, error="No.", **NUMBERS)])
+    numbers = "1,214 tokens · 42.1 tok/s · 0.3 s to first token"
+    assert status_line(timeline, 1) == start + numbers
+
+
+def test_numbers_follow_the_language(timeline):
+    QLocale.setDefault(QLocale("de_DE"))
+    timeline.set_messages([user("q"), answer("text", **NUMBERS)])
+    assert status_line(timeline, 1) == "1.214 tokens · 42,1 tok/s · 0,3 s to first token"
+
+
+def test_without_numbers_there_is_no_line(timeline):
+    timeline.set_messages([user("q"), answer("text")])
+    assert status_line(timeline, 1) == ""
+
+
+@pytest.mark.parametrize("status", [Status.STOPPED, Status.INTERRUPTED, Status.FAILED])
+def test_retry_is_offered_where_an_answer_is_incomplete(timeline, qtbot, status):
+    message = answer("part", status, error="It broke.")
+    timeline.set_messages([user("q"), message, user("q2"), answer("whole")])
+    with qtbot.waitSignal(timeline.retry_requested) as caught:
+        click(button(timeline.view_at(1), "Retry"))
+    assert caught.args == [message.id]
+
+
+def test_retry_is_offered_on_the_last_answer_only(timeline, qtbot):
+    first, last = answer("one"), answer("two")
+    timeline.set_messages([user("q"), first])
+    assert has_button(timeline.view_at(1), "Retry")
+    timeline.add(user("q2"))
+    timeline.add(last)
+    settle()
+    assert not has_button(timeline.view_at(1), "Retry")
+    with qtbot.waitSignal(timeline.retry_requested) as caught:
+        click(button(timeline.view_at(3), "Retry"))
+    assert caught.args == [last.id]
+
+
+def test_a_streaming_answer_offers_nothing(timeline):
+    timeline.set_messages([user("q"), answer("tex", Status.STREAMING)])
+    assert not has_button(timeline.view_at(1), "Retry")
+    assert not has_button(timeline.view_at(1), "Copy message")
+
+
+def test_a_failure_keeps_the_text_and_tells_why(timeline, qtbot):
+    message = answer("part", Status.FAILED, error="GPU ran out of memory.")
+    timeline.set_messages([user("q"), message])
+    view = timeline.view_at(1)
+    assert next(view.leaves()).toPlainText() == "part"
+    cards = [c for c in view.children() if getattr(c, "accessibleName", str)() == message.error]
+    assert len(cards) == 1
+    assert cards[0].isVisible()
+    with qtbot.waitSignal(timeline.details_requested) as caught:
+        click(button(view, "Error details"))
+    assert caught.args == [message.id]
+
+
+def test_a_failure_without_text_has_only_its_card(timeline):
+    timeline.set_messages([user("q"), answer(status=Status.FAILED, error="No.")])
+    view = timeline.view_at(1)
+    assert has_button(view, "Error details")
+    assert not has_button(view, "Copy message")
+
+
+def test_a_long_error_is_wrapped(timeline):
+    timeline.set_messages([user("q"), answer(status=Status.FAILED, error="short")])
+    short = timeline.view_at(1).height()
+    timeline.set_messages([user("q"), answer(status=Status.FAILED, error="many words " * 60)])
+    assert timeline.view_at(1).height() > short + 30
+
+
+def test_every_message_and_control_has_a_name(timeline):
+    timeline.resize(828, 1500)
+    timeline.set_messages(
+        [
+            user("x\n" * 60),
+            answer(MIX, reasoning="r", model="Qwen3-0.6B"),
+            user("q"),
+            answer("t", Status.FAILED, error="No."),
+            user("q"),
+            answer("t", model=""),
+        ]
+    )
+    settle()
+    names = [timeline.view_at(i).accessibleName() for i in range(6)]
+    assert names[:2] == ["Your message", "Answer by Qwen3-0.6B"]
+    assert names[5] == "Answer by Qwen"
+    for control in timeline.findChildren(QAbstractButton):
+        assert control.accessibleName(), control
+    assert timeline.accessibleName() == "Conversation"
+    assert {"Copy code", "Copy message", "Show all", "Error details", "Retry", "Thought"} <= {
+        control.accessibleName() for control in timeline.findChildren(QAbstractButton)
+    }
+
+
+def colours(widget) -> set[str]:
+    image = widget.grab().toImage()
+    return {
+        image.pixelColor(x, y).name()
+        for x in range(0, image.width(), 2)
+        for y in range(0, image.height(), 2)
+    }
+
+
+def test_themes_switch_while_shown(timeline):
+    timeline.resize(828, 900)
+    timeline.set_messages([user("q"), answer(MIX, Status.FAILED, error="No.", **NUMBERS)])
+    settle()
+    light = colours(timeline)
+    timeline.set_theme(DARK)
+    settle()
+    dark = colours(timeline)
+    for theme, seen, other in ((LIGHT, light, dark), (DARK, dark, light)):
+        for colour in (theme.background, theme.user, theme.code, theme.error_background):
+            assert colour in seen
+            assert colour not in other
+        assert theme.accent in seen  # bar of the quote
+    timeline.set_theme(LIGHT)
+    settle()
+    assert colours(timeline) == light
+
+
+def test_a_theme_reaches_messages_that_were_out_of_sight(timeline):
+    timeline.set_messages([m for i in range(30) for m in (user(f"{i}"), answer(MIX))])
+    settle()
+    bar = timeline.verticalScrollBar()
+    bar.setValue(0)
+    settle()
+    timeline.set_theme(DARK)
+    bar.setValue(bar.maximum())
+    settle()
+    assert LIGHT.user not in colours(timeline)
+
+
+def test_quiet_buttons_show_under_the_pointer_and_with_the_focus(timeline):
+    timeline.set_messages([user("q"), answer("text")])
+    view = timeline.view_at(1)
+    copy = button(view, "Copy message")
+    QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
+    assert colours(copy) == {LIGHT.background}
+    copy.setFocus(Qt.FocusReason.TabFocusReason)
+    assert LIGHT.accent in colours(copy)
+    timeline.setFocus()
+    QTest.mouseMove(view)
+    QApplication.sendEvent(view, QEnterEvent(QPointF(5, 5), QPointF(5, 5), QPointF(5, 5)))
+    assert len(colours(copy)) > 1
+
+
+def test_tab_goes_through_the_controls_from_the_top(timeline):
+    timeline.resize(828, 900)
+    code = "```\n1\n```"
+    timeline.set_messages([user("q"), answer(f"{code}\n\ntext\n\n{code}"), user("r"), answer("t")])
+    settle()
+    timeline.activateWindow()
+    timeline.setFocus()
+    names, heights = [], []
+    for _ in range(12):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        focused = QApplication.focusWidget()
+        if not timeline.viewport().isAncestorOf(focused):
+            break
+        names.append(focused.accessibleName())
+        heights.append(focused.mapTo(timeline, focused.rect().center()).y())
+    assert names == [
+        "Copy message",
+        "Copy code",
+        "Copy code",
+        "Copy message",
+        "Copy message",
+        "Retry",
+        "Copy message",
+    ]
+    assert heights == sorted(heights)
+
+
+def test_tab_shows_what_it_reaches(timeline):
+    timeline.set_messages(
+        [user("q"), answer("text\n\n" * 40 + "```\n1\n```\n\n" + "text\n\n" * 40)]
+    )
+    timeline.verticalScrollBar().setValue(0)
+    settle()
+    timeline.activateWindow()
+    timeline.setFocus()
+    for _ in range(2):
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    copy = QApplication.focusWidget()
+    assert copy.accessibleName() == "Copy code"
+    assert 0 <= copy.mapTo(timeline.viewport(), copy.rect().center()).y() <= 600
+    QTest.keyClick(copy, Qt.Key.Key_Space)
+    assert copy.text() == "Copied"
+
+
+def test_another_language_builds_the_messages_anew(timeline):
+    timeline.set_messages([user("q"), answer("text")])
+    before = timeline.view_at(1)
+    QApplication.sendEvent(timeline, QEvent(QEvent.Type.LanguageChange))
+    settle()
+    assert timeline.view_at(1) is not before
+    assert len(timeline.findChildren(MessageView)) == 2
