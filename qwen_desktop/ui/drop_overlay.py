@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QRectF, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui import icons, theme
 
 _ICON = 40
-
-
-def dropped_folder(data: QMimeData) -> Path | None:
-    """The folder in a drag; None for anything but exactly one folder of this machine."""
-    urls = data.urls()
-    if len(urls) != 1 or not urls[0].isLocalFile():
-        return None
-    folder = Path(urls[0].toLocalFile())
-    return folder if folder.is_dir() else None
 
 
 class DropOverlay(QWidget):

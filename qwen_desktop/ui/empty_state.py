@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
@@ -125,6 +126,8 @@ class EmptyState(QWidget):
         shown = [self._questions[(self._first + i) % len(self._questions)] for i in range(count)]
         self.buttons = [self._question_button(question) for question in shown]
         self._place()
+        for one, following in pairwise([self.open_button, *self.buttons, self.more]):
+            QWidget.setTabOrder(one, following)
         self.more.setVisible(len(self._questions) > SHOWN)
 
     def _question_button(self, question: str) -> Button:

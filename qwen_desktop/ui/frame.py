@@ -5,9 +5,11 @@ Knows nothing of the bridge. Places its columns by hand, which is the cheapest w
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, Signal
+from PySide6.QtCore import QByteArray, QMimeData, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
@@ -21,22 +23,39 @@ from qwen_desktop.paths import demo_checkpoint
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.composer import Composer
 from qwen_desktop.ui.controls import Line, Surface
-from qwen_desktop.ui.drop_overlay import DropOverlay, dropped_folder
-from qwen_desktop.ui.empty_state import EmptyState
 from qwen_desktop.ui.header import Header
 from qwen_desktop.ui.memory_panel import MemoryPanel
-from qwen_desktop.ui.problem import Banner
 from qwen_desktop.ui.sidebar import Sidebar
-from qwen_desktop.ui.toast import Toast
+
+if TYPE_CHECKING:
+    from qwen_desktop.ui.drop_overlay import DropOverlay
+    from qwen_desktop.ui.empty_state import EmptyState
+    from qwen_desktop.ui.problem import Banner
+    from qwen_desktop.ui.toast import Toast
 
 SIZE = (1400, 900)
 SMALLEST = (900, 600)
+
+
+def folder_in(data: QMimeData) -> Path | None:
+    """The folder in a drag; None for anything but exactly one folder of this machine."""
+    urls = data.urls()
+    if len(urls) != 1 or not urls[0].isLocalFile():
+        return None
+    folder = Path(urls[0].toLocalFile())
+    return folder if folder.is_dir() else None
 
 
 class Frame(QWidget):
     """Sidebar | header, banner, conversation, composer | memory panel."""
 
     folder_dropped = Signal(Path)
+
+    # Made by `build_rest()`.
+    banner: Banner
+    empty: EmptyState
+    toast: Toast
+    overlay: DropOverlay
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,24 +71,45 @@ class Frame(QWidget):
         self._left_line = Line(vertical=True, parent=self)
         self.centre = Surface("background", self)
         self.header = Header(demo_checkpoint())
-        self.banner = Banner()
         self.body = QStackedWidget()
-        self._blank = QWidget()  # until it is known what to show
-        self.body.addWidget(self._blank)
-        self.empty = EmptyState()
-        self.body.addWidget(self.empty)
+        self.body.addWidget(QWidget())  # blank until it is known what to show
         self.composer = Composer()
-        column = QVBoxLayout(self.centre)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        for widget in (self.header, Line(), self.banner):
-            column.addWidget(widget)
-        column.addWidget(self.body, 1)
-        column.addWidget(self.composer)
+        self._column = QVBoxLayout(self.centre)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._column.addWidget(self.header)
+        self._column.addWidget(Line())
+        self._column.addWidget(self.body, 1)
+        self._column.addWidget(self.composer)
         self._right_line = Line(vertical=True, parent=self)
         self.panel = MemoryPanel(self)
+
+    def build_rest(self) -> None:
+        """Make what the first paint does without."""
+        from qwen_desktop.ui.drop_overlay import DropOverlay
+        from qwen_desktop.ui.empty_state import EmptyState
+        from qwen_desktop.ui.problem import Banner
+        from qwen_desktop.ui.toast import Toast
+
+        self.banner = Banner()
+        self._column.insertWidget(self._column.indexOf(self.body), self.banner)
+        self.empty = EmptyState()
+        self.body.addWidget(self.empty)
         self.toast = Toast(self.centre, self.composer)
         self.overlay = DropOverlay(self)
+        order = (
+            self.header.panel,
+            self.banner.details,
+            self.banner.close_button,
+            self.empty.open_button,
+            self.empty.more,
+            self.composer.edit,
+            self.composer.button,
+            self.toast.undo_button,
+            self.toast.close_button,
+        )
+        for one, following in pairwise(order):
+            QWidget.setTabOrder(one, following)
 
     def restore_state(self, geometry: str, panel_visible: bool) -> None:
         """Place the window as `state()` said; an empty `geometry` keeps the default."""
@@ -106,7 +146,6 @@ class Frame(QWidget):
         self._right_line.setGeometry(panel_left - 1, 0, 1, height)
         for widget in (self.panel, self._right_line):
             widget.setVisible(shown)
-        self.overlay.setGeometry(self.rect())
 
     def toggle_panel(self) -> None:
         """Show or hide the memory panel. A narrow window forgets it again when it gets wide."""
@@ -120,12 +159,12 @@ class Frame(QWidget):
         """Say what a drop would do. Dragged text is left to the message field."""
         if not event.mimeData().hasUrls():
             return
-        self.overlay.show_for(dropped_folder(event.mimeData()))
+        self.overlay.show_for(folder_in(event.mimeData()))
         event.acceptProposedAction()  # a refusal has to hear of the leave, too
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Only a folder may be dropped."""
-        if dropped_folder(event.mimeData()) is not None:
+        if folder_in(event.mimeData()) is not None:
             event.acceptProposedAction()
         else:
             event.ignore()
@@ -137,7 +176,7 @@ class Frame(QWidget):
     def dropEvent(self, event: QDropEvent) -> None:
         """Tell of the folder."""
         self.overlay.hide()
-        folder = dropped_folder(event.mimeData())
+        folder = folder_in(event.mimeData())
         if folder is None:
             event.ignore()
             return

@@ -16,7 +16,7 @@ from PySide6.QtGui import (
     QCloseEvent,
     QGuiApplication,
 )
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.events import Stage, Usage
 from qwen_desktop.chat.messages import Message
@@ -67,13 +67,14 @@ class MainWindow(Frame):
                 "search": self.sidebar.focus_search,
                 "focus": self.composer.focus_edit,
                 "stop": chats.stop,
-                "undo_delete": self.toast.undo,
+                "undo_delete": lambda: self.toast.undo(),
                 "panel": self.toggle_panel,
                 "settings": self.show_settings,
                 "shortcuts": self.show_shortcuts,
                 "quit": self.close,
             },
         )
+        self._set_undo(False)
         self.show_title("")
         self._on_model(models.state)
         self._on_run(chats.run)
@@ -104,16 +105,12 @@ class MainWindow(Frame):
         self.composer.send_requested.connect(self._send)
         self.composer.stop_requested.connect(chats.stop)
         self.composer.draft_changed.connect(chats.set_draft)
-        self.empty.asked.connect(self._ask_suggestion)
-        self.empty.open_requested.connect(self.choose_checkpoint)
         self.header.open_requested.connect(self.choose_checkpoint)
         self.header.checkpoint_requested.connect(self.open_checkpoint)
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
         self.folder_dropped.connect(self.open_checkpoint)
         self.panel.cancel_requested.connect(models.cancel)
-        self.banner.details_requested.connect(self._show_details)
-        self.toast.hidden.connect(lambda: self._set_undo(False))
 
     # -- life ------------------------------------------------------------------------------
 
@@ -123,6 +120,12 @@ class MainWindow(Frame):
             return
         from qwen_desktop.ui.timeline.view import Timeline
 
+        self.build_rest()
+        self.empty.set_model(self._models.state)
+        self.empty.asked.connect(self._ask_suggestion)
+        self.empty.open_requested.connect(self.choose_checkpoint)
+        self.banner.details_requested.connect(self._show_details)
+        self.toast.hidden.connect(lambda: self._set_undo(False))
         self._timeline = Timeline()
         self._timeline.setObjectName("timeline")
         self._timeline.set_theme(theme.current())
@@ -131,6 +134,7 @@ class MainWindow(Frame):
         self._timeline.details_requested.connect(self._show_message_details)
         self.body.addWidget(self._timeline)
         self.setWindowIcon(icons.application_icon())
+        QWidget.setTabOrder(self.empty.more, self._timeline)
         QWidget.setTabOrder(self._timeline, self.composer.edit)
 
     @property
@@ -168,14 +172,14 @@ class MainWindow(Frame):
         self._show(conversation)
 
     def _show(self, conversation: Conversation) -> None:
+        self.finish_building()
         self._shown = True
         path = conversation.tree.path()
         if path:
             self.timeline.set_messages(path)
             self.body.setCurrentWidget(self.timeline)
         else:
-            if self._timeline is not None:
-                self._timeline.clear()
+            self.timeline.clear()
             self.body.setCurrentWidget(self.empty)
         self._refresh_title()
         self._on_run(self._chats.run)
@@ -278,12 +282,15 @@ class MainWindow(Frame):
     def _on_model(self, state: ModelState) -> None:
         self.header.set_model(state)
         self.panel.set_model(state)
-        self.empty.set_model(state)
+        if self._timeline is not None:
+            self.empty.set_model(state)
         self.composer.set_model_name(state.info.name if state.info is not None else "")
         self._refresh_composer()
 
     def choose_checkpoint(self) -> None:
         """Let the user pick a folder, in the dialog of the platform."""
+        from PySide6.QtWidgets import QFileDialog
+
         dialog = QFileDialog(self, self.tr("Open checkpoint folder"))
         dialog.setObjectName("openCheckpointDialog")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -307,6 +314,7 @@ class MainWindow(Frame):
     @Slot(object)
     def show_problem(self, report: Report) -> None:
         """Show a sentence above the conversation; everything else stays as it is."""
+        self.finish_building()
         self.banner.show_report(report)
 
     @Slot(object)

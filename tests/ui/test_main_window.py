@@ -375,6 +375,7 @@ def test_tab_goes_round_and_comes_back(window):
             break
         visited.append(focused)
         QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert visited[0] is QApplication.focusWidget()
     names = {widget.accessibleName() for widget in visited}
     assert {"Message", "New chat", "Search conversations", "Conversations", "Settings"} <= names
 
