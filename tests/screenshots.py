@@ -1,0 +1,207 @@
+"""Pictures of the real window in its states, light and dark: `python3 dev.py screenshots [DIR]`.
+
+    python -m tests.screenshots DIR [--language zh_CN]
+
+Each theme is one start of the program with a profile of its own, some conversations in its list,
+and the demo checkpoint. The answers in the pictures are the demo's own, but for one conversation
+that shows what larger checkpoints write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from qwen_desktop.chat.messages import (
+    AnswerStats,
+    Message,
+    Part,
+    PartKind,
+    Role,
+    Status,
+    user_message,
+)
+from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.storage.store import Store
+
+DAY_S = 86_400
+THEMES = ("light", "dark")
+
+LONG_ANSWER = """\
+The cache keeps one **key** and one **value** vector per layer for every token, so memory grows \
+*linearly* with the context. 对 7B 模型而言，每个 token 约占 `0.5 MiB`。
+
+```python
+def kv_bytes(layers, heads, dim, n, bytes=2):
+    return 2 * layers * heads * dim * n * bytes
+
+print(kv_bytes(32, 32, 128, 8192) / 2**30)  # 4.0 GiB
+```
+
+| Context | KV cache | Total |
+|--:|--:|--:|
+| 2,048 | 1.0 GiB | 16.4 GiB |
+| 8,192 | 4.0 GiB | 19.6 GiB |
+
+1. Weights are constant.
+2. Activations stay small because decoding handles one token at a time.
+
+> Grouped-query attention divides the cache by the number of query heads that share one key.
+"""
+
+TALKS = (  # title, question, answer, age in days, status, error
+    (
+        "KV cache 与显存",
+        "Why does GPU memory grow with the context length? 请用中文和英文说明。",
+        LONG_ANSWER,
+        0.001,
+        Status.COMPLETE,
+        "",
+    ),
+    (
+        "Streaming decode loop",
+        "Write a generator that stops on EOS.",
+        "A generator that stops on EOS needs the",
+        0.01,
+        Status.FAILED,
+        "The CUDA device ran out of memory after 9 tokens. The reply so far is kept.",
+    ),
+    ("翻译：产品说明书", "请把以下段落翻成简体中文", "好的，请贴上原文。", 1.1, Status.COMPLETE, ""),
+    ("SQL window functions", "Explain row_number()", "It numbers rows.", 1.2, Status.COMPLETE, ""),
+    ("Regex for ISO dates", "A regex for ISO dates?", r"`^\d{4}-\d{2}-\d{2}$`", 9, "", ""),
+    ("旅游行程 🗾 京都三天", "帮我安排三天", "第一天：清水寺、祇园", 12, "", ""),
+)
+
+
+def fill(file: Path) -> None:
+    """Some conversations, newest first."""
+    store = Store.open(file)
+    for title, question, answer, age, status, error in reversed(TALKS):
+        when = time.time() - age * DAY_S
+        asked = user_message(question, None)
+        said = Message(
+            role=Role.ASSISTANT,
+            parts=(Part(PartKind.TEXT, answer),),
+            parent_id=asked.id,
+            created_at=when,
+            status=Status(status or "complete"),
+            error=error,
+            stats=AnswerStats("Qwen2.5-7B-Instruct", 31, 0, 0, 214, 0.3, 0.25, 5.08),
+        )
+        tree = Tree.of([asked, said])
+        store.create(Conversation(title=title, created_at=when, updated_at=when, tree=tree))
+    store.close()
+
+
+def take(folder: Path, theme: str, language: str) -> None:
+    """All pictures of one theme."""
+    from tests.e2e.driver import Driver
+    from tests.engine.checkpoints import chatty_checkpoint
+
+    work = Path(tempfile.mkdtemp(prefix="qwen-desktop-pictures-"))
+    profile = work / "profile"
+    fill(profile / "conversations.db")
+    large = chatty_checkpoint(work / "Qwen2.5-0.5B-Instruct", megabytes=600)
+    driver = Driver(
+        profile, "--checkpoint", str(large), "--theme", theme, "--language", language
+    )
+    app = driver.app
+
+    def picture(name: str) -> None:
+        file = folder / f"{name}-{theme}.png"
+        driver.picture(file)
+        print(file, flush=True)
+
+    def during(signal: object, condition: Callable[[], bool], name: str) -> None:
+        """Take one picture inside the first `signal` at which `condition` holds."""
+        taken: list[str] = []
+
+        def look(*_: object) -> None:
+            if not taken and condition():
+                taken.append(name)
+                picture(name)
+
+        signal.connect(look)  # type: ignore[attr-defined]
+        driver.wait(name, lambda: taken)
+        signal.disconnect(look)  # type: ignore[attr-defined]
+
+    driver.wait("the list", lambda: len(app.chats.summaries) == len(TALKS))
+    app.chats.open(app.chats.summaries[0].id)
+
+    def half_read() -> bool:
+        progress = app.models.state.progress
+        return bool(progress and progress.total and progress.done > 0.4 * progress.total > 2**20)
+
+    during(app.models.changed, half_read, "loading")
+    app.models.cancel()
+    driver.wait("the end of the load", lambda: not app.models.state.busy)
+    picture("conversation")
+    app.chats.open(app.chats.summaries[1].id)
+    driver.wait("the failed answer", lambda: "9 tokens" in driver.shown())
+    picture("failed")
+
+    app.chats.new()
+    from qwen_desktop.paths import demo_checkpoint
+
+    app.models.open(demo_checkpoint())
+    driver.wait_ready()
+    driver.wait("the suggestions", lambda: "demo" in driver.shown().lower())
+    picture("empty")
+
+    zh = language == "zh_CN"
+    driver.send("怎样打开一个检查点？" if zh else "How do I open a checkpoint?")
+    driver.wait("the first answer", lambda: driver.answers() and driver.answers()[0])
+    driver.wait_idle()
+    during_text = "KV 缓存有多大？" if zh else "How large is the KV cache?"
+    driver.type(during_text)
+    composer = driver.widget("消息" if zh else "Message")
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    QTest.keyClick(composer, Qt.Key.Key_Return)
+    during(app.chats.message_changed, lambda: len(driver.answers()[-1]) > 60, "streaming")
+    driver.wait_idle()
+    driver.type("有哪些快捷键？" if zh else "Which keyboard shortcuts are there?")
+    QTest.keyClick(composer, Qt.Key.Key_Return)
+
+    def stop_early() -> bool:
+        app.chats.stop()
+        return True
+
+    driver.wait("a third answer", lambda: len(driver.answers()) == 3 and driver.answers()[2])
+    stop_early()
+    driver.wait_idle()
+    driver.wait("its line", lambda: app.chats.current.tree.path()[-1].stats is not None)
+    picture("stopped")
+
+    broken = work / "Qwen3-8B"
+    broken.mkdir()
+    driver.drop_folder(broken)
+    driver.wait("the sentence", lambda: "config.json" in driver.shown())
+    picture("error")
+    driver.close()
+
+
+def main() -> int:
+    """Both themes, each in a process of its own: there is one application object per process."""
+    parser = argparse.ArgumentParser(prog="dev.py screenshots")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/images"))
+    parser.add_argument("--language", default="en", choices=("en", "zh_CN"))
+    parser.add_argument("--theme", choices=THEMES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.theme:
+        take(given.folder, given.theme, given.language)
+        return 0
+    for theme in THEMES:
+        arguments = [str(given.folder), "--theme", theme, "--language", given.language]
+        subprocess.run([sys.executable, "-m", "tests.screenshots", *arguments], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
