@@ -71,8 +71,8 @@ TALKS = (  # title, question, answer, age in days, status, error
         Status.FAILED,
         "The CUDA device ran out of memory after 9 tokens. The reply so far is kept.",
     ),
-    ("翻译：产品说明书", "请把以下段落翻成简体中文", "好的，请贴上原文。", 1.1, Status.COMPLETE, ""),
-    ("SQL window functions", "Explain row_number()", "It numbers rows.", 1.2, Status.COMPLETE, ""),
+    ("翻译：产品说明书", "请把以下段落翻成简体中文", "好的，请贴上原文。", 1.1, "", ""),
+    ("SQL window functions", "Explain row_number()", "It numbers rows.", 1.2, "", ""),
     ("Regex for ISO dates", "A regex for ISO dates?", r"`^\d{4}-\d{2}-\d{2}$`", 9, "", ""),
     ("旅游行程 🗾 京都三天", "帮我安排三天", "第一天：清水寺、祇园", 12, "", ""),
 )
@@ -107,9 +107,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     profile = work / "profile"
     fill(profile / "conversations.db")
     large = chatty_checkpoint(work / "Qwen2.5-0.5B-Instruct", megabytes=600)
-    driver = Driver(
-        profile, "--checkpoint", str(large), "--theme", theme, "--language", language
-    )
+    driver = Driver(profile, "--checkpoint", str(large), "--theme", theme, "--language", language)
     app = driver.app
 
     def picture(name: str) -> None:

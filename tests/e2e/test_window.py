@@ -72,9 +72,10 @@ def test_without_a_display_it_asks_streams_keeps_and_takes_a_picture(profile):
 
 
 def test_a_question_in_the_terminal_to_a_folder_that_is_not_there(profile, tmp_path):
+    arguments = ["--ask", "hello", "--checkpoint", str(tmp_path / "nowhere")]
+
     ended = subprocess.run(
-        [sys.executable, "-m", "qwen_desktop", "--ask", "hello"]
-        + ["--profile", str(profile), "--checkpoint", str(tmp_path / "nowhere")],
+        [sys.executable, "-m", "qwen_desktop", "--profile", str(profile), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
