@@ -73,7 +73,6 @@ class MessageEdit(QPlainTextEdit):
         clear = self.palette()
         clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
         self.setPalette(clear)
-        self.viewport().setAutoFillBackground(False)
         self.textChanged.connect(self._fit)
 
     # -- text ------------------------------------------------------------------------------
