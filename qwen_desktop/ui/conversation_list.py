@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Union
+from typing import NamedTuple, Union
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -47,8 +45,7 @@ Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 _NO_PARENT = QModelIndex()
 
 
-@dataclass(frozen=True)
-class DayHeader:
+class DayHeader(NamedTuple):
     """The line above the conversations of some days."""
 
     title: str
@@ -58,15 +55,13 @@ Row = Union[DayHeader, Summary]  # noqa: UP007
 
 
 class ConversationList(QAbstractListModel):
-    """Summaries, newest first, under day headers; `today` can be set for tests."""
+    """Summaries, newest first, under day headers. `now` gives the time in Unix seconds."""
 
     rename_requested = Signal(str, str)  # id, title
 
-    def __init__(
-        self, parent: QObject | None = None, today: Callable[[], date] = date.today
-    ) -> None:
+    def __init__(self, parent: QObject | None = None, now: Callable[[], float] = time.time) -> None:
         super().__init__(parent)
-        self._today = today
+        self._now = now
         self._summaries: tuple[Summary, ...] = ()
         self._filter = ""
         self._rows: list[Row] = []
@@ -133,12 +128,12 @@ class ConversationList(QAbstractListModel):
                 yield row
 
     def _grouped(self, summaries: Iterator[Summary]) -> Iterator[Row]:
-        today = self._today()
+        now = self._now()
         groups = (
-            (_midnight(today), self.tr("Today")),
-            (_midnight(today - timedelta(days=1)), self.tr("Yesterday")),
-            (_midnight(today - timedelta(days=7)), self.tr("Previous 7 days")),
-            (_midnight(today - timedelta(days=30)), self.tr("Previous 30 days")),
+            (_midnight(now, 0), self.tr("Today")),
+            (_midnight(now, 1), self.tr("Yesterday")),
+            (_midnight(now, 7), self.tr("Previous 7 days")),
+            (_midnight(now, 30), self.tr("Previous 30 days")),
             (float("-inf"), self.tr("Older")),
         )
         last = ""
@@ -205,8 +200,10 @@ def _key(row: Row) -> str:
     return row.id if isinstance(row, Summary) else f"# {row.title}"
 
 
-def _midnight(day: date) -> float:
-    return time.mktime(day.timetuple())
+def _midnight(now: float, days_ago: int) -> float:
+    """The beginning of a local day; mktime knows months and summer time."""
+    year, month, day, *_ = time.localtime(now)
+    return time.mktime((year, month, day - days_ago, 0, 0, 0, 0, 0, -1))
 
 
 class RowDelegate(QStyledItemDelegate):

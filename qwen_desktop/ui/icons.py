@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QIcon, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QBrush, QColor, QPainter, QPainterPath, QPen
 
 from qwen_desktop.paths import resources_dir
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QIcon
 
 VIEW_BOX = 24.0
 STROKE_WIDTH = 1.8
@@ -96,4 +100,6 @@ def draw(painter: QPainter, name: str, box: QRectF, colour: str) -> None:
 
 def application_icon() -> QIcon:
     """The icon of the window. Qt's SVG plugin draws it, so ask for it after the first paint."""
+    from PySide6.QtGui import QIcon
+
     return QIcon(str(folder() / "app.svg"))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QUrl, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import (
     QCloseEvent,
     QGuiApplication,
@@ -26,6 +26,8 @@ from qwen_desktop.ui import actions, icons, theme
 from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QUrl
+
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
@@ -334,7 +336,6 @@ class MainWindow(Frame):
             report = Report("{sentence}", values={"sentence": message.error})
         self._show_details(report)
 
-    @Slot(QUrl)
     def _ask_link(self, url: QUrl) -> None:
         from qwen_desktop.ui.link_dialog import LinkDialog
 

@@ -15,8 +15,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPalette,
     QResizeEvent,
-    QTextCursor,
-    QTextOption,
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
 
@@ -67,7 +65,6 @@ class MessageEdit(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.document().setDocumentMargin(0)
         clear = self.palette()
@@ -84,6 +81,8 @@ class MessageEdit(QPlainTextEdit):
     def setPlainText(self, text: str) -> None:
         """Replace everything; the cursor goes to the end. Undo cannot go back behind this."""
         super().setPlainText(with_breaks(text))
+        from PySide6.QtGui import QTextCursor
+
         self.moveCursor(QTextCursor.MoveOperation.End)
 
     def is_blank(self) -> bool:

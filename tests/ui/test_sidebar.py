@@ -15,6 +15,7 @@ from qwen_desktop.ui.conversation_list import BUSY_ROLE, ID_ROLE, OPEN_ROLE, Con
 from qwen_desktop.ui.sidebar import Sidebar
 
 TODAY = date(2026, 3, 15)
+NOW = datetime(2026, 3, 15, 9, 30).timestamp()
 
 
 def row(name: str, days: int = 0, preview: str = "") -> Summary:
@@ -47,7 +48,7 @@ def focus(sidebar, qtbot, name: str) -> None:
 
 
 def test_conversations_stand_under_their_days(qapp):
-    model = ConversationList(today=lambda: TODAY)
+    model = ConversationList(now=lambda: NOW)
     ages = (("A", 0), ("B", 1), ("C", 2), ("D", 7), ("E", 8), ("F", 30), ("G", 31), ("H", 999))
     model.set_summaries([row(name, days) for name, days in ages])
     assert shown(model) == [
@@ -57,13 +58,13 @@ def test_conversations_stand_under_their_days(qapp):
 
 
 def test_a_clock_that_was_ahead_does_no_harm(qapp):
-    model = ConversationList(today=lambda: TODAY)
+    model = ConversationList(now=lambda: NOW)
     model.set_summaries([row("Tomorrow", -1), row("Now")])
     assert shown(model) == ["Today", "Tomorrow", "Now"]
 
 
 def test_day_headers_can_not_be_reached(qapp):
-    model = ConversationList(today=lambda: TODAY)
+    model = ConversationList(now=lambda: NOW)
     model.set_summaries([row("A")])
     assert model.flags(model.index(0)) == Qt.ItemFlag.NoItemFlags
     assert model.index(0).data(ID_ROLE) == ""
