@@ -72,6 +72,8 @@ def seed(profile: Path) -> None:
 def launch(command: list[str]) -> float:
     """Start one process; the seconds until its first paint. Raises RuntimeError without one."""
     environment = {**os.environ, "QWEN_DESKTOP_TRACE_FIRST_PAINT": "exit"}
+    # A second start finds compiled modules, unless this is set: then it would time the compiler.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.time()
     done = subprocess.run(
         command, stderr=subprocess.PIPE, encoding="utf-8", env=environment, timeout=120, check=False
