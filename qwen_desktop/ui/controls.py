@@ -387,7 +387,11 @@ class Surface(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The fill."""
-        QPainter(self).fillRect(event.rect(), QColor(getattr(theme.current(), self.colour)))
+        painter = QPainter(self)
+        # Not fillRect: to find its overload PySide makes an enumeration of 180 gradients, 10 ms.
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(getattr(theme.current(), self.colour)))
+        painter.drawRect(event.rect())
 
 
 def dot(painter: QPainter, centre: QPointF, radius: float, colour: str) -> None:

@@ -24,12 +24,12 @@ from qwen_desktop.ui import theme
 from qwen_desktop.ui.composer import Composer
 from qwen_desktop.ui.controls import Line, Surface
 from qwen_desktop.ui.header import Header
-from qwen_desktop.ui.memory_panel import MemoryPanel
 from qwen_desktop.ui.sidebar import Sidebar
 
 if TYPE_CHECKING:
     from qwen_desktop.ui.drop_overlay import DropOverlay
     from qwen_desktop.ui.empty_state import EmptyState
+    from qwen_desktop.ui.memory_panel import MemoryPanel
     from qwen_desktop.ui.problem import Banner
     from qwen_desktop.ui.toast import Toast
 
@@ -55,6 +55,7 @@ class Frame(QWidget):
     banner: Banner
     empty: EmptyState
     toast: Toast
+    panel: MemoryPanel
     overlay: DropOverlay
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -82,12 +83,13 @@ class Frame(QWidget):
         self._column.addWidget(self.body, 1)
         self._column.addWidget(self.composer)
         self._right_line = Line(vertical=True, parent=self)
-        self.panel = MemoryPanel(self)
+        self._right: QWidget = Surface("panel", self)  # the place of the memory panel
 
     def build_rest(self) -> None:
         """Make what the first paint does without."""
         from qwen_desktop.ui.drop_overlay import DropOverlay
         from qwen_desktop.ui.empty_state import EmptyState
+        from qwen_desktop.ui.memory_panel import MemoryPanel
         from qwen_desktop.ui.problem import Banner
         from qwen_desktop.ui.toast import Toast
 
@@ -97,6 +99,9 @@ class Frame(QWidget):
         self.body.addWidget(self.empty)
         self.toast = Toast(self.centre, self.composer)
         self.overlay = DropOverlay(self)
+        self._right.deleteLater()
+        self.panel = self._right = MemoryPanel(self)
+        self._place()
         order = (
             self.header.panel,
             self.banner.details,
@@ -107,6 +112,7 @@ class Frame(QWidget):
             self.composer.button,
             self.toast.undo_button,
             self.toast.close_button,
+            self.panel.cancel,
         )
         for one, following in pairwise(order):
             QWidget.setTabOrder(one, following)
@@ -142,9 +148,9 @@ class Frame(QWidget):
         self.sidebar.setGeometry(0, 0, left, height)
         self._left_line.setGeometry(left, 0, 1, height)
         self.centre.setGeometry(left + 1, 0, right - left - 1, height)
-        self.panel.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
+        self._right.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
         self._right_line.setGeometry(panel_left - 1, 0, 1, height)
-        for widget in (self.panel, self._right_line):
+        for widget in (self._right, self._right_line):
             widget.setVisible(shown)
 
     def toggle_panel(self) -> None:

@@ -56,11 +56,12 @@ class MainWindow(Frame):
         super().__init__(parent)
         self._chats = chats
         self._models = models
+        self._memory = memory
         self._preferences = preferences
         self._timeline: Timeline | None = None
         self._shown = False  # whether a conversation was shown yet
         self.setObjectName("mainWindow")
-        self._wire(memory)
+        self._wire()
         self.actions_by_name = actions.add_to(
             self,
             {
@@ -82,7 +83,7 @@ class MainWindow(Frame):
         self._on_run(chats.run)
         self.composer.focus_edit()
 
-    def _wire(self, memory: MemoryMonitor) -> None:
+    def _wire(self) -> None:
         chats, models = self._chats, self._models
         chats.summaries_changed.connect(self.show_summaries)
         chats.opened.connect(self._on_opened)
@@ -96,7 +97,6 @@ class MainWindow(Frame):
         chats.problem.connect(self.show_problem)
         models.changed.connect(self._on_model)
         models.problem.connect(self.show_problem)
-        memory.sampled.connect(self.panel.set_sample)
         self._preferences.changed.connect(self._on_preference)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         self.sidebar.new_requested.connect(self._new)
@@ -112,7 +112,6 @@ class MainWindow(Frame):
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
         self.folder_dropped.connect(self.open_checkpoint)
-        self.panel.cancel_requested.connect(models.cancel)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -123,7 +122,8 @@ class MainWindow(Frame):
         from qwen_desktop.ui.timeline.view import Timeline
 
         self.build_rest()
-        self.empty.set_model(self._models.state)
+        self._memory.sampled.connect(self.panel.set_sample)
+        self.panel.cancel_requested.connect(self._models.cancel)
         self.empty.asked.connect(self._ask_suggestion)
         self.empty.open_requested.connect(self.choose_checkpoint)
         self.banner.details_requested.connect(self._show_details)
@@ -135,6 +135,7 @@ class MainWindow(Frame):
         self._timeline.link_activated.connect(self._ask_link)
         self._timeline.details_requested.connect(self._show_message_details)
         self.body.addWidget(self._timeline)
+        self._on_model(self._models.state)
         self.setWindowIcon(icons.application_icon())
         QWidget.setTabOrder(self.empty.more, self._timeline)
         QWidget.setTabOrder(self._timeline, self.composer.edit)
@@ -261,6 +262,7 @@ class MainWindow(Frame):
     @Slot(object)
     def _on_usage(self, usage: Usage | None) -> None:
         self.composer.set_usage(usage)
+        self.finish_building()
         self.panel.set_speed(usage.stats.decode_speed if usage is not None else 0.0)
 
     def _refresh_composer(self) -> None:
@@ -283,9 +285,9 @@ class MainWindow(Frame):
     @Slot(object)
     def _on_model(self, state: ModelState) -> None:
         self.header.set_model(state)
-        self.panel.set_model(state)
         if self._timeline is not None:
             self.empty.set_model(state)
+            self.panel.set_model(state)
         self.composer.set_model_name(state.info.name if state.info is not None else "")
         self._refresh_composer()
 
