@@ -257,11 +257,14 @@ def test_bench_without_a_name_lists_them_and_refuses_others(project: Path) -> No
 def test_run_hands_its_arguments_and_folder_to_the_application(
     project: Path, tmp_path: Path
 ) -> None:
-    dev.PYTHON.write_text(
-        f"#!{sys.executable}\nimport json, os, sys\n"
+    script = project / "python.py"
+    script.write_text(
+        "import json, os, sys\n"
         "print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get('QT_QPA_PLATFORM')]))\n",
         "utf-8",
     )
+    # Through a shell: a `#!` line can't hold the spaces that a path may have.
+    dev.PYTHON.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', "utf-8")
     dev.PYTHON.chmod(0o755)
     dev.write_stamp({**dev.fingerprint(), "features": ["qt", "window"]})
     bare = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "QT_QPA_PLATFORM": ""}
