@@ -15,6 +15,9 @@ from pathlib import Path
 
 # Before Qt starts: no screen is needed, whoever runs pytest.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# Qt warns of a locale that is not UTF-8; Python itself sees to the others, not to this variable.
+if os.environ.get("LC_ALL") in ("C", "POSIX"):
+    os.environ["LC_ALL"] = "C.UTF-8"
 
 import pytest
 from hypothesis import HealthCheck, settings
