@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_desktop.ui.timeline.markdown import (
@@ -26,6 +26,7 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join), st.data())
 def test_growing_text_gives_the_blocks_of_the_whole_text(source, data):
     tail = MarkdownTail()
@@ -36,6 +37,27 @@ def test_growing_text_gives_the_blocks_of_the_whole_text(source, data):
         first = tail.feed(source[:at])
         assert tail.blocks == parse(source[:at])
         assert tail.blocks[:first] == before[:first]  # those are final, as it said
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "1. a\n\n2. b",  # "2" is a paragraph until its dot comes
+        "- a\n\n--\n\n---\n- b",
+        "x\na|b\n-|-x\ny",  # a table for a moment
+        "```$$-|-\n-|-\n",  # code until the second line
+        "text\n$$\nx\n\ny",  # a formula until the blank line
+        "Title\n=\n==",
+        "> q\nlazy\n- b",
+        "```\n``\n`````\nafter",
+        "~~~\n \n  ~~~ x\n~~~",
+    ],
+)
+def test_no_prefix_of_a_text_is_misread(source):
+    tail = MarkdownTail()
+    for end in range(len(source) + 1):
+        tail.feed(source[:end])
+        assert tail.blocks == parse(source[:end])
 
 
 def test_a_growing_text_is_parsed_from_its_last_block_only():
@@ -151,6 +173,8 @@ def test_line_ends_are_one():
 )
 def test_only_web_addresses_are_links(address, offered):
     assert web_address(address) is offered
+    for source in (f"[x](<{address}>)", f"[x][a]\n\n[a]: <{address}>", f"<{address}>"):
+        assert offered or "<a" not in "".join(block.html for block in parse(source))
 
 
 def test_the_view_does_not_bring_the_parser_with_it():

@@ -68,11 +68,17 @@ def test_earlier_widgets_are_not_even_told(timeline, monkeypatch):
     assert touched == [len(view.blocks) - 1]
 
 
-def test_the_end_leaves_finished_widgets_alone(timeline):
+def test_the_end_leaves_finished_widgets_alone(timeline, monkeypatch):
     view, message = streamed(timeline, TEXT)
     before = view.block_views
+    touched = []
+    for number, widget in enumerate(before):
+        monkeypatch.setattr(
+            widget, "update_block", lambda block, live, number=number: touched.append(number)
+        )
     timeline.change(replace(message, status=Status.COMPLETE))
     assert view.block_views == before
+    assert touched == [len(before) - 1]  # which is told that no more will come
     assert "def f(x):\n    return x" in shown_text(view)
 
 
