@@ -20,6 +20,8 @@ from qwen_desktop.ui.timeline.shared import GAP, Shared, rounded, style_sheet
 _QUOTE_INDENT = 16
 _TICK = (QPointF(3, 6.5), QPointF(5.5, 9), QPointF(10, 4))
 _COPIED = {"•": "-", "◦": "-", "todo": "- [ ]", "done": "- [x]"}
+_CELL = 26  # px of padding and border
+_WIDEST = 14  # px of a wide character
 _NARROWEST_COLUMN = 120  # px; a table that would need less scrolls sideways
 
 
@@ -116,12 +118,24 @@ class TableBlock(TextBlock):
 
     def __init__(self, shared: Shared, parent: QWidget, dim: bool) -> None:
         super().__init__(shared, parent, "table", dim)
+        self._widest = 0  # px that the table cannot exceed
         self.setAccessibleName(self.tr("Table"))
         self.scroll_sideways()
         self.apply_theme()
 
+    def update_block(self, block: Block, live: bool) -> None:
+        """Show `block`."""
+        super().update_block(block, live)
+        widths: dict[int, int] = {}
+        for row in block.source.split("\n"):
+            for column, cell in enumerate(row.split("|")):
+                widths[column] = max(widths.get(column, 0), _CELL + _WIDEST * len(cell))
+        self._widest = sum(widths.values())
+
     def height_for(self, width: int) -> int:
         """The height at the natural width, or at the given one with wrapped cells."""
+        if self._widest <= width:
+            return super().height_for(width)
         columns = self._html.partition("</tr>")[0].count("<th")
         self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
         natural = math.ceil(self.document().idealWidth())
@@ -325,7 +339,8 @@ class BlockStack:
         view = self._widget(block.kind)
         view.expect(self._width)
         view.update_block(block, live)
-        view.show()
+        if self._parent.isVisible():
+            view.show()  # else it is shown with its parent, which is faster for many
         return view
 
     def _widget(self, kind: str) -> BlockView:

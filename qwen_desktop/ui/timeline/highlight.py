@@ -22,6 +22,27 @@ _TAIL = 30  # lines that are looked at again
 _LONGEST = 300_000  # characters; longer code stays in one colour
 
 
+class _Allowance:
+    """How much may be coloured at once where many blocks appear together."""
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._uses = 0
+
+    def left(self) -> bool:
+        """Whether a block may be begun without waiting for its turn."""
+        if time.perf_counter() - self._begin > 0.1:
+            self._begin, self._uses = time.perf_counter(), 0
+        return self._uses < 2
+
+    def spend(self) -> None:
+        """A block was begun."""
+        self._uses += 1
+
+
+_allowance = _Allowance()
+
+
 class Highlighter(QObject):
     """Colours one document, which it never changes otherwise."""
 
@@ -54,7 +75,7 @@ class Highlighter(QObject):
         self.everything()
 
     def everything(self) -> None:
-        """Colour the whole document, the first few milliseconds of it at once."""
+        """Colour the whole document, mostly the first few milliseconds of it at once."""
         self._tail.stop()
         self._start(self._document.firstBlock())
 
@@ -79,7 +100,11 @@ class Highlighter(QObject):
         if lexer is None or self._document.characterCount() > _LONGEST:
             return
         self._work = self._colour(lexer, block)
-        self._go_on()
+        if _allowance.left():
+            self._go_on()
+            _allowance.spend()
+        else:
+            self._slices.start(0)
 
     def _go_on(self) -> None:
         work = self._work
