@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
+import sys
 
 import psutil
 import torch
@@ -73,6 +76,18 @@ def free_memory(device: torch.device) -> int:
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + int(cached)
     return int(psutil.virtual_memory().available)
+
+
+def give_back(device: torch.device) -> None:
+    """Give memory that nobody holds any more back to the system."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # glibc keeps freed blocks of up to 32 MiB, that is, most matrices of a small model.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # musl has none
+            trim(0)
 
 
 # Below this a kernel is over before a second thread has begun, and on a busy machine the wait for

@@ -6,15 +6,12 @@ cancel events may be used from others. Frozen values go in and come out, no Qt.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
@@ -26,6 +23,7 @@ from qwen_desktop.engine.device import (
     device_name,
     free_memory,
     gigabytes,
+    give_back,
     is_out_of_memory,
     use_threads_for,
 )
@@ -87,8 +85,13 @@ class Engine:
         closed = self._make_room(plan)
         try:
             loaded = self._open(plan, tokenizer, cancel, progress)
-        except Known as trouble:
-            if not closed:
+        except BaseException as trouble:
+            # What was read hangs on the frames of the exception and in cycles of the model.
+            traceback.clear_frames(trouble.__traceback__)
+            give_back(plan.device)
+            if self._loaded is not None:
+                use_threads_for(self._loaded.info.parameters)
+            if not closed or not isinstance(trouble, Known):
                 raise
             raise Known(
                 QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
@@ -102,7 +105,7 @@ class Engine:
         self._session = None
         if old is not None:
             del old
-            _collect(plan.device)
+            give_back(plan.device)
         return loaded.info
 
     def _make_room(self, plan: loader.Plan) -> str:
@@ -169,7 +172,7 @@ class Engine:
         if loaded is not None:
             device = loaded.runner.capabilities.device
             del loaded
-            _collect(device)
+            give_back(device)
 
     # Answering
 
@@ -219,7 +222,7 @@ class Engine:
             trouble = _no_memory(loaded, prompt, session)
         if trouble is not None:
             del session
-            _collect(capabilities.device)
+            give_back(capabilities.device)
             raise trouble
 
     def count_prompt(self, request: GenerationRequest) -> int:
@@ -271,13 +274,6 @@ def _check(cancel: threading.Event) -> None:
 
 def _ignore(_done: int) -> None:
     """The warm-up has nothing to report."""
-
-
-def _collect(device: torch.device) -> None:
-    """Give memory nobody holds any more back to the device."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def _end_ids(checkpoint: Checkpoint, tokenizer: Tokenizer) -> frozenset[int]:

@@ -87,6 +87,6 @@ def test_chunked_prefill_equals_one_forward(made, family, chunk):
     told.clear()
     cache = runner.new_cache()
     pieces = runner.prefill(cache, ids, chunk=chunk, on_progress=told.append, cancel=NEVER)
-    torch.testing.assert_close(pieces, whole, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(pieces, whole, atol=2e-3, rtol=1e-3)
     assert cache.length == len(ids)
     assert told == [*range(chunk, len(ids), chunk), len(ids)]

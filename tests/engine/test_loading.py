@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import struct
@@ -51,23 +52,42 @@ def test_progress_counts_the_bytes_of_the_shards(made, engine, family):
     assert reading[-1].done == reading[-1].total == inspect(folder).weight_bytes
 
 
+def models_alive(name: str) -> int:
+    return sum(type(found).__name__ == name for found in gc.get_objects())
+
+
 @pytest.mark.parametrize("stage", [Stage.CHECKING, Stage.READING, Stage.WARMING_UP])
 def test_cancel_keeps_the_model_and_its_conversation(opened, made, stage):
     engine = opened("qwen2")
     before = ask(engine, request("hello", max_new_tokens=8))
-    cancel = threading.Event()
+    cancel, read = threading.Event(), []
 
     def on_progress(event) -> None:
         if event.stage is stage:
             cancel.set()
+        if event.stage is Stage.READING:
+            read.append(event.done)
 
+    before_models = models_alive("Qwen3MoeForCausalLM")
     with pytest.raises(Cancelled):
         engine.load(LoadRequest(made("qwen3_moe", shards=True)), cancel, on_progress)
+    assert models_alive("Qwen3MoeForCausalLM") <= before_models  # its memory is given back
+    assert stage is Stage.WARMING_UP or max(read, default=0) == 0
     assert engine.info.family == "qwen2"
     again = ask(engine, request("hello", max_new_tokens=8))
     assert text_of(again) == text_of(before)
     stats = usage_of(again).stats
     assert stats.reused_tokens == stats.prompt_tokens - 1
+
+
+def test_another_model_answers_without_the_cache_of_the_first(opened, made):
+    expected = text_of(ask(opened("qwen3", seed=1), request("hello")))
+    engine = opened("qwen3")
+    ask(engine, request("hello"))
+    load(engine, made("qwen3", seed=1))
+    events = ask(engine, request("hello"))
+    assert usage_of(events).stats.reused_tokens == 0
+    assert text_of(events) == expected
 
 
 @pytest.mark.parametrize("family", ["qwen3", "qwen3_moe", "qwen2_moe", "qwen3_5_text"])
