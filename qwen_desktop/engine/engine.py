@@ -239,7 +239,11 @@ class Engine:
             )
         capabilities, settings = loaded.runner.capabilities, request.settings
         prompt = build_prompt(
-            loaded.tokenizer, request.messages, settings.system_prompt, thinking=settings.thinking
+            loaded.tokenizer,
+            request.messages,
+            settings.system_prompt,
+            thinking=settings.thinking,
+            with_boundary=not capabilities.croppable,
         )
         check_length(prompt, capabilities.context_length, capabilities.vocab_size)
         return loaded, prompt

@@ -27,10 +27,16 @@ class Prompt:
 
 
 def build_prompt(
-    tokenizer: Tokenizer, messages: Iterable[Message], system: str, *, thinking: bool
+    tokenizer: Tokenizer,
+    messages: Iterable[Message],
+    system: str,
+    *,
+    thinking: bool,
+    with_boundary: bool = True,
 ) -> Prompt:
     """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
 
+    Looking for the boundary takes as long as the prompt itself; without it, it is 0.
     Without a chat template the model completes text: all messages, joined by empty lines.
     """
     said = list(messages)
@@ -40,7 +46,8 @@ def build_prompt(
         return Prompt(tuple(ids), len(ids), thinking_open=False)
     rows = _rows(said, system)
     ids = tokenizer.render(rows, answer=True, thinking=thinking)
-    return Prompt(tuple(ids), _boundary(tokenizer, rows, ids, thinking), _is_open(tokenizer, ids))
+    boundary = _boundary(tokenizer, rows, ids, thinking) if with_boundary else 0
+    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids))
 
 
 def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
