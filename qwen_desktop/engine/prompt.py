@@ -63,7 +63,8 @@ def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
         if role == Role.ASSISTANT.value and not message.parts:
             continue  # an answer that failed before its first word
         row = {"role": role, "content": message.text}
-        if message.reasoning:
+        if role == Role.ASSISTANT.value:
+            # Also where it is empty: templates search the content for tags if it is absent.
             row["reasoning_content"] = message.reasoning
         rows.append(row)
     return rows

@@ -48,6 +48,17 @@ def test_reasoning_is_passed_apart_from_the_answer(made):
     assert with_thought.ids == without.ids  # templates drop earlier thoughts
 
 
+def test_an_answer_about_tags_keeps_them(made):
+    """Templates look for tags in answers that come without reasoning_content."""
+    template = (
+        "{% for m in messages %}{% if m.reasoning_content is defined %}{{ m.content }}"
+        "{% else %}{{ m.content.split('</think>')[-1] }}{% endif %}{% endfor %}"
+    )
+    tokenizer = tokenizer_of(made("qwen2", template=template))
+    prompt = build_prompt(tokenizer, chat("q", "write </think> then", "q"), "", thinking=True)
+    assert "write </think> then" in tokenizer.decode(list(prompt.ids))
+
+
 @pytest.mark.parametrize(
     ("template", "thinking", "is_open"),
     [
