@@ -1,20 +1,20 @@
 """The one place where every long-lived object is built and wired. Read it to learn the program.
 
-Nothing heavy is imported before the first paint: torch, SQLite, Markdown and Pygments come after.
+It happens in two steps. `App()` makes what the first paint needs: settings and the empty window.
+`App.build()` makes the rest after it and brings the window to life; nothing heavier than Qt's
+widgets is imported before that.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
-import signal
-import socket
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from qwen_desktop.engine.start import preload_before_qt
 
@@ -24,22 +24,20 @@ from PySide6.QtCore import (  # noqa: E402
     QEvent,
     QLockFile,
     QObject,
-    QSocketNotifier,
     QTimer,
     Signal,
     Slot,
 )
+
+from qwen_desktop.bridge.pyside import spare_source_scans  # noqa: E402
+
+spare_source_scans()
+
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from qwen_desktop import __version__, log  # noqa: E402
-from qwen_desktop.bridge.chats import Chats  # noqa: E402
-from qwen_desktop.bridge.engine_client import EngineClient  # noqa: E402
-from qwen_desktop.bridge.memory import MemoryMonitor  # noqa: E402
-from qwen_desktop.bridge.models import Models, ModelState  # noqa: E402
+from qwen_desktop.bridge.file_jobs import FileJobs  # noqa: E402
 from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
-from qwen_desktop.bridge.run import RunState  # noqa: E402
-from qwen_desktop.bridge.store_client import FileJobs, StoreClient  # noqa: E402
-from qwen_desktop.chat.tree import Conversation, Summary  # noqa: E402
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report, report_of  # noqa: E402
 from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import Profile, demo_checkpoint  # noqa: E402
@@ -47,6 +45,16 @@ from qwen_desktop.storage.preferences import Preferences  # noqa: E402
 from qwen_desktop.storage.state import SidebarCache, StateFile  # noqa: E402
 from qwen_desktop.ui import i18n, theme  # noqa: E402
 from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.engine_client import EngineClient
+    from qwen_desktop.bridge.memory import MemoryMonitor
+    from qwen_desktop.bridge.models import Models, ModelState
+    from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.bridge.store_client import StoreClient
+    from qwen_desktop.bridge.termination import TerminationSignals
+    from qwen_desktop.chat.tree import Conversation, Summary
 
 _log = logging.getLogger(__name__)
 
@@ -71,44 +79,6 @@ class _FirstPaint(QObject):
         return False
 
 
-class TerminationSignals(QObject):
-    """Turns SIGINT and SIGTERM into an ordinary end of the program.
-
-    Python runs its handlers only between bytecodes of the main thread, which sleeps inside Qt:
-    a socket wakes it.
-    """
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
-        signal.set_wakeup_fd(self._write.fileno())
-        self._notifier = QSocketNotifier(
-            self._read.fileno(), QSocketNotifier.Type.Read, parent=self
-        )
-        self._notifier.activated.connect(self._drain)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._quit)
-
-    @Slot()
-    def _drain(self) -> None:
-        self._read.recv(64)
-
-    def _quit(self, number: int, _frame: FrameType | None) -> None:
-        _log.info("ending on signal %d", number)
-        QApplication.quit()
-
-    def close(self) -> None:
-        """Give the signals back."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        self._notifier.setEnabled(False)
-        self._read.close()
-        self._write.close()
-
-
 class App(QObject):
     """Builds, wires and ends everything. One per process, on the main thread.
 
@@ -116,6 +86,13 @@ class App(QObject):
     """
 
     problem = Signal(object)
+
+    # Made by `build()`.
+    store: StoreClient
+    engine: EngineClient
+    models: Models
+    chats: Chats
+    memory: MemoryMonitor
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -127,7 +104,7 @@ class App(QObject):
         self._lock = _locked(profile)
         sys.excepthook = self._on_uncaught
 
-        self.files = FileJobs(self)
+        self.files = FileJobs()
         preferences = Preferences(profile.preferences)
         self.preferences = PreferencesModel(preferences, self.files, options.overrides, self)
         self._state_file = StateFile(profile.state)
@@ -136,22 +113,37 @@ class App(QObject):
         i18n.install(application(), str(self.preferences.get("language")))
         application().setFont(theme.body_font())
 
-        self.store = StoreClient(profile.database, self)
+        self.window = MainWindow(self.preferences)
+        self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)
+        self.window.show_summaries(self._sidebar_cache.load())
+
+        self._first_problem = preferences.problem
+        self._signals: TerminationSignals | None = None
+        self._built = False
+        self._closed = False
+
+    def build(self) -> None:
+        """Make everything behind the window and wire it; starts nothing. Safe to call twice."""
+        if self._built:
+            return
+        self._built = True
+        from qwen_desktop.bridge.chats import Chats
+        from qwen_desktop.bridge.engine_client import EngineClient
+        from qwen_desktop.bridge.memory import MemoryMonitor
+        from qwen_desktop.bridge.models import Models
+        from qwen_desktop.bridge.store_client import StoreClient
+
+        self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
         self.models = Models(self.engine, self)
         self.chats = Chats(self.store, self.engine, self.models, self.preferences.generation, self)
         self.memory = MemoryMonitor(self.engine.memory, self)
-        self.window = MainWindow(self.chats, self.models, self.memory, self.preferences)
-        self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)
-        self.window.show_summaries(self._sidebar_cache.load())
-
         self.problem.connect(self.window.show_problem)
         self.chats.run_changed.connect(self._on_busy)
         self.models.changed.connect(self._on_model)
         self.chats.opened.connect(self._on_opened)
         self.chats.summaries_changed.connect(self._on_summaries)
-        self._first_problem = preferences.problem
-        self._closed = False
+        self.window.connect_to(self.chats, self.models, self.memory)
 
     def show(self) -> None:
         """Show the window; everything else starts after its first paint."""
@@ -170,10 +162,15 @@ class App(QObject):
 
     def start(self) -> None:
         """Start the threads, open the last conversation and the checkpoint."""
+        self.build()
+        from qwen_desktop.bridge.termination import TerminationSignals
+
+        self._signals = TerminationSignals(self)
+        self._signals.received.connect(QApplication.quit)
+        self.window.finish_building()  # before other threads take their turns
         self.store.start()
         self.engine.start()
         self.memory.start()
-        self.window.finish_building()
         self.chats.start(self._saved_state.conversation_id)
         self.models.open(self._first_checkpoint())
         if self._first_problem is not None:
@@ -237,14 +234,20 @@ class App(QObject):
             self._saved_state, geometry=geometry, panel_visible=panel_visible
         )
         self._remember()
-        self.chats.close()
-        self.memory.close()
-        engine_ended = self.engine.close()
-        self.store.close()
+        engine_ended = True
+        if self._built:
+            self.chats.close()
+            self.memory.close()
+            engine_ended = self.engine.close()
+            self.store.close()
         self.files.close()
         self._lock.unlock()
+        if self._signals is not None:
+            self._signals.close()
         if self.options.profile.temporary:
             logging.shutdown()
+            import shutil
+
             shutil.rmtree(self.options.profile.root, ignore_errors=True)
         sys.excepthook = sys.__excepthook__
         if not engine_ended:
@@ -299,12 +302,10 @@ def run(options: Options) -> int:
     except Known as trouble:
         _tell(trouble.report())
         return 1
-    signals = TerminationSignals(app)
     qt.aboutToQuit.connect(app.close)
     app.show()
     status = qt.exec()
     app.close()
-    signals.close()
     return status
 
 

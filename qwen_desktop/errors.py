@@ -10,7 +10,6 @@ Qt's lupdate collects by name, and the interface translates them before filling 
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -82,6 +81,8 @@ def report_of(error: BaseException) -> Report:
     """The report for any exception: the sentence of a `Known`, or a bug report with its trace."""
     if isinstance(error, Known):
         return error.report()
+    import traceback  # not needed on the way to the first paint
+
     summary = traceback.format_exception_only(type(error), error)[-1].strip()
     return Report(
         template=BUG,

@@ -122,10 +122,9 @@ def run(options: Options) -> int:
     """Run without a display; 0 if an answer was written and kept."""
     qt = app.application()
     built = app.App(options)
+    built.build()
     one = OneQuestion(built, options.ask)
-    signals = app.TerminationSignals(built)
     built.show()
     status = qt.exec()
     built.close()
-    signals.close()
     return max(status, one.status)

@@ -1,13 +1,11 @@
 """Where things lie on this machine: the profile (user data) and the shipped resources.
 
-Imports only the standard library at module level; `platformdirs` is met inside the one function
-that needs it.
+What only some starts need is imported inside its function: this is on the way to the first paint.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +59,8 @@ def default_profile() -> Profile:
 
 def temporary_profile() -> Profile:
     """A new empty profile that the caller removes when it ends."""
+    import tempfile
+
     return Profile(Path(tempfile.mkdtemp(prefix="qwen-desktop-")), temporary=True)
 
 

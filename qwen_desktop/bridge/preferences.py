@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from PySide6.QtCore import QObject, Signal
 
-from qwen_desktop.bridge.store_client import FileJobs
+from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.chat.settings import BY_NAME, GenerationSettings, Value
 from qwen_desktop.storage.preferences import Preferences
 

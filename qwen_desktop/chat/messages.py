@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -71,7 +71,7 @@ class AnswerStats:
 
 def new_id() -> str:
     """A fresh identifier for a message, conversation or run."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 @dataclass(frozen=True)

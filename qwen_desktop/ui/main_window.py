@@ -1,7 +1,7 @@
 """The window: what its parts show and ask, wired to the bridge.
 
-Its constructor runs before the first paint, so it is light: the timeline with its Markdown parser
-is built by `finish_building()`, dialogs when they are asked for.
+Its constructor runs before the first paint, so it is light: it makes the frame. `connect_to` brings
+the bridge, `finish_building` the timeline with its Markdown parser; dialogs come when asked for.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import (
-    QCloseEvent,
-    QGuiApplication,
-)
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.events import Stage, Usage
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.tree import Conversation, Summary
 from qwen_desktop.errors import Report
-from qwen_desktop.ui import actions, icons, theme
+from qwen_desktop.ui import icons, theme
 from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
@@ -44,23 +41,30 @@ class MainWindow(Frame):
 
     closing = Signal()
 
-    def __init__(
-        self,
-        chats: Chats,
-        models: Models,
-        memory: MemoryMonitor,
-        preferences: PreferencesModel,
-        parent: QWidget | None = None,
-    ) -> None:
+    # Made by `connect_to()`.
+    _chats: Chats
+    _models: Models
+    _memory: MemoryMonitor
+    actions_by_name: dict[str, QAction]
+
+    def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
         theme.choose(str(preferences.get("theme")))  # before anything asks for colours
         super().__init__(parent)
-        self._chats = chats
-        self._models = models
-        self._memory = memory
         self._preferences = preferences
         self._timeline: Timeline | None = None
         self._shown = False  # whether a conversation was shown yet
         self.setObjectName("mainWindow")
+        self.show_title("")
+        self.composer.set_state(running=False, reason=self.tr("Loading…"))
+        self.composer.focus_edit()
+
+    def connect_to(self, chats: Chats, models: Models, memory: MemoryMonitor) -> None:
+        """Bring the window to life. To be called once."""
+        from qwen_desktop.ui import actions
+
+        self._chats = chats
+        self._models = models
+        self._memory = memory
         self._wire()
         self.actions_by_name = actions.add_to(
             self,
@@ -78,14 +82,12 @@ class MainWindow(Frame):
             },
         )
         self._set_undo(False)
-        self.show_title("")
         self._on_model(models.state)
         self._on_run(chats.run)
-        self.composer.focus_edit()
 
     def _wire(self) -> None:
         chats, models = self._chats, self._models
-        chats.summaries_changed.connect(self.show_summaries)
+        chats.summaries_changed.connect(self._on_summaries)
         chats.opened.connect(self._on_opened)
         chats.message_added.connect(self._on_added)
         chats.message_changed.connect(self._on_changed)
@@ -155,10 +157,13 @@ class MainWindow(Frame):
 
     # -- conversations ---------------------------------------------------------------------
 
-    @Slot(object)
     def show_summaries(self, summaries: Sequence[Summary]) -> None:
         """Fill the conversation list, newest first."""
         self.sidebar.set_summaries(summaries)
+
+    @Slot(object)
+    def _on_summaries(self, summaries: Sequence[Summary]) -> None:
+        self.show_summaries(summaries)
         self._refresh_title()
 
     @Slot(object)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from qwen_desktop.bridge.drafts import Drafts
-from qwen_desktop.bridge.store_client import FileJobs, StoreClient
+from qwen_desktop.bridge.file_jobs import FileJobs
+from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.messages import user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store

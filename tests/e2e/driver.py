@@ -46,6 +46,7 @@ class Driver:
         self.app = app.App(cli.parse(["--profile", str(profile), *arguments]))
         self.window = self.app.window
         self.app.show()
+        self.wait("the window at work", lambda: hasattr(self.app, "chats"))
 
     # -- looking ---------------------------------------------------------------------------
 

@@ -268,6 +268,8 @@ def _demo() -> Path:
 
 
 def _choose_in_dialog(driver: Driver, folder: str) -> None:
+    chosen: list[str] = []
+
     def choose() -> None:
         dialogs = [w for w in driver.qt.topLevelWidgets() if isinstance(w, QFileDialog)]
         if not dialogs or not dialogs[0].isVisible():
@@ -276,9 +278,11 @@ def _choose_in_dialog(driver: Driver, folder: str) -> None:
         dialogs[0].setDirectory(folder)
         dialogs[0].selectFile(folder)
         dialogs[0].done(QDialog.DialogCode.Accepted)
+        chosen.append(folder)
 
     QTimer.singleShot(0, choose)
     driver.press(Qt.Key.Key_O, CONTROL)
+    driver.wait("the end of the dialog", lambda: chosen)
 
 
 STEPS = {

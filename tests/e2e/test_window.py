@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_desktop.paths import demo_checkpoint
 from tests.e2e.conftest import PATIENCE_S, ROOT, run_step
+from tests.engine.checkpoints import chatty_checkpoint
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,9 @@ def test_folders_open_by_dialog_and_by_dropping_and_a_broken_one_changes_nothing
     broken = tmp_path / "broken"
     broken.mkdir()
 
-    run_step("open_folders", profile, demo_checkpoint(), endless, broken)
+    other = chatty_checkpoint(tmp_path / "Other-Chat")
+
+    run_step("open_folders", profile, other, endless, broken)
 
 
 def test_a_load_can_be_cancelled(profile, large):

@@ -30,6 +30,7 @@ def application(qtbot, looks, tmp_path):
     from qwen_desktop.app import App
 
     built = App(cli.parse(["--profile", str(tmp_path / "profile"), "--theme", "light"]))
+    built.build()
     built.store.start()
     built.window.show()
     qtbot.waitExposed(built.window)
