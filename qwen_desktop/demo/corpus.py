@@ -19,13 +19,15 @@ from .guide import LANGUAGES, Guide, Language, Topic, expansions
 from .questions import Asker
 
 # Tokens of an answer that name its topic.
-HEAD = 6
+HEAD = 4
 TURNS = 6
 _HEAD_WEIGHT = 4.0
-_UNKNOWN = 0.22
+_UNKNOWN = 0.16
 _AGAIN = 0.15
-_SYSTEM = 0.15
-_BROKEN = 0.5
+_SYSTEM = 0.08
+# How many heads are of a second question, half of which ask for the same in a language.
+_SECOND = 0.08
+_BROKEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Turn:
 def texts(guide: Guide, rng: random.Random) -> Iterator[str]:
     """What the vocabulary is learned from: all answers and phrasings, and unknown questions."""
     asker = Asker(guide, rng)
+    # The roles of the chat template are in every prompt: one token each.
+    yield from ["system", "user", "assistant"] * 200
     for language in LANGUAGES:
         for topic in (None, *guide.topics):
             for _ in range(6):
@@ -87,18 +91,22 @@ class Corpus:
         }
 
     def head(self) -> Sample:
-        """One question and the beginning of its answer."""
-        ids, weights = self._system()
-        turn = self._turn(None)
-        question = self._question(turn)
+        """One question, sometimes the second of a conversation, and the beginning of its answer."""
+        ids = self._system()
+        previous: Turn | None = None
+        if self._rng.random() < _SECOND:
+            previous = self._turn(None)
+            ids += self._question(previous) + self._answer(previous) + self._after_answer
+        turn = self._turn(previous, again=0.5)
+        ids += self._question(turn)
         answer = self._answer(turn)[:HEAD]
-        return Sample(
-            ids + question + answer, weights + [0.0] * len(question) + [1.0] * len(answer)
-        )
+        weights = [0.0] * len(ids) + [1.0] * len(answer)
+        return Sample(ids + answer, weights)
 
     def conversation(self) -> Sample:
         """One to six questions with their whole answers."""
-        ids, weights = self._system()
+        ids = self._system()
+        weights = [0.0] * len(ids)
         turn: Turn | None = None
         for _ in range(self._rng.randint(1, TURNS)):
             turn = self._turn(turn)
@@ -110,10 +118,10 @@ class Corpus:
             weights += [0.0] * len(self._after_answer)
         return Sample(ids, weights)
 
-    def _turn(self, previous: Turn | None) -> Turn:
+    def _turn(self, previous: Turn | None, again: float = _AGAIN) -> Turn:
         rng = self._rng
         asked_in = rng.choice(LANGUAGES)
-        if previous and rng.random() < _AGAIN:
+        if previous and rng.random() < again:
             wanted = rng.choice(LANGUAGES)
             return Turn(self._asker.again(asked_in, wanted), previous.topic, wanted)
         if rng.random() < _UNKNOWN:
@@ -121,12 +129,11 @@ class Corpus:
         topic = rng.choice(self._guide.topics)
         return Turn(self._asker.about(topic, asked_in), topic, asked_in)
 
-    def _system(self) -> tuple[list[int], list[float]]:
+    def _system(self) -> list[int]:
         if self._rng.random() >= _SYSTEM:
-            return [], []
+            return []
         prompt = self._asker.system_prompt(self._rng.choice(LANGUAGES))
-        ids = self._encode(f"{vocabulary.TURN_START}system\n{prompt}{vocabulary.TURN_END}\n")
-        return ids, [0.0] * len(ids)
+        return self._encode(f"{vocabulary.TURN_START}system\n{prompt}{vocabulary.TURN_END}\n")
 
     def _question(self, turn: Turn) -> list[int]:
         if self._rng.random() < _BROKEN:

@@ -22,7 +22,7 @@ _HAN = re.compile(r"[一-鿿]")
 # How often a question is varied in each way. Found by trial on the held-out phrasings.
 _CANONICAL = 0.04
 _HARD_NEGATIVE = 0.4
-_MADE_UP = 0.1
+_MADE_UP = 0.08
 _SOUP = 0.1
 _OPENER = 0.4
 _SYNONYM = 0.3
@@ -30,7 +30,7 @@ _DROP = 0.25
 _INSERT = 0.15
 _BEFORE = 0.2
 _AFTER = 0.15
-_TYPO = 0.12
+_TYPO = 0.06
 
 
 def normal(text: str) -> str:
@@ -132,11 +132,11 @@ class _Variation:
             "(" + "|".join(sorted(map(re.escape, self._small), key=len, reverse=True)) + ")"
         )
         self._synonyms = self._synonym_pattern()
-        self._alternatives = {
-            word: [other for other in line if other != word]
-            for line in self._wording.synonyms
-            for word in line
-        }
+        self._alternatives: dict[str, list[str]] = {}
+        for line in self._wording.synonyms:
+            for word in line:
+                others = [other for other in line if other != word]
+                self._alternatives.setdefault(word, []).extend(others)
         # Longest first: "what is the way to" before "what is".
         self._openers = sorted(
             ((opener, line) for line in self._wording.openers for opener in line),
@@ -274,9 +274,9 @@ class _Variation:
         style = self._rng.random()
         if style < 0.4:
             return question
-        if style < 0.5:
+        if style < 0.43:
             return question.upper()
-        if style < 0.55:
+        if style < 0.45:
             return question.title()
         if style < 0.65:
             return question.lower()

@@ -39,16 +39,16 @@ class Recipe:
     batch_tokens: int = 1024
     conversation_every: int = 3
     vocabulary: int = 3584
-    layers: int = 4
+    layers: int = 3
     hidden: int = 192
-    intermediate: int = 512
+    intermediate: int = 640
     heads: int = 3
     head_dim: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     last_learning_rate: float = 0.02  # as a share of the above
     warm_up: int = 100
     weight_decay: float = 0.1
-    dropout: float = 0.1  # of the embeddings
+    dropout: float = 0.05  # of the embeddings
 
 
 def train(
@@ -232,7 +232,7 @@ its own. It knows the {topics} topics of `../demo-guide`, in English and Simplif
 nothing else; to other questions it says so. It holds no weights and no data of any other model.
 
 `python3 dev.py demo-model` makes this folder from that guide: {steps} steps with seed {seed}, which
-took {minutes} minutes on {threads} CPU threads. `python3 dev.py demo-model --evaluate` measures it.
+took {minutes} minutes on a CPU (threads: {threads}). `python3 dev.py demo-model --evaluate` measures it.
 Change the guide, not these files.
 
 `demo.json` holds the number of parameters and the questions that the application suggests.

@@ -57,9 +57,12 @@ def test_answers_show_every_form(guide: Guide, language: Language):
     assert re.search(r"\$\$.+\$\$", answers), "a formula"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_answers_differ_from_the_first_words_on(guide: Guide, language: Language):
-    beginnings = Counter(guide.answer(topic, language)[:20] for topic in (None, *guide.topics))
+def test_answers_differ_from_the_first_words_on(guide: Guide):
+    beginnings = Counter(
+        guide.answer(topic, language)[:10]
+        for topic in (None, *guide.topics)
+        for language in LANGUAGES
+    )
     assert [text for text, count in beginnings.items() if count > 1] == []
 
 
