@@ -82,9 +82,11 @@ class _FirstPaint(QObject):
 class App(QObject):
     """Builds, wires and ends everything. One per process, on the main thread.
 
-    Signals: `problem(Report)` for exceptions nobody caught.
+    Signals: `built()` when `build()` has wired everything, `problem(Report)` for exceptions that
+    nobody caught.
     """
 
+    built = Signal()
     problem = Signal(object)
 
     # Made by `build()`.
@@ -144,6 +146,7 @@ class App(QObject):
         self.chats.opened.connect(self._on_opened)
         self.chats.summaries_changed.connect(self._on_summaries)
         self.window.connect_to(self.chats, self.models, self.memory)
+        self.built.emit()
 
     def show(self) -> None:
         """Show the window; everything else starts after its first paint."""

@@ -2,8 +2,9 @@
 
 Importing this module is cheap; torch is imported inside `create_engine`, which a worker thread
 calls. Two things make that import bearable for other threads: the shared libraries are opened
-through ctypes first (ctypes releases the GIL, the import system does not), and the garbage
-collector rests meanwhile (full collections during the import cost several times 100 ms).
+first, by a foreign call that releases the GIL (the import system holds it for a quarter of a
+second, and so does ctypes.CDLL before Python 3.14), and the garbage collector rests meanwhile
+(full collections during the import cost several times 100 ms).
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from qwen_desktop.chat.events import Progress, Stage
 if TYPE_CHECKING:
     from qwen_desktop.engine.engine import Engine
 
-# In the order in which they depend on each other.
+# In the order in which they depend on each other. Not torch_python: its initialisers want the GIL.
 _LIBRARIES = {
-    "linux": ("libc10.so", "libtorch_cpu.so", "libtorch_python.so"),
-    "darwin": ("libc10.dylib", "libtorch_cpu.dylib", "libtorch_python.dylib"),
-    "win32": ("c10.dll", "torch_cpu.dll", "torch_python.dll"),
+    "linux": ("libc10.so", "libtorch_cpu.so"),
+    "darwin": ("libc10.dylib", "libtorch_cpu.dylib"),
+    "win32": ("c10.dll", "torch_cpu.dll"),
 }
 
 # What a load needs sooner or later; better imported now, while the collector rests.
@@ -94,10 +95,19 @@ def _open_libraries(names: tuple[str, ...]) -> None:
     if sys.platform == "win32" and folder.is_dir():
         os.add_dll_directory(str(folder))
     for name in names:
-        try:
-            ctypes.CDLL(str(folder / name))
-        except OSError:
+        if not _open_library(folder / name):
             return
+
+
+def _open_library(path: Path) -> bool:
+    """Load one shared library without the GIL; whether that worked."""
+    if sys.platform == "win32":
+        load = ctypes.WinDLL("kernel32").LoadLibraryW
+        load.argtypes, load.restype = [ctypes.c_wchar_p], ctypes.c_void_p
+        return bool(load(str(path)))
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p
+    return bool(dlopen(os.fsencode(path), os.RTLD_NOW))
 
 
 def _silence() -> None:

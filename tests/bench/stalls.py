@@ -93,6 +93,7 @@ def one_run(profile: Path, checkpoint: Path | None) -> dict[str, object]:
     app = application.App(Options(Profile(profile), checkpoint, overrides=limit))
     questions: list[str] = []
     answers: list[Message] = []
+    stopped: list[float] = []  # the moment of Stop, then the milliseconds until the end
 
     def on_model(state: ModelState) -> None:
         if state.phase is Phase.STARTING:
@@ -115,11 +116,23 @@ def one_run(profile: Path, checkpoint: Path | None) -> dict[str, object]:
         answers.append(message)
         if message.status is Status.FAILED:
             trouble.append(message.error)
-        if trouble or len(answers) == len(questions):
+        if trouble or stopped:
             heart.stop()
             qt.quit()
-        else:
+        elif len(answers) < len(questions):
             ask()
+        else:  # one more, to be stopped
+            questions.append(questions[0])
+            stopped.append(0.0)
+            ask()
+
+    def on_text(message: Message) -> None:
+        """Stop at the first word; the time ends with the last change, which has the status."""
+        if stopped == [0.0] and message.status is Status.STREAMING:
+            stopped[0] = time.perf_counter()
+            app.chats.stop()
+        elif stopped and message.status is not Status.STREAMING:
+            stopped.append((time.perf_counter() - stopped[0]) * 1000)
 
     def on_problem(report: Report) -> None:
         trouble.append(f"{report.text()} {report.details}")
@@ -129,10 +142,14 @@ def one_run(profile: Path, checkpoint: Path | None) -> dict[str, object]:
         trouble.append("no end after five minutes")
         qt.quit()
 
-    app.models.changed.connect(on_model)
-    app.chats.answer_saved.connect(on_saved)
-    for source in (app.models, app.chats, app):
-        source.problem.connect(on_problem)
+    def on_built() -> None:
+        app.models.changed.connect(on_model)
+        app.chats.answer_saved.connect(on_saved)
+        app.chats.message_changed.connect(on_text)
+        for source in (app.models, app.chats, app):
+            source.problem.connect(on_problem)
+
+    app.built.connect(on_built)
     app.show()
     QTimer.singleShot(0, lambda: heart.begin("start"))
     QTimer.singleShot(300_000, on_silence)
@@ -143,7 +160,7 @@ def one_run(profile: Path, checkpoint: Path | None) -> dict[str, object]:
     characters = sum(len(message.text) for message in answers)
     longest: dict[str, object] = {name: max(gaps, default=0.0) for name, gaps in heart.gaps.items()}
     beats = {name: len(gaps) for name, gaps in heart.gaps.items()}
-    return {"longest": longest, "beats": beats, "characters": characters}
+    return {"longest": longest, "beats": beats, "characters": characters, "stop": stopped[1]}
 
 
 def measure(runs: int, checkpoint: str) -> dict[str, object]:
@@ -166,6 +183,9 @@ def measure(runs: int, checkpoint: str) -> dict[str, object]:
         beats = statistics.median(run["beats"][name] for run in results)
         print(f"{words:<32}{statistics.median(longest[name]):>8.0f}", end="")
         print(f"{max(longest[name]):>8.0f}{beats:>13.0f}")
+    stops = [run["stop"] for run in results]
+    print(f"{'Stop until the answer has ended':<32}{statistics.median(stops):>8.0f}", end="")
+    print(f"{max(stops):>8.0f}")
     print(f"{runs} runs, {results[0]['characters']} characters answered in each")
     loads_and_streams = [max(run["longest"]["load"], run["longest"]["stream"]) for run in results]
     return {
@@ -173,6 +193,7 @@ def measure(runs: int, checkpoint: str) -> dict[str, object]:
         "longest_gap_ms": round(statistics.median(loads_and_streams), 1),
         "start_gap_ms": round(statistics.median(longest["start"]), 1),
         "control_gap_ms": round(statistics.median(longest["control"]), 1),
+        "stop_ms": round(statistics.median(stops), 1),
         "idle_gap_ms": round(statistics.median(longest["idle"]), 1),
         "runs": runs,
     }
