@@ -15,9 +15,8 @@ from .guide import LANGUAGES, SLOT, Guide, Language, Topic, Wording, choose, exp
 
 _CONSONANTS = "bcdfghjklmnprstvwz"
 _VOWELS = "aeiou"
-# The common half of the CJK block in practice: what a made-up Chinese word is drawn from.
+# The CJK block: what a made-up Chinese word is drawn from.
 _HAN_RANGE = (0x4E00, 0x9FA5)
-_HAN = re.compile(r"[一-鿿]")
 
 # How often a question is varied in each way. Found by trial on the held-out phrasings.
 _CANONICAL = 0.04

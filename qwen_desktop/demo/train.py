@@ -232,8 +232,8 @@ its own. It knows the {topics} topics of `../demo-guide`, in English and Simplif
 nothing else; to other questions it says so. It holds no weights and no data of any other model.
 
 `python3 dev.py demo-model` makes this folder from that guide: {steps} steps with seed {seed}, which
-took {minutes} minutes on a CPU (threads: {threads}). `python3 dev.py demo-model --evaluate` measures it.
-Change the guide, not these files.
+took {minutes} minutes on a CPU (threads: {threads}). `python3 dev.py demo-model --evaluate`
+measures it. Change the guide, not these files.
 
 `demo.json` holds the number of parameters and the questions that the application suggests.
 """
