@@ -7,9 +7,11 @@ widgets is imported before that.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +60,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+FOR_THE_FIRST_ANSWER = ("markdown_it", "pygments.lexers", "pygments.styles")
+ENGINE_WAITS_MS = 2000  # at most, for the threads that import their libraries before it
+
 # "print": tell the moment of the first paint on standard error; "exit": and leave.
 TRACE_FIRST_PAINT = "QWEN_DESKTOP_TRACE_FIRST_PAINT"
 
@@ -88,6 +93,7 @@ class App(QObject):
 
     built = Signal()
     problem = Signal(object)
+    _imported = Signal()
 
     # Made by `build()`.
     store: StoreClient
@@ -121,6 +127,7 @@ class App(QObject):
 
         self._first_problem = preferences.problem
         self._signals: TerminationSignals | None = None
+        self._others_to_start = {"memory", "store", "imports"}
         self._built = False
         self._closed = False
 
@@ -161,7 +168,9 @@ class App(QObject):
             print(f"first-paint {time.time():.6f}", file=sys.stderr, flush=True)  # noqa: T201
             if trace == "exit":
                 os._exit(0)
-        self.start()
+        # One step for each turn of the event loop, so that none of them is felt.
+        for step in (self.build, self.window.finish_building, self.start):
+            QTimer.singleShot(0, self, step)
 
     def start(self) -> None:
         """Start the threads, open the last conversation and the checkpoint."""
@@ -170,14 +179,47 @@ class App(QObject):
 
         self._signals = TerminationSignals(self)
         self._signals.received.connect(QApplication.quit)
-        self.window.finish_building()  # before other threads take their turns
-        self.store.start()
-        self.engine.start()
+        self._imported.connect(self._on_imported)
+        threading.Thread(target=self._import_for_later, name="imports", daemon=True).start()
+        self.memory.sampled.connect(self._on_sampled)
         self.memory.start()
+        self.chats.started.connect(self._on_store_ready)
+        self.store.start()
         self.chats.start(self._saved_state.conversation_id)
         self.models.open(self._first_checkpoint())
+        QTimer.singleShot(ENGINE_WAITS_MS, self.engine, self.engine.start)
         if self._first_problem is not None:
             self.window.show_problem(self._first_problem)
+
+    # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A process
+    # opens one library at a time, and an import that waits for its turn keeps the GIL: so the other
+    # threads import theirs (SQLite's, psutil's) first.
+
+    def _import_for_later(self) -> None:
+        """On a thread of its own: what the first answer needs, so that showing it is quick."""
+        for module in FOR_THE_FIRST_ANSWER:
+            importlib.import_module(module)
+        self._imported.emit()
+
+    @Slot()
+    def _on_imported(self) -> None:
+        self._others_to_start.discard("imports")
+        self._start_engine_last()
+
+    @Slot()
+    def _on_sampled(self) -> None:
+        self.memory.sampled.disconnect(self._on_sampled)
+        self._others_to_start.discard("memory")
+        self._start_engine_last()
+
+    @Slot()
+    def _on_store_ready(self) -> None:
+        self._others_to_start.discard("store")
+        self._start_engine_last()
+
+    def _start_engine_last(self) -> None:
+        if not self._others_to_start:
+            self.engine.start()
 
     def _first_checkpoint(self) -> Path:
         if self.options.checkpoint is not None:

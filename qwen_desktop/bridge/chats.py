@@ -47,6 +47,7 @@ class Chats(QObject):
     Signals: see each line. Messages, conversations and reports are frozen values.
     """
 
+    started = Signal()  # the store has been opened, or cannot be
     summaries_changed = Signal(object)  # tuple[Summary, ...], newest first
     opened = Signal(object)  # Conversation: show this one
     message_added = Signal(object)  # Message at the end of the shown path
@@ -125,8 +126,14 @@ class Chats(QObject):
                 self.open(conversation_id)
             else:
                 self._restore_draft()
+            self.started.emit()
 
-        self._store.submit(read, show)
+        def failed(report: Report) -> None:
+            self.problem.emit(report)
+            self._restore_draft()
+            self.started.emit()
+
+        self._store.submit(read, show, failed)
 
     def new(self) -> None:
         """Show an empty conversation; it gets a row with its first message."""
