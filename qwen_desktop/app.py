@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from qwen_desktop.engine.start import preload_before_qt
+from qwen_desktop.engine.libraries import preload_before_qt
 
 preload_before_qt()  # Windows: torch's c10.dll has to come before Qt
 
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
-    from qwen_desktop.chat.tree import Conversation, Summary
+    from qwen_desktop.chat.summary import Summary
+    from qwen_desktop.chat.tree import Conversation
 
 _log = logging.getLogger(__name__)
 
@@ -191,9 +192,9 @@ class App(QObject):
         if self._first_problem is not None:
             self.window.show_problem(self._first_problem)
 
-    # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A process
-    # opens one library at a time, and an import that waits for its turn keeps the GIL: so the other
-    # threads import theirs (SQLite's, psutil's) first.
+    # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A
+    # process opens one library at a time, and an import that waits for its turn keeps the GIL: so
+    # the other threads import theirs (SQLite's, psutil's) first.
 
     def _import_for_later(self) -> None:
         """On a thread of its own: what the first answer needs, so that showing it is quick."""

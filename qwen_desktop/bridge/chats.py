@@ -21,7 +21,8 @@ from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.messages import Message, Role, pending_answer, user_message
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
-from qwen_desktop.chat.tree import Conversation, Summary, Tree
+from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from qwen_desktop.chat.messages import Message, Role, new_id
+from qwen_desktop.chat.summary import Summary
 
 TITLE_LENGTH = 48
 PREVIEW_LENGTH = 80
@@ -102,16 +103,6 @@ class Conversation:
             preview=one_line(last.text, PREVIEW_LENGTH) if last else "",
             updated_at=self.updated_at,
         )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One row of the conversation list."""
-
-    id: str
-    title: str
-    preview: str
-    updated_at: float
 
 
 def one_line(text: str, limit: int) -> str:

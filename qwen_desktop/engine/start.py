@@ -9,28 +9,18 @@ second, and so does ctypes.CDLL before Python 3.14), and the garbage collector r
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
-import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_desktop.chat.events import Progress, Stage
+from qwen_desktop.engine.libraries import open_libraries
 
 if TYPE_CHECKING:
     from qwen_desktop.engine.engine import Engine
-
-# In the order in which they depend on each other. Not torch_python: its initialisers want the GIL.
-_LIBRARIES = {
-    "linux": ("libc10.so", "libtorch_cpu.so"),
-    "darwin": ("libc10.dylib", "libtorch_cpu.dylib"),
-    "win32": ("c10.dll", "torch_cpu.dll"),
-}
 
 # What a load needs sooner or later; better imported now, while the collector rests.
 _MODULES = (
@@ -55,15 +45,6 @@ _ENVIRONMENT = {
 }
 
 
-def preload_before_qt() -> None:
-    """On Windows, open torch's c10.dll; to be called before PySide6 is imported.
-
-    Opened after Qt it can fail to initialise (WinError 1114). Does nothing elsewhere.
-    """
-    if sys.platform == "win32":
-        _open_libraries(_LIBRARIES["win32"][:1])
-
-
 def create_engine(progress: Callable[[Progress], None]) -> Engine:
     """Import torch and transformers, telling `progress` what is being imported; an idle engine."""
     os.environ.update(_ENVIRONMENT)  # before huggingface_hub reads it
@@ -71,7 +52,7 @@ def create_engine(progress: Callable[[Progress], None]) -> Engine:
     gc.disable()
     try:
         progress(Progress(Stage.IMPORTING, 0, len(_MODULES)))
-        _open_libraries(_LIBRARIES.get(sys.platform, ()))
+        open_libraries()
         for done, module in enumerate(_MODULES):
             progress(Progress(Stage.IMPORTING, done, len(_MODULES), module.split(".")[0]))
             importlib.import_module(module)
@@ -84,30 +65,6 @@ def create_engine(progress: Callable[[Progress], None]) -> Engine:
     from qwen_desktop.engine.engine import Engine
 
     return Engine()
-
-
-def _open_libraries(names: tuple[str, ...]) -> None:
-    """Open torch's libraries where they exist; whatever fails is left to the real import."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return
-    folder = Path(spec.origin).parent / "lib"
-    if sys.platform == "win32" and folder.is_dir():
-        os.add_dll_directory(str(folder))
-    for name in names:
-        if not _open_library(folder / name):
-            return
-
-
-def _open_library(path: Path) -> bool:
-    """Load one shared library without the GIL; whether that worked."""
-    if sys.platform == "win32":
-        load = ctypes.WinDLL("kernel32").LoadLibraryW
-        load.argtypes, load.restype = [ctypes.c_wchar_p], ctypes.c_void_p
-        return bool(load(str(path)))
-    dlopen = ctypes.CDLL(None).dlopen
-    dlopen.argtypes, dlopen.restype = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p
-    return bool(dlopen(os.fsencode(path), os.RTLD_NOW))
 
 
 def _silence() -> None:

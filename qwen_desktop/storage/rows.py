@@ -12,7 +12,8 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
-from qwen_desktop.chat.tree import Summary, Tree
+from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.tree import Tree
 
 _log = logging.getLogger(__name__)
 

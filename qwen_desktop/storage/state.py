@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 
-from qwen_desktop.chat.tree import Summary
+from qwen_desktop.chat.summary import Summary
 from qwen_desktop.storage import atomic
 
 _log = logging.getLogger(__name__)

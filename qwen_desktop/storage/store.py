@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from qwen_desktop.chat.messages import Message, PartKind, Status
-from qwen_desktop.chat.tree import Conversation, Summary
+from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import rows
 from qwen_desktop.storage.database import Database

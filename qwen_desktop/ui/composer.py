@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from qwen_desktop.chat.events import Usage
 from qwen_desktop.ui import icons, theme
 from qwen_desktop.ui.controls import (
     COLUMN_LEFT,
@@ -18,6 +19,9 @@ from qwen_desktop.ui.controls import (
     focus_ring,
 )
 from qwen_desktop.ui.message_edit import MessageEdit
+
+if TYPE_CHECKING:
+    from qwen_desktop.chat.events import Usage
 
 DRAFT_MS = 300
 HINT_MS = 4000

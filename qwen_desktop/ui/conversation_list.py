@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qwen_desktop.chat.tree import Summary
+from qwen_desktop.chat.summary import Summary
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import RADIUS, dot, focus_ring
 

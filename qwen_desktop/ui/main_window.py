@@ -15,9 +15,6 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.chat.events import Stage, Usage
-from qwen_desktop.chat.messages import Message
-from qwen_desktop.chat.tree import Conversation, Summary
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import icons, theme
 from qwen_desktop.ui.frame import Frame
@@ -30,6 +27,10 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.chat.events import Usage
+    from qwen_desktop.chat.messages import Message
+    from qwen_desktop.chat.summary import Summary
+    from qwen_desktop.chat.tree import Conversation
     from qwen_desktop.ui.timeline.view import Timeline
 
 # Set to 1, the folder dialog is Qt's own: tests can drive that one.
@@ -260,7 +261,7 @@ class MainWindow(Frame):
         self.actions_by_name["stop"].setEnabled(run.running)
         if run.running and run.conversation_id == self._chats.current.id:
             progress = run.progress
-            if progress is not None and progress.stage is Stage.PREFILL and run.answer_id:
+            if progress is not None and run.answer_id:
                 self.timeline.set_prefill(run.answer_id, progress.done, progress.total)
         self._refresh_composer()
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qwen_desktop.chat.tree import Summary
+from qwen_desktop.chat.summary import Summary
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, Label, ScrollBar, SearchField, Surface
 from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList, RowDelegate

@@ -57,7 +57,7 @@ def bare_window() -> None:
 
 def seed(profile: Path) -> None:
     """Give a profile the conversation list that a start shows first."""
-    from qwen_desktop.chat.tree import Summary
+    from qwen_desktop.chat.summary import Summary
     from qwen_desktop.paths import Profile
     from qwen_desktop.storage.state import SidebarCache
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_desktop.chat.tree import Summary
+from qwen_desktop.chat.summary import Summary
 from qwen_desktop.errors import Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import atomic, trouble

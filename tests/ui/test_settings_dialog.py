@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QPlainTextEdit, QSpinBox
 
+from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.bridge.preferences import PreferencesModel
-from qwen_desktop.bridge.store_client import FileJobs
 from qwen_desktop.chat.settings import BY_NAME, SETTINGS
 from qwen_desktop.storage.preferences import Preferences
 from qwen_desktop.ui.settings_dialog import SettingsDialog

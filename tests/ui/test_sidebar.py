@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
-from qwen_desktop.chat.tree import Summary
+from qwen_desktop.chat.summary import Summary
 from qwen_desktop.ui.conversation_list import BUSY_ROLE, ID_ROLE, OPEN_ROLE, ConversationList
 from qwen_desktop.ui.sidebar import Sidebar
 

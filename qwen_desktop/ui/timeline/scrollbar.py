@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QScrollBar, QStyle, QStyleOptionSlider, QWidget
+from PySide6.QtWidgets import QScrollBar, QWidget
 
 THICKNESS = 12  # px
 
@@ -15,6 +15,7 @@ class SlimBar(QScrollBar):
     def __init__(self, orientation: Qt.Orientation, parent: QWidget) -> None:
         super().__init__(orientation, parent)
         self._colour = QColor("gray")
+        self._was_due = False
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         if orientation == Qt.Orientation.Vertical:
             self.setFixedWidth(THICKNESS)
@@ -34,6 +35,13 @@ class SlimBar(QScrollBar):
         """Only the handle."""
         if self.maximum() <= self.minimum():
             return
+        if not self._was_due:
+            # PySide builds QStyle's large enums when it is first named: not in the first paint.
+            self._was_due = True
+            QTimer.singleShot(0, self, self.update)
+            return
+        from PySide6.QtWidgets import QStyle, QStyleOptionSlider
+
         option = QStyleOptionSlider()
         self.initStyleOption(option)
         handle = self.style().subControlRect(
