@@ -22,6 +22,23 @@ _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 SLOT = re.compile(r"\{(\w+)\}")
 BUILT_IN_SLOTS = frozenset({"number", "word"})
 
+# The order in which the application suggests questions.
+FIRST = (
+    "what-is-this-app",
+    "open-checkpoint",
+    "get-a-checkpoint",
+    "which-models",
+    "keyboard-shortcuts",
+    "kv-cache-size",
+    "privacy",
+    "stop-answer",
+    "memory-panel",
+    "data-location",
+    "gpu",
+    "thinking",
+)
+SMALL_TALK = ("hello", "thanks", "goodbye")
+
 
 class GuideError(Exception):
     """A file of the guide that does not follow the format; the text names the file and the line."""
@@ -89,6 +106,16 @@ class Guide:
     def answer(self, topic: Topic | None, language: Language) -> str:
         """The answer of a topic, or the refusal for None."""
         return self.unknown[language].answer if topic is None else topic.entry(language).answer
+
+    def suggestions(self, language: Language) -> list[str]:
+        """The questions for a new user: the most useful first, small talk last."""
+
+        def rank(topic: Topic) -> int:
+            if topic.slug in FIRST:
+                return FIRST.index(topic.slug)
+            return len(FIRST) + (topic.slug in SMALL_TALK)
+
+        return [topic.entry(language).suggestion for topic in sorted(self.topics, key=rank)]
 
 
 def expansions(pattern: str) -> Iterator[str]:

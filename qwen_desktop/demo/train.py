@@ -199,10 +199,7 @@ def _save(model: Any, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _describe(folder: Path, guide: Guide, parameters: int, recipe: Recipe, seconds: float) -> None:
-    suggestions = {
-        language: [topic.entry(language).suggestion for topic in guide.topics]
-        for language in LANGUAGES
-    }
+    suggestions = {language: guide.suggestions(language) for language in LANGUAGES}
     demo = {"parameters": parameters, "questions": suggestions}
     text = json.dumps(demo, indent=2, ensure_ascii=False) + "\n"
     _write(folder / "demo.json", text)

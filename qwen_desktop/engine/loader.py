@@ -131,8 +131,17 @@ def _match(
             output_loading_info=True,
             local_files_only=True,
         )
-    except (RuntimeError, ValueError) as error:
+    except RuntimeError as error:
         raise _unfit("?", f"{type(error).__name__}: {error}") from error
+    except ValueError as error:
+        # Also raised for a package that is not there: the details have to say it.
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The weights cannot be matched with {file}: {reason}."),
+            QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+            details=f"{type(error).__name__}: {error}",
+            file=CONFIG,
+            reason=str(error).strip().partition("\n")[0].rstrip("."),
+        ) from error
     _refuse_unfit(info)
 
 

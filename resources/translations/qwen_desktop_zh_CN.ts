@@ -951,6 +951,10 @@
         <translation>{file} 描述的模型无法构建。</translation>
     </message>
     <message>
+        <source>The weights cannot be matched with {file}: {reason}.</source>
+        <translation>权重与 {file} 对不上：{reason}。</translation>
+    </message>
+    <message>
         <source>{count} weights are missing, first {tensor}.</source>
         <translation>缺少 {count} 个权重，第一个是 {tensor}。</translation>
     </message>
