@@ -232,9 +232,11 @@ class App(QObject):
 
     # -- what is remembered ----------------------------------------------------------------
 
-    def _remember(self, **changes: str) -> None:
-        self._saved_state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
-        state = self._saved_state
+    def _remember(self, **changes: str | bool) -> None:
+        state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
+        if state == self._saved_state:
+            return
+        self._saved_state = state
         self.files.submit("window state", lambda: self._state_file.save(state))
 
     @Slot(object)
@@ -249,6 +251,8 @@ class App(QObject):
 
     @Slot(object)
     def _on_summaries(self, summaries: tuple[Summary, ...]) -> None:
+        # The talk a start begins with was never opened; it has a row from its first message on.
+        self._remember(conversation_id=self.chats.current.id)
         self.files.submit("conversation list", lambda: self._sidebar_cache.save(summaries))
 
     @Slot(object)
@@ -276,10 +280,7 @@ class App(QObject):
             return
         self._closed = True
         geometry, panel_visible = self.window.state()
-        self._saved_state = replace(
-            self._saved_state, geometry=geometry, panel_visible=panel_visible
-        )
-        self._remember()
+        self._remember(geometry=geometry, panel_visible=panel_visible)
         engine_ended = True
         if self._built:
             self.chats.close()
