@@ -49,6 +49,7 @@ class Chats(QObject):
     """
 
     started = Signal()  # the store has been opened, or cannot be
+    leaving = Signal()  # another conversation is about to be shown: tell what is typed
     summaries_changed = Signal(object)  # tuple[Summary, ...], newest first
     opened = Signal(object)  # Conversation: show this one
     message_added = Signal(object)  # Message at the end of the shown path
@@ -121,6 +122,7 @@ class Chats(QObject):
 
         def show(result: tuple[tuple[Summary, ...], dict[str, str]]) -> None:
             summaries, drafts = result
+            self.leaving.emit()
             self._drafts.fill(drafts)
             self._set_summaries(summaries)
             if any(row.id == conversation_id for row in summaries):
@@ -156,6 +158,7 @@ class Chats(QObject):
 
     def _show(self, conversation: Conversation, *, is_new: bool) -> None:
         self._wanted = ""
+        self.leaving.emit()
         self._current = conversation
         self._is_new = is_new
         self.opened.emit(conversation)
@@ -163,7 +166,10 @@ class Chats(QObject):
         self._restore_draft()
 
     def _restore_draft(self) -> None:
-        self.draft_restored.emit(self._drafts.text(self._draft_key()))
+        text, run = self._drafts.text(self._draft_key()), self._answering.run
+        if run is not None and not run.stored and self._is_new and text == run.typed:
+            text = ""  # the draft on disk is a message on its way, in another new chat
+        self.draft_restored.emit(text)
 
     def _draft_key(self) -> str:
         return "" if self._is_new else self._current.id
@@ -251,20 +257,28 @@ class Chats(QObject):
     def _on_refused(self, run: Run, report: Report) -> None:
         """Take back a request that is not on disk; nothing of it is lost."""
         self.run_changed.emit(self.run)
-        if run.typed:
-            # What was typed meanwhile is still in the composer, which puts it below.
-            both = "\n".join(text for text in (run.typed, self._held_draft) if text)
-            self._drafts.set("" if run.is_new else run.before.id, both)
+        self._keep_typed(run)
         if self._is_shown(run):
             self._current = run.before
             self.rewound.emit(run.before)
+        if run.typed and self._draft_key() == _draft_key_of(run):
+            # What was typed meanwhile is still in the composer, which puts it below.
             self.draft_restored.emit(run.typed)
         self.problem.emit(report)
 
+    def _keep_typed(self, run: Run) -> None:
+        """Make a draft of a message that does not get on disk, and of what was typed after it."""
+        if run.typed:
+            key = _draft_key_of(run)
+            texts = [run.typed, self._held_draft]
+            if (kept := self._drafts.text(key)) not in texts:
+                texts.append(kept)  # typed in another new chat
+            self._drafts.set(key, "\n".join(text for text in texts if text))
+
     @Slot(object)
     def _on_stored(self, run: Run) -> None:
-        if run.is_new:
-            self._drafts.set("", "")
+        if run.is_new and (self._is_shown(run) or self._drafts.text("") == run.typed):
+            self._drafts.set("", "")  # unless it is of another new chat by now
         if run.typed:
             self._drafts.set(run.conversation.id, self._held_draft)
         if self._is_shown(run):
@@ -368,6 +382,11 @@ class Chats(QObject):
     def close(self) -> None:
         """Keep everything: an answer being written stays with its text, as interrupted."""
         unstored = self._answering.close()
-        if unstored is not None and unstored.typed:
-            self._drafts.set("" if unstored.is_new else unstored.before.id, unstored.typed)
+        if unstored is not None:
+            self._keep_typed(unstored)
         self._drafts.save_now()
+
+
+def _draft_key_of(run: Run) -> str:
+    """Under which key the draft of the conversation was before `run`."""
+    return "" if run.is_new else run.before.id

@@ -29,8 +29,12 @@ class Drafts(QObject):
         self._timer.timeout.connect(self.save_now)
 
     def fill(self, texts: Mapping[str, str]) -> None:
-        """Take what the store kept; text typed meanwhile wins."""
-        self._texts = {**texts, **{key: self._texts.get(key, "") for key in self._dirty}}
+        """Take what the store kept; text typed meanwhile goes below it."""
+        typed = {key: self._texts.get(key, "") for key in self._dirty}
+        self._texts = dict(texts)
+        for key, text in typed.items():
+            kept = texts.get(key, "")
+            self._texts[key] = f"{kept}\n{text}" if kept and text and kept != text else text or kept
 
     def text(self, key: str) -> str:
         """The draft of one conversation, empty where there is none."""

@@ -118,7 +118,7 @@ class Composer(QWidget):
         self._arrange()
 
         self.edit.submitted.connect(self._on_submit)
-        self.edit.textChanged.connect(self._draft_timer.start)
+        self.edit.textChanged.connect(self._on_changed)
         self.edit.focus_changed.connect(self._on_focus)
         self.button.clicked.connect(self._on_button)
         self.set_model_name("")
@@ -238,6 +238,10 @@ class Composer(QWidget):
         self.hint.setAccessibleName(self.hint.text())
 
     # -- what the user does ----------------------------------------------------------------
+
+    def _on_changed(self) -> None:
+        if not self._draft_timer.isActive():  # else typing without a pause would never be told
+            self._draft_timer.start()
 
     def _on_submit(self) -> None:
         if self._running:

@@ -96,6 +96,7 @@ class MainWindow(Frame):
         chats.run_changed.connect(self._on_run)
         chats.usage.connect(self._on_usage)
         chats.draft_restored.connect(self._on_draft)
+        chats.leaving.connect(self.composer.flush_draft)
         chats.deleted.connect(self._on_deleted)
         chats.problem.connect(self.show_problem)
         models.changed.connect(self._on_model)
@@ -243,17 +244,23 @@ class MainWindow(Frame):
 
     def _ask_suggestion(self, question: str) -> None:
         self.banner.dismiss()
-        self._chats.ask(question)
+        if self._chats.ask(question):
+            # What is typed was not sent: it goes on as the draft of this conversation.
+            self._chats.set_draft(self.composer.text())
         self.composer.focus_edit()
 
     @Slot(str)
     def _on_draft(self, text: str) -> None:
+        typed = self.composer.text()
+        # At the start the draft ends with what was typed before it could be read.
+        has_typed = not self._shown and text.endswith(f"\n{typed}")
         if not self._shown:
             self._show(self._chats.current)
-        typed = self.composer.text()
         if text and text != typed:
             # What is being typed meanwhile stays, below what comes back.
-            self.composer.set_text(f"{text}\n{typed}" if typed else text)
+            self.composer.set_text(f"{text}\n{typed}" if typed and not has_typed else text)
+        if typed:
+            self._chats.set_draft(self.composer.text())
 
     @Slot(object)
     def _on_run(self, run: RunState) -> None:

@@ -276,6 +276,63 @@ def test_text_typed_while_a_message_is_being_sent_is_not_lost(desk):
     assert desk.drafts[-1] == "typed meanwhile"
 
 
+def test_a_refused_message_joins_what_is_typed_in_another_new_chat(desk):
+    text = "word " * 40_000
+    desk.chats.set_draft(text)
+    desk.chats.ask(text)
+    desk.chats.set_draft("")
+
+    desk.chats.new()
+    assert desk.drafts[-1] == ""  # it is on its way
+    desk.chats.set_draft("typed there")
+    desk.wait(lambda: desk.problems)
+
+    assert desk.drafts[-1] == text  # for the composer, which puts what is typed below
+    desk.chats.new()
+    assert desk.drafts[-1] == f"{text}\ntyped there"
+
+
+def test_a_sent_message_leaves_the_draft_of_another_new_chat_alone(desk):
+    desk.chats.set_draft("sent")
+    desk.chats.ask("sent")
+    desk.chats.set_draft("")
+    desk.chats.new()
+    desk.chats.set_draft("typed there")
+    desk.wait(lambda: desk.saved)
+
+    desk.chats.new()
+
+    assert desk.drafts[-1] == "typed there"
+
+
+def test_closing_keeps_a_message_on_its_way_and_what_was_typed_after_it(desk):
+    from tests.bridge.conftest import Desk
+
+    desk.chats.ask("on its way")
+    desk.chats.set_draft("and after it")
+    desk.close()
+
+    again = Desk(desk.qtbot, desk.file)
+    again.chats.start("")
+    again.wait(lambda: again.drafts)
+    assert again.drafts[-1] == "on its way\nand after it"
+    again.close()
+
+
+def test_a_draft_is_not_lost_to_what_is_typed_before_it_is_read(desk):
+    from tests.bridge.conftest import Desk
+
+    desk.chats.set_draft("kept")
+    desk.close()
+
+    again = Desk(desk.qtbot, desk.file)
+    again.chats.set_draft("early")
+    again.chats.start("")
+    again.wait(lambda: again.drafts)
+    assert again.drafts[-1] == "kept\nearly"
+    again.close()
+
+
 def test_reasoning_and_text_are_journalled_as_parts_of_their_own(desk):
     from qwen_desktop.bridge.run import Run
     from qwen_desktop.chat.events import Delta

@@ -121,6 +121,31 @@ def test_what_is_typed_before_the_list_is_read_stays(qtbot, application, window,
     assert window.composer.text() == "early bird"
 
 
+def test_a_suggestion_leaves_what_is_typed(qtbot, application, window):
+    application.models._set(ModelState(Phase.READY, info=INFO))
+    QTest.keyClicks(window.composer.edit, "half a thought")
+    window.composer.flush_draft()
+    window.empty.asked.emit("How do I stop?")
+    run = application.chats._answering.run
+    application.engine.accepted.emit(run.id, 5)  # as the engine does, which is not started here
+    qtbot.waitUntil(lambda: run.stored)
+    assert window.composer.text() == "half a thought"
+    QTest.keyClick(window, Qt.Key.Key_N, CONTROL)
+    assert window.composer.text() == ""
+    application.chats.open(run.conversation.id)
+    assert window.composer.text() == "half a thought"
+
+
+def test_what_is_typed_while_another_conversation_is_read_stays(qtbot, application, window, stored):
+    bees, ants = stored
+    open_row(qtbot, application, bees.id)
+    application.chats.open(ants.id)
+    QTest.keyClicks(window.composer.edit, "too quick")
+    qtbot.waitUntil(lambda: application.chats.current.id == ants.id)
+    open_row(qtbot, application, bees.id)
+    assert window.composer.text() == "too quick"
+
+
 def test_deleting_can_be_undone_by_the_toast_and_by_a_key(qtbot, application, window, stored):
     bees, _ = stored
     for undo in (
