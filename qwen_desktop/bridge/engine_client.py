@@ -58,7 +58,7 @@ class _Worker(QObject):
             info = self._engine(job_id).load(request, cancel, report_progress)
         except Cancelled:
             self.load_ended.emit(job_id, None, self._info())
-        except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
+        except BaseException as error:  # noqa: BLE001 - see _reported
             self.load_ended.emit(job_id, self._reported(error), self._info())
         else:
             self.loaded.emit(job_id, info)
@@ -68,7 +68,7 @@ class _Worker(QObject):
         """Build the prompt only: does it fit?"""
         try:
             tokens = self._engine(run_id).count_prompt(request)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             self.failed.emit(run_id, self._reported(error))
         else:
             self.accepted.emit(run_id, tokens)
@@ -79,13 +79,17 @@ class _Worker(QObject):
         try:
             for event in self._engine(run_id).generate(request, stop):
                 self.generated.emit(run_id, event)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             self.failed.emit(run_id, self._reported(error))
 
     def _info(self) -> ModelInfo | None:
         return self.engine.info if self.engine is not None else None
 
-    def _reported(self, error: Exception) -> Report:
+    def _reported(self, error: BaseException) -> Report:
+        """The report at the border of this thread, where nothing may escape.
+
+        A panic of a library written in Rust is no Exception, and whoever waits must hear of it.
+        """
         report = report_of(error)
         _log.error("engine: %s", report.details or report.template)
         return report

@@ -16,6 +16,7 @@ from typing import Any
 from qwen_desktop.chat.model import DemoInfo
 from qwen_desktop.engine.files import (
     LFS_MARK,
+    check_size,
     lfs_pointer,
     read_head,
     read_object,
@@ -31,6 +32,7 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 DEMO = "demo.json"
+MAX_TOKENIZER = 128 * 2**20  # bytes; ten times those of Qwen
 
 # Values of model_type that the transformers runner has been tried with.
 FAMILIES = (
@@ -219,6 +221,7 @@ def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
     for name in files:
         if read_head(folder / name, len(LFS_MARK)) == LFS_MARK:
             raise lfs_pointer(folder / name)
+        check_size(folder / name, MAX_TOKENIZER)
     return tuple(folder / name for name in files)
 
 

@@ -6,7 +6,9 @@ off, huge, a pointer left by Git LFS, or gone between two reads.
 
 from __future__ import annotations
 
+import errno
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,39 @@ def lfs_pointer(path: Path) -> Known:
 def read_head(path: Path, count: int) -> bytes:
     """The first `count` bytes of `path` (fewer where it is shorter). Raises Known."""
     try:
+        _refuse_special(path)
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Raise OSError for a pipe or a device: to open or to read it might never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory is told of by open()
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def check_size(path: Path, limit: int) -> None:
+    """Refuse a file over `limit` bytes that somebody else is going to read. Raises Known."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if size > limit:
+        raise too_large(path, limit)
+
+
+def too_large(path: Path, limit: int) -> Known:
+    """The sentence for a file of more bytes than there is a use for."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is larger than any real one ({limit} MiB)."),
+        QT_TRANSLATE_NOOP("errors", "Download the checkpoint again from its source."),
+        details=str(path),
+        file=path.name,
+        limit=limit // 2**20,
+    )
 
 
 def read_text(path: Path, limit: int) -> str:
@@ -51,13 +82,7 @@ def read_text(path: Path, limit: int) -> str:
     if data.startswith(LFS_MARK):
         raise lfs_pointer(path)
     if len(data) > limit:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} is larger than any real one ({limit} MiB)."),
-            QT_TRANSLATE_NOOP("errors", "Download the checkpoint again from its source."),
-            details=str(path),
-            file=path.name,
-            limit=limit // 2**20,
-        )
+        raise too_large(path, limit)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

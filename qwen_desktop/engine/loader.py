@@ -85,6 +85,7 @@ def plan(checkpoint: Checkpoint, device_name: str, dtype_name: str) -> Plan:
             dtype=", ".join(sorted(unknown)),
         )
     try:
+        _refuse_countless(checkpoint)
         config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
         config._attn_implementation = "sdpa"
         with torch.device("meta"):
@@ -114,6 +115,14 @@ def plan(checkpoint: Checkpoint, device_name: str, dtype_name: str) -> Plan:
         parameters=empty.num_parameters(),
         nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
     )
+
+
+def _refuse_countless(checkpoint: Checkpoint) -> None:
+    """Raise ValueError for more layers than there are tensors: building them would never end."""
+    for config in (checkpoint.config, checkpoint.config.get("text_config")):
+        count = config.get("num_hidden_layers") if isinstance(config, Mapping) else None
+        if isinstance(count, (int, float)) and count > len(checkpoint.tensors):
+            raise ValueError(f"{count} layers, but {len(checkpoint.tensors)} tensors")
 
 
 def _match(

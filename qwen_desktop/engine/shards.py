@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop.engine.files import LFS_MARK, broken, lfs_pointer, read_object, unreadable
+from qwen_desktop.engine.files import (
+    LFS_MARK,
+    broken,
+    lfs_pointer,
+    read_head,
+    read_object,
+    unreadable,
+)
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 SINGLE = "model.safetensors"
@@ -67,6 +74,7 @@ def truncated(shard: Path, have: int, want: int) -> Known:
 
 def read_header(shard: Path) -> dict[str, TensorEntry]:
     """The tensors of one shard by name. Raises Known where file and header do not agree."""
+    read_head(shard, 0)  # neither a pipe nor a device
     try:
         with shard.open("rb") as file:
             size = shard.stat().st_size

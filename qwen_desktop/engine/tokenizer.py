@@ -12,11 +12,14 @@ from transformers import AutoTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_desktop.engine.checkpoint import Checkpoint
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 # End an answer in every Qwen, whatever the checkpoint's own configuration says.
 END_MARKS = ("<|im_end|>", "<|endoftext|>")
+
+# Not the tokenizer's trouble. A panic of its Rust library, too, is a BaseException only.
+_PASSING = (Cancelled, KeyboardInterrupt, SystemExit)
 
 _BYTES = {char: byte for byte, char in bytes_to_unicode().items()}
 
@@ -91,13 +94,16 @@ class Tokenizer:
                 sanitize_control_tokens=True,
                 enable_thinking=thinking,
             )
+        except _PASSING:
+            raise
         # A template is a program of the checkpoint's author: it can fail in any way.
-        except Exception as error:
+        except BaseException as error:
+            said = str(error).strip().rstrip(".").splitlines()
             raise Known(
                 QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template failed: {reason}."),
                 QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
                 details=f"{type(error).__name__}: {error}",
-                reason=str(error).strip().rstrip(".").splitlines()[0][:200] if str(error) else "?",
+                reason=said[0][:200] if said else "?",
             ) from error
         return ids
 
@@ -128,9 +134,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
         inner = AutoTokenizer.from_pretrained(
             str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
         )
-        return Tokenizer(inner, checkpoint.template)
+        tokenizer = Tokenizer(inner, checkpoint.template)
+        tokenizer.encode("a")  # some nonsense is met at the first use only
+        return tokenizer
+    except _PASSING:
+        raise
     # The files come from anywhere and errors in them surface as every kind of exception.
-    except Exception as error:
+    except BaseException as error:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "The tokenizer in {file} cannot be loaded."),
             QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),

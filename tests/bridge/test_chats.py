@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from qwen_desktop.chat.messages import PartKind, Role, Status
 from qwen_desktop.storage.store import Store
 
@@ -331,6 +333,22 @@ def test_a_draft_is_not_lost_to_what_is_typed_before_it_is_read(desk):
     again.wait(lambda: again.drafts)
     assert again.drafts[-1] == "kept\nearly"
     again.close()
+
+
+def test_a_panic_of_a_library_ends_the_answer_and_nothing_else(desk, monkeypatch):
+    class Panic(BaseException):
+        """As libraries written in Rust raise it."""
+
+    def panic(*_: object, **__: object) -> None:
+        raise Panic("overflow")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "multinomial", panic)
+        failed = desk.ask_and_wait("first")
+
+    assert failed.status is Status.FAILED
+    assert "overflow" in failed.error
+    assert desk.ask_and_wait("second").status is Status.LENGTH
 
 
 def test_reasoning_and_text_are_journalled_as_parts_of_their_own(desk):

@@ -120,13 +120,13 @@ def test_a_draft_is_on_disk_after_a_while_and_an_empty_one_is_gone(client, qtbot
     assert on_disk() == {"": "for a new chat"}
 
 
-def test_text_typed_before_the_drafts_were_read_wins(client, qtbot):
+def test_text_typed_before_the_drafts_were_read_goes_below_them(client, qtbot):
     drafts = Drafts(client)
     drafts.set("", "typed just now")
 
     drafts.fill({"": "from yesterday", "other": "kept"})
 
-    assert drafts.text("") == "typed just now"
+    assert drafts.text("") == "from yesterday\ntyped just now"
     assert drafts.text("other") == "kept"
 
 

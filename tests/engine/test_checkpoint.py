@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -77,6 +78,20 @@ def remove(*names: str):
 
 def configure(**changes: object):
     return lambda folder: edit_json(folder / "config.json", **changes)
+
+
+def configure_tokenizer(**changes: object):
+    return lambda folder: edit_json(folder / "tokenizer.json", **changes)
+
+
+def pipe(name: str):
+    """Something that nobody ever writes to: a reader would wait for ever."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
 
 
 def reheader(change):
@@ -166,8 +181,28 @@ SINGLE_DAMAGES = {
     "senseless config": (configure(hidden_size="wide"), "config.json does not describe"),
     "senseless rope": (configure(rope_parameters={"rope_type": "x"}), "config.json does not d"),
     "wide config": (configure(hidden_size=64), "does not have the shape in config.json"),
+    "config without end": (
+        configure(num_hidden_layers=10**9, layer_types=None),
+        "config.json does not describe",
+    ),
+    "tokenizer that panics when read": (
+        configure_tokenizer(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+        "The tokenizer in tokenizer.json",
+    ),
+    "tokenizer that panics when used": (
+        configure_tokenizer(pre_tokenizer={"type": "FixedLength", "length": 0}),
+        "The tokenizer in tokenizer.json",
+    ),
+    "tokenizer is huge": (
+        lambda f: os.truncate(f / "tokenizer.json", 2**30),
+        "tokenizer.json is larger than any real",
+    ),
     "deep config": (configure(num_hidden_layers=3, layer_types=None), "weights are missing"),
 }
+
+
+if hasattr(os, "mkfifo"):
+    SINGLE_DAMAGES["config is a pipe"] = (pipe("config.json"), "config.json cannot be read")
 
 
 def drop_tensor(folder: Path) -> None:

@@ -120,6 +120,7 @@ def test_answers_without_a_word_are_left_out(made):
     "template",
     [
         "{{ raise_exception('no') }}",
+        "{{ raise_exception('.') }}",
         "{{ messages.nothing.at.all }}",
         "{% if %}",
         "{{ ''.__class__.__mro__ }}",
