@@ -131,6 +131,7 @@ class App(QObject):
         self._others_to_start = {"memory", "store", "imports"}
         self._built = False
         self._closed = False
+        self.exit_status = 0  # of a process that has to leave without its engine thread
 
     def build(self) -> None:
         """Make everything behind the window and wire it; starts nothing. Safe to call twice."""
@@ -299,7 +300,10 @@ class App(QObject):
         sys.excepthook = sys.__excepthook__
         if not engine_ended:
             # An import or a foreign call cannot be interrupted. All data is on disk: leave.
-            os._exit(0)
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            os._exit(self.exit_status)
 
 
 def _make_folder(profile: Profile) -> None:

@@ -5,9 +5,11 @@ It drives the objects the window drives; only the platform of Qt is another.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -57,7 +59,7 @@ class OneQuestion(QObject):
         if question is None:
             questions = info.demo.questions if info.demo else {}
             question = next(iter(questions.get("en", ())), "What can you do?")
-        print(f"\n> {question}\n", flush=True)
+        print(f"\n> {printable(question)}\n", flush=True)
         self._app.chats.new()
         self._app.chats.ask(question)
 
@@ -77,7 +79,7 @@ class OneQuestion(QObject):
                 continue
             if kind is PartKind.TEXT and begun == 0 and message.reasoning:
                 print("\n")
-            print(text[begun:], end="", flush=True)
+            print(printable(text[begun:]), end="", flush=True)
             self._printed[kind] = len(text)
 
     @Slot(object)
@@ -110,6 +112,11 @@ class OneQuestion(QObject):
         app.application().exit(self.status)
 
 
+def printable(text: str) -> str:
+    """`text` without the characters that would command a terminal: a model may write anything."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
+
+
 def _paths(database: Path, picture: Path) -> None:
     print(f"conversation: {database}\nscreenshot:   {picture}", flush=True)
 
@@ -120,11 +127,14 @@ def _say(text: str) -> None:
 
 def run(options: Options) -> int:
     """Run without a display; 0 if an answer was written and kept."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     qt = app.application()
     built = app.App(options)
     built.build()
     one = OneQuestion(built, options.ask)
     built.show()
-    status = qt.exec()
+    status = max(qt.exec(), one.status)
+    built.exit_status = status
     built.close()
-    return max(status, one.status)
+    return status

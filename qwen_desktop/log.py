@@ -24,7 +24,8 @@ def start(file: Path, level: int = logging.INFO) -> None:
     try:
         if file.exists() and file.stat().st_size > MAX_BYTES:
             file.replace(file.with_name(file.name + ".1"))
-        handler: logging.Handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+        # Opened here, where a refusal is met, and not by the first record.
+        handler: logging.Handler = logging.FileHandler(file, encoding="utf-8")
     except OSError:  # a read-only profile still has to open
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(_FORMAT))

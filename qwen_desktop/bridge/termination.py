@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+from contextlib import suppress
 from types import FrameType
 
 from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
@@ -36,7 +37,9 @@ class TerminationSignals(QObject):
 
     @Slot()
     def _drain(self) -> None:
-        self._read.recv(64)
+        # Python runs the handler on its way in here: the end may have closed the socket by now.
+        with suppress(OSError):
+            self._read.recv(64)
 
     def _quit(self, number: int, _frame: FrameType | None) -> None:
         _log.info("ending on signal %d", number)

@@ -6,6 +6,8 @@ from PySide6.QtCore import QCoreApplication
 
 from qwen_desktop.errors import CONTEXT, Report
 
+_FULL_WIDTH = ("。", "！", "？", "；", "：", "…", "”", "）")
+
 
 def translated(report: Report) -> str:
     """The sentence and the remedy of `report`, translated and filled in."""
@@ -14,4 +16,8 @@ def translated(report: Report) -> str:
         for template in (report.template, report.remedy)
         if template
     ]
-    return " ".join(filled)
+    text = ""
+    for sentence in filled:
+        # Chinese full stops bring their own white space.
+        text += sentence if not text or text.endswith(_FULL_WIDTH) else f" {sentence}"
+    return text

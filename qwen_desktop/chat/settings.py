@@ -23,6 +23,8 @@ class Setting:
 
     `kind` is the type of the value. `optional` admits None ("as the checkpoint recommends").
     `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
+    `neutral` is the number that changes nothing: where an optional setting starts when it is taken
+    up.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     step: float = 1
+    neutral: float = 0
     choices: tuple[tuple[str, str], ...] = ()
 
     def accepts(self, value: object) -> bool:
@@ -126,6 +129,7 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=0.0,
         maximum=2.0,
         step=0.05,
+        neutral=1.0,
     ),
     Setting(
         "top_k",
@@ -149,6 +153,7 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=0.0,
         maximum=1.0,
         step=0.05,
+        neutral=1.0,
     ),
     Setting(
         "min_p",
@@ -173,6 +178,7 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=0.5,
         maximum=2.0,
         step=0.05,
+        neutral=1.0,
     ),
     Setting(
         "presence_penalty",

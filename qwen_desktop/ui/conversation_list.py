@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Union
 
 from PySide6.QtCore import (
@@ -52,6 +54,24 @@ class DayHeader(NamedTuple):
 
 
 Row = Union[DayHeader, Summary]  # noqa: UP007
+
+
+# Marks of Markdown as they stand in a preview, where lines have become one line.
+_LINK = re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*\)")
+_STRONG = re.compile(r"(?<![A-Za-z0-9])(\*\*|~~)(?=\S)(.+?)(?<=\S)\1")  # not x**2 + y**2
+_MARKS = re.compile(
+    r"```+\w*|`"  # code
+    r"|(?<!\w)(?:\*\*|~~)(?=\w)"  # its other end is cut off
+    r"|(?<!\S)(?:#{1,6}|\|?(?::?-{3,}:?\|?)+|\|)(?!\S)"  # heading, table
+    r"|^[-*+>](?!\S)"  # list, quote
+)
+
+
+@lru_cache(maxsize=1024)
+def without_marks(preview: str) -> str:
+    """`preview` without the marks of Markdown, for reading. Only for display."""
+    plain = _STRONG.sub(r"\2", _LINK.sub(r"\1", preview))
+    return " ".join(_MARKS.sub("", plain).split())
 
 
 class ConversationList(QAbstractListModel):
@@ -123,7 +143,9 @@ class ConversationList(QAbstractListModel):
     def _matching(self) -> Iterator[Summary]:
         words = self._filter.casefold().split()
         for row in self._summaries:
-            text = f"{row.title}\n{row.preview}".casefold()
+            # As it is shown, and as it was written.
+            shown = without_marks(row.preview)
+            text = f"{row.title}\n{shown}\n{row.preview}".casefold()
             if all(word in text for word in words):
                 yield row
 
@@ -160,13 +182,13 @@ class ConversationList(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return title
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            words = [title, row.preview]
+            words = [title, without_marks(row.preview)]
             if row.id == self._busy_id:
                 words.append(self.tr("answering"))
             return ", ".join(word for word in words if word)
         values: dict[int, object] = {
             ID_ROLE: row.id,
-            PREVIEW_ROLE: row.preview,
+            PREVIEW_ROLE: without_marks(row.preview),
             OPEN_ROLE: row.id == self._open_id,
             BUSY_ROLE: row.id == self._busy_id,
         }
@@ -266,6 +288,7 @@ class RowDelegate(QStyledItemDelegate):
         editor.setMaxLength(TITLE_LIMIT)
         editor.setObjectName("titleEditor")
         editor.setAccessibleName(self.tr("Conversation title"))
+        editor.setPalette(theme.palette(theme.current()))  # the list's own has a clear Base
         self.editing_changed.emit(True)
         return editor
 
@@ -279,7 +302,7 @@ class RowDelegate(QStyledItemDelegate):
     ) -> None:
         """Fill the row inside its margins."""
         rect: QRect = option.rect
-        editor.setGeometry(rect.adjusted(9, 9, -9, -9))
+        editor.setGeometry(rect.adjusted(9, 4, -9, -4))  # covers the title and the preview
 
     def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:
         """Hand the typed title to the model."""

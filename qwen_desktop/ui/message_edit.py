@@ -85,6 +85,11 @@ class MessageEdit(QPlainTextEdit):
 
         self.moveCursor(QTextCursor.MoveOperation.End)
 
+    def setPlaceholderText(self, text: str) -> None:
+        """Show `text` while nothing is typed. Qt alone repaints only when that begins or ends."""
+        super().setPlaceholderText(text)
+        self.update()
+
     def is_blank(self) -> bool:
         """Whether there is nothing but white space; cheap for any length."""
         block = self.document().begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -106,7 +106,7 @@ class Field(QWidget):
             whole = QSpinBox()
             whole.setRange(int(self.setting.minimum or 0), int(self.setting.maximum or _INT_MAX))
             whole.setSingleStep(int(self.setting.step))
-            whole.setValue(int(self.setting.minimum or 0))
+            whole.setValue(int(self.setting.neutral))
             whole.valueChanged.connect(self._tell)
             return whole.value, whole.setValue, self._spin(whole)
         if self.setting.kind is float:
@@ -114,20 +114,32 @@ class Field(QWidget):
             real.setDecimals(2)
             real.setRange(self.setting.minimum or 0.0, self.setting.maximum or 1e9)
             real.setSingleStep(self.setting.step)
-            # A start in the middle of the range where nothing is set yet: 1.0 is neutral for all.
-            real.setValue(1.0)
+            real.setValue(self.setting.neutral)
             real.valueChanged.connect(self._tell)
             return lambda: round(real.value(), 2), real.setValue, self._spin(real)
         return self._build_text()
 
     def _spin(self, box: QAbstractSpinBox) -> QWidget:
         box.setKeyboardTracking(False)  # 4096 should not apply as 4, 40, 409
-        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the wheel scrolls the form
+        self._guard(box)
         return box
+
+    def _guard(self, control: QWidget) -> None:
+        """Let the wheel scroll the form rather than change a value that has not the focus."""
+        control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        control.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Pass the wheel on."""
+        wheel = event.type() == QEvent.Type.Wheel
+        if wheel and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
 
     def _build_choices(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
         box = QComboBox()
-        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._guard(box)
         for key, words in self.setting.choices:
             box.addItem(setting_text(words), key)
         box.currentIndexChanged.connect(self._tell)
@@ -179,6 +191,7 @@ class SettingsDialog(Dialog):
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its fields take the focus
         scroll.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, scroll))
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(form)

@@ -15,7 +15,7 @@ from typing import TypeVar
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QWEN_DESKTOP_QT_DIALOGS", "1")
 
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QEventLoop, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -32,6 +32,7 @@ from qwen_desktop import app, cli
 
 W = TypeVar("W", bound=QWidget)
 PATIENCE_S = 90
+LOOK_MS = 20  # between two looks
 
 
 class NotShown(AssertionError):
@@ -56,8 +57,10 @@ class Driver:
         while not condition():
             if time.monotonic() > end:
                 raise NotShown(f"waited for {what}; shown is:\n{self.shown()}")
-            self.qt.processEvents()
-            QTest.qWait(5)
+            # Not QTest.qWait: it keeps the interpreter from every other thread.
+            turn = QEventLoop()
+            QTimer.singleShot(LOOK_MS, turn.quit)
+            turn.exec()
 
     def _visible(self, kind: type[W]) -> list[W]:
         tops = [w for w in QApplication.topLevelWidgets() if w.isVisible()]

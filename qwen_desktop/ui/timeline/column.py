@@ -22,6 +22,7 @@ from qwen_desktop.ui.timeline.shared import Shared
 
 MOST_VIEWS = 40
 STEP = 24  # px of a line of scrolling
+_BELOW = 16  # px below the last message
 _NEAR_END = 4  # px from the end that still count as the end
 
 
@@ -152,6 +153,11 @@ class MessageColumn(QAbstractScrollArea):
         length = len(message.text)
         return 60 + int(0.55 * (min(length, 4_000) if message.role is Role.USER else length))
 
+    @property
+    def _extent(self) -> int:
+        """The height of everything that is scrolled."""
+        return self._heights.total + _BELOW if self._items else 0
+
     def _refreshed(self, index: int) -> None:
         """An item changed: its height is to be measured, if it is near the viewport."""
         self._exact.discard(self._items[index].message.id)
@@ -189,7 +195,7 @@ class MessageColumn(QAbstractScrollArea):
             top = self._settle()
             height = self.viewport().height()
             self._bar.setPageStep(height)
-            self._bar.setRange(0, max(0, self._heights.total - height))
+            self._bar.setRange(0, max(0, self._extent - height))
             self._bar.setValue(top)
             self._place(top, height)
         finally:
@@ -208,7 +214,7 @@ class MessageColumn(QAbstractScrollArea):
             return 0
         height = self.viewport().height()
         while True:
-            lowest = max(0, self._heights.total - height)
+            lowest = max(0, self._extent - height)
             index, above = self._anchor
             index = min(index, count - 1)
             top = lowest if self._follow else min(self._heights.top(index) + above, lowest)

@@ -11,6 +11,7 @@ from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton, ErrorButton, Te
 from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared, rounded
 
+_NARROWEST = 80  # px for the text, whatever the buttons take
 _RETRY = (Status.STOPPED, Status.INTERRUPTED)
 
 
@@ -55,12 +56,18 @@ class Footer(QWidget):
         x = text + 8 if text else 0
         buttons = [button for button in (self._retry, self._copy) if not button.isHidden()]
         needed = sum(button.sizeHint().width() for button in buttons) + 4
-        x = max(0, min(x, width - needed))
-        self._status.setGeometry(0, 0, x, HEIGHT)
+        room = max(_NARROWEST, width - needed)
+        self._status.setWordWrap(x > room)
+        height = HEIGHT
+        if x > room:  # more lines rather than less text; the buttons stay beside the first
+            x = room
+            above = (HEIGHT - QFontMetrics(self._status.font()).height()) // 2
+            height = max(HEIGHT, self._status.heightForWidth(x - 8) + 2 * above)
+        self._status.setGeometry(0, 0, max(0, x - 8), height)
         for button in buttons:
             button.setGeometry(QRect(x, 0, button.sizeHint().width(), HEIGHT))
             x += button.sizeHint().width() + 4
-        return HEIGHT
+        return height
 
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
