@@ -57,6 +57,14 @@ def _half(rect: QRect) -> QRectF:
     return QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
 
 
+def plain_tip(text: str) -> str:
+    """A tooltip that reads as `text`: Qt takes what looks like markup for it, pictures included."""
+    if "<" not in text:
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"<p>{text}</p>"
+
+
 class Button(QAbstractButton):
     """A button with an icon, a text or both.
 
@@ -269,7 +277,7 @@ class ElidedLabel(Label):
 
     def _update_tip(self) -> None:
         cut = self.fontMetrics().horizontalAdvance(self.text()) > self.width()
-        self.setToolTip(self.text() if cut else "")
+        self.setToolTip(plain_tip(self.text()) if cut else "")
 
 
 class Line(QWidget):

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, Label
+from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, Label, plain_tip
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
@@ -134,7 +134,7 @@ class EmptyState(QWidget):
         button = Button(question, height=40, align_left=True)
         button.setObjectName("suggestion")
         button.setAccessibleName(question)
-        button.setToolTip(question)
+        button.setToolTip(plain_tip(question))
         button.clicked.connect(lambda: self.asked.emit(question))
         return button
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton
+from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton, plain_tip
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
@@ -72,7 +72,7 @@ class Header(QWidget):
         self.model.setAccessibleName(
             self.tr("Checkpoint: {name}").format(name=name) if name else self.tr("Checkpoint")
         )
-        self.model.setToolTip(name)
+        self.model.setToolTip(plain_tip(name))
 
     def show_menu(self) -> None:
         """What can be done about the checkpoint."""

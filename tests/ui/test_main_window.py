@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QColor, QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QTextDocument,
+)
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -234,6 +241,26 @@ def test_the_demo_says_what_it_is_and_offers_questions(qtbot, application, windo
     with qtbot.waitSignal(window.empty.asked) as asked:
         QTest.mouseClick(window.empty.buttons[0], Qt.MouseButton.LeftButton)
     assert asked.args == ["Question 6?"]
+
+
+def test_a_tooltip_never_reads_a_text_as_markup(qtbot, application, window):
+    from dataclasses import replace
+
+    from qwen_desktop.chat.model import DemoInfo
+
+    wild = '<img src="file://host/share/picture.png"> & more'
+    info = replace(INFO, name=wild, demo=DemoInfo({"en": (wild,)}))
+    application.models.changed.emit(ModelState(Phase.READY, info=info))
+    window.show_title(wild * 20)
+    tips = [
+        window.header.title.toolTip(),
+        window.header.model.toolTip(),
+        window.empty.buttons[0].toolTip(),
+    ]
+    for tip in tips:
+        document = QTextDocument()
+        document.setHtml(tip)
+        assert document.toPlainText().startswith(wild)
 
 
 def test_the_folder_dialog_opens_what_is_chosen(qtbot, application, window, tmp_path, monkeypatch):
