@@ -62,7 +62,7 @@ _STRONG = re.compile(r"(?<![A-Za-z0-9])(\*\*|~~)(?=\S)(.+?)(?<=\S)\1")  # not x*
 _MARKS = re.compile(
     r"```+\w*|`"  # code
     r"|(?<!\w)(?:\*\*|~~)(?=\w)"  # its other end is cut off
-    r"|(?<!\S)(?:#{1,6}|\|?(?::?-{3,}:?\|?)+|\|)(?!\S)"  # heading, table
+    r"|(?<!\S)(?:#{1,6}|-{3,}|\|?(?::?-+:?\|)+(?::?-+:?)?|\|)(?!\S)"  # heading, rule, table
     r"|^[-*+>](?!\S)"  # list, quote
 )
 

@@ -7,11 +7,19 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
 from qwen_desktop.chat.summary import Summary
-from qwen_desktop.ui.conversation_list import BUSY_ROLE, ID_ROLE, OPEN_ROLE, ConversationList
+from qwen_desktop.ui.conversation_list import (
+    BUSY_ROLE,
+    ID_ROLE,
+    OPEN_ROLE,
+    PREVIEW_ROLE,
+    ConversationList,
+    without_marks,
+)
 from qwen_desktop.ui.sidebar import Sidebar
 
 TODAY = date(2026, 3, 15)
@@ -201,3 +209,44 @@ def test_an_untitled_conversation_has_a_name(qapp):
     model = ConversationList()
     model.set_summaries([Summary("x", "", "", time.time())])
     assert model.index(1).data() == "New chat"
+
+
+@pytest.mark.parametrize(
+    ("preview", "read"),
+    [
+        ("This is **bold**, a `word` and ~~gone~~", "This is bold, a word and gone"),
+        ("Keys: | Key | Action | |---|:-:| | `F2` | Rename |", "Keys: Key Action F2 Rename"),
+        ("# Head ## Part", "Head Part"),
+        ("```python print(1) ```", "print(1)"),
+        ("- one - two", "one - two"),
+        ("> quoted", "quoted"),
+        ("see [the page](https://example.org/x)", "see the page"),
+        ("说明：**加粗**文字", "说明：加粗文字"),
+        ("cut **off", "cut off"),
+        ("C# and F#, x**2 + y**2, 2 * 3, a | b|c, __init__, #tag", None),
+    ],
+)
+def test_a_preview_is_read_without_marks(preview, read):
+    if read is None:  # no marks at all, but for a cell's border
+        read = preview.replace(" | ", " ")
+    assert without_marks(preview) == read
+
+
+def test_the_list_shows_and_finds_previews_as_they_read(qapp):
+    model = ConversationList(now=lambda: NOW)
+    model.set_summaries([row("A", preview="the **bold**er way"), row("B", preview="none")])
+    index = model.index_of("a")
+    assert index.data(PREVIEW_ROLE) == "the bolder way"
+    assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "A, the bolder way"
+    for words in ("bolder", "**bold**"):
+        model.set_filter(words)
+        assert shown(model) == ["Today", "A"]
+
+
+def test_a_title_is_edited_on_an_opaque_field(sidebar, qtbot):
+    focus(sidebar, qtbot, "bread")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
+    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
+    assert editor.palette().color(QPalette.ColorRole.Base).alpha() == 255
+    row_box = sidebar.view.visualRect(sidebar.list.index_of("bread"))
+    assert editor.height() >= row_box.height() - 8  # title and preview are behind it

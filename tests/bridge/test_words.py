@@ -1,0 +1,38 @@
+"""Sentences of errors as they are shown."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QTranslator
+
+from qwen_desktop.bridge.words import translated
+from qwen_desktop.errors import Report
+
+
+class Chinese(QTranslator):
+    """Translates what the tests ask for."""
+
+    WORDS = {"No {name}.": "没有 {name}。", "Look again.": "请再看一次。"}  # noqa: RUF012
+
+    def translate(self, context, text, disambiguation=None, n=-1):
+        return self.WORDS.get(text, "")
+
+
+@pytest.fixture
+def chinese(qapp):
+    made = Chinese()
+    QCoreApplication.installTranslator(made)
+    yield
+    QCoreApplication.removeTranslator(made)
+
+
+REPORT = Report("No {name}.", "Look again.", {"name": "file"})
+
+
+def test_sentences_are_joined_by_a_space(qapp):
+    assert translated(REPORT) == "No file. Look again."
+    assert translated(Report("No {name}.", "", {"name": "file"})) == "No file."
+
+
+def test_chinese_sentences_are_not(chinese):
+    assert translated(REPORT) == "没有 file。请再看一次。"
