@@ -14,7 +14,7 @@ from qwen_desktop.ui.controls import (
     COLUMN_RIGHT,
     Bar,
     Button,
-    Label,
+    ElidedLabel,
     TintedLabel,
     focus_ring,
 )
@@ -106,7 +106,7 @@ class Composer(QWidget):
         self.edit = MessageEdit()
         self.edit.setObjectName("message")
         self.edit.setAccessibleName(self.tr("Message"))
-        self.hint = Label("", 12, dim=True)
+        self.hint = ElidedLabel("", 12, dim=True)
         self.hint.setObjectName("hint")
         self.button = RoundButton()
         self.button.setObjectName("send")

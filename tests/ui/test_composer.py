@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QMimeData, Qt, QTimer, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QObject, Qt, QTimer, QUrl
 from PySide6.QtGui import QFont, QGuiApplication, QInputMethodEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -30,6 +30,16 @@ def composer(qtbot, looks):
     made.sent = []
     made.send_requested.connect(made.sent.append)
     return made
+
+
+class PaintCount(QObject):
+    """Counts what is painted."""
+
+    count = 0
+
+    def eventFilter(self, watched, event) -> bool:
+        self.count += event.type() == QEvent.Type.Paint
+        return False
 
 
 def compose(composer, preedit: str) -> None:
@@ -275,3 +285,22 @@ def test_the_field_says_who_reads_it(composer):
     assert composer.edit.placeholderText() == "Message Qwen3-4B…"
     composer.set_model_name("")
     assert composer.edit.placeholderText() == "Message…"
+
+
+def test_another_reader_is_seen_in_the_empty_field(composer):
+    edit = composer.edit
+    composer.set_model_name("One")
+    before = edit.viewport().grab().toImage()
+    painted = PaintCount()
+    QApplication.processEvents()
+    edit.viewport().installEventFilter(painted)
+    composer.set_model_name("Quite another")
+    QApplication.processEvents()
+    assert painted.count == 1
+    assert edit.viewport().grab().toImage() != before
+
+
+def test_a_hint_that_has_no_room_can_be_read_in_its_tooltip(composer, qtbot):
+    assert composer.hint.toolTip() == ""
+    composer.resize(300, 200)
+    qtbot.waitUntil(lambda: composer.hint.toolTip() == composer.hint.text() != "")

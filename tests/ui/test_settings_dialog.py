@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QPlainTextEdit, QSpinBox
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QPlainTextEdit,
+    QScrollArea,
+    QSpinBox,
+)
 
 from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.bridge.preferences import PreferencesModel
@@ -98,6 +105,13 @@ def test_numbers_stay_in_the_range_of_the_table(dialog, preferences, name):
     assert setting.accepts(preferences.get(name))
 
 
+@pytest.mark.parametrize("name", [n for n in OPTIONAL if n != "seed"])
+def test_a_setting_that_is_taken_up_starts_where_it_changes_nothing(dialog, preferences, name):
+    neutral = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1}
+    dialog.fields[name].recommended.setChecked(False)
+    assert preferences.get(name) == neutral[name]
+
+
 def test_a_change_from_elsewhere_is_shown(dialog, preferences):
     preferences.set("temperature", 0.5)
     assert dialog.fields["temperature"].value == 0.5
@@ -113,3 +127,33 @@ def test_every_setting_is_explained_to_a_screen_reader(dialog):
         assert field.control.accessibleName() == BY_NAME[name].label
         assert field.control.accessibleDescription() == BY_NAME[name].help
     assert list(dialog.fields) == NAMES
+
+
+def wheel_over(dialog, control) -> None:
+    point = control.mapTo(dialog, control.rect().center())
+    QTest.wheelEvent(dialog.windowHandle(), QPointF(point), QPoint(0, -120))
+
+
+@pytest.mark.parametrize("name", ["theme", "max_new_tokens"])
+def test_the_wheel_scrolls_and_changes_nothing(dialog, preferences, name):
+    dialog.resize(620, 400)
+    dialog.fields["thinking"].control.setFocus()
+    before = preferences.get(name)
+    control = dialog.fields[name].control
+    bar = dialog.findChild(QScrollArea).verticalScrollBar()
+    bar.setValue(max(0, control.mapTo(dialog.findChild(QScrollArea).widget(), QPoint()).y() - 50))
+    held = bar.value()
+    wheel_over(dialog, control)
+    assert preferences.get(name) == before
+    assert bar.value() > held
+
+
+def test_only_controls_take_the_focus(dialog):
+    seen, widget = [], dialog.nextInFocusChain()
+    while widget is not dialog:
+        tab = widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+        if tab and widget.isVisible() and widget.focusProxy() is None:
+            seen.append(widget)
+        widget = widget.nextInFocusChain()
+    assert [widget.objectName() for widget in seen if not widget.accessibleName()] == []
+    assert dialog.fields["theme"].control in seen

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import QEvent, QLocale, QPointF, Qt
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
 
 from qwen_desktop.chat.messages import Status
 from qwen_desktop.ui.theme import DARK, LIGHT
@@ -38,6 +38,32 @@ def test_the_ending_and_the_cost_are_told(timeline, status, start):
     timeline.set_messages([user("q"), answer("text", status, error="No.", **NUMBERS)])
     numbers = "1,214 tokens · 42.1 tok/s · 0.3 s to first token"
     assert status_line(timeline, 1) == start + numbers
+
+
+@pytest.mark.parametrize("width", [240, 320, 480])
+def test_the_line_is_whole_in_a_narrow_pane(timeline, width):
+    message = answer("text", Status.LENGTH, **NUMBERS)
+    timeline.set_messages([user("q"), message])
+    timeline.resize(width, 600)
+    settle()
+    (footer,) = timeline.view_at(1).findChildren(Footer)
+    (label,) = footer.findChildren(QLabel)
+    lines = label.fontMetrics().boundingRect(
+        label.contentsRect(), int(Qt.TextFlag.TextWordWrap), label.text()
+    )
+    assert lines.width() <= label.width()
+    assert lines.height() <= label.height() <= footer.height()
+    right = max(child.geometry().right() for child in footer.findChildren(QAbstractButton))
+    assert right < footer.width() or width == 240
+    assert timeline.view_at(1).height() >= footer.geometry().bottom()
+
+
+def test_the_end_does_not_touch_what_is_below(timeline):
+    timeline.set_messages([user("q"), answer("word " * 3000, **NUMBERS)])
+    settle()
+    (footer,) = timeline.view_at(1).findChildren(Footer)
+    bottom = footer.mapTo(timeline.viewport(), footer.rect().bottomLeft()).y()
+    assert 12 <= timeline.viewport().height() - bottom <= 32
 
 
 def test_numbers_follow_the_language(timeline):
