@@ -41,7 +41,8 @@ class Footer(QWidget):
         self._status.setText(self._line(message))
         self._copy.setVisible(bool(message.text))
         always = message.status in _RETRY
-        self._retry.setVisible((always or last) and message.status is not Status.FAILED)
+        # Only at the end: what was said below another answer would go out of sight.
+        self._retry.setVisible(last and message.status is not Status.FAILED)
         self._retry.set_quiet(not always)
         self._retry.set_outlined(always)
 
@@ -119,23 +120,25 @@ class ErrorCard(QWidget):
         self._details.clicked.connect(lambda: shared.details_requested.emit(self._id))
         self.apply_theme()
 
-    def show_message(self, message: Message) -> None:
+    def show_message(self, message: Message, last: bool) -> None:
         """Take the error of `message`."""
         self._id = message.id
+        self._retry.setVisible(last)
         text = message.error or self.tr("The answer failed.")
         self._text.setText(text)
         self.setAccessibleName(text)
 
     def height_for(self, width: int) -> int:
         """The height, with everything placed."""
-        retry, details = self._retry.sizeHint().width(), self._details.sizeHint().width()
-        room = max(40, width - 16 - retry - details - 8 - 12 - 12)
+        details = self._details.sizeHint().width()
+        retry = 0 if self._retry.isHidden() else self._retry.sizeHint().width() + 8
+        room = max(40, width - 16 - retry - details - 12 - 12)
         height = max(HEIGHT, self._text.heightForWidth(room))
         self._text.setGeometry(16, 12, room, height)
         y = 12 + (height - HEIGHT) // 2
         x = width - 12 - details
         self._details.setGeometry(x, y, details, HEIGHT)
-        self._retry.setGeometry(x - 8 - retry, y, retry, HEIGHT)
+        self._retry.setGeometry(x - retry, y, max(0, retry - 8), HEIGHT)
         return height + 24
 
     def apply_theme(self) -> None:

@@ -190,7 +190,7 @@ class MessageView(QWidget):
         if self._error is not None:
             self._error.setVisible(failed)
             if failed:
-                self._error.show_message(message)
+                self._error.show_message(message, last)
 
     # Geometry
 
