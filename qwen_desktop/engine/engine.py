@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
@@ -97,7 +97,11 @@ class Engine:
                 QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
                 trouble.remedy,
                 details=trouble.details,
-                **{**trouble.values, "reason": trouble.report().text(), "closed": closed},
+                **{
+                    **trouble.values,
+                    "reason": replace(trouble.report(), remedy="").text(),
+                    "closed": closed,
+                },
             ) from trouble
         finally:
             self._reading = 0

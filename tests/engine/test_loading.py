@@ -194,8 +194,10 @@ def test_the_old_model_makes_way_where_both_do_not_fit(opened, made, copied, mon
 
     closed = engine.info.name
     wanted = LoadRequest(folder, dtype="float32")
-    with pytest.raises(Known, match=f"cannot be read.*{closed} was closed"):
+    with pytest.raises(Known, match=f"cannot be read.*{closed} was closed") as refused:
         engine.load(wanted, threading.Event(), lose_the_shard)
+    report = refused.value.report()
+    assert report.text().count(report.remedy) == 1
     assert engine.info is None
     with pytest.raises(Known, match="No checkpoint is open"):
         ask(engine, request("hello"))
