@@ -9,11 +9,17 @@ from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
+    QColor,
     QContextMenuEvent,
+    QFocusEvent,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
     QTextCursor,
 )
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
@@ -23,6 +29,26 @@ from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.selection import Place, Selection
+from qwen_desktop.ui.timeline.shared import Shared
+
+_KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+
+
+class _FocusRing(QWidget):
+    """Lies over the messages while the pane itself has the focus of the keyboard."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """A ring in the accent colour."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor(self._shared.theme.accent), 2))
+        painter.drawRoundedRect(self.rect().toRectF().adjusted(3, 3, -3, -3), 6, 6)
 
 
 class Timeline(MessageColumn):
@@ -38,6 +64,7 @@ class Timeline(MessageColumn):
         self._shared.retry_requested.connect(self.retry_requested)
         self._shared.details_requested.connect(self.details_requested)
         self._shared.link_activated.connect(self.link_activated)
+        self._ring = _FocusRing(self._shared, self)
         self._triple = QTimer(self)  # runs while a third click would select a paragraph
         self._triple.setSingleShot(True)
         self.setObjectName("timeline")
@@ -217,6 +244,24 @@ class Timeline(MessageColumn):
             elif below > 0:
                 self._bar.setValue(self._bar.value() + min(below, top - 8))
         return moved
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Show to who came by keyboard where the focus is."""
+        super().focusInEvent(event)
+        if event.reason() in _KEYBOARD:
+            self._ring.setGeometry(self.rect())
+            self._ring.show()
+            self._ring.raise_()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """The ring goes with the focus."""
+        super().focusOutEvent(event)
+        self._ring.hide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The ring stays around the pane."""
+        super().resizeEvent(event)
+        self._ring.setGeometry(self.rect())
 
     def changeEvent(self, event: QEvent) -> None:
         """Build everything anew in another language."""

@@ -263,3 +263,17 @@ def test_another_language_builds_the_messages_anew(timeline):
     settle()
     assert timeline.view_at(1) is not before
     assert len(timeline.findChildren(MessageView)) == 2
+
+
+def test_the_focus_of_the_keyboard_is_seen_on_the_pane_itself(timeline):
+    timeline.set_messages([user("q"), answer("text " * 200)])
+    settle()
+    timeline.setFocus(Qt.FocusReason.MouseFocusReason)
+    plain = timeline.grab().toImage()
+    corner = timeline.width() // 2, 3
+    timeline.clearFocus()
+    timeline.setFocus(Qt.FocusReason.TabFocusReason)
+    assert timeline.grab().toImage().pixelColor(*corner).name() == LIGHT.accent
+    assert plain.pixelColor(*corner).name() != LIGHT.accent
+    timeline.clearFocus()
+    assert timeline.grab().toImage() == plain
