@@ -100,6 +100,10 @@ def fill(file: Path) -> None:
 
 def take(folder: Path, theme: str, language: str) -> None:
     """All pictures of one theme."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    from qwen_desktop.paths import demo_checkpoint
     from tests.e2e.driver import Driver
     from tests.engine.checkpoints import chatty_checkpoint
 
@@ -138,43 +142,35 @@ def take(folder: Path, theme: str, language: str) -> None:
     during(app.models.changed, half_read, "loading")
     app.models.cancel()
     driver.wait("the end of the load", lambda: not app.models.state.busy)
-    picture("conversation")
     app.chats.open(app.chats.summaries[1].id)
     driver.wait("the failed answer", lambda: "9 tokens" in driver.shown())
     picture("failed")
 
     app.chats.new()
-    from qwen_desktop.paths import demo_checkpoint
-
     app.models.open(demo_checkpoint())
     driver.wait_ready()
-    driver.wait("the suggestions", lambda: "demo" in driver.shown().lower())
+    driver.wait("the suggestions", lambda: driver.window.empty.more.isVisible())
     picture("empty")
+    app.chats.open(next(row.id for row in app.chats.summaries if row.title == TALKS[0][0]))
+    driver.wait("the long answer", lambda: driver.answers())
+    picture("conversation")
+    app.chats.new()
 
-    zh = language == "zh_CN"
-    driver.send("怎样打开一个检查点？" if zh else "How do I open a checkpoint?")
+    def send(english: str, chinese: str) -> None:
+        edit = driver.window.composer.edit  # its accessible name is translated
+        edit.setPlainText(chinese if language == "zh_CN" else english)
+        QTest.keyClick(edit, Qt.Key.Key_Return)
+
+    send("How do I open a checkpoint?", "怎样打开检查点？")
     driver.wait("the first answer", lambda: driver.answers() and driver.answers()[0])
     driver.wait_idle()
-    during_text = "KV 缓存有多大？" if zh else "How large is the KV cache?"
-    driver.type(during_text)
-    composer = driver.widget("消息" if zh else "Message")
-    from PySide6.QtCore import Qt
-    from PySide6.QtTest import QTest
-
-    QTest.keyClick(composer, Qt.Key.Key_Return)
+    send("How large is the KV cache?", "KV 缓存有多大？")
     during(app.chats.message_changed, lambda: len(driver.answers()[-1]) > 60, "streaming")
     driver.wait_idle()
-    driver.type("有哪些快捷键？" if zh else "Which keyboard shortcuts are there?")
-    QTest.keyClick(composer, Qt.Key.Key_Return)
-
-    def stop_early() -> bool:
-        app.chats.stop()
-        return True
-
+    send("Which keyboard shortcuts are there?", "有哪些快捷键？")
     driver.wait("a third answer", lambda: len(driver.answers()) == 3 and driver.answers()[2])
-    stop_early()
+    app.chats.stop()
     driver.wait_idle()
-    driver.wait("its line", lambda: app.chats.current.tree.path()[-1].stats is not None)
     picture("stopped")
 
     broken = work / "Qwen3-8B"
