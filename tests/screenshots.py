@@ -150,6 +150,9 @@ def take(folder: Path, theme: str, language: str) -> None:
     app.models.open(demo_checkpoint())
     driver.wait_ready()
     driver.wait("the suggestions", lambda: driver.window.empty.more.isVisible())
+    seen: list[int] = []
+    app.memory.sampled.connect(lambda sample: seen.append(sample.weights))
+    driver.wait("the gauge", lambda: seen and 0 < seen[-1] < 2**24)
     picture("empty")
     app.chats.open(next(row.id for row in app.chats.summaries if row.title == TALKS[0][0]))
     driver.wait("the long answer", lambda: driver.answers())

@@ -317,7 +317,7 @@ class Chats(QObject):
             return
         info = self._models.state.info
         path = self._current.tree.path()
-        self.usage.emit(last_usage(path, info.context_length) if info else None)
+        self.usage.emit(last_usage(path, info) if info else None)
 
     @Slot(object)
     def _on_model(self, state: ModelState) -> None:

@@ -15,7 +15,7 @@ from qwen_desktop.chat.events import (
     Usage,
 )
 from qwen_desktop.chat.messages import AnswerStats, Message, PartKind, new_id
-from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.model import GenerationRequest, ModelInfo
 from qwen_desktop.chat.tree import Conversation
 
 
@@ -101,12 +101,17 @@ class Run:
         )
 
 
-def last_usage(messages: tuple[Message, ...], context_length: int) -> Usage | None:
-    """The usage an opened conversation starts with: that of its last answer."""
+def last_usage(messages: tuple[Message, ...], info: ModelInfo) -> Usage | None:
+    """The usage an opened conversation starts with: that of its last answer.
+
+    None where another model wrote it: its tokens and its speed say nothing of this one.
+    """
     for message in reversed(messages):
         stats: AnswerStats | None = message.stats
         if stats is not None and stats.prompt_tokens:
-            return Usage(stats, stats.prompt_tokens + stats.new_tokens, context_length)
+            if stats.model != info.name:
+                return None
+            return Usage(stats, stats.prompt_tokens + stats.new_tokens, info.context_length)
     return None
 
 

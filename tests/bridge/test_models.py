@@ -9,6 +9,7 @@ import pytest
 from qwen_desktop.bridge.memory import MemoryMonitor
 from qwen_desktop.bridge.models import Phase
 from qwen_desktop.chat.model import MemoryKind
+from tests.engine.checkpoints import chatty_checkpoint
 
 
 @pytest.fixture
@@ -103,3 +104,20 @@ def test_a_gauge_that_fails_once_goes_on(qtbot, desk):
             monitor.set_busy(True)
     finally:
         monitor.close()
+
+
+def test_the_usage_of_an_opened_talk_is_that_of_its_last_answer_by_this_model(desk, tmp_path):
+    told = []
+    desk.chats.usage.connect(told.append)
+    answer = desk.ask_and_wait("hello")
+    talk = desk.chats.current.id
+    desk.chats.new()
+    assert told[-1] is None
+
+    desk.chats.open(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+    stats = answer.stats
+    assert told[-1].context_tokens == stats.prompt_tokens + stats.new_tokens
+
+    desk.load(chatty_checkpoint(tmp_path / "Another-Model"))
+    assert told[-1] is None
