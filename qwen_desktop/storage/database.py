@@ -158,9 +158,10 @@ def _refuse_unreadable(file: Path) -> None:
         with closing(_connect(f"{file.absolute().as_uri()}?{flags}")) as connection:
             _refuse_foreign(file, connection)
     except sqlite3.OperationalError as error:
-        # A log in a folder that cannot be written, or a path no URI can name: the real
-        # connection meets the same trouble or does better, and is asked the same questions.
-        if "unable to open" not in str(error) and "readonly" not in str(error):
+        # A log in a folder that cannot be written, or a path no URI can name (a network share of
+        # Windows): the real connection meets the same trouble or does better, and is asked the
+        # same questions.
+        if not any(words in str(error) for words in ("unable to open", "readonly", "invalid uri")):
             raise
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -249,3 +250,19 @@ def test_the_answer_of_a_run_that_ended_on_a_full_disk_is_found_later(file):
     read = again.load(conversation.id).tree.path()[-1]
     assert (read.text, read.status) == ("so far", Status.INTERRUPTED)
     again.close()
+
+
+class Share(type(Path())):  # type: ignore[misc]
+    """A path as `\\\\server\\share` is on Windows: its URI has a host, which SQLite refuses."""
+
+    def absolute(self):
+        return self
+
+    def as_uri(self) -> str:
+        return f"file://server{Path(self)}"
+
+
+def test_a_file_on_a_network_share_is_opened(file):
+    store = Store.open(Share(file))
+    assert len(store.summaries()) == 1
+    store.close()
