@@ -101,24 +101,29 @@ class OneQuestion(QObject):
     @Slot()
     def _leave(self) -> None:
         profile = self._app.options.profile
-        picture = profile.screenshots / time.strftime("%Y-%m-%d %H-%M-%S.png")
+        if profile.temporary:
+            _say("Nothing is kept, as --temporary asks.")
+        else:
+            print(f"conversation: {profile.database}", flush=True)
+            self._take_picture(profile.screenshots)
+        app.application().exit(self.status)
+
+    def _take_picture(self, folder: Path) -> None:
+        picture = folder / time.strftime("%Y-%m-%d %H-%M-%S.png")
         try:
-            picture.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             _say(f"The screenshot cannot be written: {error.strerror}.")
+            return
+        if self._app.window.grab().save(str(picture)):
+            print(f"screenshot:   {picture}", flush=True)
         else:
-            self._app.window.grab().save(str(picture))
-            _paths(profile.database, picture)
-        app.application().exit(self.status)
+            _say(f"The screenshot cannot be written to {picture}.")
 
 
 def printable(text: str) -> str:
     """`text` without the characters that would command a terminal: a model may write anything."""
     return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
-
-
-def _paths(database: Path, picture: Path) -> None:
-    print(f"conversation: {database}\nscreenshot:   {picture}", flush=True)
 
 
 def _say(text: str) -> None:
