@@ -9,12 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QMimeData, Signal
+from PySide6.QtCore import QByteArray, QMimeData, QSize, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QGuiApplication,
     QResizeEvent,
 )
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 SIZE = (1400, 900)
 SMALLEST = (900, 600)
+TITLE_BAR = 40  # px, at most; the true height is known only after the window is shown
 
 
 def folder_in(data: QMimeData) -> Path | None:
@@ -44,6 +46,12 @@ def folder_in(data: QMimeData) -> Path | None:
         return None
     folder = Path(urls[0].toLocalFile())
     return folder if folder.is_dir() else None
+
+
+def fitting(room: QSize) -> QSize:
+    """The size of a first window on a screen with `room` for it and its title bar, in px."""
+    width, height = (min(SIZE[0], room.width()), min(SIZE[1], room.height() - TITLE_BAR))
+    return QSize(max(SMALLEST[0], width), max(SMALLEST[1], height))
 
 
 class Frame(QWidget):
@@ -65,7 +73,10 @@ class Frame(QWidget):
         self.setMinimumSize(*SMALLEST)
         self.setAcceptDrops(True)
         self._build()
-        self.resize(*SIZE)
+        if QGuiApplication.platformName() != "offscreen":  # its screen is no limit
+            self.resize(fitting(self.screen().availableGeometry().size()))
+        else:
+            self.resize(*SIZE)
 
     def _build(self) -> None:
         self.sidebar = Sidebar(self)

@@ -463,3 +463,15 @@ def _is_inner(widget: QWidget) -> bool:
             return parent.accessibleName() != "" and not isinstance(widget, QAbstractButton)
         parent = parent.parentWidget()
     return False
+
+
+@pytest.mark.parametrize(
+    ("screen", "window"),
+    [
+        ((2560, 1400), (1400, 900)),
+        ((1366, 728), (1366, 688)),  # a small laptop with a task bar
+        ((800, 600), (900, 600)),  # smaller than the window can be
+    ],
+)
+def test_a_first_window_fits_its_screen(screen, window):
+    assert fitting(QSize(*screen)) == QSize(*window)
