@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -33,6 +33,7 @@ from qwen_desktop.chat.messages import Status, pending_answer, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
 from qwen_desktop.ui import theme
+from qwen_desktop.ui.frame import fitting
 from tests.ui.test_memory_panel import INFO
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
