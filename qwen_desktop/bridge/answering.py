@@ -31,8 +31,8 @@ JOURNAL_MS = 250
 class Answering(QObject):
     """Owns at most one run. Made by `Chats`.
 
-    Signals, each with the `Run`: `refused` (not on disk, with the Report), `stored` (on disk,
-    generation begins), `grown` (more text), `ticked` (progress or usage changed), `ended`
+    Signals, each with the `Run`: `refused` (not on disk, with the Report or None), `stored` (on
+    disk, generation begins), `grown` (more text), `ticked` (progress or usage changed), `ended`
     (the answer has its final status; it is on disk a moment later: `saved`).
     """
 
@@ -72,10 +72,18 @@ class Answering(QObject):
         self._engine.check(run.id, run.request)
 
     def stop(self) -> None:
-        """End the run soon; the text is kept."""
-        if self._run is not None:
-            self._run.stop.set()
-            self.ticked.emit(self._run)
+        """End the run soon; the text is kept.
+
+        A run whose prompt is still being checked is given back: nothing of it is on disk.
+        """
+        run = self._run
+        if run is None:
+            return
+        run.stop.set()
+        if run.accepted:
+            self.ticked.emit(run)
+        else:
+            self._refuse(run.id, None)
 
     def close(self) -> Run | None:
         """End the run now with its text so far; gives back one that was not on disk yet."""
@@ -99,6 +107,7 @@ class Answering(QObject):
     def _on_accepted(self, run_id: str, _tokens: int) -> None:
         if (run := self._current(run_id)) is None:
             return
+        run.accepted = True
         conversation, answer = run.conversation, run.answer
         question = conversation.tree.messages[answer.parent_id or ""]
         is_new, is_retry = run.is_new, run.is_retry
@@ -123,7 +132,7 @@ class Answering(QObject):
         self._journal.start()
         self._engine.generate(run.id, run.request, run.stop)
 
-    def _refuse(self, run_id: str, report: Report) -> None:
+    def _refuse(self, run_id: str, report: Report | None) -> None:
         if (run := self._current(run_id)) is not None:
             self._run = None
             self.refused.emit(run, report)

@@ -154,7 +154,12 @@ class Chats(QObject):
             if self._wanted == conversation.id:
                 self._show(conversation, is_new=False)
 
-        self._store.submit(lambda store: store.load(conversation_id), show)
+        def failed(report: Report) -> None:
+            if self._wanted == conversation_id:
+                self._show(self._current, is_new=self._is_new)  # at the start nothing is shown yet
+            self.problem.emit(report)
+
+        self._store.submit(lambda store: store.load(conversation_id), show, failed)
 
     def _show(self, conversation: Conversation, *, is_new: bool) -> None:
         self._wanted = ""
@@ -254,8 +259,8 @@ class Chats(QObject):
         self.run_changed.emit(self.run)
 
     @Slot(object, object)
-    def _on_refused(self, run: Run, report: Report) -> None:
-        """Take back a request that is not on disk; nothing of it is lost."""
+    def _on_refused(self, run: Run, report: Report | None) -> None:
+        """Take back a request that is not on disk (None: by Stop); nothing of it is lost."""
         self.run_changed.emit(self.run)
         self._keep_typed(run)
         if self._is_shown(run):
@@ -264,7 +269,8 @@ class Chats(QObject):
         if run.typed and self._draft_key() == _draft_key_of(run):
             # What was typed meanwhile is still in the composer, which puts it below.
             self.draft_restored.emit(run.typed)
-        self.problem.emit(report)
+        if report is not None:
+            self.problem.emit(report)
 
     def _keep_typed(self, run: Run) -> None:
         """Make a draft of a message that does not get on disk, and of what was typed after it."""

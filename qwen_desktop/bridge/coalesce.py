@@ -11,6 +11,8 @@ from qwen_desktop.chat.events import Delta, Finished, GenerationEvent
 FLUSH_MS = 33
 # A flush may use at most a third of the main thread: after a slow one the next comes later.
 COST_FACTOR = 3
+# … but not much later: what has not been flushed is not in the journal on disk either.
+LONGEST_MS = 300
 
 
 def fold(events: list[GenerationEvent]) -> list[GenerationEvent]:
@@ -30,7 +32,8 @@ def fold(events: list[GenerationEvent]) -> list[GenerationEvent]:
 class StreamBuffer(QObject):
     """Collects events and hands them out folded: `flushed(list[GenerationEvent])`.
 
-    The timer runs only while something waits. `Finished` is handed out at once.
+    `delay_ms` is how long the next event waits. The timer runs only while something does.
+    `Finished` is handed out at once.
     """
 
     flushed = Signal(object)
@@ -41,7 +44,7 @@ class StreamBuffer(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
-        self._delay_ms = FLUSH_MS
+        self.delay_ms = FLUSH_MS
 
     def push(self, event: GenerationEvent) -> None:
         """Add one event."""
@@ -49,7 +52,7 @@ class StreamBuffer(QObject):
         if isinstance(event, Finished):
             self.flush()
         elif not self._timer.isActive():
-            self._timer.start(self._delay_ms)
+            self._timer.start(self.delay_ms)
 
     @Slot()
     def flush(self) -> None:
@@ -61,7 +64,7 @@ class StreamBuffer(QObject):
         began = time.perf_counter()
         self.flushed.emit(fold(events))
         cost_ms = (time.perf_counter() - began) * 1000
-        self._delay_ms = max(FLUSH_MS, round(COST_FACTOR * cost_ms))
+        self.delay_ms = min(LONGEST_MS, max(FLUSH_MS, round(COST_FACTOR * cost_ms)))
 
     def clear(self) -> None:
         """Drop what waits."""

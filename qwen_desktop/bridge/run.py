@@ -49,6 +49,7 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress | None = None
     usage: Usage | None = None
+    accepted: bool = False  # the prompt fits; it is on its way to the disk
     stored: bool = False
     journal_failed: bool = False
     _unsaved: list[tuple[PartKind, str]] = field(default_factory=list)

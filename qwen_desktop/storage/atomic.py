@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from qwen_desktop.storage import trouble
@@ -32,12 +33,26 @@ def write_json(file: Path, value: object) -> None:
                 out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
-            fresh.replace(file)
+            _replace(fresh, file)
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise trouble.from_os(error, file) from error
+
+
+def _replace(fresh: Path, file: Path) -> None:
+    """Rename, with patience on Windows: a virus scanner may hold the old file for a moment."""
+    for wait_s in (0.02, 0.1, 0.5):
+        try:
+            fresh.replace(file)
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(wait_s)
+        else:
+            return
+    fresh.replace(file)
 
 
 def _encoded(value: object) -> bytes:

@@ -16,6 +16,7 @@ from qwen_desktop.storage import atomic
 
 _log = logging.getLogger(__name__)
 
+MAX_SECONDS = 1e11  # Unix seconds; later dates than the calendar of Python has
 CACHED_ROWS = 60  # more than the tallest screen shows
 
 
@@ -102,5 +103,7 @@ def _summary(entry: object) -> Summary | None:
     if not all(isinstance(text, str) for text in texts):
         return None
     if isinstance(updated_at, bool) or not isinstance(updated_at, (int, float)):
+        return None
+    if not abs(updated_at) < MAX_SECONDS:  # NaN and infinity compare false
         return None
     return Summary(entry["id"], entry["title"], entry["preview"], float(updated_at))

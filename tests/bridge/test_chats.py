@@ -123,6 +123,28 @@ def test_a_prompt_over_the_context_is_refused_and_the_text_comes_back(desk):
     assert desk.ask_and_wait("short again")
 
 
+def test_stop_while_the_prompt_is_checked_gives_the_text_back(desk):
+    text = "word " * 10_000
+    assert desk.chats.ask(text)
+
+    desk.chats.stop()
+
+    assert not desk.chats.run.running
+    assert desk.drafts[-1] == text
+    assert not desk.path()
+    assert desk.problems == []
+    desk.ask_and_wait("the next one works")
+    assert [row.title for row in desk.chats.summaries] == ["the next one works"]
+
+
+def test_a_conversation_that_cannot_be_read_leaves_the_one_that_is_shown(desk):
+    desk.chats.open("nobody")
+    desk.wait(lambda: desk.problems)
+
+    assert desk.opened[-1] == desk.chats.current
+    assert desk.ask_and_wait("still at work")
+
+
 def test_what_cannot_be_sent_is_refused_at_once(desk):
     assert not desk.chats.ask("  \n ")
     desk.set(max_new_tokens=100_000)
@@ -132,6 +154,7 @@ def test_what_cannot_be_sent_is_refused_at_once(desk):
 
     assert len(desk.problems) == 2
     assert "first" in desk.problems[1].text()
+    desk.wait(lambda: desk.path()[-1].text)
     desk.chats.stop()
     desk.wait(lambda: desk.saved)
     assert len(desk.path()) == 2

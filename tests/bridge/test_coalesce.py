@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_desktop.bridge.coalesce import StreamBuffer, fold
+from qwen_desktop.bridge.coalesce import LONGEST_MS, StreamBuffer, fold
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage
 from qwen_desktop.chat.messages import PartKind
 
@@ -89,3 +91,20 @@ def test_cleared_events_are_never_seen(qtbot):
     buffer.flush()
 
     assert flushes == [[Delta(PartKind.TEXT, "new")]]
+
+
+def test_a_slow_window_does_not_keep_text_from_the_journal_for_long(qtbot):
+    buffer = StreamBuffer()
+    flushes = []
+
+    def slow(events):
+        flushes.append(events)
+        end = time.perf_counter() + 0.4
+        while time.perf_counter() < end:  # a window that takes long to show it
+            pass
+
+    buffer.flushed.connect(slow)
+    buffer.push(Delta(PartKind.TEXT, "a"))
+    buffer.flush()
+
+    assert buffer.delay_ms == LONGEST_MS
