@@ -87,6 +87,12 @@ def decode(
             logits = piece_logits
             yield Progress(Stage.PREFILL, done, total)
         yield Prefilled(reused)
+        if bool(logits.isnan().any()):
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "The model computes values that are not numbers."),
+                QT_TRANSLATE_NOOP("errors", "Its weights may be damaged: download them again."),
+                details=f"logits of {str(logits.dtype).removeprefix('torch.')} after the prompt",
+            )
         for made in range(1, max_new_tokens + 1):
             if cancel.is_set():
                 raise Cancelled

@@ -875,6 +875,14 @@
         <translation>请使用同一检查点的分词器和权重。</translation>
     </message>
     <message>
+        <source>The model computes values that are not numbers.</source>
+        <translation>模型算出的不是数字。</translation>
+    </message>
+    <message>
+        <source>Its weights may be damaged: download them again.</source>
+        <translation>权重可能已损坏：请重新下载。</translation>
+    </message>
+    <message>
         <source>There is no device {device} on this machine.</source>
         <translation>这台电脑上没有设备 {device}。</translation>
     </message>

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3DecoderLayer
 
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Usage
@@ -210,6 +211,19 @@ def test_tokens_beyond_the_weights_are_refused(copied, engine):
     )
     with pytest.raises(Known, match="tokens that the weights do not know"):
         ask(engine, request("字"))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_weights_that_are_not_numbers_are_told_and_no_token_is_made_up(copied, engine, temperature):
+    folder = copied()
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, file, {"format": "pt"})
+    load(engine, folder)
+
+    with pytest.raises(Known, match="not numbers"):
+        ask(engine, request("hello", temperature=temperature))
 
 
 def test_nothing_open_is_a_sentence(engine):
