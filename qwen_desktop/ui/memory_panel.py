@@ -252,14 +252,15 @@ class MemoryPanel(Surface):
         self.stage.setText(self.stage_text(progress))
         known = progress is not None and progress.total > 0
         self.bar.setVisible(known)
-        self.bytes.setText("")
+        amount = ""  # set once: an empty text in between would take the label's room
+        if progress is not None and known and progress.stage is Stage.READING:
+            locale = self.locale()
+            done, total = size_text(progress.done, locale), size_text(progress.total, locale)
+            amount = self.tr("{done} of {total}").format(done=done, total=total)
+        self.bytes.setText(amount)
         if progress is None or not known:
             return
         self.bar.set_share(progress.done, progress.total)
-        if progress.stage is Stage.READING:
-            locale = self.locale()
-            done, total = size_text(progress.done, locale), size_text(progress.total, locale)
-            self.bytes.setText(self.tr("{done} of {total}").format(done=done, total=total))
         self.bar.setAccessibleDescription(f"{self.stage.text()} {self.bytes.text()}".strip())
 
     def stage_text(self, progress: Progress | None) -> str:
