@@ -110,7 +110,6 @@ class App(QObject):
         _make_folder(profile)
         log.start(profile.log)
         _log.info("Qwen Desktop %s on Python %s", __version__, sys.version.split()[0])
-        self._lock = _locked(profile)
         sys.excepthook = self._on_uncaught
 
         self.files = FileJobs()
@@ -121,6 +120,7 @@ class App(QObject):
         self._saved_state = self._state_file.load()
         i18n.install(application(), str(self.preferences.get("language")))
         application().setFont(theme.body_font())
+        self._lock = _locked(profile)  # a refusal is told in the language just installed
 
         self.window = MainWindow(self.preferences)
         self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)

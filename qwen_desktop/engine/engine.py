@@ -83,28 +83,22 @@ class Engine:
         tokenizer = load_tokenizer(checkpoint)
         _check(cancel)
         closed = self._make_room(plan)
+        loaded: _Loaded | None = None
+        trouble: BaseException | None = None
         try:
             loaded = self._open(plan, tokenizer, cancel, progress)
-        except BaseException as trouble:
-            # What was read hangs on the frames of the exception and in cycles of the model.
-            traceback.clear_frames(trouble.__traceback__)
-            give_back(plan.device)
-            if self._loaded is not None:
-                use_threads_for(self._loaded.info.parameters)
-            if not closed or not isinstance(trouble, Known):
-                raise
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
-                trouble.remedy,
-                details=trouble.details,
-                **{
-                    **trouble.values,
-                    "reason": replace(trouble.report(), remedy="").text(),
-                    "closed": closed,
-                },
-            ) from trouble
+        except (Known, Cancelled) as error:
+            # What was read hangs on the frames of the exceptions and in cycles of the model: it
+            # can be given back only when they have let go of it.
+            trouble = _without_frames(error)
         finally:
             self._reading = 0
+            if loaded is None and self._loaded is not None:
+                use_threads_for(self._loaded.info.parameters)
+        if loaded is None:
+            give_back(plan.device)
+            assert trouble is not None  # anything else has been raised
+            raise _closed_for_nothing(trouble, closed) if closed else trouble
         old, self._loaded = self._loaded, loaded
         self._session = None
         if old is not None:
@@ -273,6 +267,37 @@ class Engine:
             if device.type == "cuda":
                 return cuda_sample(device, loaded.info.device, weights, kv)
         return ram_sample(weights, kv)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """`error` and what led to it, none of them holding on to a frame."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()  # causes and contexts may lead back to where they came from
+    while waiting:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        traceback.clear_frames(link.__traceback__)
+        link.__traceback__ = None
+        waiting += [link.__cause__, link.__context__]
+    return error
+
+
+def _closed_for_nothing(trouble: BaseException, closed: str) -> BaseException:
+    """`trouble`, saying also that the model named `closed` had to go for it."""
+    if not isinstance(trouble, Known):
+        return trouble
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
+        trouble.remedy,
+        details=trouble.details,
+        **{
+            **trouble.values,
+            "reason": replace(trouble.report(), remedy="").text(),
+            "closed": closed,
+        },
+    )
 
 
 def _check(cancel: threading.Event) -> None:
