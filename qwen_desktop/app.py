@@ -336,7 +336,7 @@ def application() -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
-    made = QApplication(sys.argv[:1])
+    made = QApplication(["qwen-desktop"])  # also the class of its windows on X11
     made.setApplicationName("qwen-desktop")
     made.setApplicationDisplayName("Qwen Desktop")
     made.setDesktopFileName("qwen-desktop")
