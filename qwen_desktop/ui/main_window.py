@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
@@ -39,8 +39,6 @@ QT_DIALOGS = "QWEN_DESKTOP_QT_DIALOGS"
 
 class MainWindow(Frame):
     """Shows what the bridge says, asks it for the rest."""
-
-    closing = Signal()
 
     # Made by `connect_to()`.
     _chats: Chats
@@ -152,9 +150,8 @@ class MainWindow(Frame):
         return self._timeline
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Tell the application first; it saves."""
+        """What was typed last becomes a draft first; the application saves when Qt quits."""
         self.composer.flush_draft()
-        self.closing.emit()
         super().closeEvent(event)
 
     # -- conversations ---------------------------------------------------------------------
