@@ -117,12 +117,14 @@ class Driver:
         QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
 
     def click_text(self, text: str) -> None:
-        """Click the button that shows `text`."""
-        for button in self._visible(QAbstractButton):
-            if text in (button.text(), button.text().replace("&", "")):
-                QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-                return
-        raise NotShown(f"no button “{text}”; shown is:\n{self.shown()}")
+        """Click the button that shows `text`, once it is there: a new one is shown a turn later."""
+
+        def found() -> list[QAbstractButton]:
+            shown = self._visible(QAbstractButton)
+            return [b for b in shown if text in (b.text(), b.text().replace("&", ""))]
+
+        self.wait(f"the button “{text}”", found)
+        QTest.mouseClick(found()[0], Qt.MouseButton.LeftButton)
 
     def type(self, text: str, into: str = "Message") -> None:
         """Click a field and type."""
