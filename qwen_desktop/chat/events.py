@@ -14,7 +14,9 @@ class Stage(str, Enum):
 
     IMPORTING = "importing"  # torch and transformers
     CHECKING = "checking"  # config, tokenizer files, safetensors headers
+    FREEING = "freeing"  # the previous model, where there is no room for both
     READING = "reading"  # weights
+    PLACING = "placing"  # joining, packing and moving what was read
     WARMING_UP = "warming_up"  # first forward pass
     PREFILL = "prefill"  # reading the prompt
 
@@ -27,6 +29,8 @@ class Progress:
     done: int = 0
     total: int = 0
     detail: str = ""  # e.g. the file being read
+    part: int = 0  # number of that file, from 1; 0 where there is only one
+    parts: int = 0
 
 
 @dataclass(frozen=True)

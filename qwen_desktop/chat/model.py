@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.settings import GenerationSettings
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """Open `folder`. `device` is auto, cpu or cuda[:n]; `dtype` auto or a torch name."""
+    """Open `folder`.
+
+    `placement` is "auto", "cpu", "cuda", "cuda:1" or "split" (all devices, main memory last).
+    `context` is the number of tokens to leave room for, 0 for as many as a first answer needs.
+    """
 
     folder: Path
-    device: str = "auto"
-    dtype: str = "auto"
+    precision: Precision = Precision.AUTO
+    placement: str = "auto"
+    context: int = 0
 
 
 @dataclass(frozen=True)

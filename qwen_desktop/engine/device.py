@@ -10,14 +10,15 @@ import sys
 import psutil
 import torch
 
+from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.engine.precision import settle
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
-# Names in safetensors headers -> torch dtypes a language model can run in.
-RUNNABLE = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-# Largest model for which a CPU runs 16-bit weights in float32: without AMX or AVX-512-BF16 the
-# 16-bit matrix product takes 3.6 times as long, so prefill gains more than decode loses. Above
-# it, memory and the speed of decode (bound by bytes read) count for more.
-FLOAT32_PARAMETERS = 1_000_000_000
+TORCH_TYPES = {
+    Precision.FP32: torch.float32,
+    Precision.BF16: torch.bfloat16,
+    Precision.FP16: torch.float16,
+}
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,31 +43,25 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def choose_dtype(name: str, stored: str, parameters: int, device: torch.device) -> torch.dtype:
-    """The dtype to run in: `name` (auto or a torch name) for weights `stored` as in the headers.
+def choose_precision(
+    asked: Precision, stored: str, parameters: int, device: torch.device
+) -> Precision:
+    """What `asked` comes to on `device` for weights `stored` as in the headers."""
+    return settle(
+        asked,
+        stored=stored,
+        parameters=parameters,
+        device_kind=device.type,
+        free=free_memory(device),
+        has_bfloat16=has_bfloat16(device),
+    )
 
-    auto keeps the checkpoint's dtype on CUDA (float16 for bfloat16 where the card has none). On a
-    CPU 16-bit weights become float32 up to `FLOAT32_PARAMETERS` where that fits comfortably, else
-    bfloat16. Raises Known for a dtype that is none of float32, bfloat16, float16.
-    """
-    if name != "auto":
-        chosen = {str(dtype).removeprefix("torch."): dtype for dtype in RUNNABLE.values()}.get(name)
-        if chosen is None:
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "Precision {dtype} is not one this version can run."),
-                QT_TRANSLATE_NOOP("errors", "Choose auto, float32, bfloat16 or float16."),
-                dtype=name,
-            )
-        return chosen
-    dtype = RUNNABLE.get(stored, torch.float32)
-    if device.type == "cuda":
-        # Not the emulated kind, which is slower than float16.
-        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip
-        return torch.float16 if dtype is torch.bfloat16 and not has_bfloat16 else dtype
-    comfortable = 4 * parameters < 0.6 * free_memory(device)
-    if parameters <= FLOAT32_PARAMETERS and comfortable:
-        return torch.float32
-    return dtype if dtype is torch.float32 and comfortable else torch.bfloat16
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16; an emulated kind, slower than float16, is none."""
+    if device.type != "cuda":
+        return True
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def free_memory(device: torch.device) -> int:

@@ -78,7 +78,7 @@ class Engine:
         """
         progress(Progress(Stage.CHECKING))
         checkpoint = inspect(request.folder)
-        plan = loader.plan(checkpoint, request.device, request.dtype)
+        plan = loader.plan(checkpoint, request)
         _check(cancel)
         tokenizer = load_tokenizer(checkpoint)
         _check(cancel)

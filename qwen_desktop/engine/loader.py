@@ -19,10 +19,12 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from qwen_desktop.chat.events import Progress, Stage
+from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
 from qwen_desktop.engine.device import (
+    TORCH_TYPES,
     choose_device,
-    choose_dtype,
+    choose_precision,
     free_memory,
     gigabytes,
     is_out_of_memory,
@@ -72,10 +74,11 @@ def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(checkpoint: Checkpoint, device_name: str, dtype_name: str) -> Plan:
+def plan(checkpoint: Checkpoint, request: LoadRequest) -> Plan:
     """Everything about the load that can be known without weights. Raises Known."""
-    device = choose_device(device_name)
-    dtype = choose_dtype(dtype_name, checkpoint.dtype, checkpoint.parameters, device)
+    device = choose_device(request.placement)
+    precision = choose_precision(request.precision, checkpoint.dtype, checkpoint.parameters, device)
+    dtype = TORCH_TYPES.get(precision, torch.bfloat16)
     unknown = {e.dtype for e in checkpoint.tensors.values()} - set(DTYPES)
     if unknown:
         raise Known(

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,37 @@ class TensorEntry:
     shape: tuple[int, ...]
     shard: Path
     start: int
-    nbytes: int
+    nbytes: int  # bytes of the tensor itself, gaps not counted
+    # Of a part of a tensor that is no single stretch: `pieces` stretches, `stride` bytes apart.
+    pieces: int = 1
+    stride: int = 0
+
+    def part(self, name: str, dim: int, first: int, last: int) -> TensorEntry:
+        """The tensor's elements `first` up to `last` along `dim` (0 or 1), as a tensor `name`.
+
+        Raises ValueError where `dim` is 1 and the tensor is no whole matrix.
+        """
+        if dim not in (0, 1) or (dim == 1 and (len(self.shape) != 2 or self.pieces != 1)):
+            raise ValueError(f"no part of {self.name} along {dim}")
+        if not 0 <= first < last <= self.shape[dim]:
+            raise ValueError(f"no elements {first}..{last} in {self.name} {self.shape}")
+        size = self.nbytes // self.shape[dim]  # of one element along dim
+        shape = (*self.shape[:dim], last - first, *self.shape[dim + 1 :])
+        nbytes = size * (last - first)
+        if dim == 0 and self.pieces == 1:
+            start = self.start + size * first
+            return replace(self, name=name, shape=shape, start=start, nbytes=nbytes)
+        if dim == 0:
+            start = self.start + self.stride * first
+            return replace(
+                self, name=name, shape=shape, start=start, nbytes=nbytes, pieces=last - first
+            )
+        rows = self.shape[0]
+        row = self.nbytes // rows
+        start = self.start + row // self.shape[1] * first
+        return replace(
+            self, name=name, shape=shape, start=start, nbytes=nbytes, pieces=rows, stride=row
+        )
 
     @property
     def count(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from io import RawIOBase
 from typing import Any
 
 import numpy as np
@@ -57,22 +58,28 @@ class LazyWeights:
 
     def _read(self, entry: TensorEntry) -> torch.Tensor:
         buffer = np.empty(entry.nbytes, dtype=np.uint8)
-        view = buffer.data
-        have = 0
+        piece = entry.nbytes // entry.pieces
         try:
             with entry.shard.open("rb", buffering=0) as file:
-                file.seek(entry.start)
-                while have < entry.nbytes:
-                    if self._cancel.is_set():
-                        raise Cancelled
-                    count = file.readinto(view[have : have + BLOCK])
-                    if not count:
-                        raise truncated(entry.shard, entry.start + have, entry.start + entry.nbytes)
-                    have += count
-                    self._count(count, entry.shard.name)
+                for number in range(entry.pieces):
+                    view = buffer.data[number * piece : (number + 1) * piece]
+                    self._fill(view, file, entry, entry.start + number * entry.stride)
         except OSError as error:
             raise unreadable(entry.shard, error) from error
         return torch.from_numpy(buffer).view(DTYPES[entry.dtype]).reshape(entry.shape)
+
+    def _fill(self, view: memoryview, file: RawIOBase, entry: TensorEntry, start: int) -> None:
+        """Read the bytes from `start` of `file` into all of `view`."""
+        file.seek(start)
+        have = 0
+        while have < len(view):
+            if self._cancel.is_set():
+                raise Cancelled
+            count = file.readinto(view[have : have + BLOCK])
+            if not count:
+                raise truncated(entry.shard, start + have, start + len(view))
+            have += count
+            self._count(count, entry.shard.name)
 
     def _count(self, count: int, shard: str) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Progress, Usage
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest
@@ -18,7 +19,7 @@ from qwen_desktop.engine.transformers_runner import TransformersRunner
 NEVER = threading.Event()
 
 
-def load(engine: Engine, folder: Path, **options: str) -> list[Progress]:
+def load(engine: Engine, folder: Path, **options: object) -> list[Progress]:
     """Load `folder`; the progress told."""
     told: list[Progress] = []
     engine.load(LoadRequest(folder, **options), threading.Event(), told.append)
@@ -27,7 +28,7 @@ def load(engine: Engine, folder: Path, **options: str) -> list[Progress]:
 
 def runner_of(folder: Path) -> TransformersRunner:
     """A runner in float32 on the CPU."""
-    plan = loader.plan(inspect(folder), "cpu", "float32")
+    plan = loader.plan(inspect(folder), LoadRequest(folder, Precision.FP32, "cpu"))
     return TransformersRunner(loader.load(plan, NEVER, lambda _: None))
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import loader
@@ -35,7 +36,7 @@ def test_what_was_loaded_is_told(opened, made):
 
 
 def test_precision_can_be_chosen(made, engine):
-    load(engine, made("qwen3", tie_word_embeddings=True), dtype="bfloat16")
+    load(engine, made("qwen3", tie_word_embeddings=True), precision=Precision.BF16)
     assert engine.info.dtype == "bfloat16"
     assert engine.info.weight_bytes == 2 * engine.info.parameters
     assert text_of(ask(engine, request("hello")))
@@ -116,7 +117,7 @@ def test_an_untied_head_must_be_there(copied, engine):
 
 def test_a_shard_that_shrinks_while_it_is_read(copied):
     folder = copied("qwen3", shards=True)
-    plan = loader.plan(inspect(folder), "cpu", "float32")
+    plan = loader.plan(inspect(folder), LoadRequest(folder, Precision.FP32, "cpu"))
     shard = max(folder.glob("*.safetensors"), key=lambda path: path.stat().st_size)
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(Known, match=f"{shard.name} is truncated"):
@@ -156,10 +157,10 @@ def test_nothing_is_fetched_and_nothing_written(copied, engine, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_unknown_devices_and_precisions(made, engine):
-    for options in ({"device": "cuda:99"}, {"device": "tpu"}, {"dtype": "int3"}):
-        with pytest.raises(Known, match=next(iter(options.values()))):
-            load(engine, made("qwen2"), **options)
+@pytest.mark.parametrize("placement", ["cuda:99", "tpu"])
+def test_unknown_devices(made, engine, placement):
+    with pytest.raises(Known, match=placement):
+        load(engine, made("qwen2"), placement=placement)
 
 
 def memory_of(monkeypatch, available: int) -> None:
@@ -180,9 +181,10 @@ def test_a_model_that_cannot_fit_is_refused_with_numbers(opened, made, monkeypat
 
 def test_the_old_model_makes_way_where_both_do_not_fit(opened, made, copied, monkeypatch):
     engine = opened("qwen3")
-    plan = loader.plan(inspect(made("qwen3", seed=1)), "cpu", "float32")
+    other = made("qwen3", seed=1)
+    plan = loader.plan(inspect(other), LoadRequest(other, Precision.FP32, "cpu"))
     memory_of(monkeypatch, plan.nbytes + loader.RESERVE - 1000)
-    load(engine, made("qwen3", seed=1), dtype="float32")
+    load(engine, made("qwen3", seed=1), precision=Precision.FP32)
     assert engine.info.folder == made("qwen3", seed=1)
 
     folder = copied("qwen3", seed=2)
@@ -193,7 +195,7 @@ def test_the_old_model_makes_way_where_both_do_not_fit(opened, made, copied, mon
             shard.unlink(missing_ok=True)
 
     closed = engine.info.name
-    wanted = LoadRequest(folder, dtype="float32")
+    wanted = LoadRequest(folder, precision=Precision.FP32)
     with pytest.raises(Known, match=f"cannot be read.*{closed} was closed") as refused:
         engine.load(wanted, threading.Event(), lose_the_shard)
     report = refused.value.report()
