@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.model import DemoInfo
+from qwen_desktop.engine.families import refuse as refuse_family
+from qwen_desktop.engine.families import text_families
 from qwen_desktop.engine.files import (
     LFS_MARK,
     check_size,
@@ -33,19 +35,6 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 DEMO = "demo.json"
 MAX_TOKENIZER = 128 * 2**20  # bytes; ten times those of Qwen
-
-# Values of model_type that the transformers runner has been tried with.
-FAMILIES = (
-    "qwen2",
-    "qwen2_moe",
-    "qwen3",
-    "qwen3_moe",
-    "qwen3_next",
-    "qwen3_5",
-    "qwen3_5_text",
-    "qwen3_5_moe",
-    "qwen3_5_moe_text",
-)
 
 
 @dataclass(frozen=True)
@@ -168,21 +157,8 @@ def _family(config: Mapping[str, Any]) -> str:
             QT_TRANSLATE_NOOP("errors", "This version runs Qwen1.5 and newer, not yet this one."),
             file=CONFIG,
         )
-    if not family.startswith("qwen"):
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} describes a model that is no Qwen: {type}."),
-            QT_TRANSLATE_NOOP("errors", "Open a folder with a Qwen checkpoint."),
-            file=CONFIG,
-            type=family,
-        )
-    if family not in FAMILIES:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "Type {type} in {file} cannot be run by this version."),
-            QT_TRANSLATE_NOOP("errors", "Look for an update (transformers {version} is in use)."),
-            file=CONFIG,
-            type=family,
-            version=version("transformers"),
-        )
+    if family not in text_families():
+        raise refuse_family(family, CONFIG)
     return family
 
 

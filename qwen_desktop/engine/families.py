@@ -1,0 +1,82 @@
+"""Which Qwen architectures the installed transformers can run as text models.
+
+No torch and, as a rule, no transformers: its table of causal language models is read from its
+source, because importing it takes seconds and a folder is to be judged in milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from importlib.metadata import version
+from pathlib import Path
+
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+_MODULE = "transformers.models.auto.modeling_auto"
+_TABLE = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
+_CONFIGS = "CONFIG_MAPPING_NAMES"
+
+# Names of the parts that image, audio and speech models have.
+_OTHER_SENSES = re.compile(r"(?:^|_)(?:vl|audio|asr|omni|tts|vision|image)(?:_|$)")
+
+
+@lru_cache
+def text_families() -> frozenset[str]:
+    """The values of model_type that begin with "qwen" and have a causal language model."""
+    return _qwens(_TABLE, "modeling_auto.py", _MODULE)
+
+
+@lru_cache
+def _all_families() -> frozenset[str]:
+    """The values of model_type that begin with "qwen" and have any model at all."""
+    return _qwens(_CONFIGS, "auto_mappings.py", "transformers.models.auto.auto_mappings")
+
+
+def _qwens(table: str, file: str, module: str) -> frozenset[str]:
+    """The keys of `table`, a list of pairs in `file` of transformers.models.auto."""
+    spec = PathFinder.find_spec("transformers")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        try:
+            source = (Path(folder) / "models" / "auto" / file).read_text(encoding="utf-8")
+        except OSError:
+            continue
+        body = source.partition(f"\n{table} = OrderedDict(")[2].partition("\n)")[0]
+        if found := frozenset(re.findall(r'\(\s*"(qwen\w*)",', body)):
+            return found
+    # Packed without its sources, or written in another way: ask it, though that takes longer.
+    return frozenset(
+        name for name in getattr(importlib.import_module(module), table) if name.startswith("qwen")
+    )
+
+
+def refuse(family: str, file: str) -> Known:
+    """The sentence for `family`, the model_type in `file`, which `text_families` lacks."""
+    if not family.startswith("qwen"):
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{file} describes a model that is no Qwen: {type}."),
+            QT_TRANSLATE_NOOP("errors", "Open a folder with a Qwen checkpoint."),
+            file=file,
+            type=family,
+        )
+    if family in _all_families() or _OTHER_SENSES.search(family):
+        return Known(
+            QT_TRANSLATE_NOOP(
+                "errors",
+                "{file} describes a model for images or sound ({type}): transformers {version} "
+                "cannot run its text side alone.",
+            ),
+            QT_TRANSLATE_NOOP("errors", "Open a text model, such as Qwen3."),
+            file=file,
+            type=family,
+            version=version("transformers"),
+        )
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "Type {type} in {file} cannot be run by this version."),
+        QT_TRANSLATE_NOOP("errors", "Look for an update (transformers {version} is in use)."),
+        file=file,
+        type=family,
+        version=version("transformers"),
+    )
