@@ -26,16 +26,24 @@ class Known(Exception):  # noqa: N818 - reads as "known trouble"
     """Trouble with a cause outside this program, told in one sentence with a remedy.
 
     `template` and `remedy` are English format strings wrapped in `QT_TRANSLATE_NOOP("errors", …)`;
-    `values` fills both. `details` is optional technical text for the Details button.
+    `values` fills both. `details` is optional technical text for the Details button; `code` a
+    stable name for scripts, "shard-truncated", where there is use for one.
     """
 
     def __init__(
-        self, template: str, remedy: str = "", *, details: str = "", **values: object
+        self,
+        template: str,
+        remedy: str = "",
+        *,
+        details: str = "",
+        code: str = "",
+        **values: object,
     ) -> None:
         super().__init__(template, remedy)
         self.template = template
         self.remedy = remedy
         self.details = details
+        self.code = code
         self.values: Mapping[str, object] = values
 
     def __str__(self) -> str:

@@ -7,11 +7,11 @@ folder is refused while the model in use stays as it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qwen_desktop.chat.model import DemoInfo
 from qwen_desktop.engine.families import refuse as refuse_family
@@ -25,8 +25,11 @@ from qwen_desktop.engine.files import (
     read_text,
     unreadable,
 )
-from qwen_desktop.engine.shards import TensorEntry, read_weights
+from qwen_desktop.engine.shards import Tell, TensorEntry, read_weights, refuse
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
@@ -81,55 +84,83 @@ class Checkpoint:
 
 def inspect(folder: Path) -> Checkpoint:
     """Check `folder` and describe it. Raises Known with a sentence that names the file."""
-    names = _names(folder)
-    config = _config(folder, names)
-    family = _family(config)
-    _refuse_quantised(config, folder, names)
-    tokenizer_files = _tokenizer_files(folder, names)
-    generation = folder / GENERATION
-    tensors = read_weights(folder)
-    if not tensors or any(e.dtype.startswith("F8") for e in tensors.values()):
-        raise _quantised("FP8" if tensors else "none")
-    if any(name.endswith((".qweight", ".qzeros", ".weight_packed")) for name in tensors):
-        raise _quantised("GPTQ or AWQ")
+    return survey(folder, refuse)
+
+
+def survey(folder: Path, tell: Tell) -> Checkpoint:
+    """`folder` described as far as it can be read; `tell` hears of everything that is wrong.
+
+    What could not be read is empty. Raises nothing but what `tell` raises.
+    """
+    nothing = Checkpoint(folder, {}, "", {}, None, (), {}, None)
+    names = _attempt(tell, lambda: folder_names(folder), None)
+    if names is None:
+        return nothing
+    config = _attempt(tell, lambda: _config(folder, names), None)
+    if CONFIG not in names:
+        return nothing  # then the folder is something else: what it lacks besides is no news
+    family = ""
+    if config is not None:
+        family = _attempt(tell, lambda: _family(config), "")
+        _attempt(tell, lambda: _refuse_quantised(config, folder, names), None)
+    no_files: tuple[Path, ...] = ()
+    tokenizer_files = _attempt(tell, lambda: _tokenizer_files(folder, names), no_files)
+    tensors = read_weights(folder, tell)
+    _attempt(tell, lambda: _refuse_packed(tensors), None)
+    generation: dict[str, Any] = {}
+    if GENERATION in names:
+        generation = _attempt(tell, lambda: read_object(folder / GENERATION), generation)
     return Checkpoint(
         folder=folder,
-        config=config,
+        config=config or {},
         family=family,
-        generation=read_object(generation) if GENERATION in names else {},
-        template=_template(folder, names),
+        generation=generation,
+        template=_attempt(tell, lambda: _template(folder, names), None),
         tokenizer_files=tokenizer_files,
         tensors=tensors,
         demo=_demo(folder / DEMO) if DEMO in names else None,
     )
 
 
-def _names(folder: Path) -> set[str]:
+def _attempt(tell: Tell, read: Callable[[], T], otherwise: U) -> T | U:
+    """What `read` gives; `otherwise` where it met trouble that `tell` lets pass."""
     try:
-        return {path.name for path in folder.iterdir()}
+        return read()
+    except Known as trouble:
+        tell(trouble)
+        return otherwise
+
+
+def folder_names(folder: Path) -> frozenset[str]:
+    """The names in `folder`. Raises Known where it cannot be listed."""
+    try:
+        return frozenset(path.name for path in folder.iterdir())
     except FileNotFoundError as error:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "The folder {folder} is not there."),
             QT_TRANSLATE_NOOP("errors", "Plug in its disk, or choose another folder."),
+            code="folder-missing",
             folder=folder,
         ) from error
     except NotADirectoryError as error:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{file} is not a folder."),
             QT_TRANSLATE_NOOP("errors", "Choose the folder that holds config.json."),
+            code="not-a-folder",
             file=folder,
         ) from error
     except OSError as error:
         raise unreadable(folder, error) from error
 
 
-def _config(folder: Path, names: set[str]) -> dict[str, Any]:
+def _config(folder: Path, names: frozenset[str]) -> dict[str, Any]:
     if CONFIG in names:
         return read_object(folder / CONFIG)
     if "adapter_config.json" in names:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{folder} is an adapter: it has no {file} of its own."),
             QT_TRANSLATE_NOOP("errors", "Merge it into its base model and open the result."),
+            code="adapter",
             folder=folder.name,
             file=CONFIG,
         )
@@ -137,6 +168,7 @@ def _config(folder: Path, names: set[str]) -> dict[str, Any]:
         QT_TRANSLATE_NOOP("errors", "{folder} has no {file}, so it is not a checkpoint folder."),
         QT_TRANSLATE_NOOP("errors", "Choose the folder that holds config.json and the weights."),
         details="\n".join(sorted(names)[:50]),
+        code="config-missing",
         folder=folder.name or str(folder),
         file=CONFIG,
     )
@@ -148,6 +180,7 @@ def _family(config: Mapping[str, Any]) -> str:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{file} has no model_type for transformers {version}."),
             QT_TRANSLATE_NOOP("errors", "Download config.json again."),
+            code="family-missing",
             file=CONFIG,
             version=version("transformers"),
         )
@@ -155,6 +188,7 @@ def _family(config: Mapping[str, Any]) -> str:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{file} describes a first-generation Qwen (type qwen)."),
             QT_TRANSLATE_NOOP("errors", "This version runs Qwen1.5 and newer, not yet this one."),
+            code="family-unknown",
             file=CONFIG,
         )
     if family not in text_families():
@@ -162,7 +196,7 @@ def _family(config: Mapping[str, Any]) -> str:
     return family
 
 
-def _refuse_quantised(config: Mapping[str, Any], folder: Path, names: set[str]) -> None:
+def _refuse_quantised(config: Mapping[str, Any], folder: Path, names: frozenset[str]) -> None:
     text = config.get("text_config")
     nested = text.get("quantization_config") if isinstance(text, dict) else None
     found = config.get("quantization_config") or nested
@@ -173,16 +207,24 @@ def _refuse_quantised(config: Mapping[str, Any], folder: Path, names: set[str]) 
         raise _quantised(str(method))
 
 
+def _refuse_packed(tensors: Mapping[str, TensorEntry]) -> None:
+    if any(entry.dtype.startswith("F8") for entry in tensors.values()):
+        raise _quantised("FP8")
+    if any(name.endswith((".qweight", ".qzeros", ".weight_packed")) for name in tensors):
+        raise _quantised("GPTQ or AWQ")
+
+
 def _quantised(method: str) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "This checkpoint is quantised ({method}, see {file})."),
         QT_TRANSLATE_NOOP("errors", "This version opens unquantised ones: take the BF16 original."),
+        code="quantised",
         method=method,
         file=CONFIG,
     )
 
 
-def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
+def _tokenizer_files(folder: Path, names: frozenset[str]) -> tuple[Path, ...]:
     if TOKENIZER in names:
         files = [TOKENIZER]
     elif {"vocab.json", "merges.txt"} <= names:
@@ -191,6 +233,7 @@ def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{folder} has no tokenizer: {file} is missing."),
             QT_TRANSLATE_NOOP("errors", "Download tokenizer.json into the same folder."),
+            code="tokenizer-missing",
             folder=folder.name,
             file=TOKENIZER,
         )
@@ -201,7 +244,7 @@ def _tokenizer_files(folder: Path, names: set[str]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def _template(folder: Path, names: set[str]) -> str | None:
+def _template(folder: Path, names: frozenset[str]) -> str | None:
     """The chat template: a file of its own, else the entry of the tokenizer's configuration."""
     config = folder / TOKENIZER_CONFIG
     found = read_object(config, 16 * 2**20).get("chat_template") if config.exists() else None

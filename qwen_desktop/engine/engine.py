@@ -288,15 +288,13 @@ def _closed_for_nothing(trouble: BaseException, closed: str) -> BaseException:
     """`trouble`, saying also that the model named `closed` had to go for it."""
     if not isinstance(trouble, Known):
         return trouble
+    reason = replace(trouble.report(), remedy="").text()
+    values: dict[str, Any] = {**trouble.values, "reason": reason, "closed": closed}
     return Known(
         QT_TRANSLATE_NOOP("errors", "{reason} {closed} was closed to make room for it."),
         trouble.remedy,
         details=trouble.details,
-        **{
-            **trouble.values,
-            "reason": replace(trouble.report(), remedy="").text(),
-            "closed": closed,
-        },
+        **values,
     )
 
 

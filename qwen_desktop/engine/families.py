@@ -58,6 +58,7 @@ def refuse(family: str, file: str) -> Known:
         return Known(
             QT_TRANSLATE_NOOP("errors", "{file} describes a model that is no Qwen: {type}."),
             QT_TRANSLATE_NOOP("errors", "Open a folder with a Qwen checkpoint."),
+            code="not-qwen",
             file=file,
             type=family,
         )
@@ -69,6 +70,7 @@ def refuse(family: str, file: str) -> Known:
                 "cannot run its text side alone.",
             ),
             QT_TRANSLATE_NOOP("errors", "Open a text model, such as Qwen3."),
+            code="not-text",
             file=file,
             type=family,
             version=version("transformers"),
@@ -76,6 +78,7 @@ def refuse(family: str, file: str) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "Type {type} in {file} cannot be run by this version."),
         QT_TRANSLATE_NOOP("errors", "Look for an update (transformers {version} is in use)."),
+        code="family-unknown",
         file=file,
         type=family,
         version=version("transformers"),

@@ -23,6 +23,7 @@ def unreadable(path: Path, error: OSError) -> Known:
         QT_TRANSLATE_NOOP("errors", "{file} cannot be read: {reason}."),
         QT_TRANSLATE_NOOP("errors", "Check that the disk is there and that you may read it."),
         details=str(path),
+        code="unreadable",
         file=path.name,
         reason=error.strerror or type(error).__name__,
     )
@@ -34,6 +35,7 @@ def lfs_pointer(path: Path) -> Known:
         QT_TRANSLATE_NOOP("errors", "{file} is only a Git LFS pointer, not the file itself."),
         QT_TRANSLATE_NOOP("errors", "Run “git lfs pull” in the folder, or download it again."),
         details=str(path),
+        code="lfs-pointer",
         file=path.name,
     )
 
@@ -71,6 +73,7 @@ def too_large(path: Path, limit: int) -> Known:
         QT_TRANSLATE_NOOP("errors", "{file} is larger than any real one ({limit} MiB)."),
         QT_TRANSLATE_NOOP("errors", "Download the checkpoint again from its source."),
         details=str(path),
+        code="file-too-large",
         file=path.name,
         limit=limit // 2**20,
     )
@@ -95,6 +98,7 @@ def broken(path: Path, error: Exception) -> Known:
         QT_TRANSLATE_NOOP("errors", "{file} is damaged: its content does not make sense."),
         QT_TRANSLATE_NOOP("errors", "Download this file again."),
         details=f"{path}\n{type(error).__name__}: {error}",
+        code="file-damaged",
         file=path.name,
     )
 

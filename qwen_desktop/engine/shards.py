@@ -10,7 +10,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ ITEM_SIZE: Mapping[str, int] = {
     "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }  # fmt: skip
 
+_PLAIN = re.compile(r"[\w][\w.\-]*\.safetensors")
 _NUMBERED = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 
 
@@ -85,6 +86,15 @@ class TensorEntry:
         return math.prod(self.shape)
 
 
+Tell = Callable[[Known], None]
+"""Called with each trouble that is met; it may raise it, or note it and let the rest be read."""
+
+
+def refuse(trouble: Known) -> None:
+    """The `Tell` that ends a reading at the first trouble."""
+    raise trouble
+
+
 def damaged(shard: Path, details: str) -> Known:
     """The sentence for a shard whose header cannot be right."""
     return broken(shard, ValueError(details))
@@ -96,6 +106,7 @@ def truncated(shard: Path, have: int, want: int) -> Known:
         QT_TRANSLATE_NOOP("errors", "{file} is truncated: it has {have} of {want} bytes."),
         QT_TRANSLATE_NOOP("errors", "Download this file again."),
         details=str(shard),
+        code="shard-truncated",
         file=shard.name,
         have=f"{have:,}",
         want=f"{want:,}",
@@ -114,6 +125,7 @@ def read_header(shard: Path) -> dict[str, TensorEntry]:
                     QT_TRANSLATE_NOOP("errors", "{file} is empty."),
                     QT_TRANSLATE_NOOP("errors", "Download this file again."),
                     details=str(shard),
+                    code="shard-truncated",
                     file=shard.name,
                 )
             if (head + file.read(len(LFS_MARK))).startswith(LFS_MARK):
@@ -158,77 +170,127 @@ def _entry(name: str, value: Any, shard: Path, offset: int) -> TensorEntry:
     return TensorEntry(name, value["dtype"], shape, shard, offset + begin, nbytes)
 
 
-def read_weights(folder: Path) -> dict[str, TensorEntry]:
+def read_weights(folder: Path, tell: Tell = refuse) -> dict[str, TensorEntry]:
     """Every tensor of the checkpoint by name, from one file, an index or numbered shards.
 
-    Raises Known where there are no safetensors weights, shards are missing, an index names files
-    outside the folder, or a tensor of the index is in no header.
+    Tells where there are no safetensors weights, shards are missing, an index names files
+    outside the folder, or a tensor of the index is in no header; gives what is left.
     """
-    if (folder / SINGLE).is_file():
-        return read_header(folder / SINGLE)
-    if (folder / INDEX).is_file():
-        return _by_index(folder)
-    return _by_number(folder)
+    try:
+        return _read_weights(folder, tell)
+    except Known as trouble:
+        tell(trouble)
+    except OSError as error:
+        tell(unreadable(folder, error))
+    return {}
 
 
-def _by_index(folder: Path) -> dict[str, TensorEntry]:
+def _read_weights(folder: Path, tell: Tell) -> dict[str, TensorEntry]:
+    if (folder / SINGLE).is_file() or (folder / SINGLE).is_symlink():
+        if not (entries := read_header(folder / SINGLE)):
+            raise _no_weights(folder)
+        return entries
+    if (folder / INDEX).is_file() or (folder / INDEX).is_symlink():
+        return _by_index(folder, tell)
+    return _by_number(folder, tell)
+
+
+def _read_headers(
+    folder: Path, names: list[str], tell: Tell
+) -> dict[str, Mapping[str, TensorEntry]]:
+    """The tensors of each shard that could be read."""
+    headers: dict[str, Mapping[str, TensorEntry]] = {}
+    for name in names:
+        try:
+            headers[name] = read_header(folder / name)
+        except Known as trouble:
+            tell(trouble)
+    return headers
+
+
+def _by_index(folder: Path, tell: Tell) -> dict[str, TensorEntry]:
     index = folder / INDEX
     weight_map = read_object(index, MAX_INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise broken(index, KeyError("weight_map"))
-    names = set(weight_map.values())
-    for name in names:
+    plain: dict[str, str] = {}  # shard by tensor
+    strange: set[str] = set()
+    for tensor, name in weight_map.items():
         # Nothing but a file of this very folder: the name may come from a stranger.
-        if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.\-]*\.safetensors", name):
-            raise Known(
+        if isinstance(name, str) and _PLAIN.fullmatch(name):
+            plain[tensor] = name
+        else:
+            strange.add(str(name))
+    if strange:
+        tell(
+            Known(
                 QT_TRANSLATE_NOOP("errors", "{file} names a shard that is no plain file: {shard}."),
                 QT_TRANSLATE_NOOP("errors", "Download the checkpoint from a source you trust."),
-                details=str(index),
+                details="\n".join([str(index), *sorted(strange)[:50]]),
+                code="shard-name",
                 file=INDEX,
-                shard=name,
+                shard=min(strange),
             )
-    _require(folder, sorted(names))
-    headers = {name: read_header(folder / name) for name in sorted(names)}
+        )
+    names = sorted(set(plain.values()))
+    headers = _read_headers(folder, _present(folder, names, tell), tell)
     found: dict[str, TensorEntry] = {}
-    for tensor, name in weight_map.items():
+    lacking: dict[str, list[str]] = {}  # tensors by shard
+    for tensor, name in plain.items():
+        if name not in headers:
+            continue  # told of
         entry = headers[name].get(tensor)
         if entry is None:
-            raise Known(
+            lacking.setdefault(name, []).append(tensor)
+        else:
+            found[tensor] = entry
+    for name, tensors in lacking.items():
+        tell(
+            Known(
                 QT_TRANSLATE_NOOP("errors", "{file} lacks the tensor {tensor} of the index."),
                 QT_TRANSLATE_NOOP("errors", "Download this file and the index again."),
-                details=str(folder),
+                details="\n".join([str(folder), *tensors[:100]]),
+                code="tensor-missing",
                 file=name,
-                tensor=tensor,
+                tensor=tensors[0],
             )
-        found[tensor] = entry
+        )
     return found
 
 
-def _by_number(folder: Path) -> dict[str, TensorEntry]:
+def _by_number(folder: Path, tell: Tell) -> dict[str, TensorEntry]:
     """Shards without an index are fine as long as none of the announced number is missing."""
     present = [m for p in folder.iterdir() if (m := _NUMBERED.fullmatch(p.name))]
     if not present:
         raise _no_weights(folder)
     total = int(present[0].group(2))
     names = [f"model-{n:05}-of-{total:05}.safetensors" for n in range(1, total + 1)]
-    _require(folder, names)
     found: dict[str, TensorEntry] = {}
-    for name in names:
-        found.update(read_header(folder / name))
+    headers = _read_headers(folder, _present(folder, names, tell), tell)
+    for entries in headers.values():
+        found.update(entries)
+    if headers and not found:
+        raise _no_weights(folder)
     return found
 
 
-def _require(folder: Path, names: list[str]) -> None:
-    missing = [name for name in names if not (folder / name).exists()]
+def _present(folder: Path, names: list[str], tell: Tell) -> list[str]:
+    """Those of `names` that are there."""
+    # A link that leads nowhere is there: reading it says what is wrong with it.
+    missing = [n for n in names if not ((folder / n).exists() or (folder / n).is_symlink())]
     if missing:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{count} of {total} weight files are missing: {file}."),
-            QT_TRANSLATE_NOOP("errors", "Download the missing files into the same folder."),
-            details="\n".join(missing),
-            count=len(missing),
-            total=len(names),
-            file=missing[0],
+        tell(
+            Known(
+                QT_TRANSLATE_NOOP("errors", "{count} of {total} weight files are missing: {file}."),
+                QT_TRANSLATE_NOOP("errors", "Download the missing files into the same folder."),
+                details="\n".join(missing),
+                code="shards-missing",
+                count=len(missing),
+                total=len(names),
+                file=missing[0],
+            )
         )
+    return sorted(set(names).difference(missing))
 
 
 def _no_weights(folder: Path) -> Known:
@@ -239,12 +301,14 @@ def _no_weights(folder: Path) -> Known:
             QT_TRANSLATE_NOOP("errors", "{file} is a pickle, which can run code: refused."),
             QT_TRANSLATE_NOOP("errors", "Get the safetensors version of this checkpoint."),
             details="\n".join(pickled),
+            code="pickle",
             file=pickled[0],
         )
     return Known(
         QT_TRANSLATE_NOOP("errors", "{folder} has no weights: {file} is missing."),
         QT_TRANSLATE_NOOP("errors", "Download the .safetensors files into the same folder."),
         details="\n".join(names[:50]),
+        code="weights-missing",
         folder=folder.name,
         file=SINGLE,
     )
