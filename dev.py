@@ -37,6 +37,8 @@ PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 OLDEST, NEWEST = (3, 10), (3, 14)  # the Pythons that Qt and torch have wheels for
 TORCH = "2.13.0"
 TORCH_INDEX = "https://download.pytorch.org/whl/"
+# Packages that the tests need for the files in them; what these ask for in turn stays away.
+FILES_ONLY = ("dashscope",)
 
 # Qt's system libraries on Linux: name in Debian = the file to load. First what Qt can't do without.
 QT_LIBRARIES = """
@@ -199,6 +201,9 @@ def install(dev: bool) -> None:
     target = str(ROOT) + ("[dev]" if dev else "")
     arguments = ["-c", str(constraints), "--no-build-isolation", "-e", target]
     call([*pip, *arguments], "installing the application's packages")
+    if dev:
+        command = [*pip, "-c", str(constraints), "--no-deps", *FILES_ONLY]
+        call(command, "installing files for the tests")
     say("  done.")
 
 

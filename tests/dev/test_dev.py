@@ -111,6 +111,21 @@ def test_the_fingerprint_follows_the_two_files(project: Path) -> None:
     assert str(project) in first["base"]  # an environment does not survive being moved
 
 
+@pytest.mark.parametrize("features", [{"dev"}, set()])
+def test_files_for_the_tests_come_without_what_they_ask_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch, features: set[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(dev, "call", lambda command, *_, **__: commands.append(command) or 0)
+    monkeypatch.setattr(dev, "output_of", lambda _: "")
+    dev.install(dev="dev" in features)
+    named = [command for command in commands if "dashscope" in command]
+    assert len(named) == len(features)
+    for command in named:
+        assert "--no-deps" in command
+        assert command[command.index("-c") + 1] == str(project / "constraints.txt")
+
+
 def test_removing_keeps_the_lock_and_says_unfinished_from_the_start(project: Path) -> None:
     give_python(project)
     dev.write_stamp({**NOW, "features": []})

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import dev
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = [f"3.{minor}" for minor in range(10, 15)]
 
@@ -99,6 +101,14 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     for one in asked_for():
         found = Version(metadata.version(one.name)).public
         assert found == pinned(one.name, here), f"{one.name} {found} is installed"
+
+
+@pytest.mark.parametrize("name", dev.FILES_ONLY)
+def test_packages_for_their_files_are_pinned_and_explained(name: str) -> None:
+    """Their pins stand in constraints.txt, which an environment's stamp follows."""
+    assert {pinned(name, python) for python in PYTHONS} == {metadata.version(name)}
+    record = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text("utf-8")
+    assert re.search(rf"^\| {name} \|", record, re.MULTILINE)
 
 
 def test_nothing_is_installed_that_lets_a_checkpoint_fetch_code() -> None:
