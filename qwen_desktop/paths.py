@@ -40,6 +40,11 @@ class Profile:
         return self.root / "state.json"
 
     @property
+    def load_mark(self) -> Path:
+        """Stands while a checkpoint is being loaded."""
+        return self.root / "loading.json"
+
+    @property
     def log(self) -> Path:
         """The log file. Never holds what was said in a conversation."""
         return self.root / "qwen-desktop.log"

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.card import make_card
 from qwen_desktop.engine.checkpoint import Checkpoint, inspect
 from qwen_desktop.engine.decode import check_length, decode
 from qwen_desktop.engine.device import (
@@ -82,7 +84,7 @@ class Engine:
         _check(cancel)
         tokenizer = load_tokenizer(checkpoint)
         _check(cancel)
-        closed = self._make_room(plan)
+        closed = self._make_room(plan, progress)
         loaded: _Loaded | None = None
         trouble: BaseException | None = None
         try:
@@ -106,7 +108,7 @@ class Engine:
             give_back(plan.device)
         return loaded.info
 
-    def _make_room(self, plan: loader.Plan) -> str:
+    def _make_room(self, plan: loader.Plan, progress: Callable[[Progress], None]) -> str:
         """Close the present model where the new one fits only then; its name, or "".
 
         Raises Known where it does not fit even so.
@@ -122,6 +124,7 @@ class Engine:
             raise loader.no_room(plan)
         name = loaded.info.name
         del loaded
+        progress(Progress(Stage.FREEING, detail=name))
         self.unload()
         return name
 
@@ -171,6 +174,13 @@ class Engine:
             device = loaded.runner.capabilities.device
             del loaded
             give_back(device)
+
+    def card(self) -> ModelCard | None:
+        """Everything there is to see of the checkpoint in use; None where there is none."""
+        loaded = self._loaded
+        if loaded is None:
+            return None
+        return make_card(loaded.info, loaded.checkpoint, loaded.tokenizer, loaded.runner)
 
     # Answering
 

@@ -98,6 +98,10 @@ class Runner(Protocol[CacheT]):
     def capabilities(self) -> Capabilities:
         """What this runner can do."""
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The weights as torch holds them, to look at only."""
+
     def new_cache(self) -> CacheT:
         """An empty cache."""
 

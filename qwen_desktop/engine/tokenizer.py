@@ -42,6 +42,21 @@ class Tokenizer:
         self._pieces: dict[int, bytes] = {}
 
     @property
+    def kind(self) -> str:
+        """The class that does the work, for people."""
+        return type(self._inner).__name__
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens, added ones included."""
+        return len(self._inner)
+
+    @property
+    def added(self) -> Mapping[int, str]:
+        """Text of the added tokens by id: special ones, think and tool marks."""
+        return self._added
+
+    @property
     def can_think(self) -> bool:
         """Whether the chat template knows of thinking."""
         return self.template is not None and (

@@ -55,6 +55,12 @@ class TransformersRunner:
         """What this runner can do."""
         return self._capabilities
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The model of transformers."""
+        module: torch.nn.Module = self._model
+        return module
+
     def new_cache(self) -> TransformersCache:
         """An empty cache."""
         return self._new_cache()

@@ -1,23 +1,26 @@
-"""How the window was left, and a copy of the top of the conversation list: two small JSON files
-read before the first paint. Losing either loses nothing, so damage means defaults. Must not
-import sqlite3.
+"""How the window was left, a copy of the top of the conversation list, and the mark of a load:
+small JSON files read before the first paint. Losing one loses nothing, so damage means defaults.
+Must not import sqlite3.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 
+from qwen_desktop.chat.recent import Recent
 from qwen_desktop.chat.summary import Summary
-from qwen_desktop.storage import atomic
+from qwen_desktop.storage import atomic, trouble
 
 _log = logging.getLogger(__name__)
 
 MAX_SECONDS = 1e11  # Unix seconds; later dates than the calendar of Python has
 CACHED_ROWS = 60  # more than the tallest screen shows
+RECENTS = 12
+MAX_COUNT = 2**62  # of parameters, bytes, tokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class WindowState:
     panel_visible: bool = True  # the memory panel
     conversation_id: str = ""  # shown last; "" is a new chat
     checkpoint: str = ""  # folder opened last
+    recents: tuple[Recent, ...] = ()  # the checkpoints opened last, newest first
 
 
 class StateFile:
@@ -49,11 +53,40 @@ class StateFile:
         }
         if not _is_hex(good.get("geometry", "")):
             del good["geometry"]
-        return WindowState(**good)
+        return WindowState(**{**good, "recents": _recents(entries.get("recents"))})
 
     def save(self, state: WindowState) -> None:
         """Replace the file. Raises Known where the disk refuses."""
-        atomic.write_json(self._file, asdict(state))
+        kept = replace(state, recents=state.recents[:RECENTS])
+        atomic.write_json(self._file, asdict(kept))
+
+
+class LoadMark:
+    """The file that stands while a checkpoint is being loaded.
+
+    Found at a start, it says that the start before ended in the middle of that load: by a crash
+    of a driver, a kill, or the machine.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def folder(self) -> str:
+        """The folder whose load never ended; "" where every load has ended."""
+        entry = _read(self._file)
+        folder = entry.get("folder") if isinstance(entry, dict) else None
+        return folder if isinstance(folder, str) else ""
+
+    def set(self, folder: str) -> None:
+        """Say, durably, that `folder` is about to be loaded. Raises Known."""
+        atomic.write_json(self._file, {"folder": folder})
+
+    def clear(self) -> None:
+        """The load has ended, one way or another. Raises Known."""
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as error:
+            raise trouble.from_os(error, self._file) from error
 
 
 class SidebarCache:
@@ -93,6 +126,36 @@ def _is_hex(text: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _recents(entries: object) -> tuple[Recent, ...]:
+    """The entries that make sense; a folder stands in the list once."""
+    found: dict[str, Recent] = {}
+    for entry in entries if isinstance(entries, list) else ():
+        recent = _recent(entry)
+        if recent is not None and recent.folder not in found:
+            found[recent.folder] = recent
+    return tuple(islice(found.values(), RECENTS))
+
+
+def _recent(entry: object) -> Recent | None:
+    if not isinstance(entry, dict):
+        return None
+    folder, name = entry.get("folder"), entry.get("name")
+    if not isinstance(folder, str) or not folder or "\0" in folder or not isinstance(name, str):
+        return None
+    default = Recent(folder, name)
+    good = {
+        f.name: entry[f.name]
+        for f in fields(Recent)
+        if type(entry.get(f.name)) is type(getattr(default, f.name))
+    }
+    for number in ("parameters", "weight_bytes", "context"):
+        if not 0 <= good.get(number, 0) < MAX_COUNT:
+            del good[number]
+    if not 0 <= good.get("used_at", 0.0) < MAX_SECONDS:  # NaN and infinity compare false
+        del good["used_at"]
+    return Recent(**good)
 
 
 def _summary(entry: object) -> Summary | None:

@@ -3,18 +3,28 @@
 import errno
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_desktop.chat.recent import Recent
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.errors import Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import atomic, trouble
-from qwen_desktop.storage.state import CACHED_ROWS, SidebarCache, StateFile, WindowState
+from qwen_desktop.storage.state import (
+    CACHED_ROWS,
+    RECENTS,
+    LoadMark,
+    SidebarCache,
+    StateFile,
+    WindowState,
+)
 
-STATE = WindowState("01d9", False, "c1", "/models/Qwen3-4B 你好")
+RECENT = Recent("/models/Qwen3-4B 你好", "Qwen3-4B", "qwen3", 4, 8, "int4", "cuda:1", 8192, 1.5e9)
+STATE = WindowState("01d9", False, "c1", "/models/Qwen3-4B 你好", (RECENT,))
 JUNK = [b"", b"{", b"3", b"null", b"\xff", b"[" * 100_000, b'["a"]', b"[[]]", b"[{}]", b'"x"']
 
 
@@ -30,8 +40,9 @@ def test_the_files_of_a_profile_are_all_different(profile):
         profile.sidebar_cache,
         profile.database,
         profile.log,
+        profile.load_mark,
     }
-    assert len(files) == 5
+    assert len(files) == 6
     assert {file.parent for file in files} == {profile.root}
 
 
@@ -57,9 +68,74 @@ def test_a_damaged_field_of_the_state_costs_only_itself(profile, field, value):
     StateFile(profile.state).save(STATE)
     entries = {**json.loads(profile.state.read_bytes()), field: value, "newer": []}
     profile.state.write_text(json.dumps(entries))
-    expected = {**entries, field: getattr(WindowState(), field)}
-    del expected["newer"]
-    assert StateFile(profile.state).load() == WindowState(**expected)
+    default = getattr(WindowState(), field)
+    assert StateFile(profile.state).load() == replace(STATE, **{field: default})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [3, None, [], {}, {"folder": "/a"}, {"folder": 3, "name": "a"}, {"folder": "", "name": "a"}],
+)
+def test_a_damaged_recent_checkpoint_costs_only_itself(profile, entry):
+    StateFile(profile.state).save(STATE)
+    entries = json.loads(profile.state.read_bytes())
+    entries["recents"] = [entry, *entries["recents"], *entries["recents"]]
+    profile.state.write_text(json.dumps(entries))
+    assert StateFile(profile.state).load() == STATE
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("parameters", -1),
+        ("weight_bytes", 10**30),
+        ("context", "8192"),
+        ("precision", None),
+        ("used_at", float("nan")),
+        ("used_at", float("inf")),
+        ("used_at", True),
+    ],
+)
+def test_a_damaged_field_of_a_recent_checkpoint_costs_only_itself(profile, field, value):
+    StateFile(profile.state).save(STATE)
+    entries = json.loads(profile.state.read_bytes())
+    entries["recents"][0][field] = value
+    profile.state.write_text(json.dumps(entries))
+    default = getattr(Recent("", ""), field)
+    assert StateFile(profile.state).load().recents == (replace(RECENT, **{field: default}),)
+
+
+@pytest.mark.parametrize("recents", [None, {}, "x", 3])
+def test_damaged_recent_checkpoints_are_none(profile, recents):
+    StateFile(profile.state).save(STATE)
+    entries = {**json.loads(profile.state.read_bytes()), "recents": recents}
+    profile.state.write_text(json.dumps(entries))
+    assert StateFile(profile.state).load() == replace(STATE, recents=())
+
+
+def test_only_the_newest_checkpoints_are_kept(profile):
+    many = tuple(Recent(f"/models/{n}", str(n)) for n in range(30))
+    StateFile(profile.state).save(WindowState(recents=many))
+    assert StateFile(profile.state).load().recents == many[:RECENTS]
+
+
+def test_the_mark_of_a_load_stands_until_it_is_cleared(profile):
+    mark = LoadMark(profile.load_mark)
+    assert mark.folder() == ""
+    mark.set("/models/a")
+    mark.set("/models/b 你好")
+    assert LoadMark(profile.load_mark).folder() == "/models/b 你好"
+    mark.clear()
+    mark.clear()
+    assert mark.folder() == ""
+    assert list(profile.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", JUNK)
+def test_a_damaged_mark_is_none(profile, content):
+    profile.root.mkdir()
+    profile.load_mark.write_bytes(content)
+    assert LoadMark(profile.load_mark).folder() == ""
 
 
 @given(st.lists(st.builds(Summary, *[st.text(max_size=9)] * 3, st.floats(0, 4e9)), max_size=5))
