@@ -1,0 +1,289 @@
+"""A checkpoint in numbers: layers, heads, parameters, bytes of weights and of KV cache. No torch.
+
+What config.json leaves out has the default of the installed transformers, which is read from its
+source: importing it takes seconds, and a folder is to be judged in milliseconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.engine.precision import ITEM_BYTES, packs, weight_bytes
+
+# Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
+# tokens at once, and tables that old versions saved.
+_LEFT_OUT = re.compile(r"^mtp\.|^(?:model\.)?visual\.|\.inv_freq$|\.masked_bias$|\.attn\.bias$")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+_EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
+_HEAD = re.compile(r"^lm_head\.")
+
+_NAMES = {"qwen": "Qwen1", "qwen3_next": "Qwen3-Next"}
+
+# Names of the first Qwen for what all later ones call otherwise.
+_QWEN1 = {"seq_length": "max_position_embeddings", "kv_channels": "head_dim"}
+
+# Layers that keep keys and values of every token.
+_GROWING = ("full_attention", "indexed_attention")
+
+
+def family_name(family: str) -> str:
+    """The value of model_type for people: "qwen3_5_moe_text" is "Qwen3.5 MoE"."""
+    family = family.removesuffix("_text")
+    if family in _NAMES:
+        return _NAMES[family]
+    words = re.sub(r"(?<=\d)_(?=\d)", ".", family).split("_")
+    return " ".join("MoE" if word == "moe" else word[:1].upper() + word[1:] for word in words)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What config.json says of the text model, defaults filled in."""
+
+    family: str
+    layer_kinds: tuple[str, ...]  # per layer: "full_attention", "linear_attention" …
+    hidden_size: int
+    intermediate_size: int  # of one expert where there are some
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    context_length: int  # tokens
+    window: int  # tokens that a layer of sliding attention looks back
+    experts: int  # 0 where there are none
+    experts_per_token: int
+    tied: bool  # whether the head is the embeddings
+    # Of linear attention: elements of the two states of one layer.
+    conv_state: int = 0
+    recurrent_state: int = 0
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return len(self.layer_kinds)
+
+    @property
+    def growing_layers(self) -> int:
+        """Layers whose KV cache grows with every token."""
+        return sum(kind in _GROWING for kind in self.layer_kinds)
+
+    def kv_bytes_per_token(self, item: int = 2) -> int:
+        """Bytes each token adds to the KV cache, with `item` bytes per element."""
+        return self.growing_layers * self._row(item)
+
+    def layer_cache_bytes(self, layer: int, context: int, item: int = 2) -> int:
+        """Bytes of the cache of one layer after `context` tokens."""
+        kind = self.layer_kinds[layer]
+        if kind in _GROWING:
+            return context * self._row(item)
+        if kind == "linear_attention":
+            return self.state_bytes_of_layer(item)
+        return min(context, self.window) * self._row(item)
+
+    def state_bytes_of_layer(self, item: int = 2) -> int:
+        """Bytes of what one layer of linear attention remembers, whatever the context."""
+        return self.conv_state * item + self.recurrent_state * STATE_ITEM
+
+    @property
+    def state_bytes(self) -> int:
+        """The same of all layers."""
+        return self.layer_kinds.count("linear_attention") * self.state_bytes_of_layer()
+
+    def _row(self, item: int) -> int:
+        """Bytes of keys and values of one token in one layer."""
+        return 2 * self.kv_heads * self.head_dim * item
+
+
+STATE_ITEM = 4  # bytes per element of a recurrent state, which is summed up in float32
+
+
+def architecture(config: Mapping[str, Any]) -> Architecture:
+    """The numbers of config.json. Raises ValueError where one of them makes no sense."""
+    values = _text_values(config)
+    family = str(config.get("model_type", ""))
+    layers = _count(values, "num_hidden_layers")
+    heads = _count(values, "num_attention_heads")
+    hidden = _count(values, "hidden_size")
+    # None of a name means what its absence means, but for kv heads, where it means all heads.
+    kv_heads = (
+        heads
+        if values.get("num_key_value_heads") is None
+        else _count(values, "num_key_value_heads")
+    )
+    experts = _count(values, "num_experts", 0)
+    wide = "moe_intermediate_size" if experts else "intermediate_size"
+    kinds = _layer_kinds(values, family, layers)
+    key_width = _count(values, "linear_num_key_heads", 0) * _count(values, "linear_key_head_dim", 0)
+    value_heads = _count(values, "linear_num_value_heads", 0)
+    value_dim = _count(values, "linear_value_head_dim", 0)
+    kernel = _count(values, "linear_conv_kernel_dim", 0)
+    return Architecture(
+        family=family,
+        layer_kinds=kinds,
+        hidden_size=hidden,
+        intermediate_size=_count(values, wide, 4 * hidden) // (2 if family == "qwen" else 1),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=_count(values, "head_dim", 0) or hidden // max(heads, 1),
+        vocabulary=_count(values, "vocab_size"),
+        context_length=_count(values, "max_position_embeddings"),
+        window=_count(values, "sliding_window", 0),
+        experts=experts,
+        experts_per_token=_count(values, "num_experts_per_tok", 1) if experts else 0,
+        tied=bool(values.get("tie_word_embeddings")),
+        conv_state=(2 * key_width + value_heads * value_dim) * kernel,
+        recurrent_state=value_heads * _count(values, "linear_key_head_dim", 0) * value_dim,
+    )
+
+
+def _text_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of the text model, by the names of today, over the defaults of its family."""
+    family = str(config.get("model_type", ""))
+    nested = config.get("text_config")
+    given = dict(nested) if isinstance(nested, Mapping) else dict(config)
+    if family == "qwen":
+        given["num_key_value_heads"] = None
+        given.update({new: given[old] for old, new in _QWEN1.items() if old in given})
+    # The outer configuration decides about the head of a vision checkpoint.
+    if "tie_word_embeddings" in config:
+        given["tie_word_embeddings"] = config["tie_word_embeddings"]
+    return {**_defaults(family), **given}
+
+
+def _count(values: Mapping[str, Any], name: str, otherwise: int | None = None) -> int:
+    value = values.get(name)
+    if value is None and otherwise is not None:
+        return otherwise
+    if type(value) is not int or not 0 <= value < 2**40:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _layer_kinds(values: Mapping[str, Any], family: str, layers: int) -> tuple[str, ...]:
+    if layers > MAX_LAYERS:
+        raise ValueError(f"{layers} layers")
+    given = values.get("layer_types")
+    if isinstance(given, list) and len(given) == layers:
+        return tuple(str(kind) for kind in given)
+    if values.get("linear_num_value_heads") is not None:
+        interval = max(1, _count(values, "full_attention_interval", 4))
+        return tuple(
+            "linear_attention" if (layer + 1) % interval else "full_attention"
+            for layer in range(layers)
+        )
+    if not values.get("use_sliding_window") or not values.get("sliding_window"):
+        return ("full_attention",) * layers
+    first = _count(values, "max_window_layers", 0)
+
+    def slides(layer: int) -> bool:
+        if family == "qwen2_moe":
+            return layer % 2 == 0 and layer < first
+        return family == "qwen3_moe" or layer >= first
+
+    return tuple(
+        "sliding_attention" if slides(layer) else "full_attention" for layer in range(layers)
+    )
+
+
+MAX_LAYERS = 10_000  # more than any model; what a damaged config.json says may have no end
+
+
+@lru_cache
+def _defaults(family: str) -> Mapping[str, Any]:
+    """What transformers' configuration of `family` declares, from its source; {} without it."""
+    folder = family.removesuffix("_text")
+    spec = PathFinder.find_spec("transformers")
+    for place in (spec and spec.submodule_search_locations) or ():
+        path = Path(place) / "models" / folder / f"configuration_{folder}.py"
+        try:
+            source = path.read_text(encoding="utf-8")
+        except OSError:
+            continue
+        for name in (f"{folder}_text", folder):
+            _, found, rest = source.partition(f'    model_type = "{name}"\n')
+            if found:
+                return _declared(re.split(r"\n    def |\n@|\nclass ", rest)[0])
+    return {}
+
+
+def _declared(body: str) -> dict[str, Any]:
+    """The literals that lines such as `head_dim: int = 128` set."""
+    found: dict[str, Any] = {}
+    for name, value in re.findall(r"^    (\w+): [^=\n]+ = (\S+)$", body, re.MULTILINE):
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            continue
+    return found
+
+
+@dataclass
+class Part:
+    """The weights that go together to one device, ready to be added up for any precision."""
+
+    count: int = 0  # elements of weights that no precision packs
+    packable: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+
+    def add(self, name: str, shape: tuple[int, ...], count: int) -> None:
+        """Take one weight in."""
+        if packs(name, shape, Precision.INT8):
+            self.packable.append((name, shape))
+        else:
+            self.count += count
+
+    def nbytes(self, precision: Precision) -> int:
+        """Bytes in `precision` (not AUTO)."""
+        packed = sum(weight_bytes(name, shape, precision) for name, shape in self.packable)
+        return self.count * ITEM_BYTES.get(precision, 2) + packed
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All weights of the text model by where they go."""
+
+    parameters: int
+    active: int  # parameters a token meets
+    embeddings: Part
+    layers: tuple[Part, ...]
+    tail: Part  # final norm and head; the head of a tied model is in `embeddings`
+    stray: int = 0  # weights of layers that config.json does not have
+
+    def nbytes(self, precision: Precision) -> int:
+        """Bytes of all in `precision` (not AUTO)."""
+        parts = (self.embeddings, *self.layers, self.tail)
+        return sum(part.nbytes(precision) for part in parts)
+
+
+def weights(shapes: Iterable[tuple[str, tuple[int, ...]]], made: Architecture) -> Weights:
+    """Sort the tensors of a checkpoint, by name and shape as a float model has them."""
+    embeddings, tail = Part(), Part()
+    layers = [Part() for _ in made.layer_kinds]
+    parameters = experts = stray = 0
+    for name, shape in shapes:
+        if _LEFT_OUT.search(name) or (made.tied and _HEAD.match(name)):
+            continue
+        count = 1
+        for size in shape:
+            count *= size
+        part = embeddings if _EMBEDDINGS.search(name) else tail
+        if found := _LAYER.search(name):
+            number = int(found.group(1))
+            if number >= len(layers):
+                stray += 1
+                continue
+            part = layers[number]
+            if ".experts." in name:
+                experts += count
+        part.add(name, shape, count)
+        parameters += count
+    idle = 0
+    if made.experts:
+        idle = experts - experts * min(made.experts_per_token, made.experts) // made.experts
+    return Weights(parameters, parameters - idle, embeddings, tuple(layers), tail, stray)

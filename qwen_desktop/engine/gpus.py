@@ -1,0 +1,137 @@
+"""The CUDA devices of this machine and their free memory, asked of the driver. No torch.
+
+Importing torch takes seconds and opens a context on the device; NVIDIA's management library
+answers in milliseconds, also while the engine is at work. Without a driver there are no devices.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+import pynvml
+
+from qwen_desktop.chat.checkpoint import Device
+
+BFLOAT16_SINCE = (8, 0)  # compute capability; older cards only emulate it
+FP8_SINCE = (8, 9)
+
+# What the library may raise with a driver that is missing, broken or of another age.
+_TROUBLE = (pynvml.NVMLError, OSError, UnicodeError)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A CUDA device. `capability` is its compute capability: (8, 9)."""
+
+    device: Device
+    capability: tuple[int, int]
+
+    @property
+    def has_bfloat16(self) -> bool:
+        """Whether it computes in bfloat16."""
+        return self.capability >= BFLOAT16_SINCE
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a model can be put into, now. `usable` is False where torch cannot use the cards."""
+
+    ram: Device
+    gpus: tuple[Gpu, ...]
+    usable: bool = True
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All memories, cards first, main memory last."""
+        return (*(gpu.device for gpu in self.gpus), self.ram)
+
+
+def this_machine() -> Machine:
+    """Memory measured just now. Raises nothing."""
+    gpus = cuda_gpus()
+    return Machine(main_memory(), gpus, usable=not gpus or torch_has_cuda())
+
+
+def main_memory() -> Device:
+    """Main memory, as the device "cpu"."""
+    memory = psutil.virtual_memory()
+    return Device("cpu", "CPU", int(memory.total), int(memory.available))
+
+
+def cuda_gpus(environment: Mapping[str, str] = os.environ) -> tuple[Gpu, ...]:
+    """The CUDA devices that torch would see, numbered as torch numbers them. Raises nothing."""
+    try:
+        pynvml.nvmlInit()
+    except _TROUBLE:  # no driver, or one that is just being updated
+        return ()
+    try:
+        found = [_gpu(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        return _visible(found, environment.get("CUDA_VISIBLE_DEVICES"))
+    except _TROUBLE:
+        return ()
+    finally:
+        with suppress(*_TROUBLE):
+            pynvml.nvmlShutdown()
+
+
+def _gpu(number: int) -> tuple[str, Gpu]:
+    """The UUID of a device and the device."""
+    handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    name, uuid = (
+        _text(ask(handle)) for ask in (pynvml.nvmlDeviceGetName, pynvml.nvmlDeviceGetUUID)
+    )
+    device = Device(f"cuda:{number}", name, int(memory.total), int(memory.free))
+    return uuid, Gpu(device, (int(major), int(minor)))
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _visible(found: list[tuple[str, Gpu]], wanted: str | None) -> tuple[Gpu, ...]:
+    """Those of `found` that CUDA_VISIBLE_DEVICES names, numbered in its order, as CUDA does.
+
+    It names indices or beginnings of UUIDs; the first name of no device ends the list.
+    """
+    chosen = [gpu for _, gpu in found]
+    if wanted is not None:
+        chosen = []
+        for name in (part.strip() for part in wanted.split(",")):
+            if name.isdigit() and int(name) < len(found):
+                chosen.append(found[int(name)][1])
+                continue
+            matching = [gpu for uuid, gpu in found if name[:4] == "GPU-" and uuid.startswith(name)]
+            if len(matching) != 1:
+                break
+            chosen += matching
+    return tuple(
+        replace(gpu, device=replace(gpu.device, id=f"cuda:{number}"))
+        for number, gpu in enumerate(chosen)
+    )
+
+
+def torch_has_cuda() -> bool:
+    """Whether the installed torch was built for CUDA, from its files alone; True where unknown."""
+    spec = PathFinder.find_spec("torch")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        try:
+            text = (Path(folder) / "version.py").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        found = re.search(r"^cuda\b[^=\n]*=\s*(.+)$", text, re.MULTILINE)
+        if found:
+            return found.group(1).strip() != "None"
+    try:
+        return not version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        return False
