@@ -230,6 +230,7 @@ class Part:
 
     count: int = 0  # elements of weights that no precision packs
     packable: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    _sums: dict[Precision, int] = field(default_factory=dict, repr=False)
 
     def add(self, name: str, shape: tuple[int, ...], count: int) -> None:
         """Take one weight in."""
@@ -240,8 +241,10 @@ class Part:
 
     def nbytes(self, precision: Precision) -> int:
         """Bytes in `precision` (not AUTO)."""
-        packed = sum(weight_bytes(name, shape, precision) for name, shape in self.packable)
-        return self.count * ITEM_BYTES.get(precision, 2) + packed
+        if precision not in self._sums:
+            packed = sum(weight_bytes(name, shape, precision) for name, shape in self.packable)
+            self._sums[precision] = self.count * ITEM_BYTES.get(precision, 2) + packed
+        return self._sums[precision]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,286 @@
+"""Where a model goes: which device gets which layers, and whether all of it fits. Arithmetic only.
+
+The doctor shows these plans before anything is loaded and the loader carries them out, so that
+what was shown is what happens. No torch.
+
+A device's share is its weights, the KV cache of its layers and a reserve. It fits well up to 90 %
+of what is free; what the estimates below leave out has to go into the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from qwen_desktop.chat.checkpoint import Device, Fit, LoadPlan, Precision, Share
+from qwen_desktop.engine.architecture import Architecture, Weights
+from qwen_desktop.engine.gpus import Machine
+from qwen_desktop.engine.precision import ITEM_BYTES, settle
+
+MIB = 2**20
+
+# What a device needs besides the model. CPU: tensors on their way and the allocator's rounding.
+# Cards: the context, kernels and workspaces that CUDA and its libraries take with the first call.
+CPU_RUNTIME = 256 * MIB
+CARD_RUNTIME = 512 * MIB
+
+COMFORT = 0.9  # of what is free
+_STEP = 0.05  # how finely several cards are filled alike
+
+# Tokens of a first answer: the room that is asked for where no context is named.
+FIRST_CONTEXT = 2048
+KV_STEP = 256  # tokens; caches grow by this many
+
+# Tokens per forward in prefill.
+CARD_CHUNK = 1024
+CPU_CHUNK = 256
+# Active parameters up to which a chunk of CPU_CHUNK tokens keeps a slow two-core CPU busy for
+# less than 100 ms between two places where Stop is noticed.
+CPU_CHUNK_PARAMETERS = 600_000_000
+CPU_CHUNK_MIN = 16
+
+
+@dataclass(frozen=True)
+class Model:
+    """What of a checkpoint decides where it goes."""
+
+    architecture: Architecture
+    weights: Weights
+    stored: str  # dtype of the headers: "BF16"
+
+
+def prefill_chunk(active: int, *, on_cpu: bool) -> int:
+    """Tokens per forward for `active` parameters. Fixed, so that a seed gives one answer."""
+    if not on_cpu:
+        return CARD_CHUNK
+    chunk = CPU_CHUNK
+    while chunk > CPU_CHUNK_MIN and chunk * active > CPU_CHUNK * CPU_CHUNK_PARAMETERS:
+        chunk //= 2
+    return chunk
+
+
+def contexts(maximum: int) -> tuple[int, ...]:
+    """Columns of the table: powers of two from 2048 to below `maximum`, then `maximum`."""
+    found = []
+    size = FIRST_CONTEXT
+    while size < maximum:
+        found.append(size)
+        size *= 2
+    return (*found, maximum)
+
+
+def placements(machine: Machine) -> tuple[str, ...]:
+    """What can be chosen on `machine`, "auto" first."""
+    cards = _cards(machine)
+    split = ("split",) if cards else ()
+    return ("auto", *(card.id for card in cards), *split, "cpu")
+
+
+def activations(made: Architecture, chunk: int, context: int, item: int) -> int:
+    """Bytes that one forward of `chunk` tokens holds at its peak, after `context` tokens.
+
+    An estimate from the widths: what is alive within one layer (the residual and its normed copy
+    in float32, queries, keys and values, the inner width of the MLP), the mask, keys and values
+    repeated for all heads (grouped attention with a mask makes them so), a layer's cache while it
+    grows, and some copies of a row of logits in float32.
+    """
+    hidden, width = made.hidden_size, made.head_dim
+    inner = made.intermediate_size * max(1, made.experts_per_token)
+    per_token = hidden * (4 * item + 8) + item * (2 * (made.heads + made.kv_heads) * width)
+    per_token += 3 * inner * item
+    repeated = 2 * made.heads * width * item if made.heads != made.kv_heads else 0
+    grown = 2 * made.kv_heads * width * item
+    mask = chunk * (1 + item)
+    return chunk * per_token + context * (repeated + grown + mask) + 16 * made.vocabulary
+
+
+def plan(
+    model: Model, machine: Machine, placement: str, precision: Precision, context: int = 0
+) -> LoadPlan | None:
+    """Where `model` would go on `machine`; None where there is no such device.
+
+    `placement` is one of `placements`, or "cuda" for the card with most free memory. `context` is
+    in tokens, 0 for what a first answer needs. What fits badly is planned too: see its `fit`.
+    """
+    longest = model.architecture.context_length
+    context = min(context or FIRST_CONTEXT, longest) if longest else context
+    ask = _Ask(model, machine, placement, precision, context)
+    cards = _cards(machine)
+    best = sorted(cards, key=lambda card: -card.free)[:1]
+    tries: list[LoadPlan] = []
+    if placement == "auto":
+        several = [ask.over_cards(cards)] if len(cards) > 1 else []
+        tries += [ask.on(best), *several] if cards else []
+        tries += [ask.over_all(cards)] if cards else []
+        tries.append(ask.on([machine.ram]))
+    elif placement == "split":
+        tries = [ask.over_cards(cards), ask.over_all(cards)] if cards else []
+    elif placement == "cpu":
+        tries = [ask.on([machine.ram])]
+    else:
+        wanted = best if placement == "cuda" else [c for c in cards if c.id == placement]
+        tries = [ask.on(wanted)] if wanted else []
+    for fit in (Fit.YES, Fit.TIGHT):
+        for found in tries:
+            if found.fit is fit:
+                return found
+    # None fits. The one with most room says best how much is lacking.
+    return max(tries, key=lambda found: sum(s.device.free for s in found.shares), default=None)
+
+
+def with_room(machine: Machine, held: Mapping[str, int]) -> Machine:
+    """`machine` with the bytes in `held` given back, by device."""
+
+    def freed(device: Device) -> Device:
+        free = min(device.total, device.free + held.get(device.id, 0))
+        return replace(device, free=free)
+
+    cards = tuple(replace(gpu, device=freed(gpu.device)) for gpu in machine.gpus)
+    return replace(machine, ram=freed(machine.ram), gpus=cards)
+
+
+def device_map(made: LoadPlan, tied: bool) -> dict[str, str]:
+    """Device by module name, as accelerate writes it. One device is one entry.
+
+    Embeddings and whatever has no layer are with the first share, norm and head with the last.
+    A head that is the embeddings is with them.
+    """
+    first, last = made.shares[0].device.id, made.shares[-1].device.id
+    if first == last:
+        return {"": first}
+    layers = {
+        f"model.layers.{number}": share.device.id
+        for share in made.shares
+        for number in range(share.first, share.last + 1)
+        if share.first >= 0
+    }
+    head = first if tied else last
+    return {"": first, "model.embed_tokens": first, **layers, "model.norm": last, "lm_head": head}
+
+
+def _cards(machine: Machine) -> list[Device]:
+    return [gpu.device for gpu in machine.gpus] if machine.usable else []
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What is not divided: the embeddings, a decoder layer, or what comes after the last one."""
+
+    weights: int
+    kv: int
+    layer: int = -1
+
+    @property
+    def size(self) -> int:
+        return self.weights + self.kv
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One question to `plan`."""
+
+    model: Model
+    machine: Machine
+    placement: str
+    precision: Precision
+    context: int
+
+    def on(self, devices: Sequence[Device]) -> LoadPlan:
+        """All of it on the only one of `devices`."""
+        return self._filled(devices, 1.0)
+
+    def over_cards(self, cards: Sequence[Device]) -> LoadPlan:
+        """Over all cards, filled alike as far as whole layers allow."""
+        fraction = _STEP
+        while fraction < COMFORT:
+            found = self._filled(cards, fraction)
+            if found.fit is Fit.YES:
+                return found
+            fraction += _STEP
+        return self._best_filled(cards)
+
+    def over_all(self, cards: Sequence[Device]) -> LoadPlan:
+        """The cards full, the rest in main memory."""
+        return self._best_filled([*cards, self.machine.ram])
+
+    def _best_filled(self, devices: Sequence[Device]) -> LoadPlan:
+        found = self._filled(devices, COMFORT)
+        return found if found.fit is Fit.YES else self._filled(devices, 1.0)
+
+    def _filled(self, devices: Sequence[Device], fraction: float) -> LoadPlan:
+        """Devices filled in turn up to `fraction` of what is free; the last takes what is left."""
+        precision = self._settled(devices)
+        units = self._units(precision)
+        shares: list[Share] = []
+        at = 0
+        for number, device in enumerate(devices):
+            reserve = self._reserve(device, devices[0], precision)
+            room = int(fraction * device.free) - reserve
+            end = at
+            while end < len(units) and (number == len(devices) - 1 or units[end].size <= room):
+                room -= units[end].size
+                end += 1
+            if end > at:
+                shares.append(_share(device, units[at:end], reserve))
+            at = end
+        fits = [_fit(share) for share in shares]
+        fit = next(f for f in (Fit.NO, Fit.TIGHT, Fit.YES) if f in fits)
+        return LoadPlan(
+            placement=self.placement,
+            precision=self.precision,
+            runs_in=precision,
+            packed=False,
+            context=self.context,
+            shares=tuple(shares),
+            fit=fit,
+        )
+
+    def _settled(self, devices: Sequence[Device]) -> Precision:
+        first = devices[0].id
+        return settle(
+            self.precision,
+            stored=self.model.stored,
+            parameters=self.model.weights.parameters,
+            device_kind=first.partition(":")[0],
+            free=devices[0].free,
+            has_bfloat16=all(
+                gpu.has_bfloat16 for gpu in self.machine.gpus if gpu.device in devices
+            ),
+        )
+
+    def _units(self, precision: Precision) -> list[_Unit]:
+        made, weights = self.model.architecture, self.model.weights
+        item = ITEM_BYTES.get(precision, 2)
+        context = -(-self.context // KV_STEP) * KV_STEP
+        layers = [
+            _Unit(part.nbytes(precision), made.layer_cache_bytes(number, context, item), number)
+            for number, part in enumerate(weights.layers)
+        ]
+        embeddings = _Unit(weights.embeddings.nbytes(precision), 0)
+        return [embeddings, *layers, _Unit(weights.tail.nbytes(precision), 0)]
+
+    def _reserve(self, device: Device, main: Device, precision: Precision) -> int:
+        """What `device` needs besides; the chunks are those of `main`, where inputs go."""
+        chunk = prefill_chunk(self.model.weights.active, on_cpu=main.id == "cpu")
+        item = ITEM_BYTES.get(precision, 2)
+        working = activations(self.model.architecture, chunk, self.context, item)
+        return working + (CPU_RUNTIME if device.id == "cpu" else CARD_RUNTIME)
+
+
+def _share(device: Device, units: Iterable[_Unit], reserve: int) -> Share:
+    taken = list(units)
+    layers = [unit.layer for unit in taken if unit.layer >= 0] or [-1]
+    return Share(
+        device=device,
+        weights=sum(unit.weights for unit in taken),
+        kv=sum(unit.kv for unit in taken),
+        reserve=reserve,
+        first=layers[0],
+        last=layers[-1],
+    )
+
+
+def _fit(share: Share) -> Fit:
+    if share.need > share.device.free:
+        return Fit.NO
+    return Fit.YES if share.need <= COMFORT * share.device.free else Fit.TIGHT
