@@ -1,0 +1,230 @@
+"""Where each weight of a checkpoint comes from: one stored tensor, or several that make it up.
+
+No torch. A quantised matrix is stored as three or four tensors (GPTQ, AWQ) or two (FP8); here they
+become one source with the name and shape that the weight has in the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from qwen_desktop.engine.quantisation import AWQ, FP8, GPTQ, Quantisation, unreadable_method
+from qwen_desktop.engine.shards import TensorEntry
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+WORD = 32  # bits of the integers that hold codes
+
+_FP8 = "F8_E4M3"
+_SCALE = "_scale_inv"
+_FLOATS = ("F16", "BF16", "F32")
+# What tells a matrix in several tensors, and what else belongs to it.
+_CODES = ".qweight"
+_PARTS = (_CODES, ".qzeros", ".scales", ".g_idx")
+
+
+@dataclass(frozen=True)
+class FloatSource:
+    """A weight stored as it is."""
+
+    name: str
+    shape: tuple[int, ...]
+    entry: TensorEntry
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """What has to be read."""
+        return (self.entry,)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype it has, as in the headers."""
+        return self.entry.dtype
+
+
+@dataclass(frozen=True)
+class PackedSource:
+    """A matrix of `shape` [out, in] as integer codes: weight = (code - zero) * scale.
+
+    GPTQ packs codes along the inputs, AWQ along the outputs and in another order.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    method: str  # GPTQ or AWQ
+    bits: int
+    group: int  # inputs that share a scale
+    plain_zeros: bool  # else they are stored less one
+    codes: TensorEntry
+    zeros: TensorEntry
+    scales: TensorEntry
+    groups: TensorEntry | None  # the group of each input, int [in]; None for input // group
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """What has to be read."""
+        found = (self.codes, self.zeros, self.scales)
+        return (*found, self.groups) if self.groups else found
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of its scales, as in the headers."""
+        return self.scales.dtype
+
+
+@dataclass(frozen=True)
+class BlockSource:
+    """Weights in 8-bit floats with a scale per block of `block` of the last two dimensions."""
+
+    name: str
+    shape: tuple[int, ...]
+    block: tuple[int, int]
+    codes: TensorEntry
+    scales: TensorEntry
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """What has to be read."""
+        return (self.codes, self.scales)
+
+    @property
+    def dtype(self) -> str:
+        """What such weights are computed in where nothing else is asked for."""
+        return "BF16"
+
+
+Source = Union[FloatSource, PackedSource, BlockSource]  # noqa: UP007 - evaluated on Python 3.10
+
+
+def sources_of(
+    entries: Mapping[str, TensorEntry], quantisation: Quantisation | None
+) -> dict[str, Source]:
+    """The weights of a checkpoint by name. Raises Known where the tensors cannot be what they say.
+
+    Packed tensors without any word of quantisation are refused too: v1 and v2 look alike.
+    """
+    if quantisation is not None and quantisation.extra:
+        return {name: _float(name, entry) for name, entry in entries.items()}
+    found: dict[str, Source] = {}
+    taken: set[str] = set()
+    for name, entry in entries.items():
+        if name.endswith(_CODES):
+            source: Source = _packed(name[: -len(_CODES)], entries, quantisation)
+        elif entry.dtype == _FP8:
+            source = _block(entry, entries, quantisation)
+        else:
+            continue
+        found[source.name] = source
+        taken.update(part.name for part in source.entries)
+    for name, entry in entries.items():
+        if name not in taken and name not in found:
+            if name.endswith(_PARTS):
+                raise _incomplete(name.rpartition(".")[0], _CODES[1:], entry)
+            found[name] = _float(name, entry)
+    if quantisation is not None and not taken:
+        raise _disagree(quantisation.method, next(iter(entries), "?"), "no such tensors")
+    return found
+
+
+def _float(name: str, entry: TensorEntry) -> FloatSource:
+    return FloatSource(name, entry.shape, entry)
+
+
+def _packed(
+    prefix: str, entries: Mapping[str, TensorEntry], quantisation: Quantisation | None
+) -> PackedSource:
+    codes = entries[prefix + _CODES]
+    if quantisation is None or not quantisation.packed:
+        raise unreadable_method(quantisation.method if quantisation else "?", codes.name)
+    for suffix in (".qzeros", ".scales"):
+        if prefix + suffix not in entries:
+            raise _incomplete(prefix, suffix[1:], codes)
+    zeros, scales = entries[prefix + ".qzeros"], entries[prefix + ".scales"]
+    groups = entries.get(prefix + ".g_idx") if quantisation.method == GPTQ else None
+    method = quantisation.method
+    parts = {"qweight": codes, "qzeros": zeros, "scales": scales}
+    told = ", ".join(f"{key} {part.dtype} {list(part.shape)}" for key, part in parts.items())
+    if not (
+        all(len(part.shape) == 2 and part.count > 0 for part in parts.values())
+        and codes.dtype == zeros.dtype == "I32"
+        and scales.dtype in _FLOATS
+        and zeros.shape[0] == scales.shape[0]
+    ):
+        raise _disagree(method, prefix, told)
+    # Zeros have as many bits as the codes: the shapes say how many, whatever config.json says.
+    outputs = scales.shape[1]
+    bits = zeros.shape[1] * WORD // outputs
+    if bits not in (4, 8) or zeros.shape[1] * WORD != outputs * bits:
+        raise _disagree(method, prefix, told)
+    per_word = WORD // bits
+    if method == AWQ:
+        inputs, rows = codes.shape[0], codes.shape[1] * per_word
+    else:
+        inputs, rows = codes.shape[0] * per_word, codes.shape[1]
+    group = inputs if quantisation.group == -1 else quantisation.group
+    if quantisation.mixed:
+        group = -(-inputs // scales.shape[0])
+    fits = (
+        rows == outputs
+        and (quantisation.mixed or bits == quantisation.bits)
+        and scales.shape[0] == -(-inputs // group)
+        and (groups is None or (groups.shape == (inputs,) and groups.dtype in ("I32", "I64")))
+    )
+    if not fits:
+        expected = f"{quantisation.bits} bit, groups of {quantisation.group}"
+        raise _disagree(method, prefix, f"{told}; {quantisation.file}: {expected}")
+    return PackedSource(
+        prefix + ".weight",
+        (outputs, inputs),
+        method,
+        bits,
+        group,
+        quantisation.plain_zeros,
+        codes,
+        zeros,
+        scales,
+        groups,
+    )
+
+
+def _block(
+    codes: TensorEntry, entries: Mapping[str, TensorEntry], quantisation: Quantisation | None
+) -> BlockSource:
+    if quantisation is None or quantisation.method != FP8:
+        raise unreadable_method(quantisation.method if quantisation else "FP8", codes.name)
+    scales = entries.get(codes.name + _SCALE)
+    if scales is None:
+        raise _incomplete(codes.name, codes.name.rpartition(".")[2] + _SCALE, codes)
+    told = f"{list(codes.shape)}, scales {scales.dtype} {list(scales.shape)}"
+    if len(codes.shape) < 2 or codes.count == 0 or scales.dtype not in _FLOATS:
+        raise _disagree(FP8, codes.name, told)
+    rows, columns = codes.shape[-2:]
+    block = quantisation.block or (rows, columns)
+    expected = (*codes.shape[:-2], -(-rows // block[0]), -(-columns // block[1]))
+    whole = quantisation.block is None and scales.count == 1
+    if scales.shape != expected and not whole:
+        raise _disagree(FP8, codes.name, f"{told}; {quantisation.file}: blocks of {block}")
+    return BlockSource(codes.name, codes.shape, block, codes, scales)
+
+
+def _incomplete(prefix: str, part: str, entry: TensorEntry) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The quantised weight {tensor} is incomplete: no {part}."),
+        QT_TRANSLATE_NOOP("errors", "Download the weights again."),
+        details=str(entry.shard),
+        code="quantisation-incomplete",
+        tensor=prefix,
+        part=part,
+    )
+
+
+def _disagree(method: str, tensor: str, details: str) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The weight {tensor} is not quantised as said ({method})."),
+        QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+        details=details,
+        code="quantisation-mismatch",
+        tensor=tensor,
+        method=method,
+    )
