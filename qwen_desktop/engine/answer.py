@@ -35,7 +35,7 @@ class Answer:
         self._detokenizer = Detokenizer(tokenizer.piece)
         self._segmenter = Segmenter(
             inside=prompt.thinking_open,
-            by_text=tokenizer.template is not None and not tokenizer.has_think_tokens,
+            by_text=tokenizer.thinks_in_text,
         )
         self._marks = {tokenizer.think_open: Mark.OPEN, tokenizer.think_close: Mark.CLOSE}
         self._marks.pop(None, None)

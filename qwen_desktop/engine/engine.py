@@ -161,7 +161,7 @@ class Engine:
             kv_bytes_per_token=capabilities.kv_bytes_per_token,
             device=device_name(capabilities.device),
             dtype=str(capabilities.dtype).removeprefix("torch."),
-            has_chat_template=tokenizer.template is not None,
+            has_chat_template=tokenizer.has_template,
             can_think=tokenizer.can_think,
             demo=checkpoint.demo,
         )

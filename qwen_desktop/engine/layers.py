@@ -24,7 +24,7 @@ from transformers.cache_utils import (
 from qwen_desktop.engine.runner import CacheFileError, Snapshot
 
 STEP = 256  # tokens of spare room
-_FORMAT = "qwen-desktop kv 1"
+_FORMAT = "qwen-desktop kv 2"
 
 
 class GrowLayer(DynamicLayer):  # type: ignore[misc]
@@ -142,7 +142,10 @@ class TransformersCache:
     go, so that going back needs a snapshot: their attributes are copied.
     """
 
-    def __init__(self, config: Any, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: Any, device: torch.device, dtype: torch.dtype, rope_scale: float = 1.0
+    ) -> None:
+        self.rope_scale = rope_scale
         self._config, self._device, self._dtype = config, device, dtype
         self.inner = new_layers(config)
         self.croppable = all(_can_crop(layer) for layer in self.inner.layers)
@@ -206,6 +209,7 @@ class TransformersCache:
                 fact["tokens"] = layer.get_seq_length()
             facts.append(fact)
         metadata = {"format": _FORMAT, "length": str(self.length), "layers": json.dumps(facts)}
+        metadata["rope_scale"] = str(self.rope_scale)
         save_file(tensors, str(path), metadata=metadata)
 
     def load(self, path: Path) -> None:
@@ -219,6 +223,8 @@ class TransformersCache:
                 facts = json.loads(metadata["layers"])
                 if metadata["format"] != _FORMAT or len(facts) != len(fresh.layers):
                     raise CacheFileError(f"{path.name} is of another model or version")
+                if float(metadata["rope_scale"]) != self.rope_scale:
+                    raise CacheFileError(f"{path.name} is of a prompt of another length")
                 parts: dict[int, dict[str, torch.Tensor]] = {}
                 for key in file.keys():  # noqa: SIM118 - not a mapping
                     index, _, name = key.partition(".")

@@ -29,6 +29,8 @@ from qwen_desktop.engine.device import (
     gigabytes,
     is_out_of_memory,
 )
+from qwen_desktop.engine.qwen1 import QWEN1
+from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
@@ -89,6 +91,8 @@ def plan(checkpoint: Checkpoint, request: LoadRequest) -> Plan:
         )
     try:
         _refuse_countless(checkpoint)
+        if checkpoint.family == QWEN1:
+            register_qwen1()
         config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
         config._attn_implementation = "sdpa"
         with torch.device("meta"):

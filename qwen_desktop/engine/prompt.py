@@ -18,12 +18,13 @@ class Prompt:
 
     `boundary` tokens of `ids` will begin every later prompt of the conversation too; there a
     cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
-    think block.
+    think block. `dropped`: so many of the first messages did not fit and were left out.
     """
 
     ids: tuple[int, ...]
     boundary: int
     thinking_open: bool
+    dropped: int = 0
 
 
 def build_prompt(
@@ -40,14 +41,15 @@ def build_prompt(
     Without a chat template the model completes text: all messages, joined by empty lines.
     """
     said = list(messages)
-    if tokenizer.template is None:
+    if not tokenizer.has_template:
         text = "\n\n".join(part for part in [system, *(m.text for m in said)] if part)
         ids = tokenizer.encode(text)
         return Prompt(tuple(ids), len(ids), thinking_open=False)
     rows = _rows(said, system)
-    ids = tokenizer.render(rows, answer=True, thinking=thinking)
+    rendered = tokenizer.render(rows, answer=True, thinking=thinking)
+    ids = rendered.ids
     boundary = _boundary(tokenizer, rows, ids, thinking) if with_boundary else 0
-    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids))
+    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids), rendered.dropped)
 
 
 def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
@@ -74,7 +76,7 @@ def _boundary(
     tokenizer: Tokenizer, rows: list[dict[str, str]], ids: list[int], thinking: bool
 ) -> int:
     """Length of the prompt without the beginning of the answer, where that is a prefix."""
-    stable = tokenizer.render(rows, answer=False, thinking=thinking)
+    stable = tokenizer.render(rows, answer=False, thinking=thinking).ids
     return len(stable) if ids[: len(stable)] == stable else 0
 
 

@@ -11,6 +11,10 @@ What an implementation must keep:
 * `prefill` and `decode` append to the cache. When they raise Cancelled, the cache holds what it
   held before the piece that was interrupted, and `length` says how much that is. After any other
   exception (no memory left) it may be unusable and its owner drops it.
+* Some models turn keys and queries by angles that depend on the length of the prompt a cache began
+  with (dynamic NTK). `rope_scale` says by how much; a cache is made for one scale and keeps it
+  while the answer grows past the length that called for another. Keys of one scale are of no use
+  under another one. Where a model knows nothing of it, the scale is always 1.
 * Logits belong to the caller until the next call: a runner may hand out one static buffer, so
   the caller never changes them in place.
 """
@@ -68,6 +72,10 @@ class Cache(Protocol):
     def nbytes(self) -> int:
         """Memory allocated on the device. Callable from any thread."""
 
+    @property
+    def rope_scale(self) -> float:
+        """What the positions of all its keys are scaled by; fixed while the cache lives."""
+
     def crop(self, n_keep: int) -> None:
         """Forget all but the first `n_keep` tokens.
 
@@ -85,7 +93,10 @@ class Cache(Protocol):
         """Write everything to `path` (safetensors). Raises OSError."""
 
     def load(self, path: Path) -> None:
-        """Replace the content by what `save` wrote. Raises CacheFileError, OSError."""
+        """Replace the content by what `save` wrote. Raises CacheFileError, OSError.
+
+        A file of another `rope_scale` is refused like one of another model.
+        """
 
 
 CacheT = TypeVar("CacheT", bound=Cache)
@@ -102,8 +113,11 @@ class Runner(Protocol[CacheT]):
     def module(self) -> torch.nn.Module:
         """The weights as torch holds them, to look at only."""
 
-    def new_cache(self) -> CacheT:
-        """An empty cache."""
+    def rope_scale(self, prompt_tokens: int) -> float:
+        """The scale of a cache that begins with a prompt of so many tokens."""
+
+    def new_cache(self, rope_scale: float = 1.0) -> CacheT:
+        """An empty cache for keys of `rope_scale`."""
 
     def prefill(
         self,

@@ -1,7 +1,8 @@
 """One conversation inside the model: the token ids behind its cache, and going back in them.
 
 The ids are the truth. A new prompt keeps the longest common prefix; at least one token is fed
-again, for the logits. Knows nothing of text.
+again, for the logits. Where the prompt's length calls for another scale of positions than the
+cache was filled with, nothing is kept. Knows nothing of text.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Session:
 
     def rewind(self, prompt: Sequence[int]) -> int:
         """Keep what `prompt` begins with, at most all but its last token; how many are kept."""
+        scale = self._runner.rope_scale(len(prompt))
+        if scale != self.cache.rope_scale:
+            self.ids, self._snapshots = [], []
+            self.cache.crop(0)  # its memory goes before the new one's comes
+            self.cache = self._runner.new_cache(scale)
         keep = min(common_prefix(self.ids, prompt), len(prompt) - 1)
         if keep < len(self.ids) and not self._runner.capabilities.croppable:
             keep = self._restore(keep)

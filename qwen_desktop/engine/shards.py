@@ -53,6 +53,10 @@ class TensorEntry:
     pieces: int = 1
     stride: int = 0
 
+    def renamed(self, name: str) -> TensorEntry:
+        """The same tensor as `name`."""
+        return replace(self, name=name)
+
     def part(self, name: str, dim: int, first: int, last: int) -> TensorEntry:
         """The tensor's elements `first` up to `last` along `dim` (0 or 1), as a tensor `name`.
 

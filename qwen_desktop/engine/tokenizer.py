@@ -1,17 +1,20 @@
 """The tokenizer of a checkpoint: ids of text, bytes of ids, and the ids with a meaning.
 
-Wraps transformers' fast tokenizer; no other module of the engine meets it.
+What the engine asks of any tokenizer, and the one that wraps transformers' fast tokenizers, which
+no other module of the engine meets. The first Qwen's is in qwen1/tokenizer.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from transformers import AutoTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -24,8 +27,79 @@ _PASSING = (Cancelled, KeyboardInterrupt, SystemExit)
 _BYTES = {char: byte for byte, char in bytes_to_unicode().items()}
 
 
-class Tokenizer:
+@dataclass(frozen=True)
+class Rendered:
+    """The ids of a conversation without its first `dropped` messages, which did not fit."""
+
+    ids: list[int]
+    dropped: int = 0
+
+
+class Tokenizer(Protocol):
     """Text to ids and back. `special` ids show no text, think markers aside."""
+
+    template: str | None  # the chat template as Jinja, where it is written in that
+    special: frozenset[int]
+    think_open: int | None
+    think_close: int | None
+
+    @property
+    def kind(self) -> str:
+        """The class that does the work, for people."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens, added ones included."""
+
+    @property
+    def added(self) -> Mapping[int, str]:
+        """Text of the added tokens by id: special ones, think and tool marks."""
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the checkpoint is made for chatting, so that `render` works."""
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the chat template knows of thinking."""
+
+    @property
+    def has_think_tokens(self) -> bool:
+        """Whether both think markers are tokens of their own."""
+
+    @property
+    def thinks_in_text(self) -> bool:
+        """Whether answers may hold think markers as mere text."""
+
+    @property
+    def message_start(self) -> int | None:
+        """The id of <|im_start|>, where there is one."""
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Ids that end an answer as far as the tokenizer knows."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`, in which nothing can become a control token."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of `ids`, special tokens left out, bad bytes replaced."""
+
+    def render(self, messages: list[dict[str, str]], *, answer: bool, thinking: bool) -> Rendered:
+        """The ids of `messages` by the chat template; control tokens in them stay text.
+
+        `answer` adds the beginning of the answer. Raises Known where the template fails.
+        """
+
+    def piece(self, token: int) -> bytes:
+        """The UTF-8 bytes of one token, maybe a part of a character.
+
+        Empty for special tokens and for ids that no token has.
+        """
+
+
+class FastTokenizer:
+    """transformers' fast tokenizer as a `Tokenizer`."""
 
     def __init__(self, inner: Any, template: str | None) -> None:
         self._inner = inner
@@ -57,6 +131,11 @@ class Tokenizer:
         return self._added
 
     @property
+    def has_template(self) -> bool:
+        """Whether there is a chat template."""
+        return self.template is not None
+
+    @property
     def can_think(self) -> bool:
         """Whether the chat template knows of thinking."""
         return self.template is not None and (
@@ -67,6 +146,11 @@ class Tokenizer:
     def has_think_tokens(self) -> bool:
         """Whether both think markers are tokens of their own."""
         return self.think_open is not None and self.think_close is not None
+
+    @property
+    def thinks_in_text(self) -> bool:
+        """Whether think markers, if the model writes them, are mere text."""
+        return self.has_template and not self.has_think_tokens
 
     @property
     def message_start(self) -> int | None:
@@ -94,7 +178,7 @@ class Tokenizer:
         )
         return text
 
-    def render(self, messages: list[dict[str, str]], *, answer: bool, thinking: bool) -> list[int]:
+    def render(self, messages: list[dict[str, str]], *, answer: bool, thinking: bool) -> Rendered:
         """The ids of `messages` by the chat template; control tokens in them stay text.
 
         `answer` adds the beginning of the answer. Raises Known where the template fails.
@@ -120,7 +204,7 @@ class Tokenizer:
                 details=f"{type(error).__name__}: {error}",
                 reason=said[0][:200] if said else "?",
             ) from error
-        return ids
+        return Rendered(ids)
 
     def piece(self, token: int) -> bytes:
         """The UTF-8 bytes of one token, maybe a part of a character; empty for special ones."""
@@ -146,10 +230,7 @@ class Tokenizer:
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer of `checkpoint`. Raises Known where its files make no sense."""
     try:
-        inner = AutoTokenizer.from_pretrained(
-            str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
-        )
-        tokenizer = Tokenizer(inner, checkpoint.template)
+        tokenizer = _open(checkpoint)
         tokenizer.encode("a")  # some nonsense is met at the first use only
         return tokenizer
     except _PASSING:
@@ -162,3 +243,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
             details=f"{type(error).__name__}: {error}",
             file=checkpoint.tokenizer_files[0].name,
         ) from error
+
+
+def _open(checkpoint: Checkpoint) -> Tokenizer:
+    if checkpoint.family == QWEN1:
+        from qwen_desktop.engine.qwen1.tokenizer import read_tokenizer
+
+        return read_tokenizer(checkpoint.tokenizer_files[0], checkpoint.generation)
+    inner = AutoTokenizer.from_pretrained(
+        str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
+    )
+    return FastTokenizer(inner, checkpoint.template)

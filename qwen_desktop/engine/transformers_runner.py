@@ -29,6 +29,7 @@ class TransformersRunner:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._config = model.config.get_text_config(decoder=True)
+        self._rescaled = hasattr(model, "set_rope_scale")
         self._cancel: threading.Event | None = None  # set while a call may be interrupted
         layers = model.get_decoder().layers
         places = list(layers)
@@ -36,7 +37,7 @@ class TransformersRunner:
             places += [m for m in layers.modules() if isinstance(m, torch.nn.Linear)]
         for module in places:
             module.register_forward_pre_hook(self._interrupt)
-        probe = self._new_cache()
+        probe = self.new_cache()
         parameters = list(model.named_parameters())
         self._capabilities = Capabilities(
             context_length=int(self._config.max_position_embeddings),
@@ -61,12 +62,13 @@ class TransformersRunner:
         module: torch.nn.Module = self._model
         return module
 
-    def new_cache(self) -> TransformersCache:
-        """An empty cache."""
-        return self._new_cache()
+    def rope_scale(self, prompt_tokens: int) -> float:
+        """The NTK alpha of a prompt of so many tokens; 1 where the model has none."""
+        return float(self._model.rope_scale(prompt_tokens)) if self._rescaled else 1.0
 
-    def _new_cache(self) -> TransformersCache:
-        return TransformersCache(self._config, self._model.device, self._model.dtype)
+    def new_cache(self, rope_scale: float = 1.0) -> TransformersCache:
+        """An empty cache for keys of `rope_scale`."""
+        return TransformersCache(self._config, self._model.device, self._model.dtype, rope_scale)
 
     def prefill(
         self,
@@ -112,6 +114,8 @@ class TransformersRunner:
 
     def _forward(self, cache: TransformersCache, ids: Sequence[int]) -> Logits:
         with torch.inference_mode():
+            if self._rescaled:
+                self._model.set_rope_scale(cache.rope_scale)
             output = self._model(
                 input_ids=torch.tensor([list(ids)], device=self._model.device),
                 past_key_values=cache.inner,
