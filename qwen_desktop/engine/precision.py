@@ -6,14 +6,18 @@ loading is what is taken.
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 
 from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.engine.sources import PackedSource, Source
 
 # Inputs that share scale and zero of an int4 weight: small groups lose least, at 5 bits in all.
 INT4_GROUP = 32
-# What torch's int4 kernels ask of the number of outputs.
+# What torch's int4 kernels ask of the number of outputs, and the groups they know.
 INT4_ROWS = 16
+INT4_GROUPS = (256, 128, 64, 32)
 
 # Largest model for which a CPU runs 16-bit weights in float32: without AMX or AVX-512-BF16 the
 # 16-bit matrix product takes 3.6 times as long, so prefill gains more than decode loses. Above
@@ -27,26 +31,88 @@ ITEM_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2}
 _PROJECTION = re.compile(r"(?:^|\.)layers\.\d+\.(?:.*\.)?(?:\w+_proj|in_proj_(?:qkvz?|z))\.weight")
 
 
+@dataclass(frozen=True)
+class Form:
+    """How a matrix lies in memory as integer codes.
+
+    Its parts: codes; scales, one per output and group of `group` inputs (with int4 a pair of scale
+    and zero, 16 bits each); where `own`, the folder's codes: with int8 a zero (16 bits) beside a
+    scale of 32 bits; where `ordered` the order in which inputs are taken (32 bits each).
+    """
+
+    bits: int
+    group: int
+    own: bool = False
+    ordered: bool = False
+
+    def nbytes(self, shape: tuple[int, ...]) -> int:
+        """Bytes of a matrix of `shape` [out, in]."""
+        count, scales = math.prod(shape), math.prod(shape) // self.group
+        order = 4 * shape[1] if self.ordered else 0
+        if self.bits == 4:
+            return count // 2 + 4 * scales + order
+        return count + (6 if self.own else 2) * scales + order
+
+
 def packs(name: str, shape: tuple[int, ...], precision: Precision) -> bool:
-    """Whether the weight `name` of `shape` [out, in] is packed in `precision`."""
-    if len(shape) != 2 or ".experts." in name or not _PROJECTION.fullmatch(name):
-        return False
-    if precision is Precision.INT8:
-        return True
-    return precision is Precision.INT4 and shape[0] % INT4_ROWS == 0 and shape[1] % INT4_GROUP == 0
+    """Whether the float weight `name` of `shape` [out, in] is packed in `precision`."""
+    return _packed_form(name, shape, precision) is not None
 
 
 def weight_bytes(name: str, shape: tuple[int, ...], precision: Precision) -> int:
-    """Bytes the weight `name` takes in `precision` (not AUTO) once it is loaded."""
-    count = 1
-    for size in shape:
-        count *= size
-    if not packs(name, shape, precision):
-        return count * ITEM_BYTES.get(precision, 2)
-    outputs = shape[0]
+    """Bytes the float weight `name` takes in `precision` (not AUTO) once it is loaded."""
+    form = _packed_form(name, shape, precision)
+    return form.nbytes(shape) if form else math.prod(shape) * ITEM_BYTES.get(precision, 2)
+
+
+def form_of(source: Source, precision: Precision, *, own: bool = False) -> Form | None:
+    """How the weight of `source` lies in memory in `precision` (not AUTO); None for floats.
+
+    A folder's own codes are kept where `precision` has as many bits, and with `own` in any case.
+    """
+    if not isinstance(source, PackedSource):
+        return _packed_form(source.name, source.shape, precision)
+    if own or (precision is Precision.INT4 and source.bits == 4):
+        return _own_form(source)
+    if precision is Precision.INT8 and source.bits == 8:
+        return _own_form(source)
+    return _packed_form(source.name, source.shape, precision)
+
+
+def source_bytes(source: Source, precision: Precision, *, own: bool = False) -> int:
+    """Bytes the weight of `source` takes once it is loaded. See `form_of`."""
+    form = form_of(source, precision, own=own)
+    if form:
+        return form.nbytes(source.shape)
+    return math.prod(source.shape) * ITEM_BYTES.get(precision, 2)
+
+
+def _matrix(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and ".experts." not in name and bool(_PROJECTION.search(name))
+
+
+def _packed_form(name: str, shape: tuple[int, ...], precision: Precision) -> Form | None:
+    if precision not in (Precision.INT4, Precision.INT8) or not _matrix(name, shape):
+        return None
     if precision is Precision.INT8:
-        return count + 2 * outputs  # a scale per output
-    return count // 2 + 4 * (count // INT4_GROUP)  # scale and zero per group
+        return Form(8, shape[1])
+    fits = shape[0] % INT4_ROWS == 0 and shape[1] % INT4_GROUP == 0
+    return Form(4, INT4_GROUP) if fits else None
+
+
+def _own_form(source: PackedSource) -> Form | None:
+    """The form that keeps the codes of `source`; None where none can: it becomes floats then."""
+    outputs, inputs = source.shape
+    if not _matrix(source.name, source.shape) or inputs % source.group:
+        return None
+    ordered = source.groups is not None
+    if source.bits == 8:
+        return Form(8, source.group, own=True, ordered=ordered)
+    # A larger group is several of a size that the kernels know, with the same scale.
+    group = next((g for g in INT4_GROUPS if source.group % g == 0), None)
+    if group is None or outputs % INT4_ROWS:
+        return None
+    return Form(4, group, own=True, ordered=ordered)
 
 
 def settle(
@@ -57,15 +123,19 @@ def settle(
     device_kind: str,
     free: int,
     has_bfloat16: bool,
+    codes: int = 0,
 ) -> Precision:
     """What `asked` comes to for float weights `stored` as in the headers ("BF16").
 
     AUTO keeps the checkpoint's precision on an accelerator (float16 for bfloat16 where the card
     has none: `has_bfloat16`). On a CPU 16-bit weights become float32 up to `FLOAT32_PARAMETERS`
-    where that fits comfortably into `free` bytes, else bfloat16.
+    where that fits comfortably into `free` bytes, else bfloat16. A folder of integer `codes` of
+    so many bits keeps them.
     """
     if asked is not Precision.AUTO:
         return asked
+    if codes:
+        return Precision.INT4 if codes == 4 else Precision.INT8
     kept = {"BF16": Precision.BF16, "F16": Precision.FP16}.get(stored, Precision.FP32)
     if device_kind != "cpu":
         return Precision.FP16 if kept is Precision.BF16 and not has_bfloat16 else kept
