@@ -1,4 +1,4 @@
-"""Which device and precision a checkpoint runs with, and what running out of memory looks like."""
+"""The devices torch can use, their memory, and what running out of it looks like."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import sys
 import psutil
 import torch
 
-from qwen_desktop.chat.checkpoint import Precision
-from qwen_desktop.engine.precision import settle
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.chat.checkpoint import Device, Precision
+from qwen_desktop.engine.gpus import Gpu, Machine, main_memory
 
 TORCH_TYPES = {
     Precision.FP32: torch.float32,
@@ -21,63 +20,62 @@ TORCH_TYPES = {
 }
 
 
-def choose_device(name: str) -> torch.device:
-    """The torch device for `name` (auto, cpu, cuda, cuda:1). Raises Known where it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind == "cpu":
-        return torch.device("cpu")
-    number = int(index) if index.isdigit() else 0
-    if kind != "cuda" or not torch.cuda.is_available() or number >= torch.cuda.device_count():
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "There is no device {device} on this machine."),
-            QT_TRANSLATE_NOOP("errors", "Choose “auto”, or see the README about CUDA."),
-            device=name,
-        )
-    return torch.device("cuda", number)
+def machine() -> Machine:
+    """Every device that torch can use, with what can be allocated on it now.
+
+    CUDA and ROCm are one to torch; other accelerators are asked by its generic calls.
+    """
+    if torch.cuda.is_available():
+        kind = "cuda"
+    elif (found := torch.accelerator.current_accelerator(check_available=True)) is not None:
+        kind = found.type
+    else:
+        return Machine(main_memory(), ())
+    count = torch.accelerator.device_count()
+    return Machine(main_memory(), tuple(_card(torch.device(kind, n)) for n in range(count)))
+
+
+def _card(device: torch.device) -> Gpu:
+    total = _memory_info(device)[1]
+    capability = (99, 0)  # other kinds compute in bfloat16
+    if device.type == "cuda" and not torch.version.hip:
+        capability = torch.cuda.get_device_capability(device)
+    measured = Device(str(device), device_name(device), total, free_memory(device))
+    return Gpu(measured, capability)
 
 
 def device_name(device: torch.device) -> str:
     """The device as people call it."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type == "xpu":
+        return str(torch.xpu.get_device_name(device))
+    return str(device.type).upper()
 
 
-def choose_precision(
-    asked: Precision, stored: str, parameters: int, device: torch.device
-) -> Precision:
-    """What `asked` comes to on `device` for weights `stored` as in the headers."""
-    return settle(
-        asked,
-        stored=stored,
-        parameters=parameters,
-        device_kind=device.type,
-        free=free_memory(device),
-        has_bfloat16=has_bfloat16(device),
-    )
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` computes in bfloat16; an emulated kind, slower than float16, is none."""
-    if device.type != "cuda":
-        return True
-    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
+def _memory_info(device: torch.device) -> tuple[int, int]:
+    """Free and total bytes of an accelerator."""
+    try:
+        free, total = torch.accelerator.get_memory_info(device)
+    except (RuntimeError, NotImplementedError):  # one that shares main memory
+        memory = psutil.virtual_memory()
+        return int(memory.available), int(memory.total)
+    return int(free), int(total)
 
 
 def free_memory(device: torch.device) -> int:
     """Bytes that can be allocated on `device` now, the allocator's own unused blocks included."""
-    if device.type == "cuda":
-        free = int(torch.cuda.mem_get_info(device)[0])
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return free + int(cached)
-    return int(psutil.virtual_memory().available)
+    if device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    held = torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
+    return _memory_info(device)[0] + int(held)
 
 
 def give_back(device: torch.device) -> None:
     """Give memory that nobody holds any more back to the system."""
     gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
     if sys.platform == "linux":
         # glibc keeps freed blocks of up to 32 MiB, that is, most matrices of a small model.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

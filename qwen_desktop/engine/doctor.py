@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from qwen_desktop.chat.checkpoint import CheckpointFacts, Finding, FolderReport, Severity
-from qwen_desktop.engine.architecture import Architecture, Weights, architecture, family_name
-from qwen_desktop.engine.architecture import weights as sort_weights
+from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint, survey
 from qwen_desktop.engine.files import broken
 from qwen_desktop.engine.gpus import Machine, this_machine
+from qwen_desktop.engine.placement import Model, model_of
 from qwen_desktop.errors import Known
 
 
@@ -29,15 +29,14 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
     facts = None
     try:
         if checkpoint.family:
-            made = architecture(checkpoint.config)
-            shapes = ((entry.name, entry.shape) for entry in checkpoint.tensors.values())
-            facts = _facts(checkpoint, made, sort_weights(shapes, made))
+            facts = _facts(checkpoint, model_of(checkpoint))
     except ValueError as error:
         tell(broken(folder / CONFIG, error))
     return FolderReport(folder, facts, tuple(findings), machine.devices)
 
 
-def _facts(checkpoint: Checkpoint, made: Architecture, weights: Weights) -> CheckpointFacts:
+def _facts(checkpoint: Checkpoint, model: Model) -> CheckpointFacts:
+    made, weights = model.architecture, model.weights
     sizes = checkpoint.bytes_by_dtype
     return CheckpointFacts(
         family=checkpoint.family,

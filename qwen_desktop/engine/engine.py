@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qwen_desktop.chat.card import ModelCard
+from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
@@ -34,6 +35,7 @@ from qwen_desktop.engine.prompt import Prompt, build_prompt
 from qwen_desktop.engine.runner import Runner
 from qwen_desktop.engine.sampling import Sampler, settle
 from qwen_desktop.engine.session import Session
+from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -48,6 +50,7 @@ class _Loaded:
     tokenizer: Tokenizer
     runner: Runner[Any]
     end_ids: frozenset[int]
+    bytes_by_device: Mapping[str, int]  # of the weights
 
 
 class Engine:
@@ -80,7 +83,7 @@ class Engine:
         """
         progress(Progress(Stage.CHECKING))
         checkpoint = inspect(request.folder)
-        plan = loader.plan(checkpoint, request)
+        plan = loader.plan(checkpoint, request, self.held())
         _check(cancel)
         tokenizer = load_tokenizer(checkpoint)
         _check(cancel)
@@ -113,14 +116,10 @@ class Engine:
 
         Raises Known where it does not fit even so.
         """
-        if loader.room_for(plan, freed=0) >= 0:
-            return ""
         loaded = self._loaded
-        if loaded is None or loaded.runner.capabilities.device != plan.device:
-            raise loader.no_room(plan)
-        held = loaded.runner.capabilities.weight_bytes
-        held += self._session.cache.nbytes if self._session else 0
-        if loader.room_for(plan, freed=held) < 0:
+        if plan.placing.fit is not Fit.NO and loader.fits_now(plan):
+            return ""
+        if loaded is None or plan.placing.fit is Fit.NO:
             raise loader.no_room(plan)
         name = loaded.info.name
         del loaded
@@ -165,7 +164,14 @@ class Engine:
             can_think=tokenizer.can_think,
             demo=checkpoint.demo,
         )
-        return _Loaded(info, checkpoint, tokenizer, runner, _end_ids(checkpoint, tokenizer))
+        return _Loaded(
+            info=info,
+            checkpoint=checkpoint,
+            tokenizer=tokenizer,
+            runner=runner,
+            end_ids=_end_ids(checkpoint, tokenizer),
+            bytes_by_device=bytes_by_device(model),
+        )
 
     def unload(self) -> None:
         """Close the checkpoint in use and free its memory."""
@@ -265,6 +271,17 @@ class Engine:
         return session
 
     # Memory
+
+    def held(self) -> dict[str, int]:
+        """Bytes that closing the checkpoint in use would give back, by device. From any thread."""
+        loaded, session = self._loaded, self._session
+        if loaded is None:
+            return {}
+        held = dict(loaded.bytes_by_device)
+        if session is not None:  # all of it counts for the main device: that is where most is
+            main = str(loaded.runner.capabilities.device)
+            held[main] = held.get(main, 0) + session.cache.nbytes
+        return held
 
     def memory(self) -> MemorySample:
         """Memory of the device in use, now. From any thread."""

@@ -18,26 +18,20 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from qwen_desktop.chat.checkpoint import LoadPlan
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import LoadRequest
+from qwen_desktop.engine import placement
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
-from qwen_desktop.engine.device import (
-    TORCH_TYPES,
-    choose_device,
-    choose_precision,
-    free_memory,
-    gigabytes,
-    is_out_of_memory,
-)
+from qwen_desktop.engine.device import TORCH_TYPES, gigabytes, is_out_of_memory, machine
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.engine.shards import TensorEntry
+from qwen_desktop.engine.spread import connect, without_dispatch
 from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
-# Besides the weights: tensors on their way, the allocator's rounding, room for a first answer.
-RESERVE = 256 * 2**20
-
+NOTHING: Mapping[str, int] = {}
 TELL_SECONDS = 0.05  # between two reports of progress
 
 # Keys that would choose code or other files; what is run is decided here, not by the folder.
@@ -56,10 +50,20 @@ class Plan:
     model_class: Any
     config: Any
     entries: Mapping[str, TensorEntry]  # the tensors the model uses
-    device: torch.device
+    placing: LoadPlan  # which device gets what
     dtype: torch.dtype
     parameters: int
     nbytes: int  # of the weights in memory
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go and logits come from."""
+        return torch.device(self.placing.shares[0].device.id)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Device by module name, as `from_pretrained` wants it."""
+        return placement.device_map(self.placing, bool(self.config.tie_word_embeddings))
 
     @property
     def read_bytes(self) -> int:
@@ -76,11 +80,11 @@ def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(checkpoint: Checkpoint, request: LoadRequest) -> Plan:
-    """Everything about the load that can be known without weights. Raises Known."""
-    device = choose_device(request.placement)
-    precision = choose_precision(request.precision, checkpoint.dtype, checkpoint.parameters, device)
-    dtype = TORCH_TYPES.get(precision, torch.bfloat16)
+def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] = NOTHING) -> Plan:
+    """Everything about the load that can be known without weights. Raises Known.
+
+    `held` are bytes by device that will be given back before the load, if they are needed.
+    """
     unknown = {e.dtype for e in checkpoint.tensors.values()} - set(DTYPES)
     if unknown:
         raise Known(
@@ -95,8 +99,12 @@ def plan(checkpoint: Checkpoint, request: LoadRequest) -> Plan:
             register_qwen1()
         config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
         config._attn_implementation = "sdpa"
+        placing = _place(checkpoint, request, held)
+        dtype = TORCH_TYPES.get(placing.runs_in, torch.bfloat16)
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except Known:
+        raise
     # Nonsense in config.json surfaces as any exception of transformers or torch.
     except Exception as error:
         raise Known(
@@ -117,11 +125,29 @@ def plan(checkpoint: Checkpoint, request: LoadRequest) -> Plan:
         model_class=type(empty),
         config=empty.config,
         entries=entries,
-        device=device,
+        placing=placing,
         dtype=dtype,
         parameters=empty.num_parameters(),
         nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
     )
+
+
+def _place(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int]) -> LoadPlan:
+    """Where it goes. Raises Known for a device that is not there, ValueError for nonsense."""
+    found = placement.plan(
+        placement.model_of(checkpoint),
+        placement.with_room(machine(), held),
+        request.placement,
+        request.precision,
+        request.context,
+    )
+    if found is None:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "There is no device {device} on this machine."),
+            QT_TRANSLATE_NOOP("errors", "Choose “auto”, or see the README about CUDA."),
+            device=request.placement,
+        )
+    return found
 
 
 def _refuse_countless(checkpoint: Checkpoint) -> None:
@@ -186,20 +212,23 @@ def _unfit(tensor: str, details: str) -> Known:
     )
 
 
-def room_for(made: Plan, freed: int) -> int:
-    """Bytes left over on the device after the load, when `freed` bytes are given back first."""
-    return free_memory(made.device) + freed - made.nbytes - RESERVE
+def fits_now(made: Plan) -> bool:
+    """Whether each device has room for its share without anything being given back."""
+    free = {device.id: device.free for device in machine().devices}
+    return all(share.need <= free.get(share.device.id, 0) for share in made.placing.shares)
 
 
 def no_room(made: Plan) -> Known:
-    """The sentence for a model that does not fit into the device's memory."""
+    """The sentence for a model that does not fit: of the device that lacks most."""
+    free = {device.id: device.free for device in machine().devices}
+    share = max(made.placing.shares, key=lambda share: share.need - free.get(share.device.id, 0))
     return Known(
         QT_TRANSLATE_NOOP("errors", "{model} needs {need} of memory; {free} are free on {device}."),
         QT_TRANSLATE_NOOP("errors", "Close other programs, or take a smaller model or precision."),
         model=made.checkpoint.name,
-        need=gigabytes(made.nbytes + RESERVE),
-        free=gigabytes(free_memory(made.device)),
-        device=str(made.device),
+        need=gigabytes(share.need),
+        free=gigabytes(free.get(share.device.id, 0)),
+        device=share.device.id,
     )
 
 
@@ -220,16 +249,18 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     progress(Progress(Stage.READING, 0, total))
     weights = LazyWeights(made.entries, cancel, tell)
     out_of_memory = False
+    places = made.places
     try:
-        model, info = made.model_class.from_pretrained(
-            None,
-            config=made.config,
-            state_dict=weights.tensors,
-            dtype=made.dtype,
-            device_map={"": made.device} if made.device.type != "cpu" else None,
-            output_loading_info=True,
-            local_files_only=True,
-        )
+        with without_dispatch():
+            model, info = made.model_class.from_pretrained(
+                None,
+                config=made.config,
+                state_dict=weights.tensors,
+                dtype=made.dtype,
+                device_map=places if places != {"": "cpu"} else None,
+                output_loading_info=True,
+                local_files_only=True,
+            )
     except Exception as error:
         out_of_memory = is_out_of_memory(error)
         if weights.failure is not None:
@@ -239,4 +270,5 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     if out_of_memory:  # outside of the except block, so that its frames are free by now
         raise no_room(made)
     _refuse_unfit(info)  # the headers may have changed since the plan
+    connect(model)
     return model.eval().requires_grad_(False)

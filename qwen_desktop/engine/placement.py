@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qwen_desktop.chat.checkpoint import Device, Fit, LoadPlan, Precision, Share
-from qwen_desktop.engine.architecture import Architecture, Weights
+from qwen_desktop.engine.architecture import Architecture, Weights, architecture, weights
+from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.precision import ITEM_BYTES, settle
 
@@ -47,6 +48,13 @@ class Model:
     architecture: Architecture
     weights: Weights
     stored: str  # dtype of the headers: "BF16"
+
+
+def model_of(checkpoint: Checkpoint) -> Model:
+    """The numbers of `checkpoint`. Raises ValueError where config.json makes no sense."""
+    made = architecture(checkpoint.config)
+    shapes = ((entry.name, entry.shape) for entry in checkpoint.tensors.values())
+    return Model(made, weights(shapes, made), checkpoint.dtype)
 
 
 def prefill_chunk(active: int, *, on_cpu: bool) -> int:
@@ -214,7 +222,7 @@ class _Ask:
         shares: list[Share] = []
         at = 0
         for number, device in enumerate(devices):
-            reserve = self._reserve(device, devices[0], precision)
+            reserve = self._reserve(device, devices, precision)
             room = int(fraction * device.free) - reserve
             end = at
             while end < len(units) and (number == len(devices) - 1 or units[end].size <= room):
@@ -249,19 +257,20 @@ class _Ask:
         )
 
     def _units(self, precision: Precision) -> list[_Unit]:
-        made, weights = self.model.architecture, self.model.weights
+        made, sorted_weights = self.model.architecture, self.model.weights
         item = ITEM_BYTES.get(precision, 2)
         context = -(-self.context // KV_STEP) * KV_STEP
         layers = [
             _Unit(part.nbytes(precision), made.layer_cache_bytes(number, context, item), number)
-            for number, part in enumerate(weights.layers)
+            for number, part in enumerate(sorted_weights.layers)
         ]
-        embeddings = _Unit(weights.embeddings.nbytes(precision), 0)
-        return [embeddings, *layers, _Unit(weights.tail.nbytes(precision), 0)]
+        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision), 0)
+        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision), 0)]
 
-    def _reserve(self, device: Device, main: Device, precision: Precision) -> int:
-        """What `device` needs besides; the chunks are those of `main`, where inputs go."""
-        chunk = prefill_chunk(self.model.weights.active, on_cpu=main.id == "cpu")
+    def _reserve(self, device: Device, all_of: Sequence[Device], precision: Precision) -> int:
+        """What `device` needs besides; pieces are small where one of `all_of` is the CPU."""
+        on_cpu = any(other.id == "cpu" for other in all_of)
+        chunk = prefill_chunk(self.model.weights.active, on_cpu=on_cpu)
         item = ITEM_BYTES.get(precision, 2)
         working = activations(self.model.architecture, chunk, self.context, item)
         return working + (CPU_RUNTIME if device.id == "cpu" else CARD_RUNTIME)
