@@ -7,6 +7,7 @@ source: importing it takes seconds, and a folder is to be judged in milliseconds
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.checkpoint import Precision
-from qwen_desktop.engine.precision import ITEM_BYTES, packs, weight_bytes
+from qwen_desktop.engine.precision import ITEM_BYTES, packs, source_bytes
+from qwen_desktop.engine.sources import PackedSource, Source
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
 # tokens at once, and tables that old versions saved.
@@ -228,23 +230,25 @@ def _declared(body: str) -> dict[str, Any]:
 class Part:
     """The weights that go together to one device, ready to be added up for any precision."""
 
-    count: int = 0  # elements of weights that no precision packs
-    packable: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    _sums: dict[Precision, int] = field(default_factory=dict, repr=False)
+    count: int = 0  # elements of weights that are floats in every precision
+    fixed: int = 0  # bytes of weights that a foreign package reads and keeps as they are
+    packable: list[Source] = field(default_factory=list)
+    _sums: dict[tuple[Precision, bool], int] = field(default_factory=dict, repr=False)
 
-    def add(self, name: str, shape: tuple[int, ...], count: int) -> None:
+    def add(self, source: Source) -> None:
         """Take one weight in."""
-        if packs(name, shape, Precision.INT8):
-            self.packable.append((name, shape))
+        if isinstance(source, PackedSource) or packs(source.name, source.shape, Precision.INT8):
+            self.packable.append(source)
         else:
-            self.count += count
+            self.count += math.prod(source.shape)
 
-    def nbytes(self, precision: Precision) -> int:
-        """Bytes in `precision` (not AUTO)."""
-        if precision not in self._sums:
-            packed = sum(weight_bytes(name, shape, precision) for name, shape in self.packable)
-            self._sums[precision] = self.count * ITEM_BYTES.get(precision, 2) + packed
-        return self._sums[precision]
+    def nbytes(self, precision: Precision, own: bool = False) -> int:
+        """Bytes in `precision` (not AUTO); with `own` the folder's codes are kept in any case."""
+        asked = precision, own
+        if asked not in self._sums:
+            packed = sum(source_bytes(source, precision, own=own) for source in self.packable)
+            self._sums[asked] = self.count * ITEM_BYTES.get(precision, 2) + packed + self.fixed
+        return self._sums[asked]
 
 
 @dataclass(frozen=True)
@@ -256,37 +260,37 @@ class Weights:
     embeddings: Part
     layers: tuple[Part, ...]
     tail: Part  # final norm and head; the head of a tied model is in `embeddings`
-    stray: int = 0  # weights of layers that config.json does not have
 
-    def nbytes(self, precision: Precision) -> int:
-        """Bytes of all in `precision` (not AUTO)."""
+    def nbytes(self, precision: Precision, own: bool = False) -> int:
+        """Bytes of all in `precision` (not AUTO). See `Part.nbytes`."""
         parts = (self.embeddings, *self.layers, self.tail)
-        return sum(part.nbytes(precision) for part in parts)
+        return sum(part.nbytes(precision, own) for part in parts)
 
 
-def weights(shapes: Iterable[tuple[str, tuple[int, ...]]], made: Architecture) -> Weights:
-    """Sort the tensors of a checkpoint, by name and shape as a float model has them."""
+def weights(sources: Iterable[Source], made: Architecture, *, foreign: bool = False) -> Weights:
+    """Sort the weights of a checkpoint. `foreign`: in a form that only another package knows."""
     embeddings, tail = Part(), Part()
     layers = [Part() for _ in made.layer_kinds]
-    parameters = experts = stray = 0
-    for name, shape in shapes:
+    parameters = experts = 0
+    for source in sources:
+        name = source.name
         if _LEFT_OUT.search(name) or (made.tied and _HEAD.match(name)):
             continue
-        count = 1
-        for size in shape:
-            count *= size
+        count = math.prod(source.shape)
         part = embeddings if _EMBEDDINGS.search(name) else tail
         if found := _LAYER.search(name):
             number = int(found.group(1))
             if number >= len(layers):
-                stray += 1
-                continue
+                continue  # config.json has fewer: transformers leaves these out too
             part = layers[number]
             if ".experts." in name:
                 experts += count
-        part.add(name, shape, count)
+        if foreign:
+            part.fixed += sum(entry.nbytes for entry in source.entries)
+        else:
+            part.add(source)
         parameters += count
     idle = 0
     if made.experts:
         idle = experts - experts * min(made.experts_per_token, made.experts) // made.experts
-    return Weights(parameters, parameters - idle, embeddings, tuple(layers), tail, stray)
+    return Weights(parameters, parameters - idle, embeddings, tuple(layers), tail)

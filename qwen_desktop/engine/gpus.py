@@ -53,6 +53,18 @@ class Machine:
         """All memories, cards first, main memory last."""
         return (*(gpu.device for gpu in self.gpus), self.ram)
 
+    def giving_back(self, held: Mapping[str, int]) -> Machine:
+        """The machine with the bytes `held` by device id free too: those of the open model."""
+        return replace(
+            self,
+            ram=_freed(self.ram, held),
+            gpus=tuple(replace(gpu, device=_freed(gpu.device, held)) for gpu in self.gpus),
+        )
+
+
+def _freed(device: Device, held: Mapping[str, int]) -> Device:
+    return replace(device, free=min(device.free + held.get(device.id, 0), device.total))
+
 
 def this_machine() -> Machine:
     """Memory measured just now. Raises nothing."""

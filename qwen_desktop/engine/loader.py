@@ -136,7 +136,7 @@ def _place(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int]
     """Where it goes. Raises Known for a device that is not there, ValueError for nonsense."""
     found = placement.plan(
         placement.model_of(checkpoint),
-        placement.with_room(machine(), held),
+        machine().giving_back(held),
         request.placement,
         request.precision,
         request.context,

@@ -9,8 +9,8 @@ of what is free; what the estimates below leave out has to go into the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from qwen_desktop.chat.checkpoint import Device, Fit, LoadPlan, Precision, Share
 from qwen_desktop.engine.architecture import Architecture, Weights, architecture, weights
@@ -48,13 +48,15 @@ class Model:
     architecture: Architecture
     weights: Weights
     stored: str  # dtype of the headers: "BF16"
+    codes: int = 0  # bits of the integer codes of a quantised folder; 0 without
 
 
 def model_of(checkpoint: Checkpoint) -> Model:
     """The numbers of `checkpoint`. Raises ValueError where config.json makes no sense."""
     made = architecture(checkpoint.config)
-    shapes = ((entry.name, entry.shape) for entry in checkpoint.tensors.values())
-    return Model(made, weights(shapes, made), checkpoint.dtype)
+    how = checkpoint.quantisation
+    found = weights(checkpoint.sources.values(), made, foreign=bool(how and how.extra))
+    return Model(made, found, checkpoint.dtype, how.bits if how else 0)
 
 
 def prefill_chunk(active: int, *, on_cpu: bool) -> int:
@@ -134,17 +136,6 @@ def plan(
                 return found
     # None fits. The one with most room says best how much is lacking.
     return max(tries, key=lambda found: sum(s.device.free for s in found.shares), default=None)
-
-
-def with_room(machine: Machine, held: Mapping[str, int]) -> Machine:
-    """`machine` with the bytes in `held` given back, by device."""
-
-    def freed(device: Device) -> Device:
-        free = min(device.total, device.free + held.get(device.id, 0))
-        return replace(device, free=free)
-
-    cards = tuple(replace(gpu, device=freed(gpu.device)) for gpu in machine.gpus)
-    return replace(machine, ram=freed(machine.ram), gpus=cards)
 
 
 def device_map(made: LoadPlan, tied: bool) -> dict[str, str]:
@@ -237,11 +228,16 @@ class _Ask:
             placement=self.placement,
             precision=self.precision,
             runs_in=precision,
-            packed=False,
+            packed=self._own,
             context=self.context,
             shares=tuple(shares),
             fit=fit,
         )
+
+    @property
+    def _own(self) -> bool:
+        """Whether the folder's integer codes stay as they are."""
+        return bool(self.model.codes) and self.precision is Precision.AUTO
 
     def _settled(self, devices: Sequence[Device]) -> Precision:
         first = devices[0].id
@@ -251,6 +247,7 @@ class _Ask:
             parameters=self.model.weights.parameters,
             device_kind=first.partition(":")[0],
             free=devices[0].free,
+            codes=self.model.codes,
             has_bfloat16=all(
                 gpu.has_bfloat16 for gpu in self.machine.gpus if gpu.device in devices
             ),
@@ -261,11 +258,15 @@ class _Ask:
         item = ITEM_BYTES.get(precision, 2)
         context = -(-self.context // KV_STEP) * KV_STEP
         layers = [
-            _Unit(part.nbytes(precision), made.layer_cache_bytes(number, context, item), number)
+            _Unit(
+                part.nbytes(precision, self._own),
+                made.layer_cache_bytes(number, context, item),
+                number,
+            )
             for number, part in enumerate(sorted_weights.layers)
         ]
-        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision), 0)
-        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision), 0)]
+        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision, self._own), 0)
+        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision, self._own), 0)]
 
     def _reserve(self, device: Device, all_of: Sequence[Device], precision: Precision) -> int:
         """What `device` needs besides; pieces are small where one of `all_of` is the CPU."""
