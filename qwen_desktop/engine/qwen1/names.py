@@ -26,7 +26,7 @@ _IN_LAYER = re.compile(r"transformer\.h\.(\d+)\.(.+)\.([^.]+)")
 _OUTPUTS = {"weight": 0, "bias": 0, "qweight": 1, "qzeros": 1, "scales": 1}
 
 # Buffers that old files carry, and the image side of Qwen-VL.
-_UNUSED = re.compile(r"attn\.masked_bias$|attn\.bias$|rotary_emb\.inv_freq$|^transformer\.visual\.")
+_UNUSED = re.compile(r"\.attn\.(?:masked_)?bias$|\.inv_freq$|^transformer\.visual\.")
 
 
 def renamed(tensors: Mapping[str, TensorEntry]) -> dict[str, TensorEntry]:
