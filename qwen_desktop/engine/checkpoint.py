@@ -6,12 +6,13 @@ folder is refused while the model in use stays as it is.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from qwen_desktop.chat.model import DemoInfo
 from qwen_desktop.engine.families import refuse as refuse_family
@@ -25,7 +26,11 @@ from qwen_desktop.engine.files import (
     read_text,
     unreadable,
 )
-from qwen_desktop.engine.shards import Tell, TensorEntry, read_weights, refuse
+from qwen_desktop.engine.quantisation import Quantisation, quantisation_of
+from qwen_desktop.engine.qwen1 import QWEN1
+from qwen_desktop.engine.qwen1.names import renamed
+from qwen_desktop.engine.shards import ITEM_SIZE, Tell, TensorEntry, read_weights, refuse
+from qwen_desktop.engine.sources import Source, sources_of
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 T = TypeVar("T")
@@ -34,6 +39,7 @@ U = TypeVar("U")
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
 TOKENIZER = "tokenizer.json"
+TIKTOKEN = "qwen.tiktoken"  # of the first Qwen
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 DEMO = "demo.json"
@@ -50,8 +56,10 @@ class Checkpoint:
     generation: Mapping[str, Any]  # generation_config.json; empty where there is none
     template: str | None  # chat template; None for a base model
     tokenizer_files: tuple[Path, ...]
-    tensors: Mapping[str, TensorEntry]
+    tensors: Mapping[str, TensorEntry]  # as stored
     demo: DemoInfo | None
+    quantisation: Quantisation | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict)  # the weights `tensors` make up
 
     @property
     def name(self) -> str:
@@ -60,8 +68,8 @@ class Checkpoint:
 
     @property
     def parameters(self) -> int:
-        """Elements of all tensors."""
-        return sum(entry.count for entry in self.tensors.values())
+        """Elements of all weights."""
+        return sum(math.prod(source.shape) for source in self.sources.values())
 
     @property
     def bytes_by_dtype(self) -> Mapping[str, int]:
@@ -78,8 +86,11 @@ class Checkpoint:
 
     @property
     def dtype(self) -> str:
-        """The dtype most bytes are stored in, as in the headers: "BF16"."""
-        return next(iter(self.bytes_by_dtype))
+        """The dtype most weights have, as in the headers: "BF16"; quantised as its scales."""
+        sizes: Counter[str] = Counter()
+        for source in self.sources.values():
+            sizes[source.dtype] += math.prod(source.shape) * ITEM_SIZE[source.dtype]
+        return sizes.most_common(1)[0][0] if sizes else ""
 
 
 def inspect(folder: Path) -> Checkpoint:
@@ -100,13 +111,19 @@ def survey(folder: Path, tell: Tell) -> Checkpoint:
     if CONFIG not in names:
         return nothing  # then the folder is something else: what it lacks besides is no news
     family = ""
+    quantisation: Quantisation | Literal[False] | None = None  # False: it cannot be made out
     if config is not None:
         family = _attempt(tell, lambda: _family(config), "")
-        _attempt(tell, lambda: _refuse_quantised(config, folder, names), None)
+        quantisation = _attempt(tell, lambda: quantisation_of(config, folder), False)
     no_files: tuple[Path, ...] = ()
-    tokenizer_files = _attempt(tell, lambda: _tokenizer_files(folder, names), no_files)
+    tokenizer_files = _attempt(tell, lambda: _tokenizer_files(folder, names, family), no_files)
     tensors = read_weights(folder, tell)
-    _attempt(tell, lambda: _refuse_packed(tensors), None)
+    if family == QWEN1:
+        tensors = renamed(tensors)
+    sources: dict[str, Source] = {}
+    if quantisation is not False:
+        how = quantisation
+        sources = _attempt(tell, lambda: sources_of(tensors, how), sources)
     generation: dict[str, Any] = {}
     if GENERATION in names:
         generation = _attempt(tell, lambda: read_object(folder / GENERATION), generation)
@@ -119,6 +136,8 @@ def survey(folder: Path, tell: Tell) -> Checkpoint:
         tokenizer_files=tokenizer_files,
         tensors=tensors,
         demo=_demo(folder / DEMO) if DEMO in names else None,
+        quantisation=quantisation or None,
+        sources=sources,
     )
 
 
@@ -184,58 +203,24 @@ def _family(config: Mapping[str, Any]) -> str:
             file=CONFIG,
             version=version("transformers"),
         )
-    if family == "qwen":
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} describes a first-generation Qwen (type qwen)."),
-            QT_TRANSLATE_NOOP("errors", "This version runs Qwen1.5 and newer, not yet this one."),
-            code="family-unknown",
-            file=CONFIG,
-        )
-    if family not in text_families():
+    if family != QWEN1 and family not in text_families():
         raise refuse_family(family, CONFIG)
     return family
 
 
-def _refuse_quantised(config: Mapping[str, Any], folder: Path, names: frozenset[str]) -> None:
-    text = config.get("text_config")
-    nested = text.get("quantization_config") if isinstance(text, dict) else None
-    found = config.get("quantization_config") or nested
-    if not found and "quantize_config.json" in names:
-        found = read_object(folder / "quantize_config.json")
-    if found:
-        method = found.get("quant_method", "GPTQ") if isinstance(found, dict) else "?"
-        raise _quantised(str(method))
-
-
-def _refuse_packed(tensors: Mapping[str, TensorEntry]) -> None:
-    if any(entry.dtype.startswith("F8") for entry in tensors.values()):
-        raise _quantised("FP8")
-    if any(name.endswith((".qweight", ".qzeros", ".weight_packed")) for name in tensors):
-        raise _quantised("GPTQ or AWQ")
-
-
-def _quantised(method: str) -> Known:
-    return Known(
-        QT_TRANSLATE_NOOP("errors", "This checkpoint is quantised ({method}, see {file})."),
-        QT_TRANSLATE_NOOP("errors", "This version opens unquantised ones: take the BF16 original."),
-        code="quantised",
-        method=method,
-        file=CONFIG,
-    )
-
-
-def _tokenizer_files(folder: Path, names: frozenset[str]) -> tuple[Path, ...]:
-    if TOKENIZER in names:
-        files = [TOKENIZER]
-    elif {"vocab.json", "merges.txt"} <= names:
+def _tokenizer_files(folder: Path, names: frozenset[str], family: str) -> tuple[Path, ...]:
+    wanted = TIKTOKEN if family == QWEN1 else TOKENIZER
+    if wanted in names:
+        files = [wanted]
+    elif family != QWEN1 and {"vocab.json", "merges.txt"} <= names:
         files = ["vocab.json", "merges.txt"]
     else:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{folder} has no tokenizer: {file} is missing."),
-            QT_TRANSLATE_NOOP("errors", "Download tokenizer.json into the same folder."),
+            QT_TRANSLATE_NOOP("errors", "Download {file} into the same folder."),
             code="tokenizer-missing",
             folder=folder.name,
-            file=TOKENIZER,
+            file=wanted,
         )
     for name in files:
         if read_head(folder / name, len(LFS_MARK)) == LFS_MARK:
