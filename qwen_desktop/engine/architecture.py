@@ -18,6 +18,8 @@ from typing import Any
 
 from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.engine.precision import ITEM_BYTES, packs, source_bytes
+from qwen_desktop.engine.qwen1 import QWEN1
+from qwen_desktop.engine.qwen1.facts import translated
 from qwen_desktop.engine.sources import PackedSource, Source
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
@@ -27,10 +29,7 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
 _HEAD = re.compile(r"^lm_head\.")
 
-_NAMES = {"qwen": "Qwen1", "qwen3_next": "Qwen3-Next"}
-
-# Names of the first Qwen for what all later ones call otherwise.
-_QWEN1 = {"seq_length": "max_position_embeddings", "kv_channels": "head_dim"}
+_NAMES = {QWEN1: "Qwen1", "qwen3_next": "Qwen3-Next"}
 
 # Layers that keep keys and values of every token.
 _GROWING = ("full_attention", "indexed_attention")
@@ -130,7 +129,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         family=family,
         layer_kinds=kinds,
         hidden_size=hidden,
-        intermediate_size=_count(values, wide, 4 * hidden) // (2 if family == "qwen" else 1),
+        intermediate_size=_count(values, wide, 4 * hidden),
         heads=heads,
         kv_heads=kv_heads,
         head_dim=_count(values, "head_dim", 0) or hidden // max(heads, 1),
@@ -150,9 +149,9 @@ def _text_values(config: Mapping[str, Any]) -> dict[str, Any]:
     family = str(config.get("model_type", ""))
     nested = config.get("text_config")
     given = dict(nested) if isinstance(nested, Mapping) else dict(config)
-    if family == "qwen":
-        given["num_key_value_heads"] = None
-        given.update({new: given[old] for old, new in _QWEN1.items() if old in given})
+    if family == QWEN1:
+        given = translated(given)
+        given["head_dim"] = given.get("kv_channels")
     # The outer configuration decides about the head of a vision checkpoint.
     if "tie_word_embeddings" in config:
         given["tie_word_embeddings"] = config["tie_word_embeddings"]
@@ -241,6 +240,11 @@ class Part:
             self.packable.append(source)
         else:
             self.count += math.prod(source.shape)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no weight."""
+        return not (self.count or self.fixed or self.packable)
 
     def nbytes(self, precision: Precision, own: bool = False) -> int:
         """Bytes in `precision` (not AUTO); with `own` the folder's codes are kept in any case."""

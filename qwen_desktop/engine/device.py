@@ -44,6 +44,13 @@ def _card(device: torch.device) -> Gpu:
     return Gpu(measured, capability)
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16; an emulated kind, slower than float16, is none."""
+    if device.type != "cuda":
+        return True
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def device_name(device: torch.device) -> str:
     """The device as people call it."""
     if device.type == "cuda":
