@@ -7,7 +7,7 @@ writes into spare room instead and hands out views.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from qwen_desktop.engine.runner import CacheFileError, Snapshot
 
 STEP = 256  # tokens of spare room
 _FORMAT = "qwen-desktop kv 2"
+_DAMAGES = (SafetensorError, KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
 class GrowLayer(DynamicLayer):  # type: ignore[misc]
@@ -143,10 +144,15 @@ class TransformersCache:
     """
 
     def __init__(
-        self, config: Any, device: torch.device, dtype: torch.dtype, rope_scale: float = 1.0
+        self,
+        config: Any,
+        devices: Sequence[torch.device],
+        dtype: torch.dtype,
+        rope_scale: float = 1.0,
     ) -> None:
+        """`devices` are those of the model's layers: a layer's cache is where its weights are."""
         self.rope_scale = rope_scale
-        self._config, self._device, self._dtype = config, device, dtype
+        self._config, self._devices, self._dtype = config, devices, dtype
         self.inner = new_layers(config)
         self.croppable = all(_can_crop(layer) for layer in self.inner.layers)
 
@@ -228,12 +234,13 @@ class TransformersCache:
                 parts: dict[int, dict[str, torch.Tensor]] = {}
                 for key in file.keys():  # noqa: SIM118 - not a mapping
                     index, _, name = key.partition(".")
-                    parts.setdefault(int(index), {})[name] = file.get_tensor(key).to(self._device)
+                    tensor = file.get_tensor(key).to(self._devices[int(index)])
+                    parts.setdefault(int(index), {})[name] = tensor
                 for index, layer in enumerate(fresh.layers):
                     self._fill(layer, facts[index], parts.get(index, {}))
             if fresh.get_seq_length() != int(metadata["length"]):
                 raise CacheFileError(f"{path.name} does not hold what it says")
-        except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        except _DAMAGES as error:
             raise CacheFileError(f"{path.name}: {error}") from error
         self.inner = fresh
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import torch
 
-from qwen_desktop.engine.layers import TransformersCache, head_dim
+from qwen_desktop.engine.architecture import architecture
+from qwen_desktop.engine.layers import TransformersCache
+from qwen_desktop.engine.placement import prefill_chunk
+from qwen_desktop.engine.quant.linear import PackedLinear
 from qwen_desktop.engine.runner import Capabilities, Logits
+from qwen_desktop.engine.spread import layer_devices
 from qwen_desktop.errors import Cancelled
-
-CUDA_CHUNK = 1024
-CPU_CHUNK = 256
-# Active parameters up to which a chunk of CPU_CHUNK tokens keeps a slow two-core CPU busy for
-# less than 100 ms between two places where Stop is noticed.
-CPU_CHUNK_PARAMETERS = 600_000_000
-CPU_CHUNK_MIN = 16
 
 
 class TransformersRunner:
-    """Runs `model`, a causal language model of transformers in evaluation mode."""
+    """Runs `model`, a causal language model of transformers in evaluation mode.
+
+    It may lie on several devices (spread.py): inputs go to the first, logits come back to it.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -32,19 +32,24 @@ class TransformersRunner:
         self._rescaled = hasattr(model, "set_rope_scale")
         self._cancel: threading.Event | None = None  # set while a call may be interrupted
         layers = model.get_decoder().layers
-        places = list(layers)
-        if model.device.type == "cpu":  # a whole layer of a long piece takes too long for Stop
-            places += [m for m in layers.modules() if isinstance(m, torch.nn.Linear)]
-        for module in places:
-            module.register_forward_pre_hook(self._interrupt)
+        self._devices = layer_devices(model)
+        for layer, device in zip(layers, self._devices, strict=True):
+            places = [layer]
+            if device.type == "cpu":  # a whole layer of a long piece takes too long for Stop
+                linears = (torch.nn.Linear, PackedLinear)
+                places += [m for m in layer.modules() if isinstance(m, linears)]
+            for module in places:
+                module.register_forward_pre_hook(self._interrupt)
         probe = self.new_cache()
         parameters = list(model.named_parameters())
+        on_cpu = any(device.type == "cpu" for device in self._devices)
+        numbers = architecture(self._config.to_dict())
         self._capabilities = Capabilities(
             context_length=int(self._config.max_position_embeddings),
             vocab_size=int(self._config.vocab_size),
             croppable=probe.croppable,
-            kv_bytes_per_token=_kv_bytes_per_token(self._config, model.dtype),
-            prefill_chunk=_prefill_chunk(self._config, parameters, model.device),
+            kv_bytes_per_token=numbers.kv_bytes_per_token(model.dtype.itemsize),
+            prefill_chunk=prefill_chunk(_active(self._config, parameters), on_cpu=on_cpu),
             weight_bytes=sum(p.numel() * p.element_size() for _, p in parameters),
             device=model.device,
             dtype=model.dtype,
@@ -68,7 +73,7 @@ class TransformersRunner:
 
     def new_cache(self, rope_scale: float = 1.0) -> TransformersCache:
         """An empty cache for keys of `rope_scale`."""
-        return TransformersCache(self._config, self._model.device, self._model.dtype, rope_scale)
+        return TransformersCache(self._config, self._devices, self._model.dtype, rope_scale)
 
     def prefill(
         self,
@@ -122,28 +127,20 @@ class TransformersRunner:
                 use_cache=True,
                 logits_to_keep=1,
             )
-            return output.logits[0, -1].float()
+            logits: Logits = output.logits[0, -1].to(self._model.device).float()
+            return logits
 
     def _interrupt(self, *_: Any) -> None:
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled
 
 
-def _kv_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
-    """Bytes a token adds to the cache; linear layers and full windows add none."""
-    layers = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
-    growing = sum(kind == "full_attention" for kind in layers)
-    return int(2 * growing * config.num_key_value_heads * head_dim(config) * dtype.itemsize)
-
-
-def _prefill_chunk(config: Any, parameters: list[tuple[str, Any]], device: torch.device) -> int:
-    """Tokens per forward, by the work of one token. Fixed, so that a seed gives one answer."""
-    if device.type != "cpu":
-        return CUDA_CHUNK
+def _active(config: Any, parameters: list[tuple[str, torch.nn.Parameter]]) -> int:
+    """Parameters a token meets."""
     experts = getattr(config, "num_experts", None) or 1
     used = getattr(config, "num_experts_per_tok", None) or 1
-    active = sum(p.numel() * (used / experts if ".experts." in n else 1) for n, p in parameters)
-    chunk = CPU_CHUNK
-    while chunk > CPU_CHUNK_MIN and chunk * active > CPU_CHUNK * CPU_CHUNK_PARAMETERS:
-        chunk //= 2
-    return chunk
+    total = 0
+    for name, parameter in parameters:
+        count = parameter.numel() * (2 if parameter.dtype == torch.uint8 else 1)  # codes in pairs
+        total += count * used // experts if ".experts." in name else count
+    return total
