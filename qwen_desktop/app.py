@@ -44,18 +44,22 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report, report_of  # n
 from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import Profile, demo_checkpoint  # noqa: E402
 from qwen_desktop.storage.preferences import Preferences  # noqa: E402
-from qwen_desktop.storage.state import SidebarCache, StateFile  # noqa: E402
+from qwen_desktop.storage.state import LoadMark, SidebarCache, StateFile  # noqa: E402
 from qwen_desktop.ui import i18n, theme  # noqa: E402
 from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
 
 if TYPE_CHECKING:
+    from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.engine_client import EngineClient
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
+    from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
+    from qwen_desktop.chat.recent import Recent
     from qwen_desktop.chat.summary import Summary
     from qwen_desktop.chat.tree import Conversation
 
@@ -102,6 +106,9 @@ class App(QObject):
     models: Models
     chats: Chats
     memory: MemoryMonitor
+    recents: Recents
+    doctor: Doctor
+    cards: Cards
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -118,6 +125,8 @@ class App(QObject):
         self._state_file = StateFile(profile.state)
         self._sidebar_cache = SidebarCache(profile.sidebar_cache)
         self._saved_state = self._state_file.load()
+        self._load_mark = LoadMark(profile.load_mark)
+        self._load_that_never_ended = self._load_mark.folder()
         i18n.install(application(), str(self.preferences.get("language")))
         application().setFont(theme.body_font())
         self._lock = _locked(profile)  # a refusal is told in the language just installed
@@ -138,23 +147,34 @@ class App(QObject):
         if self._built:
             return
         self._built = True
+        from qwen_desktop.bridge.cards import Cards
         from qwen_desktop.bridge.chats import Chats
+        from qwen_desktop.bridge.doctor import Doctor
         from qwen_desktop.bridge.engine_client import EngineClient
+        from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
+        from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.store_client import StoreClient
 
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
-        self.models = Models(self.engine, self)
+        self.models = Models(self.engine, LoadMarks(self._load_mark, self.files, self), self)
+        self.recents = Recents(self._saved_state.recents, self)
+        self.doctor = Doctor(self.engine.held, self)
+        self.cards = Cards(self.engine, self)
         self.chats = Chats(self.store, self.engine, self.models, self.preferences.generation, self)
         self.memory = MemoryMonitor(self.engine.memory, self)
         self.problem.connect(self.window.show_problem)
         self.chats.run_changed.connect(self._on_busy)
         self.models.changed.connect(self._on_model)
+        self.models.opened.connect(self.recents.remember)
+        self.recents.changed.connect(self._on_recents)
         self.chats.opened.connect(self._on_opened)
         self.chats.summaries_changed.connect(self._on_summaries)
-        self.window.connect_to(self.chats, self.models, self.memory)
+        self.window.connect_to(
+            self.chats, self.models, self.memory, self.recents, self.doctor, self.cards
+        )
         self.built.emit()
 
     def show(self) -> None:
@@ -188,7 +208,7 @@ class App(QObject):
         self.chats.started.connect(self._on_store_ready)
         self.store.start()
         self.chats.start(self._saved_state.conversation_id)
-        self.models.open(self._first_checkpoint())
+        self._open_first_checkpoint()
         QTimer.singleShot(ENGINE_WAITS_MS, self.engine, self.engine.start)
         if self._first_problem is not None:
             self.window.show_problem(self._first_problem)
@@ -223,17 +243,22 @@ class App(QObject):
         if not self._others_to_start:
             self.engine.start()
 
-    def _first_checkpoint(self) -> Path:
-        if self.options.checkpoint is not None:
-            return self.options.checkpoint
+    def _open_first_checkpoint(self) -> None:
+        folder = self.options.checkpoint or self._last_checkpoint() or demo_checkpoint()
+        request = self.recents.request_for(folder)
+        if self.options.checkpoint is None and str(folder) == self._load_that_never_ended:
+            # What ended the program then may end it again; the mark stands until a load ends.
+            self.window.show_not_reopened(request)
+        else:
+            self.models.open(request)
+
+    def _last_checkpoint(self) -> Path | None:
         last = self._saved_state.checkpoint
-        if last and self.preferences.get("reopen_checkpoint"):
-            return Path(last)
-        return demo_checkpoint()
+        return Path(last) if last and self.preferences.get("reopen_checkpoint") else None
 
     # -- what is remembered ----------------------------------------------------------------
 
-    def _remember(self, **changes: str | bool) -> None:
+    def _remember(self, **changes: str | bool | tuple[Recent, ...]) -> None:
         state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
         if state == self._saved_state:
             return
@@ -249,6 +274,10 @@ class App(QObject):
         self._on_busy()
         if state.info is not None and not state.busy:
             self._remember(checkpoint=str(state.info.folder))
+
+    @Slot()
+    def _on_recents(self) -> None:
+        self._remember(recents=self.recents.entries)
 
     @Slot(object)
     def _on_summaries(self, summaries: tuple[Summary, ...]) -> None:
@@ -284,7 +313,9 @@ class App(QObject):
         self._remember(geometry=geometry, panel_visible=panel_visible)
         engine_ended = True
         if self._built:
+            self.models.close()
             self.chats.close()
+            self.doctor.close()
             self.memory.close()
             engine_ended = self.engine.close()
             self.store.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
@@ -35,6 +36,8 @@ class _Worker(QObject):
     accepted = Signal(str, int)  # tokens of the prompt
     generated = Signal(str, object)  # GenerationEvent
     failed = Signal(str, object)  # Report, for a check or a generation
+    card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
+    card_failed = Signal(str, object)  # Report
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +58,10 @@ class _Worker(QObject):
             self.progress.emit(job_id, event)
 
         try:
-            info = self._engine(job_id).load(request, cancel, report_progress)
+            engine = self._engine(job_id)
+            if cancel.is_set():  # while the libraries were imported, or an answer written
+                raise Cancelled
+            info = engine.load(request, cancel, report_progress)
         except Cancelled:
             self.load_ended.emit(job_id, None, self._info())
         except BaseException as error:  # noqa: BLE001 - see _reported
@@ -82,6 +88,16 @@ class _Worker(QObject):
         except BaseException as error:  # noqa: BLE001
             self.failed.emit(run_id, self._reported(error))
 
+    @Slot(str)
+    def card(self, job_id: str) -> None:
+        """Describe the open checkpoint in full; waits its turn after an answer."""
+        try:
+            card = self.engine.card() if self.engine is not None else None
+        except BaseException as error:  # noqa: BLE001
+            self.card_failed.emit(job_id, self._reported(error))
+        else:
+            self.card_made.emit(job_id, card)
+
     def _info(self) -> ModelInfo | None:
         return self.engine.info if self.engine is not None else None
 
@@ -104,10 +120,13 @@ class EngineClient(QObject):
     accepted = Signal(str, int)
     generated = Signal(str, object)
     failed = Signal(str, object)
+    card_made = Signal(str, object)
+    card_failed = Signal(str, object)
 
     _load = Signal(str, object, object)
     _check = Signal(str, object)
     _generate = Signal(str, object, object)
+    _card = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -121,23 +140,24 @@ class EngineClient(QObject):
         self._load.connect(self._worker.load)
         self._check.connect(self._worker.check)
         self._generate.connect(self._worker.generate)
+        self._card.connect(self._worker.card)
         self._worker.progress.connect(self.progress)
         self._worker.loaded.connect(self.loaded)
         self._worker.load_ended.connect(self.load_ended)
         self._worker.accepted.connect(self.accepted)
         self._worker.generated.connect(self.generated)
         self._worker.failed.connect(self.failed)
+        self._worker.card_made.connect(self.card_made)
+        self._worker.card_failed.connect(self.card_failed)
 
     def start(self) -> None:
         """Start the thread. Requests made before wait for it."""
         self._thread.start()
 
-    def load(self, job_id: str, request: LoadRequest) -> threading.Event:
-        """Ask for a load; the returned event cancels it."""
-        stop = threading.Event()
-        self._stops[job_id] = stop
-        self._load.emit(job_id, request, stop)
-        return stop
+    def load(self, job_id: str, request: LoadRequest, cancel: threading.Event) -> None:
+        """Ask for a load; `loaded` or `load_ended` answers."""
+        self._stops[job_id] = cancel
+        self._load.emit(job_id, request, cancel)
 
     def check(self, run_id: str, request: GenerationRequest) -> None:
         """Ask whether the prompt of `request` fits; `accepted` or `failed` answers."""
@@ -147,6 +167,10 @@ class EngineClient(QObject):
         """Ask for an answer; `generated` (at last with `Finished`) or `failed` answers."""
         self._stops[run_id] = stop
         self._generate.emit(run_id, request, stop)
+
+    def card(self, job_id: str) -> None:
+        """Ask for the card of the open checkpoint; `card_made` or `card_failed` answers."""
+        self._card.emit(job_id)
 
     def forget(self, job_id: str) -> None:
         """Drop the stop event of a request that has ended."""
@@ -160,6 +184,11 @@ class EngineClient(QObject):
         from qwen_desktop.engine.memory import ram_sample
 
         return ram_sample()
+
+    def held(self) -> Mapping[str, int]:
+        """Bytes the open checkpoint would give back, by device id. From any thread."""
+        engine = self._worker.engine
+        return engine.held() if engine is not None else {}
 
     def close(self) -> bool:
         """Stop everything and end the thread; False if it is stuck (as an import can be)."""

@@ -16,8 +16,13 @@ def translated(report: Report) -> str:
         for template in (report.template, report.remedy)
         if template
     ]
+    return joined(*filled)
+
+
+def joined(*sentences: str) -> str:
+    """Sentences one after the other; empty ones are left out."""
     text = ""
-    for sentence in filled:
+    for sentence in filter(None, sentences):
         # Chinese full stops bring their own white space.
         text += sentence if not text or text.endswith(_FULL_WIDTH) else f" {sentence}"
     return text

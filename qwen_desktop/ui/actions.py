@@ -36,6 +36,7 @@ class Spec:
 SPECS: tuple[Spec, ...] = (
     Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",)),
     Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",)),
+    Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",)),
     Spec("search", QT_TRANSLATE_NOOP("actions", "Search conversations"), ("Ctrl+F", "Ctrl+K")),
     Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",)),
     Spec("stop", QT_TRANSLATE_NOOP("actions", "Stop the answer"), ("Esc",)),

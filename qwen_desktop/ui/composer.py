@@ -199,11 +199,10 @@ class Composer(QWidget):
         self.button.update()
         self._show_state()
 
-    def set_model_name(self, name: str) -> None:
-        """Say in the empty field who will read the message."""
-        self.edit.setPlaceholderText(
-            self.tr("Message {name}…").format(name=name) if name else self.tr("Message…")
-        )
+    def set_model_name(self, name: str, *, completes: bool = False) -> None:
+        """Say in the empty field who will read the message, or that it `completes` text."""
+        words = self.tr("Message {name}…").format(name=name) if name else self.tr("Message…")
+        self.edit.setPlaceholderText(self.tr("Text to continue…") if completes else words)
 
     def set_usage(self, usage: Usage | None) -> None:
         """Fill the context bar."""

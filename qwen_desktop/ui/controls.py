@@ -252,6 +252,8 @@ class TintedLabel(Label):
 class ElidedLabel(Label):
     """One line, cut off with an ellipsis; the whole text is the tooltip when it is cut."""
 
+    elide = Qt.TextElideMode.ElideRight
+
     def minimumSizeHint(self) -> QSize:
         """May shrink to nothing."""
         return QSize(0, super().minimumSizeHint().height())
@@ -260,9 +262,7 @@ class ElidedLabel(Label):
         """Draw what fits."""
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
-        shown = self.fontMetrics().elidedText(
-            self.text(), Qt.TextElideMode.ElideRight, self.width()
-        )
+        shown = self.fontMetrics().elidedText(self.text(), self.elide, self.width())
         painter.drawText(self.rect(), self.alignment(), shown)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

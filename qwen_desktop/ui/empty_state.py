@@ -82,16 +82,16 @@ class EmptyState(QWidget):
         info = state.info if state is not None else None
         loading = state is None or state.busy
         nothing = info is None and not loading
-        self.title.setText(
-            self.tr("Open a Qwen checkpoint to start")
-            if nothing
-            else self.tr("What would you like to ask?")
-        )
-        self.line.setText(
-            self.tr("Choose the folder as you downloaded it, or drop it onto this window.")
-            if nothing
-            else self.tr("Everything stays on this computer.")
-        )
+        title = self.tr("What would you like to ask?")
+        line = self.tr("Everything stays on this computer.")
+        if nothing:
+            title = self.tr("Open a Qwen checkpoint to start")
+            line = self.tr("Choose the folder as you downloaded it, or drop it onto this window.")
+        elif info is not None and not info.has_chat_template:
+            title = self.tr("What should be continued?")
+            line = self.tr("Base model: it continues text; there are no turns.")
+        self.title.setText(title)
+        self.line.setText(line)
         self.open_button.setVisible(nothing)
         self._show_demo(info if not loading else None)
 

@@ -115,6 +115,7 @@ class Frame(QWidget):
         self._place()
         order = (
             self.header.panel,
+            self.banner.action,
             self.banner.details,
             self.banner.close_button,
             self.empty.open_button,
@@ -123,6 +124,7 @@ class Frame(QWidget):
             self.composer.button,
             self.toast.undo_button,
             self.toast.close_button,
+            self.panel.card,
             self.panel.cancel,
         )
         for one, following in pairwise(order):

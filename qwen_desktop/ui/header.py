@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton, plain_tip
+from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton, Label, plain_tip
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
+    from qwen_desktop.chat.recent import Recent
 
 HEIGHT = 52
+_RECENTS = 8  # in the menu; the open dialog has all
 _WIDEST_MODEL = 280
 
 
@@ -26,6 +28,7 @@ class Header(QWidget):
     open_requested = Signal()  # let the user choose a checkpoint folder
     checkpoint_requested = Signal(Path)
     cancel_requested = Signal()
+    card_requested = Signal()
     panel_toggled = Signal()
 
     def __init__(self, demo: Path, parent: QWidget | None = None) -> None:
@@ -34,9 +37,13 @@ class Header(QWidget):
         self.setFixedHeight(HEIGHT)
         self._demo = demo
         self._state: ModelState | None = None
-        self._menu_actions: Sequence[QAction] = ()
+        self.recents: Callable[[], Sequence[Recent]] = tuple
         self.title = ElidedLabel("", 16, bold=True)
         self.title.setObjectName("conversationTitle")
+        self.mode = Label(self.tr("Base model"), 12, dim=True)
+        self.mode.setObjectName("baseModel")
+        self.mode.setToolTip(self.tr("Base model: it continues text; there are no turns."))
+        self.mode.hide()
         self.model = Button(kind="outline", height=32)
         self.model.setObjectName("model")
         self.model.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -48,6 +55,7 @@ class Header(QWidget):
         row.setContentsMargins(theme.COLUMN_MARGIN, 0, 12, 0)
         row.setSpacing(8)
         row.addWidget(self.title, 1)
+        row.addWidget(self.mode)
         row.addWidget(self.model)
         row.addWidget(self.panel)
         self._name_model("", self.tr("Checkpoint"))
@@ -59,6 +67,9 @@ class Header(QWidget):
     def set_model(self, state: ModelState) -> None:
         """Show the open model, or the one being loaded."""
         self._state = state
+        self.mode.setVisible(
+            not state.busy and state.info is not None and not state.info.has_chat_template
+        )
         if state.busy:
             name = state.folder.name if state.folder else ""
             self._name_model(name, self.tr("Loading {name}…").format(name=name))
@@ -85,10 +96,16 @@ class Header(QWidget):
         open_folder.triggered.connect(self.open_requested)
         if state is not None and state.busy:
             menu.addAction(self.tr("Cancel loading")).triggered.connect(self.cancel_requested)
-        menu.addSeparator()
         info = state.info if state is not None else None
-        if info is not None and info.demo is None:
-            self._add_checkpoint(menu, info.name, info.folder, is_open=True)
+        if info is not None:
+            card = menu.addAction(self.tr("Model card"))
+            card.setShortcut("Ctrl+I")
+            card.triggered.connect(self.card_requested)
+        menu.addSeparator()
+        for recent in self.recents()[:_RECENTS]:
+            is_open = info is not None and str(info.folder) == recent.folder
+            self._add_checkpoint(menu, recent.name, Path(recent.folder), is_open=is_open)
+        menu.addSeparator()
         if self._demo.is_dir():
             is_open = info is not None and info.demo is not None
             self._add_checkpoint(menu, self.tr("Demo checkpoint"), self._demo, is_open=is_open)

@@ -6,12 +6,10 @@ the bridge, `finish_building` the timeline with its Markdown parser; dialogs com
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QWidget
 
@@ -22,19 +20,21 @@ from qwen_desktop.ui.frame import Frame
 if TYPE_CHECKING:
     from PySide6.QtCore import QUrl
 
+    from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.preferences import PreferencesModel
+    from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.chat.events import Usage
     from qwen_desktop.chat.messages import Message
+    from qwen_desktop.chat.model import LoadRequest
     from qwen_desktop.chat.summary import Summary
     from qwen_desktop.chat.tree import Conversation
+    from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.timeline.view import Timeline
-
-# Set to 1, the folder dialog is Qt's own: tests can drive that one.
-QT_DIALOGS = "QWEN_DESKTOP_QT_DIALOGS"
 
 
 class MainWindow(Frame):
@@ -44,6 +44,7 @@ class MainWindow(Frame):
     _chats: Chats
     _models: Models
     _memory: MemoryMonitor
+    checkpoints: Checkpoints
     actions_by_name: dict[str, QAction]
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
@@ -57,19 +58,30 @@ class MainWindow(Frame):
         self.composer.set_state(running=False, reason=self.tr("Loading…"))
         self.composer.focus_edit()
 
-    def connect_to(self, chats: Chats, models: Models, memory: MemoryMonitor) -> None:
+    def connect_to(
+        self,
+        chats: Chats,
+        models: Models,
+        memory: MemoryMonitor,
+        recents: Recents,
+        doctor: Doctor,
+        cards: Cards,
+    ) -> None:
         """Bring the window to life. To be called once."""
         from qwen_desktop.ui import actions
+        from qwen_desktop.ui.checkpoints import Checkpoints
 
         self._chats = chats
         self._models = models
         self._memory = memory
-        self._wire()
+        self.checkpoints = Checkpoints(self, chats, models, recents, doctor, cards)
+        self._wire(recents)
         self.actions_by_name = actions.add_to(
             self,
             {
                 "new": self._new,
-                "open": self.choose_checkpoint,
+                "open": self.checkpoints.choose,
+                "card": self.checkpoints.show_card,
                 "search": self.sidebar.focus_search,
                 "focus": self.composer.focus_edit,
                 "stop": chats.stop,
@@ -84,7 +96,7 @@ class MainWindow(Frame):
         self._on_model(models.state)
         self._on_run(chats.run)
 
-    def _wire(self) -> None:
+    def _wire(self, recents: Recents) -> None:
         chats, models = self._chats, self._models
         chats.summaries_changed.connect(self._on_summaries)
         chats.opened.connect(self._on_opened)
@@ -98,7 +110,6 @@ class MainWindow(Frame):
         chats.deleted.connect(self._on_deleted)
         chats.problem.connect(self.show_problem)
         models.changed.connect(self._on_model)
-        models.problem.connect(self.show_problem)
         self._preferences.changed.connect(self._on_preference)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         self.sidebar.new_requested.connect(self._new)
@@ -109,11 +120,13 @@ class MainWindow(Frame):
         self.composer.send_requested.connect(self._send)
         self.composer.stop_requested.connect(chats.stop)
         self.composer.draft_changed.connect(chats.set_draft)
-        self.header.open_requested.connect(self.choose_checkpoint)
-        self.header.checkpoint_requested.connect(self.open_checkpoint)
+        self.header.open_requested.connect(self.checkpoints.choose)
+        self.header.checkpoint_requested.connect(self.checkpoints.open_folder)
+        self.header.card_requested.connect(self.checkpoints.show_card)
+        self.header.recents = lambda: recents.entries
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
-        self.folder_dropped.connect(self.open_checkpoint)
+        self.folder_dropped.connect(self.checkpoints.open_folder)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -127,7 +140,8 @@ class MainWindow(Frame):
         self._memory.sampled.connect(self.panel.set_sample)
         self.panel.cancel_requested.connect(self._models.cancel)
         self.empty.asked.connect(self._ask_suggestion)
-        self.empty.open_requested.connect(self.choose_checkpoint)
+        self.panel.card_requested.connect(self.checkpoints.show_card)
+        self.empty.open_requested.connect(self.checkpoints.choose)
         self.banner.details_requested.connect(self._show_details)
         self.toast.hidden.connect(lambda: self._set_undo(False))
         self._timeline = Timeline()
@@ -298,38 +312,33 @@ class MainWindow(Frame):
         if self._timeline is not None:
             self.empty.set_model(state)
             self.panel.set_model(state)
-        self.composer.set_model_name(state.info.name if state.info is not None else "")
+        info = state.info
+        self.composer.set_model_name(
+            info.name if info is not None else "",
+            completes=info is not None and not info.has_chat_template,
+        )
+        self.actions_by_name["card"].setEnabled(info is not None)
         self._refresh_composer()
 
-    def choose_checkpoint(self) -> None:
-        """Let the user pick a folder, in the dialog of the platform."""
-        from PySide6.QtWidgets import QFileDialog
-
-        dialog = QFileDialog(self, self.tr("Open checkpoint folder"))
-        dialog.setObjectName("openCheckpointDialog")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        if os.environ.get(QT_DIALOGS) == "1":
-            dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        info = self._models.state.info
-        if info is not None and info.demo is None:
-            dialog.setDirectory(str(info.folder.parent))
-        dialog.accepted.connect(lambda: self.open_checkpoint(Path(dialog.selectedFiles()[0])))
-        dialog.open()
-
-    def open_checkpoint(self, folder: Path) -> None:
-        """Load `folder`."""
-        self.banner.dismiss()
-        self._models.open(folder)
+    def show_not_reopened(self, request: LoadRequest) -> None:
+        """Say that the last checkpoint was left alone after a crash in its load."""
+        self.checkpoints.show_not_reopened(request)
 
     # -- trouble, dialogs, theme -------------------------------------------------------------
 
     @Slot(object)
-    def show_problem(self, report: Report) -> None:
-        """Show a sentence above the conversation; everything else stays as it is."""
+    def show_problem(
+        self,
+        report: Report,
+        note: str = "",
+        action: tuple[str, Callable[[], None]] | None = None,
+    ) -> None:
+        """Show a sentence above the conversation; everything else stays as it is.
+
+        `note` is a sentence after it, `action` the words of a button and what it does.
+        """
         self.finish_building()
-        self.banner.show_report(report)
+        self.banner.show_report(report, note, action)
 
     @Slot(object)
     def _show_details(self, report: Report | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
@@ -12,22 +12,12 @@ from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface
+from qwen_desktop.ui.texts import size_text
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
 
-GIB = 2**30
-MIB = 2**20
 _GAP = 1.5  # px between the parts of the gauge
-
-
-def size_text(size: int, locale: QLocale) -> str:
-    """A number of bytes for people, in GiB or MiB."""
-    if size >= GIB / 10:
-        return f"{locale.toString(size / GIB, 'f', 1)} GiB"
-    if size >= 10 * MIB or size == 0:
-        return f"{locale.toString(round(size / MIB))} MiB"
-    return f"{locale.toString(size / MIB, 'f', 1)} MiB"
 
 
 class Gauge(QProgressBar):
@@ -70,7 +60,7 @@ class Gauge(QProgressBar):
                 x += max(width, shown + _GAP)
 
 
-class _Swatch(QWidget):
+class Swatch(QWidget):
     """The coloured square of the legend."""
 
     def __init__(self, colour: str) -> None:
@@ -97,7 +87,7 @@ class Fact(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(10)
         if colour:
-            row.addWidget(_Swatch(colour))
+            row.addWidget(Swatch(colour))
         row.addWidget(Label(name, 13, dim=True))
         self._value = ElidedLabel("", 13)
         self._value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -118,6 +108,7 @@ class MemoryPanel(Surface):
     """Memory gauge, model facts, and the progress of a load with Cancel."""
 
     cancel_requested = Signal()
+    card_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("panel", parent)
@@ -140,7 +131,10 @@ class MemoryPanel(Surface):
         column.addSpacing(4)
         column.addWidget(Line())
         column.addSpacing(4)
-        column.addWidget(Label(self.tr("Model"), 14, bold=True))
+        heading = QHBoxLayout()
+        heading.addWidget(Label(self.tr("Model"), 14, bold=True), 1)
+        heading.addWidget(self.card)
+        column.addLayout(heading)
         column.addWidget(self.none)
         for fact in self.facts.values():
             column.addWidget(fact)
@@ -172,6 +166,11 @@ class MemoryPanel(Surface):
             "context": Fact(self.tr("Context")),
             "speed": Fact(self.tr("Speed")),
         }
+        self.card = Button(self.tr("Details"), kind="plain", tint="accent", height=24)
+        self.card.setObjectName("modelCardButton")
+        self.card.setAccessibleName(self.tr("Model card"))
+        self.card.setToolTip(self.tr("Everything there is to see of this checkpoint"))
+        self.card.clicked.connect(self.card_requested)
         self.none = Label(self.tr("No checkpoint is open."), 13, dim=True, wrap=True)
         self.loading = QWidget()
         column = QVBoxLayout(self.loading)
@@ -226,12 +225,15 @@ class MemoryPanel(Surface):
         info = state.info
         for fact in self.facts.values():
             fact.setVisible(info is not None)
+        self.card.setVisible(info is not None)
         self.none.setVisible(info is None and not state.busy)
         if info is not None:
             self._show_info(info)
         self.loading.setVisible(state.busy)
         if state.busy:
             self._show_progress(state.progress)
+            self.cancel.setEnabled(not state.cancelling)
+            self.cancel.setText(self.tr("Cancelling…") if state.cancelling else self.tr("Cancel"))
 
     def _show_info(self, info: ModelInfo) -> None:
         self.facts["name"].set_value(info.name)
@@ -253,7 +255,8 @@ class MemoryPanel(Surface):
         known = progress is not None and progress.total > 0
         self.bar.setVisible(known)
         amount = ""  # set once: an empty text in between would take the label's room
-        if progress is not None and known and progress.stage is Stage.READING:
+        in_bytes = (Stage.READING, Stage.PLACING)
+        if progress is not None and known and progress.stage in in_bytes:
             locale = self.locale()
             done, total = size_text(progress.done, locale), size_text(progress.total, locale)
             amount = self.tr("{done} of {total}").format(done=done, total=total)
@@ -270,11 +273,17 @@ class MemoryPanel(Surface):
         names = {
             Stage.IMPORTING: self.tr("Starting the engine"),
             Stage.CHECKING: self.tr("Checking the files"),
+            Stage.FREEING: self.tr("Closing the previous model"),
             Stage.READING: self.tr("Reading weights"),
+            Stage.PLACING: self.tr("Placing weights"),
             Stage.WARMING_UP: self.tr("Warming up"),
             Stage.PREFILL: self.tr("Reading the prompt"),
         }
         name = names[progress.stage]
+        if progress.stage is Stage.READING and progress.parts > 1:
+            return self.tr("Reading shard {number} of {count}").format(
+                number=progress.part, count=progress.parts
+            )
         if not progress.detail:
             return f"{name}…"
         return self.tr("{stage}, {detail}").format(stage=name, detail=progress.detail)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtGui import (
     QAccessible,
@@ -16,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from qwen_desktop.bridge.words import translated
+from qwen_desktop.bridge.words import joined, translated
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import (
@@ -37,8 +39,12 @@ class Banner(QWidget):
         super().__init__(parent)
         self.setObjectName("banner")
         self._report: Report | None = None
+        self._run: Callable[[], None] | None = None
         self.label = TintedLabel("", 13, tint="error", wrap=True)
         self.label.setObjectName("problem")
+        self.action = Button("", kind="tinted", tint="error", height=28)
+        self.action.setObjectName("problemAction")
+        self.action.setAccessibleName(self.tr("What to do"))
         self.details = Button(self.tr("Details"), kind="tinted", tint="error", height=28)
         self.details.setObjectName("problemDetails")
         self.details.setAccessibleName(self.tr("Details"))
@@ -50,6 +56,7 @@ class Banner(QWidget):
         row.setContentsMargins(14, 8, 8, 8)
         row.setSpacing(8)
         row.addWidget(self.label, 1)
+        row.addWidget(self.action)
         row.addWidget(self.details)
         row.addWidget(self.close_button)
         self._card.setMaximumWidth(theme.COLUMN_WIDTH)
@@ -59,6 +66,7 @@ class Banner(QWidget):
         outer.addWidget(self._card, 1000)
         outer.addStretch(1)
         self.details.clicked.connect(lambda: self.details_requested.emit(self._report))
+        self.action.clicked.connect(self._act)
         self.close_button.clicked.connect(self.dismiss)
         self.hide()
 
@@ -67,19 +75,38 @@ class Banner(QWidget):
         """What is shown."""
         return self._report
 
-    def show_report(self, report: Report) -> None:
-        """Show the sentence and the remedy; Details where there are any."""
+    def show_report(
+        self,
+        report: Report,
+        note: str = "",
+        action: tuple[str, Callable[[], None]] | None = None,
+    ) -> None:
+        """Show the sentence, the remedy and a `note`; Details where there are any.
+
+        `action` is one more button: its words, and what it does after the banner is closed.
+        """
         self._report = report
-        text = translated(report)
+        text = joined(translated(report), note)
+        words, self._run = action if action is not None else ("", None)
+        self.action.setText(words)
+        self.action.setAccessibleName(words or self.tr("What to do"))
+        self.action.setVisible(bool(words))
         self.label.setText(text)
         self.label.setAccessibleName(text)
         self.details.setVisible(bool(report.details))
         self.show()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
+    def _act(self) -> None:
+        run = self._run
+        self.dismiss()
+        if run is not None:
+            run()
+
     def dismiss(self) -> None:
         """Close."""
         self._report = None
+        self._run = None
         self.hide()
 
 

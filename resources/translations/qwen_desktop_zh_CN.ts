@@ -4,12 +4,82 @@
 <context>
     <name>Banner</name>
     <message>
+        <source>What to do</source>
+        <translation>怎么办</translation>
+    </message>
+    <message>
         <source>Details</source>
         <translation>详细信息</translation>
     </message>
     <message>
         <source>Close message</source>
         <translation>关闭消息</translation>
+    </message>
+</context>
+<context>
+    <name>Checkpoints</name>
+    <message>
+        <source>Open checkpoint folder</source>
+        <translation>打开检查点文件夹</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Check folder</source>
+        <translation>检查文件夹</translation>
+    </message>
+    <message>
+        <source>Loading was cancelled. {what}</source>
+        <translation>已取消加载。{what}</translation>
+    </message>
+    <message>
+        <source>No checkpoint is open.</source>
+        <translation>没有打开的检查点。</translation>
+    </message>
+    <message>
+        <source>The demo checkpoint</source>
+        <translation>演示检查点</translation>
+    </message>
+    <message>
+        <source>{name} stays open.</source>
+        <translation>{name} 仍然打开着。</translation>
+    </message>
+</context>
+<context>
+    <name>ChoicesView</name>
+    <message>
+        <source>Precision</source>
+        <translation>精度</translation>
+    </message>
+    <message>
+        <source>Where it runs</source>
+        <translation>运行位置</translation>
+    </message>
+    <message>
+        <source>Room for</source>
+        <translation>预留上下文</translation>
+    </message>
+    <message>
+        <source>What fits now</source>
+        <translation>现在放得下什么</translation>
+    </message>
+    <message>
+        <source>Plan</source>
+        <translation>加载计划</translation>
+    </message>
+    <message>
+        <source>Auto</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>Split over all devices</source>
+        <translation>分摊到所有设备</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个 token</translation>
     </message>
 </context>
 <context>
@@ -52,6 +122,10 @@
     <message>
         <source>Message…</source>
         <translation>输入消息…</translation>
+    </message>
+    <message>
+        <source>Text to continue…</source>
+        <translation>要续写的文本…</translation>
     </message>
     <message>
         <source>{used} / {length} tokens</source>
@@ -169,6 +243,14 @@
         <translation>所有内容都留在这台电脑上。</translation>
     </message>
     <message>
+        <source>What should be continued?</source>
+        <translation>要续写什么？</translation>
+    </message>
+    <message>
+        <source>Base model: it continues text; there are no turns.</source>
+        <translation>基础模型：它续写文本，没有对话轮次。</translation>
+    </message>
+    <message>
         <source>Demo checkpoint of about {millions} million parameters. It only knows this application.</source>
         <translation>这是约 {millions}00 万参数的演示检查点，只了解本应用。</translation>
     </message>
@@ -193,6 +275,69 @@
     </message>
 </context>
 <context>
+    <name>FactsView</name>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Base model: it continues text</source>
+        <translation>基础模型：续写文本</translation>
+    </message>
+    <message>
+        <source>{all}, {active} per token</source>
+        <translation>{all}，每个 token 用 {active}</translation>
+    </message>
+    <message>
+        <source>{layers}, {heads} heads, {kv} for KV</source>
+        <translation>{layers} 层，{heads} 个头，KV {kv} 个</translation>
+    </message>
+    <message>
+        <source>{layers}, {experts} experts</source>
+        <translation>{layers} 层，{experts} 个专家</translation>
+    </message>
+    <message>
+        <source>{precision}, {size}</source>
+        <translation>{precision}，{size}</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个 token</translation>
+    </message>
+    <message>
+        <source>Family</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>Kind</source>
+        <translation>类型</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>参数量</translation>
+    </message>
+    <message>
+        <source>Layers</source>
+        <translation>层</translation>
+    </message>
+    <message>
+        <source>Stored as</source>
+        <translation>存储精度</translation>
+    </message>
+    <message>
+        <source>Files</source>
+        <translation>文件数</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>KV per token</source>
+        <translation>每个 token 的 KV</translation>
+    </message>
+</context>
+<context>
     <name>Field</name>
     <message>
         <source>A new one for every answer</source>
@@ -205,6 +350,59 @@
     <message>
         <source>On</source>
         <translation>开启</translation>
+    </message>
+</context>
+<context>
+    <name>FindingCard</name>
+    <message>
+        <source>Error</source>
+        <translation>错误</translation>
+    </message>
+    <message>
+        <source>Warning</source>
+        <translation>警告</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>提示</translation>
+    </message>
+</context>
+<context>
+    <name>FitModel</name>
+    <message>
+        <source>As stored</source>
+        <translation>按原样</translation>
+    </message>
+    <message>
+        <source>tight</source>
+        <translation>勉强</translation>
+    </message>
+    <message>
+        <source>fits</source>
+        <translation>放得下</translation>
+    </message>
+    <message>
+        <source>tight: over 90 % of the free memory</source>
+        <translation>勉强：超过空闲内存的 90 %</translation>
+    </message>
+    <message>
+        <source>does not fit</source>
+        <translation>放不下</translation>
+    </message>
+    <message>
+        <source>{precision}, {context}: {words}, {need} needed</source>
+        <translation>{precision}，{context}：{words}，需要 {need}</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个 token</translation>
+    </message>
+</context>
+<context>
+    <name>FitTable</name>
+    <message>
+        <source>What fits, by precision and context</source>
+        <translation>各精度与上下文是否放得下</translation>
     </message>
 </context>
 <context>
@@ -251,6 +449,14 @@
 <context>
     <name>Header</name>
     <message>
+        <source>Base model</source>
+        <translation>基础模型</translation>
+    </message>
+    <message>
+        <source>Base model: it continues text; there are no turns.</source>
+        <translation>基础模型：它续写文本，没有对话轮次。</translation>
+    </message>
+    <message>
         <source>Show or hide the memory panel</source>
         <translation>显示或隐藏内存面板</translation>
     </message>
@@ -281,6 +487,10 @@
     <message>
         <source>Cancel loading</source>
         <translation>取消加载</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
     </message>
     <message>
         <source>Demo checkpoint</source>
@@ -339,10 +549,6 @@
     <message>
         <source>Open a checkpoint first</source>
         <translation>请先打开检查点</translation>
-    </message>
-    <message>
-        <source>Open checkpoint folder</source>
-        <translation>打开检查点文件夹</translation>
     </message>
 </context>
 <context>
@@ -403,6 +609,18 @@
         <translation>速度</translation>
     </message>
     <message>
+        <source>Details</source>
+        <translation>详情</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
+    </message>
+    <message>
+        <source>Everything there is to see of this checkpoint</source>
+        <translation>这个检查点的全部信息</translation>
+    </message>
+    <message>
         <source>No checkpoint is open.</source>
         <translation>没有打开检查点。</translation>
     </message>
@@ -435,6 +653,10 @@
         <translation>已用 {used}，共 {total}</translation>
     </message>
     <message>
+        <source>Cancelling…</source>
+        <translation>正在取消…</translation>
+    </message>
+    <message>
         <source>{count} tokens</source>
         <translation>{count} 个词元</translation>
     </message>
@@ -459,8 +681,16 @@
         <translation>正在检查文件</translation>
     </message>
     <message>
+        <source>Closing the previous model</source>
+        <translation>正在关闭之前的模型</translation>
+    </message>
+    <message>
         <source>Reading weights</source>
         <translation>正在读取权重</translation>
+    </message>
+    <message>
+        <source>Placing weights</source>
+        <translation>正在放置权重</translation>
     </message>
     <message>
         <source>Warming up</source>
@@ -469,6 +699,10 @@
     <message>
         <source>Reading the prompt</source>
         <translation>正在读取提示词</translation>
+    </message>
+    <message>
+        <source>Reading shard {number} of {count}</source>
+        <translation>正在读取分片 {number}/{count}</translation>
     </message>
     <message>
         <source>{stage}, {detail}</source>
@@ -503,6 +737,269 @@
     <message>
         <source>Reading the prompt, %1 of %2 tokens</source>
         <translation>正在读取提示词，%1 / %2 个词元</translation>
+    </message>
+</context>
+<context>
+    <name>ModelCardWindow</name>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>参数量</translation>
+    </message>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
+    <message>
+        <source>Precision</source>
+        <translation>精度</translation>
+    </message>
+    <message>
+        <source>Device</source>
+        <translation>设备</translation>
+    </message>
+    <message>
+        <source>Computed by</source>
+        <translation>计算路径</translation>
+    </message>
+    <message>
+        <source>Prefill chunk</source>
+        <translation>预填充块</translation>
+    </message>
+    <message>
+        <source>Parts of the model card</source>
+        <translation>模型卡片的各部分</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>Configuration</source>
+        <translation>配置</translation>
+    </message>
+    <message>
+        <source>Search configuration</source>
+        <translation>搜索配置</translation>
+    </message>
+    <message>
+        <source>Chat template</source>
+        <translation>对话模板</translation>
+    </message>
+    <message>
+        <source>Copy chat template</source>
+        <translation>复制对话模板</translation>
+    </message>
+    <message>
+        <source>There is no chat template: this is a base model, it continues text.</source>
+        <translation>没有对话模板：这是基础模型，它续写文本。</translation>
+    </message>
+    <message>
+        <source>Generation defaults</source>
+        <translation>生成默认值</translation>
+    </message>
+    <message>
+        <source>Search generation defaults</source>
+        <translation>搜索生成默认值</translation>
+    </message>
+    <message>
+        <source>Special tokens</source>
+        <translation>特殊 token</translation>
+    </message>
+    <message>
+        <source>Id</source>
+        <translation>编号</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>Search tokens</source>
+        <translation>搜索 token</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>许可证</translation>
+    </message>
+    <message>
+        <source>Copy licence</source>
+        <translation>复制许可证</translation>
+    </message>
+    <message>
+        <source>The folder has no licence file.</source>
+        <translation>文件夹里没有许可证文件。</translation>
+    </message>
+    <message>
+        <source>Modules</source>
+        <translation>模块</translation>
+    </message>
+    <message>
+        <source>Generation</source>
+        <translation>生成</translation>
+    </message>
+    <message>
+        <source>Tokenizer</source>
+        <translation>分词器</translation>
+    </message>
+    <message>
+        <source>Shown after this answer…</source>
+        <translation>这个回答结束后显示…</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>No checkpoint is open.</source>
+        <translation>没有打开的检查点。</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个 token</translation>
+    </message>
+    <message>
+        <source>{kind}, {count} tokens, from {files}</source>
+        <translation>{kind}，{count} 个 token，来自 {files}</translation>
+    </message>
+</context>
+<context>
+    <name>ModuleModel</name>
+    <message>
+        <source>Module</source>
+        <translation>模块</translation>
+    </message>
+    <message>
+        <source>Kind</source>
+        <translation>类型</translation>
+    </message>
+    <message>
+        <source>Parameters</source>
+        <translation>参数量</translation>
+    </message>
+    <message>
+        <source>Bytes</source>
+        <translation>字节</translation>
+    </message>
+    <message>
+        <source>Type</source>
+        <translation>类型</translation>
+    </message>
+    <message>
+        <source>Share</source>
+        <translation>占比</translation>
+    </message>
+    <message>
+        <source>shared</source>
+        <translation>共享</translation>
+    </message>
+    <message>
+        <source>{count} equal ones; below is one of them</source>
+        <translation>{count} 个相同的；下面是其中一个</translation>
+    </message>
+    <message>
+        <source>The same weights as {module}</source>
+        <translation>与 {module} 是同一份权重</translation>
+    </message>
+</context>
+<context>
+    <name>ModuleTree</name>
+    <message>
+        <source>Modules</source>
+        <translation>模块</translation>
+    </message>
+</context>
+<context>
+    <name>OpenDialog</name>
+    <message>
+        <source>Open checkpoint</source>
+        <translation>打开检查点</translation>
+    </message>
+    <message>
+        <source>Recent checkpoints</source>
+        <translation>最近的检查点</translation>
+    </message>
+    <message>
+        <source>Checkpoints you open are listed here.</source>
+        <translation>打开过的检查点会列在这里。</translation>
+    </message>
+    <message>
+        <source>Choose folder…</source>
+        <translation>选择文件夹…</translation>
+    </message>
+    <message>
+        <source>Choose folder</source>
+        <translation>选择文件夹</translation>
+    </message>
+    <message>
+        <source>Recent</source>
+        <translation>最近</translation>
+    </message>
+    <message>
+        <source>Looking into the folder…</source>
+        <translation>正在查看文件夹…</translation>
+    </message>
+    <message>
+        <source>This folder is no checkpoint itself, but holds these:</source>
+        <translation>这个文件夹本身不是检查点，但其中有这些：</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>This will be tight: little memory is left over.</source>
+        <translation>会很勉强：剩下的内存很少。</translation>
+    </message>
+    <message>
+        <source>Choose one of them.</source>
+        <translation>请选择其中一个。</translation>
+    </message>
+    <message>
+        <source>Choose a folder.</source>
+        <translation>请选择一个文件夹。</translation>
+    </message>
+    <message>
+        <source>This folder cannot be opened.</source>
+        <translation>这个文件夹无法打开。</translation>
+    </message>
+    <message>
+        <source>Does not fit: {need} needed, {free} free.</source>
+        <translation>放不下：需要 {need}，空闲 {free}。</translation>
+    </message>
+    <message>
+        <source>{precision} would fit.</source>
+        <translation>{precision} 放得下。</translation>
+    </message>
+</context>
+<context>
+    <name>PlanView</name>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>Reserve</source>
+        <translation>预留</translation>
     </message>
 </context>
 <context>
@@ -542,6 +1039,13 @@
     </message>
 </context>
 <context>
+    <name>RecentList</name>
+    <message>
+        <source>Folder not found</source>
+        <translation>找不到文件夹</translation>
+    </message>
+</context>
+<context>
     <name>RowDelegate</name>
     <message>
         <source>Conversation title</source>
@@ -553,6 +1057,17 @@
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+</context>
+<context>
+    <name>ShareView</name>
+    <message>
+        <source>{need} of {free} free</source>
+        <translation>{need} / 空闲 {free}</translation>
+    </message>
+    <message>
+        <source>{need} of {free} free: weights {weights}, KV cache {kv}, reserve {reserve}</source>
+        <translation>{need} / 空闲 {free}：权重 {weights}，KV 缓存 {kv}，预留 {reserve}</translation>
     </message>
 </context>
 <context>
@@ -613,6 +1128,17 @@
     </message>
 </context>
 <context>
+    <name>TextView</name>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
     <name>Timeline</name>
     <message>
         <source>Conversation</source>
@@ -666,6 +1192,10 @@
     <message>
         <source>Open checkpoint folder</source>
         <translation>打开检查点文件夹</translation>
+    </message>
+    <message>
+        <source>Model card</source>
+        <translation>模型卡片</translation>
     </message>
     <message>
         <source>Search conversations</source>
@@ -811,12 +1341,8 @@
         <translation>请重新下载 config.json。</translation>
     </message>
     <message>
-        <source>{file} describes a first-generation Qwen (type qwen).</source>
-        <translation>{file} 描述的是第一代 Qwen（类型 qwen）。</translation>
-    </message>
-    <message>
-        <source>This version runs Qwen1.5 and newer, not yet this one.</source>
-        <translation>本版本支持 Qwen1.5 及更新的模型，暂不支持这一代。</translation>
+        <source>Download {file} into the same folder.</source>
+        <translation>请把 {file} 下载到同一个文件夹。</translation>
     </message>
     <message>
         <source>{file} describes a model that is no Qwen: {type}.</source>
@@ -827,6 +1353,14 @@
         <translation>请打开包含 Qwen 检查点的文件夹。</translation>
     </message>
     <message>
+        <source>{file} describes a model for images or sound ({type}): transformers {version} cannot run its text side alone.</source>
+        <translation>{file} 描述的是图像或声音模型（{type}）：transformers {version} 无法单独运行它的文本部分。</translation>
+    </message>
+    <message>
+        <source>Open a text model, such as Qwen3.</source>
+        <translation>请打开文本模型，例如 Qwen3。</translation>
+    </message>
+    <message>
         <source>Type {type} in {file} cannot be run by this version.</source>
         <translation>本版本无法运行 {file} 中的类型 {type}。</translation>
     </message>
@@ -835,20 +1369,8 @@
         <translation>请查找更新（当前使用 transformers {version}）。</translation>
     </message>
     <message>
-        <source>This checkpoint is quantised ({method}, see {file}).</source>
-        <translation>此检查点经过量化（{method}，见 {file}）。</translation>
-    </message>
-    <message>
-        <source>This version opens unquantised ones: take the BF16 original.</source>
-        <translation>本版本只能打开未量化的检查点：请使用 BF16 原版。</translation>
-    </message>
-    <message>
         <source>{folder} has no tokenizer: {file} is missing.</source>
         <translation>{folder} 中没有分词器：缺少 {file}。</translation>
-    </message>
-    <message>
-        <source>Download tokenizer.json into the same folder.</source>
-        <translation>请将 tokenizer.json 下载到同一文件夹。</translation>
     </message>
     <message>
         <source>There is nothing to answer: the message is empty.</source>
@@ -871,8 +1393,124 @@
         <translation>tokenizer.json 中有权重不认识的词元。</translation>
     </message>
     <message>
+        <source>{count} downloads in the folder are unfinished: {file}.</source>
+        <translation>文件夹里有 {count} 个未完成的下载：{file}。</translation>
+    </message>
+    <message>
+        <source>Let them finish. Delete them if the folder is complete.</source>
+        <translation>请等它们完成；如果文件夹已经完整，就把它们删除。</translation>
+    </message>
+    <message>
+        <source>The folder comes with code of its own ({file}).</source>
+        <translation>文件夹自带代码（{file}）。</translation>
+    </message>
+    <message>
+        <source>It is never run: this program has its own.</source>
+        <translation>它绝不会被运行：本程序用自己的实现。</translation>
+    </message>
+    <message>
+        <source>There is an adapter in the folder; it is not applied.</source>
+        <translation>文件夹里有一个适配器；它不会被应用。</translation>
+    </message>
+    <message>
+        <source>{count} weight files are not used, first {file}.</source>
+        <translation>有 {count} 个权重文件没有用到，第一个是 {file}。</translation>
+    </message>
+    <message>
+        <source>They only take space: {used} is read.</source>
+        <translation>它们只占空间：读取的是 {used}。</translation>
+    </message>
+    <message>
+        <source>{file} asks for a kernel of others: {kernel}.</source>
+        <translation>{file} 要求使用外来的内核：{kernel}。</translation>
+    </message>
+    <message>
+        <source>It is never fetched: torch&apos;s own is used.</source>
+        <translation>它绝不会被下载：使用 torch 自己的内核。</translation>
+    </message>
+    <message>
+        <source>{file} has {layers} layers; weights are there for {have}.</source>
+        <translation>{file} 写明 {layers} 层，而权重只有 {have} 层的。</translation>
+    </message>
+    <message>
+        <source>A base model without chat template: it completes text.</source>
+        <translation>没有对话模板的基础模型：它续写文本。</translation>
+    </message>
+    <message>
+        <source>To chat, open the Instruct or Chat version.</source>
+        <translation>要对话，请打开 Instruct 或 Chat 版本。</translation>
+    </message>
+    <message>
+        <source>The context is stretched ({method}) from {trained} to {length} tokens.</source>
+        <translation>上下文被拉伸（{method}）：从 {trained} 到 {length} 个 token。</translation>
+    </message>
+    <message>
+        <source>Short conversations may be answered a little worse.</source>
+        <translation>较短的对话回答质量可能略差。</translation>
+    </message>
+    <message>
+        <source>The tokenizer has token {token}, the model {rows} rows.</source>
+        <translation>分词器有编号 {token} 的 token，模型只有 {rows} 行。</translation>
+    </message>
+    <message>
         <source>Get tokenizer and weights of the same checkpoint.</source>
         <translation>请使用同一检查点的分词器和权重。</translation>
+    </message>
+    <message>
+        <source>FP8 weights become BF16: {loaded} instead of {stored}.</source>
+        <translation>FP8 权重会变成 BF16：{loaded}，而不是 {stored}。</translation>
+    </message>
+    <message>
+        <source>Choose 8-bit or 4-bit where that is too much.</source>
+        <translation>如果太大，请选择 8 位或 4 位。</translation>
+    </message>
+    <message>
+        <source>{count} quantised matrices become 16-bit floats: {loaded} of memory.</source>
+        <translation>{count} 个量化矩阵会变成 16 位浮点数：占用内存 {loaded}。</translation>
+    </message>
+    <message>
+        <source>There is no kernel for codes of this kind or shape.</source>
+        <translation>这种编码或形状没有对应的内核。</translation>
+    </message>
+    <message>
+        <source>8-bit and 4-bit leave the experts as they are: {share}.</source>
+        <translation>8 位和 4 位不改变专家权重：{share}。</translation>
+    </message>
+    <message>
+        <source>They save little memory with a mixture of experts.</source>
+        <translation>对混合专家模型，它们省不了多少内存。</translation>
+    </message>
+    <message>
+        <source>{card} is not used: this torch was built without CUDA.</source>
+        <translation>不会使用 {card}：当前的 torch 不带 CUDA。</translation>
+    </message>
+    <message>
+        <source>Install the CUDA build of torch; the README tells how.</source>
+        <translation>请安装带 CUDA 的 torch；README 中有说明。</translation>
+    </message>
+    <message>
+        <source>{card} has no bfloat16: float16 is used.</source>
+        <translation>{card} 不支持 bfloat16：改用 float16。</translation>
+    </message>
+    <message>
+        <source>If answers are nonsense, choose FP32.</source>
+        <translation>如果回答不知所云，请选择 FP32。</translation>
+    </message>
+    <message>
+        <source>It needs {need} on {device}; {free} are free now.</source>
+        <translation>在 {device} 上需要 {need}；现在空闲 {free}。</translation>
+    </message>
+    <message>
+        <source>Choose 8-bit or 4-bit, or close other programs.</source>
+        <translation>请选择 8 位或 4 位，或关闭其他程序。</translation>
+    </message>
+    <message>
+        <source>On the CPU, {parameters} parameters answer slowly.</source>
+        <translation>在 CPU 上，{parameters} 参数的模型回答很慢。</translation>
+    </message>
+    <message>
+        <source>4-bit is several times as fast, with a little less care.</source>
+        <translation>4 位快好几倍，只是略欠精细。</translation>
     </message>
     <message>
         <source>The model computes values that are not numbers.</source>
@@ -889,14 +1527,6 @@
     <message>
         <source>Choose “auto”, or see the README about CUDA.</source>
         <translation>请选择“auto”，或查看 README 中关于 CUDA 的说明。</translation>
-    </message>
-    <message>
-        <source>Precision {dtype} is not one this version can run.</source>
-        <translation>本版本无法以精度 {dtype} 运行。</translation>
-    </message>
-    <message>
-        <source>Choose auto, float32, bfloat16 or float16.</source>
-        <translation>请选择 auto、float32、bfloat16 或 float16。</translation>
     </message>
     <message>
         <source>{reason} {closed} was closed to make room for it.</source>
@@ -1142,6 +1772,50 @@
         <source>Check that its folder is a folder that can be written, or choose another one with --profile.</source>
         <translation>请确认它所在的位置是可写的文件夹，或用 --profile 另选一个。</translation>
     </message>
+    <message>
+        <source>{file} is damaged: {tensor} has impossible values.</source>
+        <translation>{file} 已损坏：{tensor} 的值不可能存在。</translation>
+    </message>
+    <message>
+        <source>Weights quantised this way cannot be read: {method}.</source>
+        <translation>无法读取这样量化的权重：{method}。</translation>
+    </message>
+    <message>
+        <source>Get the original or a GPTQ, AWQ or FP8 version of the model.</source>
+        <translation>请换用原始模型，或它的 GPTQ、AWQ 或 FP8 版本。</translation>
+    </message>
+    <message>
+        <source>{file} does not say how the weights were quantised.</source>
+        <translation>{file} 没有说明权重是怎样量化的。</translation>
+    </message>
+    <message>
+        <source>Download {file} again.</source>
+        <translation>请重新下载 {file}。</translation>
+    </message>
+    <message>
+        <source>{file} says that weights are quantised: none is.</source>
+        <translation>{file} 说权重是量化的，但其中没有量化的权重。</translation>
+    </message>
+    <message>
+        <source>The quantised weight {tensor} is incomplete: no {part}.</source>
+        <translation>量化权重 {tensor} 不完整：缺少 {part}。</translation>
+    </message>
+    <message>
+        <source>Download the weights again.</source>
+        <translation>请重新下载权重。</translation>
+    </message>
+    <message>
+        <source>The weight {tensor} is not quantised as said ({method}).</source>
+        <translation>权重 {tensor} 并没有按所说的方式量化（{method}）。</translation>
+    </message>
+    <message>
+        <source>{name} was not reopened: the last start ended while it was loading.</source>
+        <translation>没有重新打开 {name}：上次启动在加载它时中断了。</translation>
+    </message>
+    <message>
+        <source>Open it again, or choose another checkpoint.</source>
+        <translation>请再次打开它，或选择其他检查点。</translation>
+    </message>
 </context>
 <context>
     <name>settings</name>
@@ -1272,6 +1946,41 @@
     <message>
         <source>At start, load the checkpoint that was open last.</source>
         <translation>启动时加载上次打开的检查点。</translation>
+    </message>
+</context>
+<context>
+    <name>texts</name>
+    <message>
+        <source>Yesterday</source>
+        <translation>昨天</translation>
+    </message>
+    <message>
+        <source>as stored</source>
+        <translation>按原样</translation>
+    </message>
+    <message>
+        <source>Auto ({precision})</source>
+        <translation>自动（{precision}）</translation>
+    </message>
+    <message>
+        <source>layer {number}</source>
+        <translation>第 {number} 层</translation>
+    </message>
+    <message>
+        <source>layers {first}–{last}</source>
+        <translation>第 {first}–{last} 层</translation>
+    </message>
+    <message>
+        <source>Auto</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>8-bit</source>
+        <translation>8 位</translation>
+    </message>
+    <message>
+        <source>4-bit</source>
+        <translation>4 位</translation>
     </message>
 </context>
 </TS>

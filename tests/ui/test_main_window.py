@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
-    QFileDialog,
     QLineEdit,
     QMenu,
     QPlainTextEdit,
@@ -192,7 +191,9 @@ def test_trouble_is_shown_and_everything_else_stays(application, window):
     trouble = Known("{file} ends too early.", "Download it again.", file="a.safetensors")
     application.models.problem.emit(trouble.report())
     assert window.banner.isVisible()
-    assert window.banner.label.text() == "a.safetensors ends too early. Download it again."
+    assert window.banner.label.text() == (
+        "a.safetensors ends too early. Download it again. No checkpoint is open."
+    )
     assert window.composer.text() == "typed"
     assert window.composer.edit.hasFocus()
 
@@ -264,17 +265,6 @@ def test_a_tooltip_never_reads_a_text_as_markup(qtbot, application, window):
         assert document.toPlainText().startswith(wild)
 
 
-def test_the_folder_dialog_opens_what_is_chosen(qtbot, application, window, tmp_path, monkeypatch):
-    monkeypatch.setenv("QWEN_DESKTOP_QT_DIALOGS", "1")
-    QTest.keyClick(window, Qt.Key.Key_O, CONTROL)
-    dialog = window.findChild(QFileDialog, "openCheckpointDialog")
-    assert dialog.isVisible()
-    dialog.setDirectory(str(tmp_path))
-    dialog.selectFile(str(tmp_path))
-    dialog.done(QFileDialog.DialogCode.Accepted)
-    qtbot.waitUntil(lambda: application.models.state.folder == tmp_path)
-
-
 @pytest.mark.qt_log_ignore("does not support")  # raise() and grabs of the offscreen platform
 def test_the_model_menu_has_what_exists(application, window, tmp_path):
     application.models.open(tmp_path)
@@ -282,6 +272,28 @@ def test_the_model_menu_has_what_exists(application, window, tmp_path):
     menu = window.findChild(QMenu, "modelMenu")
     texts = [action.text() for action in menu.actions()]
     assert texts[:2] == ["Open checkpoint folder…", "Cancel loading"]
+    menu.close()
+
+
+@pytest.mark.qt_log_ignore("does not support")
+def test_the_model_menu_has_the_recent_checkpoints(qtbot, application, window, tmp_path):
+    from dataclasses import replace
+
+    from qwen_desktop.chat.model import LoadRequest
+
+    for name in ("A & B", "C"):
+        folder = tmp_path / name
+        folder.mkdir()
+        info = replace(INFO, name=name, folder=folder)
+        application.recents.remember(info, LoadRequest(folder, placement="cpu"))
+    application.models._set(ModelState(Phase.READY, info=info))
+    window.header.show_menu()
+    menu = window.findChild(QMenu, "modelMenu")
+    found = {action.text(): action for action in menu.actions() if action.isCheckable()}
+    assert list(found)[:2] == ["C", "A && B"]
+    assert found["C"].isChecked()
+    found["A && B"].trigger()
+    assert application.models.request == LoadRequest(tmp_path / "A & B", placement="cpu")
     menu.close()
 
 

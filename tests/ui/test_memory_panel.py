@@ -11,7 +11,8 @@ from PySide6.QtTest import QTest
 from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
-from qwen_desktop.ui.memory_panel import GIB, MIB, MemoryPanel, size_text
+from qwen_desktop.ui.memory_panel import MemoryPanel
+from qwen_desktop.ui.texts import GIB, MIB, size_text
 
 ENGLISH = QLocale("en_US")
 INFO = ModelInfo(

@@ -1,0 +1,194 @@
+"""The choices of a load and what they come to: precision, placement and context, table, plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QLocale, Signal
+from PySide6.QtWidgets import QComboBox, QGridLayout, QVBoxLayout, QWidget
+
+from qwen_desktop.chat.checkpoint import Fit, FolderReport, LoadPlan, Precision
+from qwen_desktop.chat.model import LoadRequest
+from qwen_desktop.ui.controls import Label
+from qwen_desktop.ui.fit_table import FitTable
+from qwen_desktop.ui.plan_view import PlanView
+from qwen_desktop.ui.texts import (
+    plan_precision_text,
+    precision_text,
+    size_text,
+)
+
+USUAL_CONTEXT = 8192  # tokens; offered first where the model can and the memory allows it
+
+
+def usual_context(report: FolderReport, placement: str, precision: Precision) -> int:
+    """The context to begin with: the usual one or the largest below it that fits."""
+    small = [context for context in report.contexts if context <= USUAL_CONTEXT]
+    candidates = small or list(report.contexts[:1])
+    plans = report.plans or {}
+    for context in reversed(candidates):
+        plan = plans.get((placement, precision, context))
+        if plan is not None and plan.fit is not Fit.NO:
+            return context
+    return candidates[-1] if candidates else 0
+
+
+class ChoicesView(QWidget):
+    """Shows one plan of a report at a time. `changed` when the user chose another."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._report: FolderReport | None = None
+        self.precision = self._box("choosePrecision", self.tr("Precision"))
+        self.placement = self._box("choosePlacement", self.tr("Where it runs"))
+        self.context = self._box("chooseContext", self.tr("Room for"))
+        self.table = FitTable()
+        self.plan_view = PlanView()
+        boxes = QGridLayout()
+        boxes.setHorizontalSpacing(12)
+        boxes.setVerticalSpacing(4)
+        for column, box in enumerate((self.precision, self.placement, self.context)):
+            label = Label(box.accessibleName(), 12, dim=True)
+            label.setBuddy(box)
+            boxes.addWidget(label, 0, column)
+            boxes.addWidget(box, 1, column)
+            boxes.setColumnStretch(column, 3 if column < 2 else 2)
+        column_of_all = QVBoxLayout(self)
+        column_of_all.setContentsMargins(0, 0, 0, 0)
+        column_of_all.setSpacing(8)
+        column_of_all.addLayout(boxes)
+        column_of_all.addSpacing(6)
+        column_of_all.addWidget(Label(self.tr("What fits now"), 14, bold=True))
+        column_of_all.addWidget(self.table)
+        column_of_all.addSpacing(6)
+        column_of_all.addWidget(Label(self.tr("Plan"), 14, bold=True))
+        column_of_all.addWidget(self.plan_view)
+        for box in (self.precision, self.placement, self.context):
+            box.currentIndexChanged.connect(self._on_chosen)
+        self.table.picked.connect(self._on_picked)
+
+    def _box(self, name: str, words: str) -> QComboBox:
+        box = QComboBox()
+        box.setObjectName(name)
+        box.setAccessibleName(words)
+        box.setMinimumContentsLength(6)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumHeight(30)
+        return box
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    def set_report(self, report: FolderReport, wanted: LoadRequest) -> None:
+        """Offer what `report` offers, beginning with `wanted` as far as it is there."""
+        self._report = report
+        placements = report.placements or ("auto",)
+        precisions = report.precisions or (Precision.AUTO,)
+        placement = wanted.placement if wanted.placement in placements else placements[0]
+        precision = wanted.precision if wanted.precision in precisions else precisions[0]
+        context = wanted.context
+        if context not in report.contexts:
+            context = usual_context(report, placement, precision)
+        self._fill(self.placement, [(self._placement_text(p), p) for p in placements], placement)
+        self._fill(self.context, [(self._tokens(c), c) for c in report.contexts], context)
+        self._fill(self.precision, [(p.name, p) for p in precisions], precision)
+        self._show()
+
+    def _fill(self, box: QComboBox, items: list[tuple[str, object]], chosen: object) -> None:
+        blocked = box.blockSignals(True)
+        box.clear()
+        for text, value in items:
+            box.addItem(text, value)
+        values = [value for _, value in items]
+        box.setCurrentIndex(values.index(chosen) if chosen in values else 0)
+        box.blockSignals(blocked)
+
+    @property
+    def plan(self) -> LoadPlan | None:
+        """The plan of the choices made."""
+        if self._report is None or not self._report.plans:
+            return None
+        return self._report.plans.get(self._key())
+
+    def _key(self) -> tuple[str, Precision, int]:
+        return (
+            str(self.placement.currentData() or "auto"),
+            # Qt keeps an enumeration of strings as a string.
+            Precision(self.precision.currentData() or Precision.AUTO),
+            int(self.context.currentData() or 0),
+        )
+
+    def request(self, folder: Path) -> LoadRequest:
+        """The load that the choices describe."""
+        placement, precision, context = self._key()
+        return LoadRequest(folder, precision, placement, context)
+
+    def better(self) -> Precision | None:
+        """A precision that would fit with the other choices; None where there is none."""
+        placement, _, context = self._key()
+        plans = (self._report.plans if self._report is not None else None) or {}
+        for precision in (Precision.BF16, Precision.FP16, Precision.INT8, Precision.INT4):
+            plan = plans.get((placement, precision, context))
+            if plan is not None and plan.fit is not Fit.NO:
+                return precision
+        return None
+
+    def _show(self) -> None:
+        """Everything that follows from the choices."""
+        report = self._report
+        assert report is not None
+        plans = report.plans or {}
+        placement, precision, context = self._key()
+        for i in range(self.precision.count()):
+            one = Precision(self.precision.itemData(i))
+            self.precision.setItemText(
+                i, self._precision_text(plans.get((placement, one, context)), one)
+            )
+        plan = plans.get((placement, precision, context))
+        auto = plans.get((placement, Precision.AUTO, context))
+        rows: list[Precision] = [p for p in report.precisions if p is not Precision.AUTO]
+        if auto is not None and (auto.packed or not rows):
+            rows.insert(0, Precision.AUTO)
+        self.table.show_plans(plans, placement, rows, report.contexts)
+        shown = precision
+        if precision is Precision.AUTO and precision not in rows and plan is not None:
+            shown = plan.runs_in
+        self.table.show_choice(shown, context)
+        self.plan_view.set_plan(plan)
+
+    def _precision_text(self, plan: LoadPlan | None, precision: Precision) -> str:
+        if plan is None:
+            return precision_text(precision)
+        return f"{plan_precision_text(plan)} · {size_text(plan.weights, QLocale())}"
+
+    def _placement_text(self, placement: str) -> str:
+        assert self._report is not None
+        if placement == "auto":
+            return self.tr("Auto")
+        if placement == "split":
+            return self.tr("Split over all devices")
+        devices = self._report.devices
+        device = next((d for d in devices if d.id == placement), None)
+        if device is None:
+            return placement
+        same = sum(d.name == device.name for d in devices) > 1
+        number = placement.partition(":")[2]
+        return f"{device.name} ({number})" if same and number else device.name
+
+    def _tokens(self, count: int) -> str:
+        return self.tr("{count} tokens").format(count=QLocale().toString(count))
+
+    # -- what the user does ----------------------------------------------------------------
+
+    def _on_chosen(self) -> None:
+        self._show()
+        self.changed.emit()
+
+    def _on_picked(self, precision: Precision, context: int) -> None:
+        for box, value in ((self.precision, precision), (self.context, context)):
+            blocked = box.blockSignals(True)
+            box.setCurrentIndex(box.findData(value))
+            box.blockSignals(blocked)
+        self._show()
+        self.changed.emit()

@@ -1,0 +1,386 @@
+"""Everything there is to see of the open checkpoint, in a window beside the conversation.
+
+What it shows was written by strangers: plain text only, in views that know no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Union
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QEvent,
+    QLocale,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    QTimer,
+    QUrl,
+    Slot,
+)
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QPlainTextEdit,
+    QSizePolicy,
+    QStackedWidget,
+    QTableView,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qwen_desktop.bridge.cards import Cards
+from qwen_desktop.bridge.chats import Chats
+from qwen_desktop.bridge.models import Models
+from qwen_desktop.bridge.words import translated
+from qwen_desktop.chat.card import ModelCard
+from qwen_desktop.errors import Report
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import (
+    Button,
+    ElidedLabel,
+    Label,
+    ScrollBar,
+    SearchField,
+    plain_tip,
+)
+from qwen_desktop.ui.dialog import Dialog
+from qwen_desktop.ui.module_tree import ModuleTree, flatten
+from qwen_desktop.ui.texts import count_text, size_text
+
+Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
+
+SIZE = (900, 640)
+COPIED_MS = 2000
+_NO_PARENT = QModelIndex()
+
+
+class PairsModel(QAbstractTableModel):
+    """Two columns of text."""
+
+    def __init__(self, names: tuple[str, str], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._names = names
+        self._pairs: tuple[tuple[str, str], ...] = ()
+
+    def set_pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Show these."""
+        self.beginResetModel()
+        self._pairs = tuple(pairs)
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = _NO_PARENT) -> int:
+        """Number of pairs."""
+        return 0 if parent.isValid() else len(self._pairs)
+
+    def columnCount(self, parent: Index = _NO_PARENT) -> int:
+        """Name and value."""
+        return 2
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = int(Qt.ItemDataRole.DisplayRole),
+    ) -> object:
+        """Names of the columns."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._names[section]
+        return None
+
+    def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
+        """The text; as a tooltip too, for a narrow column."""
+        text = self._pairs[index.row()][index.column()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return text
+        if role == Qt.ItemDataRole.ToolTipRole and len(text) > 40:
+            return plain_tip(text)
+        return None
+
+
+class PairsView(QWidget):
+    """A table of names and values with a search above it."""
+
+    def __init__(self, name: str, columns: tuple[str, str], search: str) -> None:
+        super().__init__()
+        self.pairs = PairsModel(columns, self)
+        self.shown = QSortFilterProxyModel(self)
+        self.shown.setSourceModel(self.pairs)
+        self.shown.setFilterKeyColumn(-1)
+        self.shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.search = SearchField(search)
+        self.search.textChanged.connect(self.shown.setFilterFixedString)
+        self.table = QTableView()
+        self.table.setAccessibleName(name)
+        self.table.setModel(self.shown)
+        self.table.setFrameShape(QFrame.Shape.NoFrame)
+        self.table.setShowGrid(False)
+        self.table.setAlternatingRowColors(True)
+        self.table.setTabKeyNavigation(False)
+        self.table.setWordWrap(False)
+        self.table.setCornerButtonEnabled(False)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self.table))
+        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.table.setFont(theme.body_font(13))
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(28)
+        across = self.table.horizontalHeader()
+        across.setStretchLastSection(True)
+        across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        across.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        flatten(across)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 12, 12, 8)
+        column.setSpacing(8)
+        column.addWidget(self.search)
+        column.addWidget(self.table, 1)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "table"):
+            flatten(self.table.horizontalHeader())
+
+    def set_pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Show these."""
+        self.pairs.set_pairs(pairs)
+        self.table.resizeColumnToContents(0)
+        self.table.setColumnWidth(0, min(max(self.table.columnWidth(0) + 16, 120), 380))
+
+
+class TextView(QWidget):
+    """A long text in the font of code, with Copy."""
+
+    def __init__(self, name: str, copy_name: str, nothing: str) -> None:
+        super().__init__()
+        self._nothing = nothing
+        self.edit = QPlainTextEdit()
+        self.edit.setReadOnly(True)
+        self.edit.setAccessibleName(name)
+        self.edit.setFont(theme.code_font(12))
+        self.edit.setTabChangesFocus(True)
+        self.edit.setFrameShape(QFrame.Shape.NoFrame)
+        self.edit.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self.edit))
+        self.copy = Button(self.tr("Copy"), height=30)
+        self.copy.setAccessibleName(copy_name)
+        self.copy.clicked.connect(self._copy)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(COPIED_MS)
+        self._timer.timeout.connect(lambda: self.copy.setText(self.tr("Copy")))
+        self.title = ElidedLabel("", 12, dim=True)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.copy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 12, 12, 8)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self.edit, 1)
+
+    def set_text(self, title: str, text: str | None) -> None:
+        """Show a text; None says that there is none."""
+        self.title.setText(title if text else self._nothing)
+        self.edit.setPlainText(text or "")
+        self.copy.setVisible(bool(text))
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.edit.toPlainText())
+        self.copy.setText(self.tr("Copied"))
+        self._timer.start()
+
+
+class ModelCardWindow(Dialog):
+    """Not modal: the conversation goes on beside it. Follows the model that is open."""
+
+    def __init__(
+        self, cards: Cards, models: Models, chats: Chats, parent: QWidget | None = None
+    ) -> None:
+        super().__init__("modelCard", self.tr("Model card"), parent)
+        self._cards = cards
+        self._models = models
+        self._chats = chats
+        self._folder = ""
+        self.resize(*SIZE)
+        self._build_head()
+        self._build_tabs()
+        self.waiting = Label("", 13, dim=True, wrap=True)
+        self.waiting.setObjectName("cardWaiting")
+        page = QWidget()
+        inner = QVBoxLayout(page)
+        inner.setContentsMargins(24, 8, 24, 8)
+        inner.addWidget(self.waiting)
+        inner.addStretch(1)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(page)
+        self.pages.addWidget(self.tabs)
+        buttons = self.close_box()
+        buttons.setContentsMargins(24, 8, 24, 14)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._head)
+        column.addWidget(self.pages, 1)
+        column.addWidget(buttons)
+        cards.made.connect(self._on_made)
+        cards.failed.connect(self._on_failed)
+        models.opened.connect(self._ask)
+        self._ask()
+
+    # -- building --------------------------------------------------------------------------
+
+    def _build_head(self) -> None:
+        self._head = QWidget()
+        self.name = ElidedLabel("", 16, bold=True)
+        self.place = ElidedLabel("", 12, dim=True)
+        self.place.elide = Qt.TextElideMode.ElideMiddle
+        self.reveal = Button(self.tr("Show folder"), icon="folder", height=32)
+        self.reveal.setObjectName("revealFolder")
+        self.reveal.setAccessibleName(self.tr("Show folder"))
+        self.reveal.clicked.connect(self._reveal)
+        titles = QVBoxLayout()
+        titles.setSpacing(2)
+        titles.addWidget(self.name)
+        titles.addWidget(self.place)
+        line = QHBoxLayout()
+        line.setSpacing(12)
+        line.addLayout(titles, 1)
+        line.addWidget(self.reveal)
+        self.values = {
+            "parameters": (self.tr("Parameters"), ElidedLabel("", 13)),
+            "weights": (self.tr("Weights"), ElidedLabel("", 13)),
+            "precision": (self.tr("Precision"), ElidedLabel("", 13)),
+            "device": (self.tr("Device"), ElidedLabel("", 13)),
+            "runner": (self.tr("Computed by"), ElidedLabel("", 13)),
+            "chunk": (self.tr("Prefill chunk"), ElidedLabel("", 13)),
+        }
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(4)
+        for i, (name, label) in enumerate(self.values.values()):
+            row, place = divmod(i, 3)
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+            grid.addWidget(Label(name, 13, dim=True), row, 2 * place)
+            grid.addWidget(label, row, 2 * place + 1)
+            grid.setColumnStretch(2 * place + 1, 1)
+        column = QVBoxLayout(self._head)
+        column.setContentsMargins(24, 16, 24, 12)
+        column.setSpacing(12)
+        column.addLayout(line)
+        column.addLayout(grid)
+
+    def _build_tabs(self) -> None:
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("cardTabs")
+        self.tabs.setAccessibleName(self.tr("Parts of the model card"))
+        self.tabs.setDocumentMode(True)
+        self.tree = ModuleTree()
+        name_and_value = (self.tr("Name"), self.tr("Value"))
+        self.config = PairsView(
+            self.tr("Configuration"), name_and_value, self.tr("Search configuration")
+        )
+        self.template = TextView(
+            self.tr("Chat template"),
+            self.tr("Copy chat template"),
+            self.tr("There is no chat template: this is a base model, it continues text."),
+        )
+        self.generation = PairsView(
+            self.tr("Generation defaults"), name_and_value, self.tr("Search generation defaults")
+        )
+        self.tokenizer = PairsView(
+            self.tr("Special tokens"), (self.tr("Id"), self.tr("Text")), self.tr("Search tokens")
+        )
+        self.tokenizer_line = Label("", 13, wrap=True)
+        self.tokenizer_line.setContentsMargins(12, 12, 12, 0)
+        tokenizer = QWidget()
+        column = QVBoxLayout(tokenizer)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tokenizer_line)
+        column.addWidget(self.tokenizer, 1)
+        self.licence = TextView(
+            self.tr("Licence"),
+            self.tr("Copy licence"),
+            self.tr("The folder has no licence file."),
+        )
+        for page, words in (
+            (self.tree, self.tr("Modules")),
+            (self.config, self.tr("Configuration")),
+            (self.template, self.tr("Chat template")),
+            (self.generation, self.tr("Generation")),
+            (tokenizer, self.tr("Tokenizer")),
+            (self.licence, self.tr("Licence")),
+        ):
+            self.tabs.addTab(page, words)
+
+    # -- content ---------------------------------------------------------------------------
+
+    @Slot()
+    def _ask(self) -> None:
+        info = self._models.state.info
+        if info is None:
+            return
+        self.name.setText(info.name)
+        self.place.setText(str(info.folder))
+        self._folder = str(info.folder)
+        for _, label in self.values.values():
+            label.setText("")
+        self.waiting.setText(
+            self.tr("Shown after this answer…") if self._chats.run.running else self.tr("Reading…")
+        )
+        self.pages.setCurrentIndex(0)
+        self._cards.ask()
+
+    @Slot(object)
+    def _on_made(self, card: ModelCard | None) -> None:
+        if card is None:
+            self.waiting.setText(self.tr("No checkpoint is open."))
+            self.pages.setCurrentIndex(0)
+            return
+        locale, info = QLocale(), card.info
+        texts = {
+            "parameters": count_text(card.root.parameters, locale),
+            "weights": size_text(card.root.nbytes, locale),
+            "precision": info.dtype,
+            "device": ", ".join(card.devices),
+            "runner": card.runner,
+            "chunk": self.tr("{count} tokens").format(count=locale.toString(card.prefill_chunk)),
+        }
+        for key, text in texts.items():
+            name, label = self.values[key]
+            label.setText(text)
+            label.setAccessibleName(f"{name}: {text}")
+        self.tree.show_card(card)
+        self.config.set_pairs(card.config)
+        self.template.set_text("", card.template)
+        self.generation.set_pairs(card.generation)
+        facts = card.tokenizer
+        self.tokenizer_line.setText(
+            self.tr("{kind}, {count} tokens, from {files}").format(
+                kind=facts.kind,
+                count=locale.toString(facts.vocabulary),
+                files=", ".join(facts.files),
+            )
+        )
+        self.tokenizer.set_pairs([(str(token.id), token.text) for token in facts.special])
+        self.licence.set_text(card.licence_file, card.licence or None)
+        self.pages.setCurrentIndex(1)
+        self._frame()
+
+    @Slot(object)
+    def _on_failed(self, report: Report) -> None:
+        self.waiting.setText(translated(report))
+        self.pages.setCurrentIndex(0)
+
+    def _reveal(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(self._folder))
