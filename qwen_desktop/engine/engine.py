@@ -159,7 +159,7 @@ class Engine:
             context_length=capabilities.context_length,
             kv_bytes_per_token=capabilities.kv_bytes_per_token,
             device=device_name(capabilities.device),
-            dtype=str(capabilities.dtype).removeprefix("torch."),
+            dtype=plan.words,
             has_chat_template=tokenizer.has_template,
             can_think=tokenizer.can_think,
             demo=checkpoint.demo,

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,10 +24,19 @@ from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import placement
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
-from qwen_desktop.engine.device import TORCH_TYPES, gigabytes, is_out_of_memory, machine
+from qwen_desktop.engine.device import (
+    TORCH_TYPES,
+    gigabytes,
+    has_bfloat16,
+    is_out_of_memory,
+    machine,
+)
+from qwen_desktop.engine.precision import Form, form_of
+from qwen_desktop.engine.quant.swap import linears, place, place_of, swap, swapped
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.engine.shards import TensorEntry
+from qwen_desktop.engine.sources import FloatSource, Source
 from qwen_desktop.engine.spread import connect, without_dispatch
 from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
@@ -49,7 +59,9 @@ class Plan:
     checkpoint: Checkpoint
     model_class: Any
     config: Any
-    entries: Mapping[str, TensorEntry]  # the tensors the model uses
+    sources: Mapping[str, Source]  # the weights the model uses
+    forms: Mapping[str, Form]  # of those among them that become packed linears
+    empty: tuple[TensorEntry, ...]  # biases the model lacks: they have to be zero
     placing: LoadPlan  # which device gets what
     dtype: torch.dtype
     parameters: int
@@ -66,9 +78,25 @@ class Plan:
         return placement.device_map(self.placing, bool(self.config.tie_word_embeddings))
 
     @property
+    def words(self) -> str:
+        """The precision for people: "bfloat16", "int4", or "int4 (GPTQ)" for a folder's codes."""
+        if not self.forms:
+            return str(self.dtype).removeprefix("torch.")
+        how = self.checkpoint.quantisation
+        own = f" ({how.method.upper()})" if how and any(f.own for f in self.forms.values()) else ""
+        return self.placing.runs_in.value + own
+
+    @property
+    def shards(self) -> frozenset[Path]:
+        """The files to be read."""
+        entries = (entry for source in self.sources.values() for entry in source.entries)
+        return frozenset(entry.shard for entry in (*entries, *self.empty))
+
+    @property
     def read_bytes(self) -> int:
         """Bytes to be read from the shards."""
-        return sum(entry.nbytes for entry in self.entries.values())
+        entries = (entry for source in self.sources.values() for entry in source.entries)
+        return sum(entry.nbytes for entry in (*entries, *self.empty))
 
 
 def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +128,7 @@ def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] =
         config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
         config._attn_implementation = "sdpa"
         placing = _place(checkpoint, request, held)
-        dtype = TORCH_TYPES.get(placing.runs_in, torch.bfloat16)
+        dtype = _dtype_of(placing)
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
     except Known:
@@ -114,20 +142,35 @@ def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] =
             file=CONFIG,
         ) from error
     ignored = [re.compile(p) for p in empty._keys_to_ignore_on_load_unexpected or ()]
-    entries = {
-        name: entry
-        for name, entry in checkpoint.tensors.items()
+    sources = {
+        name: source
+        for name, source in checkpoint.sources.items()
         if not any(pattern.search(name) for pattern in ignored)
     }
-    _match(type(empty), empty.config, entries, dtype)
+    parameters, config = empty.num_parameters(), empty.config
+    forms = _forms(sources, empty, placing)
+    places = {place_of(name): form for name, form in forms.items()}
+    model_class = swapped(type(empty), places, dtype)
+    unused = _match(model_class, config, described(sources, forms, dtype), dtype)
+    places_there = {place_of(name) for name, _ in empty.named_parameters()}
+    places_unused = {place_of(name) for name in unused} - places_there - {""}
+    unused = {n for n in sources if n in unused or place_of(n) in places_unused}
+    biases = tuple(
+        source.entry
+        for name in unused
+        if name.endswith(".bias") and isinstance(source := sources[name], FloatSource)
+    )
+    swap(empty, places, dtype)
     return Plan(
         checkpoint=checkpoint,
-        model_class=type(empty),
-        config=empty.config,
-        entries=entries,
+        model_class=model_class,
+        config=config,
+        sources={name: source for name, source in sources.items() if name not in unused},
+        forms=forms,
+        empty=biases,
         placing=placing,
         dtype=dtype,
-        parameters=empty.num_parameters(),
+        parameters=parameters,
         nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
     )
 
@@ -150,6 +193,32 @@ def _place(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int]
     return found
 
 
+def _dtype_of(placing: LoadPlan) -> torch.dtype:
+    """What the model computes in, which is not what packed weights are kept in.
+
+    Of these, bfloat16 alone has kernels that are quick, on a CPU as on a card; a card without it
+    is left float16. A folder's own choice of float16 (GPTQ's as a rule) says nothing about that.
+    """
+    if found := TORCH_TYPES.get(placing.runs_in):
+        return found
+    every = all(has_bfloat16(torch.device(share.device.id)) for share in placing.shares)
+    return torch.bfloat16 if every else torch.float16
+
+
+def _forms(sources: Mapping[str, Source], empty: Any, placing: LoadPlan) -> dict[str, Form]:
+    """Which weights become packed linears of the model, which is `empty` yet."""
+    places = linears(empty)
+    found: dict[str, Form] = {}
+    for name, source in sources.items():
+        linear = places.get(place_of(name))
+        # A matrix of another shape stays what it is, to be refused as such.
+        if linear is not None and source.shape == tuple(linear.weight.shape):
+            form = form_of(source, placing.runs_in, own=placing.packed)
+            if form is not None:
+                found[name] = form
+    return found
+
+
 def _refuse_countless(checkpoint: Checkpoint) -> None:
     """Raise ValueError for more layers than there are tensors: building them would never end."""
     for config in (checkpoint.config, checkpoint.config.get("text_config")):
@@ -159,14 +228,17 @@ def _refuse_countless(checkpoint: Checkpoint) -> None:
 
 
 def _match(
-    model_class: Any, config: Any, entries: Mapping[str, TensorEntry], dtype: torch.dtype
-) -> None:
-    """Load shapes instead of weights, and refuse what does not fit. Raises Known."""
+    model_class: Any, config: Any, shapes: dict[str, torch.Tensor], dtype: torch.dtype
+) -> set[str]:
+    """Load `shapes` instead of weights, and refuse what does not fit; the names not used.
+
+    Raises Known.
+    """
     try:
         _, info = model_class.from_pretrained(
             None,
             config=config,
-            state_dict=described(entries),
+            state_dict=shapes,
             dtype=dtype,
             device_map={"": "meta"},
             ignore_mismatched_sizes=True,  # to hear of them here; refused below
@@ -185,6 +257,7 @@ def _match(
             reason=str(error).strip().partition("\n")[0].rstrip("."),
         ) from error
     _refuse_unfit(info)
+    return set(info["unexpected_keys"])
 
 
 def _refuse_unfit(info: Mapping[str, Any]) -> None:
@@ -238,19 +311,30 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     `progress` is called from the threads that read, one at a time.
     """
     total = made.read_bytes
+    shards = made.shards
+    begun: list[str] = []  # shards are not read in order: their number is that of those begun
     told = 0.0
 
     def tell(done: int, shard: str) -> None:
         nonlocal told
+        if shard not in begun:
+            begun.append(shard)
         if done == total or time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
-            progress(Progress(Stage.READING, done, total, shard))
+            several = len(shards) > 1
+            part, parts = (len(begun), len(shards)) if several else (0, 0)
+            progress(Progress(Stage.READING, done, total, shard, part, parts))
+
+    def tell_placed(done: int, count: int) -> None:
+        progress(Progress(Stage.PLACING, done, count))
 
     progress(Progress(Stage.READING, 0, total))
-    weights = LazyWeights(made.entries, cancel, tell)
+    weights = LazyWeights(made.sources, made.forms, made.dtype, cancel, tell)
     out_of_memory = False
     places = made.places
     try:
+        for entry in made.empty:
+            weights.refuse_unless_zero(entry)
         with without_dispatch():
             model, info = made.model_class.from_pretrained(
                 None,
@@ -262,6 +346,8 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
                 local_files_only=True,
             )
     except Exception as error:
+        if isinstance(error, Known):
+            raise
         out_of_memory = is_out_of_memory(error)
         if weights.failure is not None:
             raise weights.failure from error
@@ -270,5 +356,8 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     if out_of_memory:  # outside of the except block, so that its frames are free by now
         raise no_room(made)
     _refuse_unfit(info)  # the headers may have changed since the plan
+    del weights
+    progress(Progress(Stage.PLACING))
+    place(model, cancel, tell_placed)
     connect(model)
     return model.eval().requires_grad_(False)

@@ -123,7 +123,13 @@ def sources_of(
                 raise _incomplete(name.rpartition(".")[0], _CODES[1:], entry)
             found[name] = _float(name, entry)
     if quantisation is not None and not taken:
-        raise _disagree(quantisation.method, next(iter(entries), "?"), "no such tensors")
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} says that weights are quantised: none is."),
+            QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+            details=quantisation.words,
+            code="quantisation-mismatch",
+            file=quantisation.file,
+        )
     return found
 
 

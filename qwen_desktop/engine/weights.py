@@ -16,7 +16,11 @@ import numpy as np
 import torch
 
 from qwen_desktop.engine.files import unreadable
+from qwen_desktop.engine.precision import Form
+from qwen_desktop.engine.quant.pack import Parts, laid_out, part_shapes, round_off
+from qwen_desktop.engine.quant.unpack import dense, read_codes, strange
 from qwen_desktop.engine.shards import TensorEntry, truncated
+from qwen_desktop.engine.sources import FloatSource, PackedSource, Source
 from qwen_desktop.errors import Cancelled, Known
 
 BLOCK = 8 * 2**20  # bytes per read; cancel is looked at between blocks
@@ -24,39 +28,40 @@ BLOCK = 8 * 2**20  # bytes per read; cancel is looked at between blocks
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-    "U8": torch.uint8, "BOOL": torch.bool,
+    "U8": torch.uint8, "BOOL": torch.bool, "F8_E4M3": torch.float8_e4m3fn,
 }  # fmt: skip
 
 
 class LazyWeights:
-    """All tensors of a checkpoint, not yet read.
+    """All weights of a checkpoint, not yet read.
 
-    `tell` gets the bytes read so far, from any thread. `failure` keeps the first Known a read
-    met: transformers swallows exceptions of single tensors and reports something else.
+    A weight in `forms` is given as the parts of a packed linear, any other quantised one as
+    floats of `dtype`, floats as they are stored. `tell` gets the bytes read so far and the shard,
+    from any thread. `failure` keeps the first Known a read met: transformers swallows exceptions
+    of single tensors and reports something else.
     """
 
     def __init__(
         self,
-        entries: Mapping[str, TensorEntry],
+        sources: Mapping[str, Source],
+        forms: Mapping[str, Form],
+        dtype: torch.dtype,
         cancel: threading.Event,
         tell: Callable[[int, str], None],
     ) -> None:
-        self.tensors = {name: LazyTensor(entry, self) for name, entry in entries.items()}
+        self.tensors: dict[str, LazyTensor] = {}
         self.failure: Known | None = None
         self._cancel = cancel
         self._tell = tell
         self._lock = threading.Lock()
         self._done = 0
+        for name, source in sources.items():
+            weight = _Weight(source, forms.get(name), dtype, self)
+            for part, (shape, of) in _parts(source, forms.get(name), dtype).items():
+                self.tensors[part] = LazyTensor(weight, part, shape, of)
 
     def read(self, entry: TensorEntry) -> torch.Tensor:
         """The tensor of `entry` in main memory. Raises Known, Cancelled."""
-        try:
-            return self._read(entry)
-        except Known as trouble:
-            self.failure = self.failure or trouble
-            raise
-
-    def _read(self, entry: TensorEntry) -> torch.Tensor:
         buffer = np.empty(entry.nbytes, dtype=np.uint8)
         piece = entry.nbytes // entry.pieces
         try:
@@ -68,13 +73,22 @@ class LazyWeights:
             raise unreadable(entry.shard, error) from error
         return torch.from_numpy(buffer).view(DTYPES[entry.dtype]).reshape(entry.shape)
 
+    def check(self) -> None:
+        """Raises Cancelled once the load is."""
+        if self._cancel.is_set():
+            raise Cancelled
+
+    def refuse_unless_zero(self, entry: TensorEntry) -> None:
+        """Read a tensor that the model has no place for. Raises Known where it says something."""
+        if bool(self.read(entry).ne(0).any()):
+            raise strange(entry, "values for which the model has no place")
+
     def _fill(self, view: memoryview, file: RawIOBase, entry: TensorEntry, start: int) -> None:
         """Read the bytes from `start` of `file` into all of `view`."""
         file.seek(start)
         have = 0
         while have < len(view):
-            if self._cancel.is_set():
-                raise Cancelled
+            self.check()
             count = file.readinto(view[have : have + BLOCK])
             if not count:
                 raise truncated(entry.shard, start + have, start + len(view))
@@ -87,30 +101,92 @@ class LazyWeights:
             self._tell(self._done, shard)
 
 
-class LazyTensor:
-    """One tensor of `weights`; `lazy[...]` reads it."""
+class _Weight:
+    """One weight, whose parts come from one read; forgotten when the last part was taken."""
 
-    def __init__(self, entry: TensorEntry, weights: LazyWeights) -> None:
-        self._entry = entry
+    def __init__(
+        self, source: Source, form: Form | None, dtype: torch.dtype, weights: LazyWeights
+    ) -> None:
+        self._source = source
+        self._form = form
+        self._dtype = dtype
         self._weights = weights
-        self.dtype = DTYPES[entry.dtype]
-        self.shape = torch.Size(entry.shape)
+        self._lock = threading.Lock()  # parts are asked for by several threads
+        self._ready: dict[str, torch.Tensor] = {}
+
+    def take(self, part: str) -> torch.Tensor:
+        """The tensor named `part`, once. Raises Known, Cancelled."""
+        with self._lock:
+            if part not in self._ready:
+                try:
+                    self._ready = self._made()
+                except Known as trouble:
+                    self._weights.failure = self._weights.failure or trouble
+                    raise
+            return self._ready.pop(part)
+
+    def _made(self) -> dict[str, torch.Tensor]:
+        source, form, reader = self._source, self._form, self._weights
+        if form is None:
+            if isinstance(source, FloatSource):
+                return {source.name: reader.read(source.entry)}
+            return {source.name: dense(source, self._dtype, reader)}
+        parts: Parts | None
+        if form.own and isinstance(source, PackedSource):
+            parts = laid_out(read_codes(source, reader), form, self._dtype)
+            if parts is None:
+                raise strange(source.groups or source.codes, "groups of different sizes")
+        else:
+            if isinstance(source, FloatSource):
+                weight = reader.read(source.entry)
+            else:
+                weight = dense(source, torch.float32, reader)
+            parts = round_off(weight, form, self._dtype, reader.check)
+        prefix = source.name.rpartition(".")[0]
+        return {f"{prefix}.{part}": tensor for part, tensor in parts.items()}
+
+
+class LazyTensor:
+    """One tensor of a weight; `lazy[...]` reads it."""
+
+    def __init__(
+        self, weight: _Weight, name: str, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        self._weight = weight
+        self._name = name
+        self.dtype = dtype
+        self.shape = torch.Size(shape)
 
     def __getitem__(self, _everything: Any) -> torch.Tensor:
-        return self._weights.read(self._entry)
+        return self._weight.take(self._name)
 
     def get_dtype(self) -> str:
-        """The dtype as in the header."""
-        return self._entry.dtype
+        """The dtype as in a header."""
+        return next((name for name, dtype in DTYPES.items() if dtype == self.dtype), "")
 
     def get_shape(self) -> list[int]:
         """The shape as a list."""
-        return list(self._entry.shape)
+        return list(self.shape)
 
 
-def described(entries: Mapping[str, TensorEntry]) -> dict[str, torch.Tensor]:
+def _parts(
+    source: Source, form: Form | None, dtype: torch.dtype
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and dtype of what the model gets for the weight of `source`, by name."""
+    if form is not None:
+        prefix = source.name.rpartition(".")[0]
+        shapes = part_shapes(form, source.shape, dtype)
+        return {f"{prefix}.{part}": what for part, what in shapes.items()}
+    of = DTYPES[source.entry.dtype] if isinstance(source, FloatSource) else dtype
+    return {source.name: (source.shape, of)}
+
+
+def described(
+    sources: Mapping[str, Source], forms: Mapping[str, Form], dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
     """Tensors of the right shape and dtype without memory, to try a load with."""
     return {
-        name: torch.empty(entry.shape, dtype=DTYPES[entry.dtype], device="meta")
-        for name, entry in entries.items()
+        part: torch.empty(shape, dtype=of, device="meta")
+        for name, source in sources.items()
+        for part, (shape, of) in _parts(source, forms.get(name), dtype).items()
     }

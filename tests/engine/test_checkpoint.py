@@ -160,12 +160,22 @@ SINGLE_DAMAGES = {
         configure(model_type="qwen3_5_vision"),
         "images or sound (qwen3_5_vision)",
     ),
-    "the first Qwen": (configure(model_type="qwen"), "first-generation"),
-    "quantised": (
-        configure(quantization_config={"quant_method": "gptq"}),
-        "quantised (gptq, see config.json)",
+    "the first Qwen with a later vocabulary": (
+        configure(model_type="qwen"),
+        "has no tokenizer: qwen.tiktoken is missing",
     ),
-    "quantised the old way": (write("quantize_config.json", b'{"bits": 4}'), "quantised (GPTQ"),
+    "quantised in an unknown way": (
+        configure(quantization_config={"quant_method": "exl2"}),
+        "this way cannot be read: exl2",
+    ),
+    "quantised with nonsense": (
+        configure(quantization_config={"quant_method": "gptq"}),
+        "config.json does not say how",
+    ),
+    "quantised, it says": (
+        write("quantize_config.json", b'{"bits": 4, "group_size": 128}'),
+        "quantize_config.json says that weights are quantised: none is",
+    ),
     "no weights": (remove(MODEL), "has no weights: model.safetensors is missing"),
     "pickle": (pickled, "pytorch_model.bin is a pickle"),
     "empty shard": (write(MODEL, b""), "model.safetensors is empty"),

@@ -47,10 +47,15 @@ def test_progress_counts_the_bytes_of_the_shards(made, engine, family):
     folder = made(family, shards=True)
     told = load(engine, folder)
     stages = [event.stage for event in told]
-    assert stages == sorted(stages, key=[Stage.CHECKING, Stage.READING, Stage.WARMING_UP].index)
+    order = [Stage.CHECKING, Stage.READING, Stage.PLACING, Stage.WARMING_UP]
+    assert stages == sorted(stages, key=order.index)
+    assert set(stages) == set(order)
     reading = [event for event in told if event.stage is Stage.READING]
     assert [e.done for e in reading] == sorted(e.done for e in reading)
     assert reading[-1].done == reading[-1].total == inspect(folder).weight_bytes
+    shards = len(list(folder.glob("*.safetensors")))
+    assert reading[-1].part == reading[-1].parts == shards > 1
+    assert [e.part for e in reading] == sorted(e.part for e in reading)
 
 
 def models_alive(name: str) -> int:

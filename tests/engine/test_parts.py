@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from qwen_desktop.engine.shards import read_header
+from qwen_desktop.engine.sources import FloatSource
 from qwen_desktop.engine.weights import LazyWeights
 
 WHOLE = torch.arange(12 * 20, dtype=torch.int32).reshape(12, 20)
@@ -34,7 +35,13 @@ def test_a_part_reads_as_the_slice(shard: Path, data: st.DataObject) -> None:
         entry = entry.part("p", dim, first, last)
         expected = expected.narrow(dim, first, last - first)
     told: list[int] = []
-    weights = LazyWeights({"p": entry}, threading.Event(), lambda done, _: told.append(done))
+    weights = LazyWeights(
+        {"p": FloatSource("p", entry.shape, entry)},
+        {},
+        torch.float32,
+        threading.Event(),
+        lambda done, _: told.append(done),
+    )
     assert torch.equal(weights.tensors["p"][...], expected)
     assert told[-1] == entry.nbytes == expected.numel() * 4
 

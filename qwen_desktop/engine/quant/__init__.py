@@ -1,0 +1,1 @@
+"""Matrices as integer codes: what files hold, how they are kept in memory and multiplied."""

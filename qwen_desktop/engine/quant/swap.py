@@ -1,0 +1,83 @@
+"""Models with packed linears in place of some of torch's own."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from qwen_desktop.engine.precision import Form
+from qwen_desktop.engine.quant.linear import PackedLinear, packed_linear
+from qwen_desktop.errors import Cancelled
+
+# A checkpoint may put words of its own before "layers.0": transformers maps them, and only it
+# knows how.
+_LAYER = re.compile(r"(?:^|\.)(layers\.\d+\..+)")
+
+
+def place_of(weight: str) -> str:
+    """What the names of a weight in a checkpoint and in the model have in common, or ""."""
+    found = _LAYER.search(weight)
+    return found.group(1) if found else ""
+
+
+def linears(model: nn.Module) -> dict[str, nn.Linear]:
+    """The linears of decoder layers by `place_of` their weights."""
+    return {
+        place: module
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and (place := place_of(f"{name}.weight"))
+    }
+
+
+def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> None:
+    """Put packed linears in place of those in `forms`, by `place_of` their weights."""
+    for name, module in list(model.named_modules()):
+        form = forms.get(place_of(f"{name}.weight"))
+        if form is not None and type(module) is nn.Linear:
+            model.set_submodule(name, packed_linear(module, form, dtype))
+
+
+def swapped(model_class: type[Any], forms: Mapping[str, Form], dtype: torch.dtype) -> type[Any]:
+    """`model_class` whose models are made with packed linears; itself where there are none."""
+    if not forms:
+        return model_class
+
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        model_class.__init__(self, *args, **options)
+        swap(self, forms, dtype)
+
+    # The name and the module tell transformers how the weights of this class are called.
+    names = {"__init__": make, "__module__": model_class.__module__}
+    return type(model_class.__name__, (model_class,), names)
+
+
+def packed(model: nn.Module) -> Iterator[PackedLinear]:
+    """The packed linears of `model`."""
+    for module in model.modules():
+        if isinstance(module, PackedLinear):
+            yield module
+
+
+def place(model: nn.Module, cancel: threading.Event, tell: Callable[[int, int], None]) -> None:
+    """Lay out the codes of every packed linear for its device. Raises Cancelled.
+
+    `tell` gets the bytes of codes that are done, and of all.
+    """
+    found = list(packed(model))
+    total = sum(module.codes.nbytes for module in found)
+    done = 0
+
+    def check() -> None:
+        if cancel.is_set():
+            raise Cancelled
+
+    for module in found:
+        check()
+        module.place(check)
+        done += module.codes.nbytes
+        tell(done, total)
