@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--headless", action="store_true", help="no window: ask a first question by itself"
     )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="without a window")
+    inspect = commands.add_parser(
+        "inspect",
+        help="say what a checkpoint folder holds, what is wrong with it and what fits",
+        description="Say what a checkpoint folder holds, what is wrong with it and what fits into "
+        "the memory of this machine. Reads no weights. The exit status is 0 where it opens.",
+    )
+    inspect.add_argument("folder", metavar="DIR", type=Path)
+    inspect.add_argument("--json", action="store_true", help="print one JSON object")
     settings = parser.add_argument_group("settings for this run")
     for setting in SETTINGS:
         default = "as the checkpoint recommends" if setting.default is None else setting.default
@@ -69,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; exits with status 2 on a wrong one."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    return _options(parser, parser.parse_args(arguments))
+
+
+def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
     if given.ask is not None and not given.ask.strip():
         parser.error("--ask needs a question")
     if given.temporary:
@@ -88,8 +100,12 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the window, or one question in the terminal; gives the exit status."""
-    options = parse(arguments)
+    """Run the window, one question in the terminal or a command; gives the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command == "inspect":
+        return _inspect(given)
+    options = _options(parser, given)
     try:
         if options.headless or options.ask is not None:
             from qwen_desktop import headless
@@ -101,3 +117,14 @@ def main(arguments: Sequence[str]) -> int:
     except Known as trouble:
         print(trouble, file=sys.stderr)
         return 1
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from qwen_desktop import inspection
+
+    folder = given.folder.expanduser().absolute()
+    text, status = inspection.run(
+        folder, as_json=given.json, encoding=sys.stdout.encoding or "ascii"
+    )
+    print(text)
+    return status

@@ -111,6 +111,8 @@ def folder_checks(folder: Path, names: frozenset[str]) -> Iterator[Finding]:
             count=len(partial),
             file=partial[0],
         )
+    if CONFIG not in names:
+        return
     python = sorted(name for name in names if name.endswith(".py"))
     asking = python[:1] or [
         name for name in (CONFIG, TOKENIZER_CONFIG) if name in names and _auto_map(folder / name)
@@ -123,7 +125,7 @@ def folder_checks(folder: Path, names: frozenset[str]) -> Iterator[Finding]:
             QT_TRANSLATE_NOOP("errors", "It is never run: this program has its own."),
             file=asking[0],
         )
-    if "adapter_config.json" in names and CONFIG in names:
+    if "adapter_config.json" in names:
         yield _finding(
             Severity.NOTE,
             "adapter-ignored",

@@ -1,0 +1,229 @@
+"""What the doctor says of a folder, for the terminal: `qwen-desktop inspect DIR [--json]`.
+
+Neither Qt nor torch is imported. The exit status is 0 where the folder opens and 1 where not.
+
+`--json` prints one object. Its keys stay as they are; new ones may come. Sizes are in bytes.
+
+    format      1
+    folder      as a full path
+    opens       whether nothing stands in the way
+    facts       null where too little could be read, else an object:
+                family, family_name, parameters, active_parameters, layers, heads, kv_heads,
+                head_dim, hidden_size, vocabulary, experts, context_length, is_chat, stored,
+                quantisation, files, stored_bytes, bytes_by_dtype, kv_bytes_per_token, state_bytes
+    findings    list of {severity: error | warning | note, code, text, remedy, details}
+    devices     list of {id, name, total, free}
+    placements  what can be chosen on this machine, "auto" first
+    precisions  what this folder can be run in, "auto" first
+    contexts    tokens, the model's maximum last
+    plans       list of {placement, precision, runs_in, packed, context, weights,
+                fit: yes | tight | no, shares: list of {device, weights, kv, reserve, first, last}};
+                first and last are decoder layers, -1 for none
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.chat.checkpoint import (
+    CheckpointFacts,
+    Fit,
+    FolderReport,
+    LoadPlan,
+    Precision,
+    Severity,
+    Share,
+)
+from qwen_desktop.engine.doctor import examine
+
+FORMAT = 1
+
+_MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "i"}
+_FITS = {Fit.YES: "✓", Fit.TIGHT: "tight", Fit.NO: "✗"}
+_PLAIN = str.maketrans({"✗": "x", "✓": "ok", "–": "-", "×": "x", "…": "...", "“": '"', "”": '"'})
+
+
+def run(folder: Path, *, as_json: bool, encoding: str) -> tuple[str, int]:
+    """What to print for a terminal of `encoding`, and the exit status."""
+    report = examine(folder)
+    if as_json:  # escaped to ASCII, for any pipe
+        return json.dumps(as_object(report), indent=2), 0 if report.opens else 1
+    text = "\n".join(_lines(report))
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):  # an old Windows terminal, or LC_ALL=C
+        text = text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
+    return text, 0 if report.opens else 1
+
+
+def as_object(report: FolderReport) -> dict[str, Any]:
+    """`report` as `--json` prints it."""
+    facts = dataclasses.asdict(report.facts) if report.facts is not None else None
+    return {
+        "format": FORMAT,
+        "folder": str(report.folder),
+        "opens": report.opens,
+        "facts": facts,
+        "findings": [
+            {
+                "severity": finding.severity.value,
+                "code": finding.code,
+                "text": _filled(finding.report.template, finding.report.values),
+                "remedy": _filled(finding.report.remedy, finding.report.values),
+                "details": finding.report.details,
+            }
+            for finding in report.findings
+        ],
+        "devices": [dataclasses.asdict(device) for device in report.devices],
+        "placements": list(report.placements),
+        "precisions": [precision.value for precision in report.precisions],
+        "contexts": list(report.contexts),
+        "plans": [_plan_object(plan) for plan in (report.plans or {}).values()],
+    }
+
+
+def _plan_object(plan: LoadPlan) -> dict[str, Any]:
+    return {
+        "placement": plan.placement,
+        "precision": plan.precision.value,
+        "runs_in": plan.runs_in.value,
+        "packed": plan.packed,
+        "context": plan.context,
+        "weights": plan.weights,
+        "fit": plan.fit.value,
+        "shares": [
+            {
+                "device": share.device.id,
+                "weights": share.weights,
+                "kv": share.kv,
+                "reserve": share.reserve,
+                "first": share.first,
+                "last": share.last,
+            }
+            for share in plan.shares
+        ],
+    }
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return template.format_map(values)
+
+
+def _lines(report: FolderReport) -> Iterator[str]:
+    yield str(report.folder)
+    if report.facts is not None:
+        yield ""
+        yield from _facts(report.facts)
+    if report.findings:
+        yield ""
+        yield from _findings(report)
+    if report.plans:
+        yield ""
+        yield from _table(report, report.plans)
+        yield ""
+        yield from _split(report, report.plans)
+    yield ""
+    yield "It opens." if report.opens else "It does not open."
+
+
+def _facts(facts: CheckpointFacts) -> Iterator[str]:
+    parameters = _count(facts.parameters)
+    if facts.active_parameters != facts.parameters:
+        parameters += f", {_count(facts.active_parameters)} of them per token"
+    if facts.experts:
+        parameters += f" ({facts.experts} experts)"
+    attention = f"{facts.heads} heads"
+    if facts.kv_heads != facts.heads:
+        attention += f", {facts.kv_heads} of keys and values"
+    files = "1 file" if facts.files == 1 else f"{facts.files} files"
+    cache = f"{_size(facts.kv_bytes_per_token)} per token"
+    if facts.state_bytes:
+        cache += f", {_size(facts.state_bytes)} at any length"
+    rows = {
+        "Model": f"{facts.family_name}, {'chat' if facts.is_chat else 'base'}",
+        "Parameters": parameters,
+        "Layers": f"{facts.layers} of width {facts.hidden_size}",
+        "Attention": f"{attention}, {facts.head_dim} wide",
+        "Vocabulary": f"{facts.vocabulary:,} tokens",
+        "Context": f"{facts.context_length:,} tokens",
+        "Weights": f"{facts.stored}, {_size(facts.stored_bytes)} in {files}",
+        "KV cache": f"{cache} (16-bit)",
+    }
+    for name, value in rows.items():
+        yield f"{name:<12}{value}"
+
+
+def _findings(report: FolderReport) -> Iterator[str]:
+    for finding in report.findings:
+        told = finding.report
+        yield f"{_MARKS[finding.severity]} {_filled(told.template, told.values)} [{finding.code}]"
+        yield f"  {_filled(told.remedy, told.values)}"
+
+
+def _table(
+    report: FolderReport, plans: Mapping[tuple[str, Precision, int], LoadPlan]
+) -> Iterator[str]:
+    """Precision × context with the automatic placement."""
+    heads = [_tokens(context) for context in report.contexts]
+    widths = [max(len(head), 5) for head in heads]
+    yield "What fits into the memory that is free now, by tokens of context:"
+    cells = "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+    yield f"  {'precision':<14}{'weights':>9}  {cells}"
+    for precision in report.precisions:
+        row = [plans["auto", precision, context] for context in report.contexts]
+        name = precision.value
+        if precision is Precision.AUTO:
+            name = f"auto ({row[0].runs_in.value})"
+        cells = "  ".join(
+            f"{_FITS[plan.fit]:>{width}}" for plan, width in zip(row, widths, strict=True)
+        )
+        yield f"  {name:<14}{_size(row[0].weights):>9}  {cells}"
+
+
+def _split(
+    report: FolderReport, plans: Mapping[tuple[str, Precision, int], LoadPlan]
+) -> Iterator[str]:
+    """Where it goes by itself: with the longest context that fits, else the shortest."""
+    automatic = [plans["auto", Precision.AUTO, context] for context in report.contexts]
+    fitting = [plan for plan in automatic if plan.fit is not Fit.NO]
+    plan = fitting[-1] if fitting else automatic[0]
+    yield f"Where it goes by itself, with room for {plan.context:,} tokens:"
+    for share in plan.shares:
+        yield f"  {_share(share)}"
+
+
+def _share(share: Share) -> str:
+    layers = ""
+    if share.first >= 0:
+        layers = f"layers {share.first}–{share.last}, "
+    device = share.device
+    return (
+        f"{device.name} ({device.id}): {layers}{_size(share.weights)} weights + "
+        f"{_size(share.kv)} KV cache + {_size(share.reserve)} to work = {_size(share.need)} "
+        f"of {_size(device.free)} free"
+    )
+
+
+def _count(number: int) -> str:
+    """A number of parameters: "30.5 B"."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return str(number)
+
+
+def _size(count: int) -> str:
+    """A byte count: "61.1 GB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def _tokens(count: int) -> str:
+    """A context for the head of a column: "32k"."""
+    return f"{count // 1024}k" if count % 1024 == 0 else str(count)
