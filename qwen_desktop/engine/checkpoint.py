@@ -10,13 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from qwen_desktop.chat.model import DemoInfo
 from qwen_desktop.engine.families import refuse as refuse_family
-from qwen_desktop.engine.families import text_families
+from qwen_desktop.engine.families import text_families, transformers_version
 from qwen_desktop.engine.files import (
     LFS_MARK,
     check_size,
@@ -201,7 +200,7 @@ def _family(config: Mapping[str, Any]) -> str:
             QT_TRANSLATE_NOOP("errors", "Download config.json again."),
             code="family-missing",
             file=CONFIG,
-            version=version("transformers"),
+            version=transformers_version(),
         )
     if family != QWEN1 and family not in text_families():
         raise refuse_family(family, CONFIG)

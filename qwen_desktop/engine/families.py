@@ -10,7 +10,6 @@ import importlib
 import re
 from functools import lru_cache
 from importlib.machinery import PathFinder
-from importlib.metadata import version
 from pathlib import Path
 
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
@@ -52,6 +51,13 @@ def _qwens(table: str, file: str, module: str) -> frozenset[str]:
     )
 
 
+def transformers_version() -> str:
+    """The installed version of transformers."""
+    from importlib.metadata import version  # slow to import, and seldom wanted
+
+    return version("transformers")
+
+
 def refuse(family: str, file: str) -> Known:
     """The sentence for `family`, the model_type in `file`, which `text_families` lacks."""
     if not family.startswith("qwen"):
@@ -73,7 +79,7 @@ def refuse(family: str, file: str) -> Known:
             code="not-text",
             file=file,
             type=family,
-            version=version("transformers"),
+            version=transformers_version(),
         )
     return Known(
         QT_TRANSLATE_NOOP("errors", "Type {type} in {file} cannot be run by this version."),
@@ -81,5 +87,5 @@ def refuse(family: str, file: str) -> Known:
         code="family-unknown",
         file=file,
         type=family,
-        version=version("transformers"),
+        version=transformers_version(),
     )

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -143,6 +142,8 @@ def torch_has_cuda() -> bool:
         found = re.search(r"^cuda\b[^=\n]*=\s*(.+)$", text, re.MULTILINE)
         if found:
             return found.group(1).strip() != "None"
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     try:
         return not version("torch").endswith("+cpu")
     except PackageNotFoundError:
