@@ -152,6 +152,8 @@ def _text_values(config: Mapping[str, Any]) -> dict[str, Any]:
     if family == QWEN1:
         given = translated(given)
         given["head_dim"] = given.get("kv_channels")
+    if "num_local_experts" in given:  # what transformers writes for some families
+        given["num_experts"] = given["num_local_experts"]
     # The outer configuration decides about the head of a vision checkpoint.
     if "tie_word_embeddings" in config:
         given["tie_word_embeddings"] = config["tie_word_embeddings"]
