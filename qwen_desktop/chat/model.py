@@ -48,7 +48,7 @@ class ModelInfo:
     context_length: int  # tokens
     kv_bytes_per_token: int
     device: str  # for people: "CPU", "NVIDIA GeForce RTX 4090"
-    dtype: str  # "bfloat16"
+    dtype: str  # precision, for people: "BF16", "INT4 (GPTQ)"
     has_chat_template: bool
     can_think: bool
     demo: DemoInfo | None = None

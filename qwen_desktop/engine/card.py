@@ -20,6 +20,7 @@ from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.device import device_name
 from qwen_desktop.engine.files import read_head
+from qwen_desktop.engine.quant.linear import PackedLinear
 from qwen_desktop.engine.runner import Runner
 from qwen_desktop.engine.tokenizer import Tokenizer
 from qwen_desktop.errors import Known
@@ -110,20 +111,15 @@ class _Walk:
 
 def _logical_count(module: torch.nn.Module, count: int) -> int:
     """Weights of a packed linear layer: those it stands for, not the integers they lie in."""
-    outputs, inputs = (getattr(module, name, None) for name in ("out_features", "in_features"))
-    if isinstance(module._parameters.get("weight"), torch.nn.Parameter):
+    if not isinstance(module, PackedLinear):
         return count
-    if not isinstance(outputs, int) or not isinstance(inputs, int):
-        return count
-    bias = module._buffers.get("bias")
-    return outputs * inputs + count + (bias.numel() if bias is not None else 0)
+    bias = module.bias
+    return module.weight_count + (bias.numel() if bias is not None else 0)
 
 
 def _type_name(module: torch.nn.Module, name: str, tensor: torch.Tensor) -> str:
-    if name != "bias" and not isinstance(tensor, torch.nn.Parameter):
-        bits = getattr(module, "bits", None)
-        if isinstance(bits, int):  # a packed linear layer: its codes, scales and zeros
-            return f"int{bits}"
+    if isinstance(module, PackedLinear) and name != "bias":  # codes, scales and zeros together
+        return f"int{module.form.bits}"
     return str(tensor.dtype).removeprefix("torch.")
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from qwen_desktop.chat.checkpoint import LoadPlan
@@ -31,6 +30,7 @@ from qwen_desktop.engine.device import (
     is_out_of_memory,
     machine,
 )
+from qwen_desktop.engine.matching import cancellable, empty_model, match, refuse_unfit, sanitised
 from qwen_desktop.engine.precision import Form, form_of
 from qwen_desktop.engine.quant.swap import linears, place, place_of, swap, swapped
 from qwen_desktop.engine.qwen1 import QWEN1
@@ -42,14 +42,8 @@ from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 NOTHING: Mapping[str, int] = {}
+NEVER = threading.Event()
 TELL_SECONDS = 0.05  # between two reports of progress
-
-# Keys that would choose code or other files; what is run is decided here, not by the folder.
-_UNTRUSTED = frozenset(
-    ("auto_map", "attn_implementation", "experts_implementation", "transformers_weights",
-     "fusion_config", "kernel_config", "use_kernels", "quantization_config", "torchscript",
-     "custom_generate", "dtype", "torch_dtype")
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,12 +73,12 @@ class Plan:
 
     @property
     def words(self) -> str:
-        """The precision for people: "bfloat16", "int4", or "int4 (GPTQ)" for a folder's codes."""
+        """The precision for people: "BF16", "INT4", or "INT4 (GPTQ)" for a folder's codes."""
         if not self.forms:
-            return str(self.dtype).removeprefix("torch.")
+            return next(p.name for p, dtype in TORCH_TYPES.items() if dtype is self.dtype)
         how = self.checkpoint.quantisation
         own = f" ({how.method.upper()})" if how and any(f.own for f in self.forms.values()) else ""
-        return self.placing.runs_in.value + own
+        return self.placing.runs_in.name + own
 
     @property
     def shards(self) -> frozenset[Path]:
@@ -99,17 +93,13 @@ class Plan:
         return sum(entry.nbytes for entry in (*entries, *self.empty))
 
 
-def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` without the keys that choose code, at every level."""
-    return {
-        key: sanitised(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in _UNTRUSTED and not key.startswith("_")
-    }
-
-
-def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] = NOTHING) -> Plan:
-    """Everything about the load that can be known without weights. Raises Known.
+def plan(
+    checkpoint: Checkpoint,
+    request: LoadRequest,
+    held: Mapping[str, int] = NOTHING,
+    cancel: threading.Event = NEVER,
+) -> Plan:
+    """Everything about the load that can be known without weights. Raises Known, Cancelled.
 
     `held` are bytes by device that will be given back before the load, if they are needed.
     """
@@ -129,8 +119,7 @@ def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] =
         config._attn_implementation = "sdpa"
         placing = _place(checkpoint, request, held)
         dtype = _dtype_of(placing)
-        with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        empty = empty_model(config, dtype, cancel)
     except Known:
         raise
     # Nonsense in config.json surfaces as any exception of transformers or torch.
@@ -151,7 +140,7 @@ def plan(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int] =
     forms = _forms(sources, empty, placing)
     places = {place_of(name): form for name, form in forms.items()}
     model_class = swapped(type(empty), places, dtype)
-    unused = _match(model_class, config, described(sources, forms, dtype), dtype)
+    unused = match(model_class, config, described(sources, forms, dtype), dtype, cancel)
     places_there = {place_of(name) for name, _ in empty.named_parameters()}
     places_unused = {place_of(name) for name in unused} - places_there - {""}
     unused = {n for n in sources if n in unused or place_of(n) in places_unused}
@@ -227,64 +216,6 @@ def _refuse_countless(checkpoint: Checkpoint) -> None:
             raise ValueError(f"{count} layers, but {len(checkpoint.tensors)} tensors")
 
 
-def _match(
-    model_class: Any, config: Any, shapes: dict[str, torch.Tensor], dtype: torch.dtype
-) -> set[str]:
-    """Load `shapes` instead of weights, and refuse what does not fit; the names not used.
-
-    Raises Known.
-    """
-    try:
-        _, info = model_class.from_pretrained(
-            None,
-            config=config,
-            state_dict=shapes,
-            dtype=dtype,
-            device_map={"": "meta"},
-            ignore_mismatched_sizes=True,  # to hear of them here; refused below
-            output_loading_info=True,
-            local_files_only=True,
-        )
-    except RuntimeError as error:
-        raise _unfit("?", f"{type(error).__name__}: {error}") from error
-    except ValueError as error:
-        # Also raised for a package that is not there: the details have to say it.
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "The weights cannot be matched with {file}: {reason}."),
-            QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
-            details=f"{type(error).__name__}: {error}",
-            file=CONFIG,
-            reason=str(error).strip().partition("\n")[0].rstrip("."),
-        ) from error
-    _refuse_unfit(info)
-    return set(info["unexpected_keys"])
-
-
-def _refuse_unfit(info: Mapping[str, Any]) -> None:
-    missing = sorted(info["missing_keys"])
-    shapes = [str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"]]
-    if missing:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{count} weights are missing, first {tensor}."),
-            QT_TRANSLATE_NOOP("errors", "Download the weights again; config.json asks for them."),
-            details="\n".join(missing[:100]),
-            count=len(missing),
-            tensor=missing[0],
-        )
-    if shapes or info["error_msgs"]:
-        raise _unfit(min(shapes, default="?"), "\n".join([*shapes[:100], *info["error_msgs"]]))
-
-
-def _unfit(tensor: str, details: str) -> Known:
-    return Known(
-        QT_TRANSLATE_NOOP("errors", "The weight {tensor} does not have the shape in {file}."),
-        QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
-        details=details,
-        tensor=tensor,
-        file=CONFIG,
-    )
-
-
 def fits_now(made: Plan) -> bool:
     """Whether each device has room for its share without anything being given back."""
     free = {device.id: device.free for device in machine().devices}
@@ -335,7 +266,7 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     try:
         for entry in made.empty:
             weights.refuse_unless_zero(entry)
-        with without_dispatch():
+        with without_dispatch(), cancellable(cancel):
             model, info = made.model_class.from_pretrained(
                 None,
                 config=made.config,
@@ -355,7 +286,7 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
             raise
     if out_of_memory:  # outside of the except block, so that its frames are free by now
         raise no_room(made)
-    _refuse_unfit(info)  # the headers may have changed since the plan
+    refuse_unfit(info)  # the headers may have changed since the plan
     del weights
     progress(Progress(Stage.PLACING))
     place(model, cancel, tell_placed)

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.checkpoint import Fit, FolderReport, LoadPlan, Precision
 from qwen_desktop.chat.model import LoadRequest
-from qwen_desktop.ui.controls import Label
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import Label, plain_tip
 from qwen_desktop.ui.fit_table import FitTable
 from qwen_desktop.ui.plan_view import PlanView
 from qwen_desktop.ui.texts import (
@@ -54,7 +55,7 @@ class ChoicesView(QWidget):
             label.setBuddy(box)
             boxes.addWidget(label, 0, column)
             boxes.addWidget(box, 1, column)
-            boxes.setColumnStretch(column, 3 if column < 2 else 2)
+            boxes.setColumnStretch(column, (4, 3, 3)[column])
         column_of_all = QVBoxLayout(self)
         column_of_all.setContentsMargins(0, 0, 0, 0)
         column_of_all.setSpacing(8)
@@ -76,6 +77,7 @@ class ChoicesView(QWidget):
         box.setMinimumContentsLength(6)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumHeight(30)
+        box.setFont(theme.body_font(13))
         return box
 
     # -- what is shown ---------------------------------------------------------------------
@@ -156,6 +158,8 @@ class ChoicesView(QWidget):
             shown = plan.runs_in
         self.table.show_choice(shown, context)
         self.plan_view.set_plan(plan)
+        for box in (self.precision, self.placement, self.context):
+            box.setToolTip(plain_tip(box.currentText()))  # where it is cut
 
     def _precision_text(self, plan: LoadPlan | None, precision: Precision) -> str:
         if plan is None:

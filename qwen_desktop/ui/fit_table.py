@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QColor, QFont, QPainter, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -156,6 +156,7 @@ class FitTable(QTableView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._quiet = False  # while the program sets the choice
         self.setObjectName("fitTable")
         self.setAccessibleName(self.tr("What fits, by precision and context"))
         self.fits = FitModel(self)
@@ -181,19 +182,22 @@ class FitTable(QTableView):
             header.setHighlightSections(False)
             header.setSectionsClickable(False)
             header.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        clear = self.palette()  # the delegate paints the choice
+        clear.setColor(QPalette.ColorRole.Highlight, QColor(Qt.GlobalColor.transparent))
+        self.setPalette(clear)
         down.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self._quiet = False
         self._flatten()
 
     def _flatten(self) -> None:
         """Headers as dim text on the ground of the dialog, without Fusion's bevels."""
         t = theme.current()
-        for header in (self.horizontalHeader(), self.verticalHeader()):
-            header.setStyleSheet(
-                "QHeaderView, QHeaderView::section {"
-                f" background: {t.background}; color: {t.dim}; border: none; padding: 0 6px 0 0;"
-                " font-weight: normal; }"
-            )
+        sheet = (
+            "QHeaderView, QHeaderView::section, QTableCornerButton::section {"
+            f" background: {t.background}; color: {t.dim}; border: none; font-weight: normal; }}"
+            "QHeaderView::section:vertical { padding-right: 10px; }"
+        )
+        if sheet != self.styleSheet():  # setting it changes the palette again
+            self.setStyleSheet(sheet)
 
     def changeEvent(self, event: QEvent) -> None:
         """Another theme."""

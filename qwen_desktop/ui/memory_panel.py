@@ -132,6 +132,7 @@ class MemoryPanel(Surface):
         column.addWidget(Line())
         column.addSpacing(4)
         heading = QHBoxLayout()
+        heading.setContentsMargins(0, 0, -12, 0)  # the words of the button end where values do
         heading.addWidget(Label(self.tr("Model"), 14, bold=True), 1)
         heading.addWidget(self.card)
         column.addLayout(heading)

@@ -21,7 +21,7 @@ from PySide6.QtCore import (
     QUrl,
     Slot,
 )
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtGui import QDesktopServices, QFont, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -53,7 +53,7 @@ from qwen_desktop.ui.controls import (
     plain_tip,
 )
 from qwen_desktop.ui.dialog import Dialog
-from qwen_desktop.ui.module_tree import ModuleTree, flatten
+from qwen_desktop.ui.module_tree import ROW_HEIGHT, ModuleTree, flatten, soften
 from qwen_desktop.ui.texts import count_text, size_text
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
@@ -133,14 +133,15 @@ class PairsView(QWidget):
         self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setFont(theme.body_font(13))
         self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(28)
+        self.table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         across = self.table.horizontalHeader()
         across.setStretchLastSection(True)
         across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         across.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         flatten(across)
+        soften(self.table)
         column = QVBoxLayout(self)
-        column.setContentsMargins(12, 12, 12, 8)
+        column.setContentsMargins(0, 12, 0, 8)
         column.setSpacing(8)
         column.addWidget(self.search)
         column.addWidget(self.table, 1)
@@ -150,6 +151,7 @@ class PairsView(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and hasattr(self, "table"):
             flatten(self.table.horizontalHeader())
+            soften(self.table)
 
     def set_pairs(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Show these."""
@@ -167,7 +169,7 @@ class TextView(QWidget):
         self.edit = QPlainTextEdit()
         self.edit.setReadOnly(True)
         self.edit.setAccessibleName(name)
-        self.edit.setFont(theme.code_font(12))
+        self.edit.setFont(_without_ligatures(theme.code_font(12)))
         self.edit.setTabChangesFocus(True)
         self.edit.setFrameShape(QFrame.Shape.NoFrame)
         self.edit.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self.edit))
@@ -183,7 +185,7 @@ class TextView(QWidget):
         head.addWidget(self.title, 1)
         head.addWidget(self.copy)
         column = QVBoxLayout(self)
-        column.setContentsMargins(12, 12, 12, 8)
+        column.setContentsMargins(0, 12, 0, 8)
         column.setSpacing(8)
         column.addLayout(head)
         column.addWidget(self.edit, 1)
@@ -198,6 +200,13 @@ class TextView(QWidget):
         QGuiApplication.clipboard().setText(self.edit.toPlainText())
         self.copy.setText(self.tr("Copied"))
         self._timer.start()
+
+
+def _without_ligatures(font: QFont) -> QFont:
+    """A template is looked at character by character: "<|" should not become a triangle."""
+    for feature in ("liga", "calt"):
+        font.setFeature(QFont.Tag(feature), 0)
+    return font
 
 
 class ModelCardWindow(Dialog):
@@ -223,7 +232,11 @@ class ModelCardWindow(Dialog):
         inner.addStretch(1)
         self.pages = QStackedWidget()
         self.pages.addWidget(page)
-        self.pages.addWidget(self.tabs)
+        framed = QWidget()
+        frame = QVBoxLayout(framed)
+        frame.setContentsMargins(24, 0, 24, 0)
+        frame.addWidget(self.tabs)
+        self.pages.addWidget(framed)
         buttons = self.close_box()
         buttons.setContentsMargins(24, 8, 24, 14)
         column = QVBoxLayout(self)
@@ -301,7 +314,7 @@ class ModelCardWindow(Dialog):
             self.tr("Special tokens"), (self.tr("Id"), self.tr("Text")), self.tr("Search tokens")
         )
         self.tokenizer_line = Label("", 13, wrap=True)
-        self.tokenizer_line.setContentsMargins(12, 12, 12, 0)
+        self.tokenizer_line.setContentsMargins(0, 12, 0, 0)
         tokenizer = QWidget()
         column = QVBoxLayout(tokenizer)
         column.setContentsMargins(0, 0, 0, 0)

@@ -14,9 +14,10 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QRect,
     QRectF,
+    QSize,
     Qt,
 )
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -35,6 +36,7 @@ from qwen_desktop.ui.texts import small_size_text
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 
 NAME, KIND, PARAMETERS, BYTES, TYPE, SHARE = range(6)
+ROW_HEIGHT = 28
 SHARE_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 _NO_PARENT = QModelIndex()
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -162,7 +164,14 @@ class ModuleModel(QAbstractItemModel):
         return "\n".join(lines)
 
 
-class _ShareDelegate(QStyledItemDelegate):
+class _RowDelegate(QStyledItemDelegate):
+    """Rows as high as those of the tables."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return super().sizeHint(option, index).expandedTo(QSize(0, ROW_HEIGHT))
+
+
+class _ShareDelegate(_RowDelegate):
     """A bar with the share of all bytes, and its number."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -208,6 +217,7 @@ class ModuleTree(QTreeView):
         self.setAccessibleName(self.tr("Modules"))
         self.modules = ModuleModel(self)
         self.setModel(self.modules)
+        self.setItemDelegate(_RowDelegate(self))
         self.setItemDelegateForColumn(SHARE, _ShareDelegate(self))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setUniformRowHeights(True)
@@ -221,12 +231,14 @@ class ModuleTree(QTreeView):
         header.setSectionsMovable(False)
         header.setMinimumSectionSize(48)
         flatten(header)
+        soften(self)
 
     def changeEvent(self, event: QEvent) -> None:
         """Another theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and hasattr(self, "modules"):
             flatten(self.header())
+            soften(self)
 
     def show_card(self, card: ModelCard) -> None:
         """Show the modules of `card`, the layers closed."""
@@ -237,6 +249,19 @@ class ModuleTree(QTreeView):
             widest = 300 if column == NAME else 260
             self.setColumnWidth(column, min(self.columnWidth(column) + 12, widest))
         self.setCurrentIndex(self.modules.index(0, 0))
+
+
+def soften(view: QAbstractItemView) -> None:
+    """Show the selected row as the conversation list does: tinted, with its text as it was."""
+    t = theme.current()
+    own = view.palette()
+    for role, colour in (
+        (QPalette.ColorRole.Highlight, t.selected),
+        (QPalette.ColorRole.HighlightedText, t.text),
+    ):
+        if own.color(role) != QColor(colour):  # setting it tells of a change again
+            own.setColor(role, QColor(colour))
+            view.setPalette(own)
 
 
 def flatten(header: QHeaderView) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, Qt, Signal, Slot
+from PySide6.QtCore import QLocale, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFrame,
@@ -60,7 +60,8 @@ class OpenDialog(Dialog):
         self._report: FolderReport | None = None
         self._open_when_ready = False
         self.setMinimumSize(*SMALLEST)
-        self.resize(*SIZE)
+        room = self.screen().availableGeometry().size() - QSize(40, 60)
+        self.resize(QSize(*SIZE).boundedTo(room).expandedTo(QSize(*SMALLEST)))
         self._build_left()
         self._build_right()
         self._build_foot()
@@ -155,9 +156,12 @@ class OpenDialog(Dialog):
         whole = QVBoxLayout(self._right)
         whole.setContentsMargins(0, 16, 0, 0)
         whole.setSpacing(2)
-        for label in (self.name, self.place):
-            label.setContentsMargins(_MARGIN, 0, _MARGIN, 0)
-            whole.addWidget(label)
+        titles = QVBoxLayout()
+        titles.setContentsMargins(_MARGIN, 0, _MARGIN, 0)
+        titles.setSpacing(2)
+        titles.addWidget(self.name)
+        titles.addWidget(self.place)
+        whole.addLayout(titles)
         whole.addWidget(self.pages, 1)
 
     def _page_of(self, label: Label) -> QWidget:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
-import torch
 
 from qwen_desktop.chat.card import ModuleNode
-from qwen_desktop.engine.card import MAX_TEXT, MAX_VALUE, flattened, module_tree
+from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.model import LoadRequest
+from qwen_desktop.engine.card import MAX_TEXT, MAX_VALUE, flattened
 from qwen_desktop.engine.engine import Engine
 from tests.engine.checkpoints import edit_json
 from tests.engine.helpers import load
@@ -52,15 +54,19 @@ def test_layers_of_two_kinds_are_two_nodes(opened):
     assert [(node.name, node.repeats) for node in kinds] == [("0–2, 4–6", 6), ("3, 7", 2)]
 
 
-def test_a_packed_layer_counts_the_weights_it_stands_for():
-    class PackedLinear(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.in_features, self.out_features, self.bits = 64, 32, 4
-            self.register_buffer("codes", torch.zeros(32, 32, dtype=torch.uint8))
-
-    node = module_tree(torch.nn.Sequential(PackedLinear()))
-    assert (node.parameters, node.nbytes, node.dtype) == (64 * 32, 32 * 32, "int4")
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT4])
+def test_packed_layers_count_the_weights_they_stand_for(made, engine, precision):
+    folder = made("qwen3", num_hidden_layers=2)
+    load(engine, folder)
+    plain = engine.info.parameters
+    info = engine.load(LoadRequest(folder, precision), threading.Event(), lambda _: None)
+    card = engine.card()
+    assert info.dtype == precision.name
+    assert card.root.parameters == plain
+    assert card.root.nbytes == info.weight_bytes
+    packed = next(node for node in every(card.root) if node.name == "o_proj")
+    assert packed.dtype == precision.value
+    assert packed.parameters == 32 * 32
 
 
 def test_files_of_the_folder_are_told_as_text(copied):

@@ -28,7 +28,7 @@ def test_what_was_loaded_is_told(opened, made):
     engine = opened("qwen3", dtype=torch.bfloat16)
     info = engine.info
     assert info.folder == made("qwen3", dtype=torch.bfloat16)
-    assert (info.family, info.device, info.dtype) == ("qwen3", "CPU", "float32")
+    assert (info.family, info.device, info.dtype) == ("qwen3", "CPU", "FP32")
     assert info.weight_bytes == 4 * info.parameters
     assert info.kv_bytes_per_token == 2 * 2 * 2 * 8 * 4  # K and V, layers, heads, width, float32
     assert (info.has_chat_template, info.can_think) == (True, True)
@@ -37,7 +37,7 @@ def test_what_was_loaded_is_told(opened, made):
 
 def test_precision_can_be_chosen(made, engine):
     load(engine, made("qwen3", tie_word_embeddings=True), precision=Precision.BF16)
-    assert engine.info.dtype == "bfloat16"
+    assert engine.info.dtype == "BF16"
     assert engine.info.weight_bytes == 2 * engine.info.parameters
     assert text_of(ask(engine, request("hello")))
 

@@ -24,7 +24,7 @@ INFO = ModelInfo(
     context_length=40_960,
     kv_bytes_per_token=147_456,
     device="NVIDIA GeForce RTX 4090",
-    dtype="bfloat16",
+    dtype="BF16",
     has_chat_template=True,
     can_think=True,
 )
@@ -102,7 +102,7 @@ def test_the_model_and_its_speed(panel):
     assert values == {
         "name": "Qwen3-4B",
         "device": "NVIDIA GeForce RTX 4090",
-        "dtype": "bfloat16",
+        "dtype": "BF16",
         "context": "40,960 tokens",
         "speed": "42.1 tok/s",
     }
