@@ -51,8 +51,11 @@ class QwenConfig(Qwen2Config):  # type: ignore[misc]
         width, heads = config["hidden_size"], config["num_attention_heads"]
         if share != 1 or (channels is not None and channels * heads != width):
             raise ValueError(f"kv_channels {channels}, rotary_pct {share} for {width}/{heads}")
-        if config["seq_length"] < 2:
-            raise ValueError(f"seq_length {config['seq_length']}")
+        base = config["rope_parameters"]["rope_theta"]
+        if not (config["seq_length"] >= 2 and base > 0):
+            raise ValueError(f"seq_length {config['seq_length']}, rotary_emb_base {base}")
+        if not {type(config["use_dynamic_ntk"]), type(config["use_logn_attn"])} <= {bool}:
+            raise ValueError("use_dynamic_ntk or use_logn_attn is neither true nor false")
         return super().from_dict(config, **kwargs)
 
 

@@ -49,7 +49,7 @@ class Qwen1Tokenizer:
         self.message_start: int | None = ids["<|im_start|>"]
         # Also the beginning of a message ends an answer: it would be the user's next one.
         self.end_ids = frozenset(ids[mark] for mark in SPECIAL[:3])
-        self._format = ChatFormat(self.encode, ids["<|im_start|>"], ids["<|im_end|>"], window)
+        self.format = ChatFormat(self.encode, ids["<|im_start|>"], ids["<|im_end|>"], window)
 
     @property
     def kind(self) -> str:
@@ -77,7 +77,7 @@ class Qwen1Tokenizer:
 
     def render(self, messages: list[dict[str, str]], *, answer: bool, thinking: bool) -> Rendered:
         """The ids of `messages` as far as they fit into the window. There is no thinking."""
-        return self._format.make(messages, answer=answer)
+        return self.format.make(messages, answer=answer)
 
     def piece(self, token: int) -> bytes:
         """The UTF-8 bytes of one token, maybe a part of a character."""
@@ -102,10 +102,10 @@ def read_tokenizer(file: Path, generation: Mapping[str, Any]) -> Qwen1Tokenizer:
 def read_ranks(file: Path) -> dict[bytes, int]:
     """The tokens of `file` with their ranks: a line each, base64 and number. Raises ValueError."""
     ranks: dict[bytes, int] = {}
-    for line in file.read_bytes().splitlines():
-        if line:
-            token, rank = line.split()
-            ranks[base64.b64decode(token, validate=True)] = int(rank)
-    if len(ranks) != RANKS or set(ranks.values()) != set(range(RANKS)):
-        raise ValueError(f"{len(ranks)} tokens instead of {RANKS}")
+    lines = file.read_bytes().splitlines()
+    for line in lines:
+        token, rank = line.split()
+        ranks[base64.b64decode(token, validate=True)] = int(rank)
+    if not len(lines) == len(ranks) == RANKS or set(ranks.values()) != set(range(RANKS)):
+        raise ValueError(f"{len(lines)} lines, {len(ranks)} tokens instead of {RANKS}")
     return ranks
