@@ -26,7 +26,7 @@ CPU_RUNTIME = 256 * MIB
 CARD_RUNTIME = 512 * MIB
 
 COMFORT = 0.9  # of what is free
-_STEP = 0.05  # how finely several cards are filled alike
+_STEPS = 20  # how finely several cards are filled alike
 
 # Tokens of a first answer: the room that is asked for where no context is named.
 FIRST_CONTEXT = 2048
@@ -190,13 +190,8 @@ class _Ask:
 
     def over_cards(self, cards: Sequence[Device]) -> LoadPlan:
         """Over all cards, filled alike as far as whole layers allow."""
-        fraction = _STEP
-        while fraction < COMFORT:
-            found = self._filled(cards, fraction)
-            if found.fit is Fit.YES:
-                return found
-            fraction += _STEP
-        return self._best_filled(cards)
+        found = [self._filled(cards, step / _STEPS) for step in range(1, _STEPS + 1)]
+        return min(found, key=_fullest)
 
     def over_all(self, cards: Sequence[Device]) -> LoadPlan:
         """The cards full, the rest in main memory."""
@@ -288,6 +283,11 @@ def _share(device: Device, units: Iterable[_Unit], reserve: int) -> Share:
         first=layers[0],
         last=layers[-1],
     )
+
+
+def _fullest(made: LoadPlan) -> float:
+    """How full the fullest device would be: 1 for all that is free."""
+    return max(share.need / max(share.device.free, 1) for share in made.shares)
 
 
 def _fit(share: Share) -> Fit:
