@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
 
 ROLES = frozenset(role.value for role in Role)
+_CUT_OFF = (Status.STOPPED, Status.INTERRUPTED, Status.LENGTH)
 TAIL = 64  # tokens; longer than any beginning of an answer
 
 
@@ -38,18 +39,44 @@ def build_prompt(
     """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
 
     Looking for the boundary takes as long as the prompt itself; without it, it is 0.
-    Without a chat template the model completes text: all messages, joined by empty lines.
+    Without a chat template the model continues text: see `continued`.
     """
     said = list(messages)
     if not tokenizer.has_template:
-        text = "\n\n".join(part for part in [system, *(m.text for m in said)] if part)
-        ids = tokenizer.encode(text)
+        ids = tokenizer.encode(continued(said, system))
         return Prompt(tuple(ids), len(ids), thinking_open=False)
     rows = _rows(said, system)
     rendered = tokenizer.render(rows, answer=True, thinking=thinking)
     ids = rendered.ids
     boundary = _boundary(tokenizer, rows, ids, thinking) if with_boundary else 0
     return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids), rendered.dropped)
+
+
+def continued(messages: Iterable[Message], system: str) -> str:
+    """The text a base model goes on with: there are no turns, only what stands so far.
+
+    What the model wrote stands right after what it continued. Further text begins a paragraph,
+    but goes on with the sentence where the model was stopped in the middle of it.
+    """
+    text, before = "", None
+    for message in messages:
+        if not message.text:
+            continue
+        if message.role is not Role.ASSISTANT and before is not None:
+            text += _between(text, message.text, cut_off=before.status in _CUT_OFF)
+        text += message.text
+        before = message
+    return f"{system}\n\n{text}" if system.strip() else text
+
+
+def _between(text: str, following: str, *, cut_off: bool) -> str:
+    if text[-1].isspace() or following[0].isspace():
+        return ""
+    if not cut_off:
+        return "\n\n"
+    # Latin words need a space between them; Chinese ones and punctuation do not.
+    words = text[-1].isascii() and following[0].isascii() and following[0].isalnum()
+    return " " if words else ""
 
 
 def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:

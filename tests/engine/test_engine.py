@@ -199,6 +199,15 @@ def test_base_models_complete_text(opened):
     assert isinstance(events[-1], Finished)
 
 
+def test_a_base_model_goes_on_after_its_own_words(opened):
+    """The follow-up begins with what the model has read and written: its cache is used again."""
+    engine = opened("qwen2", template=None)
+    events = ask(engine, request("Once upon"))
+    first = usage_of(events).stats
+    events = ask(engine, request("Once upon", text_of(events), "then"))
+    assert first.prompt_tokens <= usage_of(events).stats.reused_tokens
+
+
 def test_an_empty_prompt_is_refused(opened):
     engine = opened("qwen2", template=None)
     with pytest.raises(Known, match="the message is empty"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_desktop.chat.messages import Message, Part, PartKind, Role
-from qwen_desktop.engine.prompt import build_prompt
+from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status, user_message
+from qwen_desktop.engine.prompt import build_prompt, continued
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import PLAIN, SPECIAL, THINKING, THINKING_OPEN
 from tests.engine.helpers import chat, tokenizer_of
@@ -104,7 +104,7 @@ def test_the_system_prompt_comes_once(made):
 def test_without_a_template_text_is_completed(made):
     tokenizer = tokenizer_of(made("qwen2", template=None))
     prompt = build_prompt(tokenizer, chat("Once<|im_end|>", "upon", "a time"), "", thinking=True)
-    assert tokenizer.decode(list(prompt.ids)) == "Once<|im_end|>\n\nupon\n\na time"
+    assert tokenizer.decode(list(prompt.ids)) == "Once<|im_end|>upon\n\na time"
     assert counts(tokenizer, prompt.ids)["<|im_end|>"] == 0
 
 
@@ -131,3 +131,24 @@ def test_a_failing_template_is_a_sentence(made, template):
     tokenizer = tokenizer_of(made("qwen2", template=template))
     with pytest.raises(Known, match="chat template failed"):
         build_prompt(tokenizer, chat("hi"), "", thinking=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "following", "text"),
+    [
+        (Status.COMPLETE, "Then", "Once upon a time.\n\nThen"),
+        (Status.COMPLETE, "\nThen", "Once upon a time.\nThen"),
+        (Status.STOPPED, "and then", "Once upon a time. and then"),
+        (Status.LENGTH, ", and", "Once upon a time., and"),
+        (Status.INTERRUPTED, "后来", "Once upon a time.后来"),
+    ],
+)
+def test_text_without_turns_is_one_text(status, following, text):
+    messages = [
+        user_message("Once upon", None),
+        Message(role=Role.ASSISTANT, parts=(Part(PartKind.TEXT, " a time."),), status=status),
+        Message(role=Role.ASSISTANT, parts=(), status=Status.FAILED),
+        user_message(following, None),
+    ]
+    assert continued(messages, "") == text
+    assert continued(messages, "A tale") == f"A tale\n\n{text}"
