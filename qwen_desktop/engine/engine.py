@@ -15,10 +15,11 @@ from typing import Any
 
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
-from qwen_desktop.chat.events import GenerationEvent, Progress, Stage
+from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, Progress, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.aside import Aside, Overrun
 from qwen_desktop.engine.card import make_card
 from qwen_desktop.engine.checkpoint import Checkpoint, inspect
 from qwen_desktop.engine.decode import check_length, decode
@@ -40,6 +41,12 @@ from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
+NEVER = threading.Event()
+
+# A prompt is built in milliseconds, a million characters in seconds; a template may never end.
+PROMPT_SECONDS = 4
+PROMPT_CHARACTERS = 50_000  # in a further second
+
 
 @dataclass(frozen=True)
 class _Loaded:
@@ -60,6 +67,7 @@ class Engine:
         self._loaded: _Loaded | None = None
         self._session: Session | None = None
         self._reading = 0  # bytes of weights read by a load in progress
+        self._aside = Aside()  # where the checkpoint's own programs and tables are at work
 
     @property
     def info(self) -> ModelInfo | None:
@@ -82,10 +90,11 @@ class Engine:
         the Known says so. `progress` may be called from other threads.
         """
         progress(Progress(Stage.CHECKING))
-        checkpoint = inspect(request.folder)
-        plan = loader.plan(checkpoint, request, self.held())
+        checkpoint = self._aside.run(lambda: inspect(request.folder), cancel)
+        plan = loader.plan(checkpoint, request, self.held(), cancel)
         _check(cancel)
-        tokenizer = load_tokenizer(checkpoint)
+        # Not interrupted when it is left: it imports modules.
+        tokenizer = self._aside.run(lambda: load_tokenizer(checkpoint), cancel, interrupt=False)
         _check(cancel)
         closed = self._make_room(plan, progress)
         loaded: _Loaded | None = None
@@ -199,7 +208,11 @@ class Engine:
         until then stands, and the next request works. `cancel` ends it as an ordinary STOPPED.
         """
         started = time.perf_counter()
-        loaded, prompt = self._prompt(request)
+        try:
+            loaded, prompt = self._prompt(request, cancel)
+        except Cancelled:
+            yield Finished(FinishReason.STOPPED)
+            return
         capabilities, settings = loaded.runner.capabilities, request.settings
         answer = Answer(
             loaded.tokenizer,
@@ -241,10 +254,12 @@ class Engine:
 
     def count_prompt(self, request: GenerationRequest) -> int:
         """Tokens of the prompt that `generate` would feed. Raises Known where it would refuse."""
-        _, prompt = self._prompt(request)
+        _, prompt = self._prompt(request, NEVER)
         return len(prompt.ids)
 
-    def _prompt(self, request: GenerationRequest) -> tuple[_Loaded, Prompt]:
+    def _prompt(
+        self, request: GenerationRequest, cancel: threading.Event
+    ) -> tuple[_Loaded, Prompt]:
         loaded = self._loaded
         if loaded is None:
             raise Known(
@@ -252,13 +267,26 @@ class Engine:
                 QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
             )
         capabilities, settings = loaded.runner.capabilities, request.settings
-        prompt = build_prompt(
-            loaded.tokenizer,
-            request.messages,
-            settings.system_prompt,
-            thinking=settings.thinking,
-            with_boundary=not capabilities.croppable,
-        )
+        said = sum(len(message.text) for message in request.messages)
+        try:
+            prompt = self._aside.run(
+                lambda: build_prompt(
+                    loaded.tokenizer,
+                    request.messages,
+                    settings.system_prompt,
+                    thinking=settings.thinking,
+                    with_boundary=not capabilities.croppable,
+                ),
+                cancel,
+                PROMPT_SECONDS + said / PROMPT_CHARACTERS,
+            )
+        except Overrun as error:
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template failed: {reason}."),
+                QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+                details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
+                reason=error,
+            ) from error
         check_length(prompt, capabilities.context_length, capabilities.vocab_size)
         return loaded, prompt
 

@@ -63,7 +63,9 @@ def create_engine(progress: Callable[[Progress], None]) -> Engine:
             gc.enable()
     _silence()
     from qwen_desktop.engine.engine import Engine
+    from qwen_desktop.engine.sandbox import bound_templates
 
+    bound_templates()
     return Engine()
 
 

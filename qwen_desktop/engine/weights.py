@@ -183,10 +183,10 @@ def _parts(
 
 def described(
     sources: Mapping[str, Source], forms: Mapping[str, Form], dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """Tensors of the right shape and dtype without memory, to try a load with."""
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shapes and dtypes of what `LazyWeights` would give, to try a load with."""
     return {
-        part: torch.empty(shape, dtype=of, device="meta")
+        part: what
         for name, source in sources.items()
-        for part, (shape, of) in _parts(source, forms.get(name), dtype).items()
+        for part, what in _parts(source, forms.get(name), dtype).items()
     }

@@ -1,0 +1,152 @@
+"""The model that config.json describes, built without memory, and whether the weights fit it.
+
+What would be left random (a missing or misshapen weight) is refused here, before a byte of
+weights has been read. Both steps can be cancelled between any two modules or weights.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.nn.modules import module as torch_module
+from transformers import AutoModelForCausalLM
+
+from qwen_desktop.engine.checkpoint import CONFIG
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+
+# Keys that would choose code, other files or another kind of output; what is run is decided here,
+# not by the folder.
+_UNTRUSTED = frozenset(
+    ("auto_map", "attn_implementation", "experts_implementation", "transformers_weights",
+     "fusion_config", "kernel_config", "use_kernels", "quantization_config", "torchscript",
+     "custom_generate", "dtype", "torch_dtype", "return_dict", "output_attentions",
+     "output_hidden_states", "is_encoder_decoder", "chunk_size_feed_forward")
+)  # fmt: skip
+
+
+def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` without the keys that choose code, at every level."""
+    return {
+        key: sanitised(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _UNTRUSTED and not key.startswith("_")
+    }
+
+
+@contextmanager
+def cancellable(cancel: threading.Event) -> Iterator[None]:
+    """Within this, what builds modules in this thread raises Cancelled once `cancel` is set."""
+    thread = threading.get_ident()
+
+    def look(*_: Any) -> None:
+        if cancel.is_set() and threading.get_ident() == thread:  # the hooks are everybody's
+            raise Cancelled
+
+    look()
+    hooks = [
+        torch_module.register_module_module_registration_hook(look),
+        torch_module.register_module_parameter_registration_hook(look),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    look()
+
+
+def empty_model(config: Any, dtype: torch.dtype, cancel: threading.Event) -> Any:
+    """The model of `config`, a configuration of transformers, without memory for its weights."""
+    with cancellable(cancel), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
+class Shape:
+    """Stands for a weight of the right shape and dtype, which takes no memory."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, cancel: threading.Event) -> None:
+        self.shape = torch.Size(shape)
+        self.dtype = dtype
+        self._cancel = cancel
+
+    def __getitem__(self, _everything: Any) -> Shape:
+        return self
+
+    def to(self, device: Any = None, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """An empty tensor, wherever it is wanted: some are joined in main memory first."""
+        if self._cancel.is_set():
+            raise Cancelled
+        return torch.empty(self.shape, dtype=dtype or self.dtype, device="meta")
+
+    def get_shape(self) -> list[int]:
+        """The shape as a list."""
+        return list(self.shape)
+
+
+def match(
+    model_class: Any,
+    config: Any,
+    shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]],
+    dtype: torch.dtype,
+    cancel: threading.Event,
+) -> set[str]:
+    """Load `shapes` instead of weights, and refuse what does not fit; the names not used.
+
+    Raises Known, Cancelled.
+    """
+    described = {name: Shape(shape, of, cancel) for name, (shape, of) in shapes.items()}
+    try:
+        with cancellable(cancel):
+            _, info = model_class.from_pretrained(
+                None,
+                config=config,
+                state_dict=described,
+                dtype=dtype,
+                device_map={"": "meta"},
+                ignore_mismatched_sizes=True,  # to hear of them here; refused below
+                output_loading_info=True,
+                local_files_only=True,
+            )
+    except RuntimeError as error:
+        raise _unfit("?", f"{type(error).__name__}: {error}") from error
+    except ValueError as error:
+        # Also raised for a package that is not there: the details have to say it.
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The weights cannot be matched with {file}: {reason}."),
+            QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+            details=f"{type(error).__name__}: {error}",
+            file=CONFIG,
+            reason=str(error).strip().partition("\n")[0].rstrip("."),
+        ) from error
+    refuse_unfit(info)
+    return set(info["unexpected_keys"])
+
+
+def refuse_unfit(info: Mapping[str, Any]) -> None:
+    """Raise Known where transformers' account of a load speaks of weights missing or misshapen."""
+    missing = sorted(info["missing_keys"])
+    shapes = [str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"]]
+    if missing:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{count} weights are missing, first {tensor}."),
+            QT_TRANSLATE_NOOP("errors", "Download the weights again; config.json asks for them."),
+            details="\n".join(missing[:100]),
+            count=len(missing),
+            tensor=missing[0],
+        )
+    if shapes or info["error_msgs"]:
+        raise _unfit(min(shapes, default="?"), "\n".join([*shapes[:100], *info["error_msgs"]]))
+
+
+def _unfit(tensor: str, details: str) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The weight {tensor} does not have the shape in {file}."),
+        QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+        details=details,
+        tensor=tensor,
+        file=CONFIG,
+    )
