@@ -49,6 +49,7 @@ class Usage:
     stats: AnswerStats
     context_tokens: int  # tokens in the model's context now
     context_length: int  # tokens the context can hold
+    dropped: int = 0  # first messages of the conversation that the model is no longer shown
 
 
 class FinishReason(str, Enum):

@@ -105,7 +105,7 @@ class Answer:
             decode_seconds=self._last - self._first,
         )
         tokens = min(len(self._prompt.ids) + made, self._context_length)
-        return Usage(stats, tokens, self._context_length)
+        return Usage(stats, tokens, self._context_length, self._prompt.dropped)
 
     def begin_prefill(self) -> None:
         """The prompt is built; what follows is the model's work."""

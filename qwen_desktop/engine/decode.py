@@ -58,7 +58,7 @@ def check_length(prompt: Prompt, context_length: int, vocab_size: int) -> None:
         )
     if max(prompt.ids) >= vocab_size:
         raise Known(
-            QT_TRANSLATE_NOOP("errors", "tokenizer.json has tokens that the weights do not know."),
+            QT_TRANSLATE_NOOP("errors", "The tokenizer has tokens that the weights do not know."),
             QT_TRANSLATE_NOOP("errors", "Get tokenizer and weights of the same checkpoint."),
             details=f"token {max(prompt.ids)}, vocabulary of {vocab_size}",
         )

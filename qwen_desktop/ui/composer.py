@@ -207,6 +207,11 @@ class Composer(QWidget):
     def set_usage(self, usage: Usage | None) -> None:
         """Fill the context bar."""
         self.bar.setVisible(usage is not None)
+        unseen = ""
+        if usage is not None and usage.dropped:
+            unseen = self.tr("The model no longer sees the first %Ln messages.", "", usage.dropped)
+        self.bar.setToolTip(unseen)
+        self.count.setToolTip(unseen)
         if usage is None:
             self.count.setText("")
             return
@@ -219,7 +224,7 @@ class Composer(QWidget):
             used=locale.toString(used), length=locale.toString(length)
         )
         self.count.setText(text)
-        self.bar.setAccessibleDescription(text)
+        self.bar.setAccessibleDescription(f"{text}. {unseen}" if unseen else text)
         self.count.tint = "warning" if nearly_full else "dim"
         self.count.update()
 

@@ -2,6 +2,16 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="en">
 <context>
+    <name>Composer</name>
+    <message numerus="yes">
+        <source>The model no longer sees the first %Ln messages.</source>
+        <translation>
+            <numerusform>The model no longer sees the first %Ln message.</numerusform>
+            <numerusform>The model no longer sees the first %Ln messages.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>Footer</name>
     <message numerus="yes">
         <source>%Ln tokens</source>

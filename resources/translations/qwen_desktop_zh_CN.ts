@@ -127,6 +127,12 @@
         <source>Text to continue…</source>
         <translation>要续写的文本…</translation>
     </message>
+    <message numerus="yes">
+        <source>The model no longer sees the first %Ln messages.</source>
+        <translation>
+            <numerusform>模型已看不到最前面的 %Ln 条消息。</numerusform>
+        </translation>
+    </message>
     <message>
         <source>{used} / {length} tokens</source>
         <translation>{used} / {length} 个词元</translation>
@@ -1389,8 +1395,8 @@
         <translation>请缩短消息，或新建对话。</translation>
     </message>
     <message>
-        <source>tokenizer.json has tokens that the weights do not know.</source>
-        <translation>tokenizer.json 中有权重不认识的词元。</translation>
+        <source>The tokenizer has tokens that the weights do not know.</source>
+        <translation>分词器中有权重不认识的词元。</translation>
     </message>
     <message>
         <source>{count} downloads in the folder are unfinished: {file}.</source>

@@ -280,6 +280,15 @@ def test_the_context_bar_tells_and_warns(composer):
     assert composer.bar.isHidden()
 
 
+def test_the_context_bar_tells_of_messages_that_were_left_out(composer):
+    composer.set_usage(Usage(AnswerStats(), 3217, 8192, dropped=4))
+    told = "The model no longer sees the first 4 messages."
+    assert composer.bar.toolTip() == composer.count.toolTip() == told
+    assert composer.bar.accessibleDescription() == f"3,217 / 8,192 tokens. {told}"
+    composer.set_usage(Usage(AnswerStats(), 3217, 8192))
+    assert composer.bar.toolTip() == composer.count.toolTip() == ""
+
+
 def test_the_field_says_who_reads_it(composer):
     composer.set_model_name("Qwen3-4B")
     assert composer.edit.placeholderText() == "Message Qwen3-4B…"

@@ -33,6 +33,7 @@ from tests.engine.qwen1.conftest import golden
 from tests.engine.qwen1.test_context import conversation, with_window
 
 FFFD = "\ufffd"
+SHORT = GenerationSettings(max_new_tokens=2)
 CASES = [
     pytest.param(name, case, id=f"{name}-{case['label']}")
     for name in ("s-ntk-logn", "s-plain")
@@ -209,3 +210,14 @@ def test_what_is_told_of_it(engines, first):
         ["config.json", "generation_config.json", "model.safetensors", "qwen.tiktoken",
          "tokenizer_config.json"]
     )  # fmt: skip
+
+
+def test_messages_left_out_are_told(engines):
+    """The old turn is beyond the window of 6144 tokens; the prompt is that of the short talk."""
+    engine = engines("s-ntk-logn")
+    short = ask(engine, GenerationRequest("w", tuple(conversation([("a", "b")], "c")), SHORT))
+    assert usage_of(short).dropped == 0
+    long = tuple(conversation([("x " * 3100, "y " * 3100), ("a", "b")], "c"))
+    events = ask(engine, GenerationRequest("w", long, SHORT))
+    assert usage_of(events).dropped == 2
+    assert usage_of(events).stats.prompt_tokens == usage_of(short).stats.prompt_tokens
