@@ -132,3 +132,20 @@ def test_every_stage_has_words(panel, stage):
     panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, Progress(stage)))
     assert panel.stage.text().endswith("…")
     assert not panel.bar.isVisible()  # nothing is known to measure
+
+
+def test_shards_are_counted_and_a_cancel_is_seen(panel):
+    progress = Progress(Stage.READING, GIB, 8 * GIB, "model-00003-of-00008.safetensors", 3, 8)
+    panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, progress))
+    assert panel.stage.text() == "Reading shard 3 of 8"
+    assert panel.cancel.isEnabled()
+    panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, progress, cancelling=True))
+    assert panel.cancel.text() == "Cancelling…"
+    assert not panel.cancel.isEnabled()
+
+
+def test_the_model_that_goes_first_is_named(panel):
+    progress = Progress(Stage.FREEING, detail="Qwen3-4B")
+    panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, progress))
+    assert panel.stage.text() == "Closing the previous model, Qwen3-4B"
+    assert not panel.facts["name"].isVisible()
