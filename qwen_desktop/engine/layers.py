@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers.cache_utils import (
     DynamicCache,
+    DynamicIndexedLayer,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     LinearAttentionCacheLayerMixin,
@@ -25,6 +26,7 @@ from qwen_desktop.engine.runner import CacheFileError, Snapshot
 
 STEP = 256  # tokens of spare room
 _FORMAT = "qwen-desktop kv 2"
+_INDEXED = ("indexer_keys", "indexer_position_ids")  # of layers that choose what to attend to
 _DAMAGES = (SafetensorError, KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
@@ -100,8 +102,12 @@ def _is_linear(layer: Any) -> bool:
 
 
 def _can_crop(layer: Any) -> bool:
-    """Whether the layer remembers each token separately, so that the end can be cut off."""
-    return not _is_linear(layer) and not isinstance(layer, DynamicSlidingWindowLayer)
+    """Whether the layer remembers each token separately, so that the end can be cut off.
+
+    Indexed layers do, but not all at one moment: an interrupted forward leaves them at odds.
+    """
+    kinds = (DynamicSlidingWindowLayer, DynamicIndexedLayer)
+    return not _is_linear(layer) and not isinstance(layer, kinds)
 
 
 def _bytes(tensor: torch.Tensor | None) -> int:
@@ -124,6 +130,9 @@ def _parts(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
     elif layer.keys is not None:
         yield "keys", layer.keys
         yield "values", layer.values
+        for name in _INDEXED:
+            if getattr(layer, name, None) is not None:
+                yield name, getattr(layer, name)
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
@@ -260,5 +269,8 @@ class TransformersCache:
             if keys.dtype != self._dtype or keys.shape != heads or values.shape != heads:
                 raise CacheFileError(f"states {tuple(keys.shape)} {keys.dtype} for {heads}")
             layer.update(keys, values)
+            if isinstance(layer, DynamicIndexedLayer):
+                layer.update_indexer(parts["indexer_keys"])
+                layer.indexer_position_ids = parts.get("indexer_position_ids")
             if isinstance(layer, DynamicSlidingWindowLayer):
                 layer.cumulative_length = int(fact["tokens"])

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from qwen_desktop.chat.checkpoint import LoadPlan
 from qwen_desktop.chat.events import Progress, Stage
@@ -30,11 +29,16 @@ from qwen_desktop.engine.device import (
     is_out_of_memory,
     machine,
 )
-from qwen_desktop.engine.matching import cancellable, empty_model, match, refuse_unfit, sanitised
+from qwen_desktop.engine.matching import (
+    cancellable,
+    configuration,
+    empty_model,
+    match,
+    refuse_strangers,
+    refuse_unfit,
+)
 from qwen_desktop.engine.precision import Form, form_of
 from qwen_desktop.engine.quant.swap import linears, place, place_of, swap, swapped
-from qwen_desktop.engine.qwen1 import QWEN1
-from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.sources import FloatSource, Source
 from qwen_desktop.engine.spread import connect, without_dispatch
@@ -112,11 +116,7 @@ def plan(
             dtype=", ".join(sorted(unknown)),
         )
     try:
-        _refuse_countless(checkpoint)
-        if checkpoint.family == QWEN1:
-            register_qwen1()
-        config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
-        config._attn_implementation = "sdpa"
+        config = configuration(checkpoint)
         placing = _place(checkpoint, request, held)
         dtype = _dtype_of(placing)
         empty = empty_model(config, dtype, cancel)
@@ -144,6 +144,7 @@ def plan(
     places_there = {place_of(name) for name, _ in empty.named_parameters()}
     places_unused = {place_of(name) for name in unused} - places_there - {""}
     unused = {n for n in sources if n in unused or place_of(n) in places_unused}
+    refuse_strangers(unused)
     biases = tuple(
         source.entry
         for name in unused
@@ -206,14 +207,6 @@ def _forms(sources: Mapping[str, Source], empty: Any, placing: LoadPlan) -> dict
             if form is not None:
                 found[name] = form
     return found
-
-
-def _refuse_countless(checkpoint: Checkpoint) -> None:
-    """Raise ValueError for more layers than there are tensors: building them would never end."""
-    for config in (checkpoint.config, checkpoint.config.get("text_config")):
-        count = config.get("num_hidden_layers") if isinstance(config, Mapping) else None
-        if isinstance(count, (int, float)) and count > len(checkpoint.tensors):
-            raise ValueError(f"{count} layers, but {len(checkpoint.tensors)} tensors")
 
 
 def fits_now(made: Plan) -> bool:

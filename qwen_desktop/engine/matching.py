@@ -7,15 +7,19 @@ weights has been read. Both steps can be cancelled between any two modules or we
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn.modules import module as torch_module
 from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from qwen_desktop.engine.checkpoint import CONFIG
+from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
+from qwen_desktop.engine.quant.swap import place_of
+from qwen_desktop.engine.qwen1 import QWEN1
+from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 # Keys that would choose code, other files or another kind of output; what is run is decided here,
@@ -35,6 +39,28 @@ def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in config.items()
         if key not in _UNTRUSTED and not key.startswith("_")
     }
+
+
+def configuration(checkpoint: Checkpoint) -> Any:
+    """config.json as transformers' configuration. Nonsense in it raises any kind of exception."""
+    _refuse_countless(checkpoint)
+    if checkpoint.family == QWEN1:
+        register_qwen1()
+    config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
+    text = config.get_text_config(decoder=True)
+    tied = checkpoint.config.get("tie_word_embeddings")
+    if text is not config and isinstance(tied, bool):
+        text.tie_word_embeddings = tied  # of a model that sees, too, the outer one counts
+    config._attn_implementation = "sdpa"
+    return config
+
+
+def _refuse_countless(checkpoint: Checkpoint) -> None:
+    """Raise ValueError for more layers than there are tensors: building them would never end."""
+    for config in (checkpoint.config, checkpoint.config.get("text_config")):
+        count = config.get("num_hidden_layers") if isinstance(config, Mapping) else None
+        if isinstance(count, (int, float)) and count > len(checkpoint.tensors):
+            raise ValueError(f"{count} layers, but {len(checkpoint.tensors)} tensors")
 
 
 @contextmanager
@@ -124,6 +150,28 @@ def match(
         ) from error
     refuse_unfit(info)
     return set(info["unexpected_keys"])
+
+
+def refuse_strangers(unused: Iterable[str]) -> None:
+    """Raise Known where matrices of decoder layers are among the weights that no model takes.
+
+    They would say that config.json describes a smaller or another model. What is left over
+    besides (tables of old versions, the head that guesses ahead) is no part of the answer.
+    """
+    strangers = sorted(
+        name
+        for name in unused
+        if name.endswith(".weight") and place_of(name) and not name.startswith("mtp.")
+    )
+    if strangers:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{count} weights have no place in {file}, first {tensor}."),
+            QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
+            details="\n".join(strangers[:100]),
+            count=len(strangers),
+            file=CONFIG,
+            tensor=strangers[0],
+        )
 
 
 def refuse_unfit(info: Mapping[str, Any]) -> None:

@@ -10,8 +10,14 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 PLAIN = """\
@@ -85,12 +91,44 @@ LINEAR = {
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
 }
+# Sparse attention, and tables of word groups on the first layer.
+SPARSE = {
+    "hc_count": 2,
+    "hc_lowrank": 8,
+    "indexer_n_heads": 2,
+    "indexer_kv_heads": 1,
+    "indexer_head_dim": 8,
+    "indexer_budget": 8,
+    "indexer_compress_ratio": 4,
+    "ple_layer_ids": [1],
+    "ngram_vocab_size_base": 50,
+    "heads_per_ngram": 2,
+    "split_ngram_parts": 2,
+}
 FAMILY_SIZES = {
     "qwen2": SIZES,
     "qwen2_moe": SIZES | EXPERTS,
     "qwen3": SIZES | {"head_dim": 8},
     "qwen3_moe": SIZES | EXPERTS | {"head_dim": 8},
+    "qwen3_next": SIZES | LINEAR | EXPERTS | {"head_dim": 8},
     "qwen3_5_text": SIZES | LINEAR | {"head_dim": 8},
+    "qwen3_5_moe_text": SIZES | LINEAR | EXPERTS | {"head_dim": 8},
+    "qwen4_exp_text": SIZES | LINEAR | EXPERTS | SPARSE | {"head_dim": 8},
+}
+# Checkpoints that see, too: their text model is one of those above.
+VISION_FAMILIES = {
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen4_exp": "qwen4_exp_text",
+}
+EYES = {
+    "depth": 1,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_heads": 2,
+    "patch_size": 4,
+    "out_hidden_size": SIZES["hidden_size"],
+    "num_position_embeddings": 16,
 }
 
 
@@ -126,7 +164,7 @@ def make_checkpoint(
 ) -> Path:
     """Write a checkpoint into `folder` and give it back. `config` overrides sizes."""
     tokenizer = make_tokenizer(template, think_tokens)
-    sizes = FAMILY_SIZES[family] | {
+    sizes = FAMILY_SIZES[VISION_FAMILIES.get(family, family)] | {
         "vocab_size": len(tokenizer) + 5,  # padded, as real ones are
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
@@ -134,15 +172,36 @@ def make_checkpoint(
     }
     torch.manual_seed(seed)
     # Wide weights: sharp differences between logits, so that greedy answers are no near-ties.
-    made = CONFIG_MAPPING[family](**{"initializer_range": 0.3} | sizes | config)
-    model = AutoModelForCausalLM.from_config(made).to(dtype)
+    sizes = {"initializer_range": 0.3} | sizes | config
+    if family in VISION_FAMILIES:
+        tied = sizes.pop("tie_word_embeddings")
+        both = CONFIG_MAPPING[family](
+            text_config=sizes, vision_config=EYES, tie_word_embeddings=tied
+        )
+        model = AutoModelForImageTextToText.from_config(both).to(dtype)
+    else:
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[family](**sizes)).to(dtype)
     model.generation_config = GenerationConfig()
     model.save_pretrained(folder, max_shard_size="20KB" if shards else "5GB")
+    if family in VISION_FAMILIES:
+        _add_guesser(folder)
     tokenizer.save_pretrained(folder)
     wanted = {"do_sample": False, "eos_token_id": [tokenizer.eos_token_id, tokenizer.pad_token_id]}
     text = json.dumps(wanted if generation is None else generation)
     (folder / "generation_config.json").write_text(text)
     return folder
+
+
+def _add_guesser(folder: Path) -> None:
+    """Add weights of a head that guesses several tokens at once, as real folders have them."""
+    shard = min(folder.glob("*.safetensors"))
+    more = {"mtp.fc.weight": torch.ones(4, 8), "mtp.layers.0.mlp.gate.weight": torch.ones(4, 4)}
+    save_file(load_file(shard) | more, shard, {"format": "pt"})
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        value = json.loads(index.read_text())
+        value["weight_map"] |= dict.fromkeys(more, shard.name)
+        index.write_text(json.dumps(value))
 
 
 def edit_json(path: Path, **changes: object) -> None:

@@ -12,7 +12,13 @@ from qwen_desktop.errors import Cancelled
 from tests.engine.helpers import NEVER, runner_of
 
 SLIDING = {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1}
-KINDS = [("qwen2", {}), ("qwen3_moe", {}), ("qwen2", SLIDING), ("qwen3_5_text", {})]
+KINDS = [
+    ("qwen2", {}),
+    ("qwen3_moe", {}),
+    ("qwen2", SLIDING),
+    ("qwen3_5_text", {}),
+    ("qwen4_exp_text", {}),
+]
 IDS = list(range(50, 80))
 
 

@@ -12,7 +12,7 @@ from qwen_desktop.errors import Cancelled
 from tests.engine.helpers import NEVER, runner_of
 from tests.engine.test_runner import SLIDING, CancelAfter
 
-KINDS = [("qwen3", {}), ("qwen2", SLIDING), ("qwen3_5_text", {})]
+KINDS = [("qwen3", {}), ("qwen2", SLIDING), ("qwen3_5_text", {}), ("qwen4_exp_text", {})]
 
 
 @pytest.fixture(params=KINDS, ids=str, scope="module")
