@@ -20,11 +20,12 @@ from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.engine.precision import ITEM_BYTES, packs, source_bytes
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.facts import translated
-from qwen_desktop.engine.sources import PackedSource, Source
+from qwen_desktop.engine.sources import FloatSource, PackedSource, Source
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
 # tokens at once, and tables that old versions saved.
 _LEFT_OUT = re.compile(r"^mtp\.|^(?:model\.)?visual\.|\.inv_freq$|\.masked_bias$|\.attn\.bias$")
+_FLOATING = ("F", "BF")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
 _HEAD = re.compile(r"^lm_head\.")
@@ -64,26 +65,22 @@ class Architecture:
     # Of linear attention: elements of the two states of one layer.
     conv_state: int = 0
     recurrent_state: int = 0
+    indexer: int = 0  # elements an indexer keeps of a token to find it again
 
     @property
     def layers(self) -> int:
         """Number of decoder layers."""
         return len(self.layer_kinds)
 
-    @property
-    def growing_layers(self) -> int:
-        """Layers whose KV cache grows with every token."""
-        return sum(kind in _GROWING for kind in self.layer_kinds)
-
     def kv_bytes_per_token(self, item: int = 2) -> int:
         """Bytes each token adds to the KV cache, with `item` bytes per element."""
-        return self.growing_layers * self._row(item)
+        return sum(self._row(item, kind) for kind in self.layer_kinds if kind in _GROWING)
 
     def layer_cache_bytes(self, layer: int, context: int, item: int = 2) -> int:
         """Bytes of the cache of one layer after `context` tokens."""
         kind = self.layer_kinds[layer]
         if kind in _GROWING:
-            return context * self._row(item)
+            return context * self._row(item, kind)
         if kind == "linear_attention":
             return self.state_bytes_of_layer(item)
         return min(context, self.window) * self._row(item)
@@ -97,11 +94,13 @@ class Architecture:
         """The same of all layers."""
         return self.layer_kinds.count("linear_attention") * self.state_bytes_of_layer()
 
-    def _row(self, item: int) -> int:
-        """Bytes of keys and values of one token in one layer."""
-        return 2 * self.kv_heads * self.head_dim * item
+    def _row(self, item: int, kind: str = "") -> int:
+        """Bytes of one token in one layer: keys and values, and what an indexer keeps."""
+        index = self.indexer * item + _POSITION if kind == "indexed_attention" else 0
+        return 2 * self.kv_heads * self.head_dim * item + index
 
 
+_POSITION = 3 * 8  # bytes of a token's position, which an indexer keeps in three 64-bit numbers
 STATE_ITEM = 4  # bytes per element of a recurrent state, which is summed up in float32
 
 
@@ -140,6 +139,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         experts_per_token=_count(values, "num_experts_per_tok", 1) if experts else 0,
         tied=bool(values.get("tie_word_embeddings")),
         conv_state=(2 * key_width + value_heads * value_dim) * kernel,
+        indexer=_count(values, "indexer_kv_heads", 1) * _count(values, "indexer_head_dim", 0),
         recurrent_state=value_heads * _count(values, "linear_key_head_dim", 0) * value_dim,
     )
 
@@ -282,6 +282,12 @@ def weights(sources: Iterable[Source], made: Architecture, *, foreign: bool = Fa
         name = source.name
         if _LEFT_OUT.search(name) or (made.tied and _HEAD.match(name)):
             continue
+        if (
+            isinstance(source, FloatSource)
+            and not source.dtype.startswith(_FLOATING)
+            and not foreign
+        ):
+            continue  # a table of whole numbers, no weight
         count = math.prod(source.shape)
         part = embeddings if _EMBEDDINGS.search(name) else tail
         if found := _LAYER.search(name):
