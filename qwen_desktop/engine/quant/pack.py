@@ -91,8 +91,8 @@ def _round4(some: torch.Tensor, group: int, parts: Parts, first: int) -> None:
     # The zero is rounded too: the steps have to span what that moves it by.
     room = torch.finfo(dtype).eps * torch.maximum(low.abs(), high.abs())
     scale = _upward((high - low + 2 * room) / 15, dtype)
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)  # a group of zeros
     zero = ((low + high) / 2 + scale.float() / 2).to(dtype)  # of code 8, in the middle of 0..15
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)  # a group of zeros
     steps = (grouped - zero.float()[:, :, None]) / scale.float()[:, :, None]
     codes = steps.round_().add_(8).clamp_(0, 15).to(torch.uint8).view(rows, inputs)
     last = first + rows
