@@ -169,19 +169,33 @@ def _table(
 ) -> Iterator[str]:
     """Precision × context with the automatic placement."""
     heads = [_tokens(context) for context in report.contexts]
-    widths = [max(len(head), 5) for head in heads]
+    widths = [max(len(head), 6) for head in heads]
     yield "What fits into the memory that is free now, by tokens of context:"
     cells = "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
     yield f"  {'precision':<14}{'weights':>9}  {cells}"
+    marked = False
     for precision in report.precisions:
         row = [plans["auto", precision, context] for context in report.contexts]
         name = precision.value
         if precision is Precision.AUTO:
             name = f"auto ({row[0].runs_in.value})"
         cells = "  ".join(
-            f"{_FITS[plan.fit]:>{width}}" for plan, width in zip(row, widths, strict=True)
+            f"{_cell(plan):>{width}}" for plan, width in zip(row, widths, strict=True)
         )
+        marked = marked or any(_is_mixed(plan) for plan in row)
         yield f"  {name:<14}{_size(row[0].weights):>9}  {cells}"
+    if marked:
+        yield "  + a part in main memory, which is slower"
+
+
+def _is_mixed(plan: LoadPlan) -> bool:
+    """Whether a card and main memory share the layers."""
+    ids = {share.device.id for share in plan.shares}
+    return "cpu" in ids and len(ids) > 1 and plan.fit is not Fit.NO
+
+
+def _cell(plan: LoadPlan) -> str:
+    return _FITS[plan.fit] + ("+" if _is_mixed(plan) else "")
 
 
 def _split(
