@@ -160,4 +160,4 @@ def test_a_split_is_told(monkeypatch, tmp_path):
     assert bf16.split()[3:] == ["✓+"] * 7
     assert "+ a part in main memory" in text
     int4 = next(line for line in text.splitlines() if line.strip().startswith("int4"))
-    assert int4.split()[3:] == ["✓"] * 7  # on the card alone
+    assert int4.split()[3:] == ["✓"] * 6 + ["✓+"]  # on the card alone but for the longest

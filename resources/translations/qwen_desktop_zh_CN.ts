@@ -1599,6 +1599,10 @@
         <translation>权重与 {file} 对不上：{reason}。</translation>
     </message>
     <message>
+        <source>{count} weights have no place in {file}, first {tensor}.</source>
+        <translation>{count} 个权重在 {file} 中没有对应位置，第一个是 {tensor}。</translation>
+    </message>
+    <message>
         <source>{count} weights are missing, first {tensor}.</source>
         <translation>缺少 {count} 个权重，第一个是 {tensor}。</translation>
     </message>
