@@ -63,11 +63,14 @@ def test_every_position_of_a_prompt(runner, name):
             assert np.allclose(sums, wanted, rtol=1e-5, atol=len(last) * 1e-5)
 
 
-@pytest.mark.parametrize("chunk", [7, 64, 1000])
+@pytest.mark.parametrize(
+    ("name", "chunk"),
+    # How a prompt is cut has nothing to do with how weights are stored.
+    [*((name, chunk) for name in FLOAT for chunk in (7, 64, 1000)), *((q, 64) for q in QUANTISED)],
+    scope="function",
+)
 def test_prompts_in_pieces(runner, name, chunk):
     """Alpha is that of the whole prompt, and later pieces see only what was before them."""
-    if name in QUANTISED and chunk != 64:
-        pytest.skip("how a prompt is cut has nothing to do with how weights are stored")
     for case in golden_of(name)["prefill"]:
         ids = case["ids"]
         cache = runner(name).new_cache(runner(name).rope_scale(len(ids)))
