@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,7 +19,6 @@ from qwen_desktop.engine.families import refuse as refuse_family
 from qwen_desktop.engine.families import text_families, transformers_version
 from qwen_desktop.engine.files import (
     LFS_MARK,
-    check_size,
     lfs_pointer,
     read_head,
     read_object,
@@ -30,6 +30,7 @@ from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.names import renamed
 from qwen_desktop.engine.shards import ITEM_SIZE, Tell, TensorEntry, read_weights, refuse
 from qwen_desktop.engine.sources import Source, sources_of
+from qwen_desktop.engine.tokenizer_limits import check_files as check_tokenizer
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 T = TypeVar("T")
@@ -42,7 +43,6 @@ TIKTOKEN = "qwen.tiktoken"  # of the first Qwen
 TOKENIZER_CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 DEMO = "demo.json"
-MAX_TOKENIZER = 128 * 2**20  # bytes; ten times those of Qwen
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,13 @@ class Checkpoint:
         """Stored bytes of all tensors."""
         return sum(entry.nbytes for entry in self.tensors.values())
 
-    @property
+    @cached_property
     def dtype(self) -> str:
         """The dtype most weights have, as in the headers: "BF16"; quantised as its scales."""
         sizes: Counter[str] = Counter()
         for source in self.sources.values():
-            sizes[source.dtype] += math.prod(source.shape) * ITEM_SIZE[source.dtype]
+            dtype = source.dtype
+            sizes[dtype] += math.prod(source.shape) * ITEM_SIZE[dtype]
         return sizes.most_common(1)[0][0] if sizes else ""
 
 
@@ -146,7 +147,9 @@ def _attempt(tell: Tell, read: Callable[[], T], otherwise: U) -> T | U:
         return read()
     except Known as trouble:
         tell(trouble)
-        return otherwise
+    except OSError as error:  # a question about a file that may not even be asked
+        tell(unreadable(Path(error.filename or "?"), error))
+    return otherwise
 
 
 def folder_names(folder: Path) -> frozenset[str]:
@@ -224,14 +227,17 @@ def _tokenizer_files(folder: Path, names: frozenset[str], family: str) -> tuple[
     for name in files:
         if read_head(folder / name, len(LFS_MARK)) == LFS_MARK:
             raise lfs_pointer(folder / name)
-        check_size(folder / name, MAX_TOKENIZER)
-    return tuple(folder / name for name in files)
+    found = tuple(folder / name for name in files)
+    check_tokenizer(folder, found)
+    return found
 
 
 def _template(folder: Path, names: frozenset[str]) -> str | None:
     """The chat template: a file of its own, else the entry of the tokenizer's configuration."""
     config = folder / TOKENIZER_CONFIG
-    found = read_object(config, 16 * 2**20).get("chat_template") if config.exists() else None
+    found = (
+        read_object(config, 16 * 2**20).get("chat_template") if TOKENIZER_CONFIG in names else None
+    )
     if TEMPLATE in names:
         found = read_text(folder / TEMPLATE, 2**20)
     if isinstance(found, list):  # named templates; the one called default is for chatting

@@ -15,6 +15,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.qwen1 import QWEN1
+from qwen_desktop.engine.tokenizer_limits import check_parts
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -253,4 +254,11 @@ def _open(checkpoint: Checkpoint) -> Tokenizer:
     inner = AutoTokenizer.from_pretrained(
         str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
     )
+    backend = inner.backend_tokenizer
+    check_parts(_states(backend.normalizer, backend.pre_tokenizer))
+    check_parts(_states(backend.decoder))
     return FastTokenizer(inner, checkpoint.template)
+
+
+def _states(*parts: Any) -> list[bytes]:
+    return [part.__getstate__() for part in parts if part is not None]
