@@ -24,9 +24,10 @@ from qwen_desktop.engine.sources import FloatSource, PackedSource, Source
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
 # tokens at once, and tables that old versions saved.
-_LEFT_OUT = re.compile(r"^mtp\.|^(?:model\.)?visual\.|\.inv_freq$|\.masked_bias$|\.attn\.bias$")
+_LEFT_OUT = re.compile(r"mtp\.|(?:model\.)?visual\.")
+_TABLES = (".inv_freq", ".masked_bias", ".attn.bias")
 _FLOATING = ("F", "BF")
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+_LAYER = re.compile(r"(?:model\.)?(?:language_model\.)?layers\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
 _HEAD = re.compile(r"^lm_head\.")
 
@@ -280,23 +281,21 @@ def weights(sources: Iterable[Source], made: Architecture, *, foreign: bool = Fa
     parameters = experts = 0
     for source in sources:
         name = source.name
-        if _LEFT_OUT.search(name) or (made.tied and _HEAD.match(name)):
+        is_float = not isinstance(source, FloatSource) or source.dtype.startswith(_FLOATING)
+        if name.endswith(_TABLES) or not (is_float or foreign):
             continue
-        if (
-            isinstance(source, FloatSource)
-            and not source.dtype.startswith(_FLOATING)
-            and not foreign
-        ):
-            continue  # a table of whole numbers, no weight
         count = math.prod(source.shape)
-        part = embeddings if _EMBEDDINGS.search(name) else tail
-        if found := _LAYER.search(name):
+        if found := _LAYER.match(name):
             number = int(found.group(1))
             if number >= len(layers):
                 continue  # config.json has fewer: transformers leaves these out too
             part = layers[number]
             if ".experts." in name:
                 experts += count
+        elif _LEFT_OUT.match(name) or (made.tied and _HEAD.match(name)):
+            continue
+        else:
+            part = embeddings if _EMBEDDINGS.search(name) else tail
         if foreign:
             part.fixed += sum(entry.nbytes for entry in source.entries)
         else:
