@@ -25,6 +25,7 @@ from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
 from qwen_desktop.engine.device import (
     TORCH_TYPES,
     gigabytes,
+    give_back,
     has_bfloat16,
     is_out_of_memory,
     machine,
@@ -283,5 +284,7 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     del weights
     progress(Progress(Stage.PLACING))
     place(model, cancel, tell_placed)
+    if made.forms:
+        give_back(made.device)  # packing took floats on its way, more than stays
     connect(model)
     return model.eval().requires_grad_(False)
