@@ -48,6 +48,8 @@ _ENVIRONMENT = {
 def create_engine(progress: Callable[[Progress], None]) -> Engine:
     """Import torch and transformers, telling `progress` what is being imported; an idle engine."""
     os.environ.update(_ENVIRONMENT)  # before huggingface_hub reads it
+    # Cards in the order of the driver, so that a card that was shown is the card that is taken.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     was_enabled = gc.isenabled()
     gc.disable()
     try:

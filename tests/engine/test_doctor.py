@@ -8,10 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from qwen_desktop import inspection
 from qwen_desktop.chat.checkpoint import Device, Fit, FolderReport, Precision, Severity
 from qwen_desktop.engine.doctor import examine
 from qwen_desktop.engine.gpus import Gpu, Machine
+from tests.bench.inspect_ import make_folder
 from tests.engine.checkpoints import PLAIN, edit_json
 from tests.engine.helpers import load
 from tests.engine.quantised import WIDE, WIDE_EXPERTS, Scheme, in_fp8, quantised
@@ -283,6 +287,63 @@ def test_a_template_in_the_tokenizer_config_counts(copied):
     assert not examine(folder).facts.is_chat
     edit_json(folder / "tokenizer_config.json", chat_template=PLAIN)
     assert examine(folder).facts.is_chat
+
+
+def test_a_large_model_on_the_cpu_is_slow(tmp_path):
+    make_folder(tmp_path)  # 72 B parameters, and none of them on the disk
+    report = examine(tmp_path, machine=machine_of(ram=512 * GIB))
+    assert codes(report) == ["slow-on-cpu"]
+    assert "72.7 B" in report.findings[0].report.text()
+    assert codes(examine(tmp_path, machine=machine_of(card=300 * GIB))) == []
+
+
+def test_layers_and_shapes_that_are_not_there(copied):
+    folder = copied("qwen3")
+    edit_json(folder / "config.json", num_hidden_layers=3, layer_types=None)
+    assert codes(examine(folder)) == ["layers-missing"]
+    edit_json(folder / "config.json", num_hidden_layers=2, hidden_size=64)
+    assert codes(examine(folder)) == ["shape-mismatch"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+FILES = ("config.json", "generation_config.json", "tokenizer_config.json", INDEX)
+SEEN = (
+    "quantization_config", "text_config", "rope_scaling", "layer_types", "auto_map", "num_experts",
+    "linear_num_value_heads", "full_attention_interval", "sliding_window", "use_sliding_window",
+    "chat_template", "added_tokens_decoder", "weight_map", "model_type",
+)  # fmt: skip
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_json_is_too_strange(copied_once, data):
+    """Any value under any key of any file: a report, never an exception."""
+    folder = copied_once
+    name = data.draw(st.sampled_from(FILES))
+    before = (folder / name).read_bytes()
+    value = json.loads(before)
+    for _ in range(data.draw(st.integers(1, 3))):
+        value[data.draw(st.sampled_from((*value, *SEEN)))] = data.draw(JSON)
+    try:
+        (folder / name).write_text(json.dumps(value))
+        report = examine(folder, machine=machine_of(card=24 * GIB))
+        for finding in report.findings:
+            assert finding.report.text()
+        inspection.as_object(report)
+    finally:
+        (folder / name).write_bytes(before)
+
+
+@pytest.fixture(scope="module")
+def copied_once(made, tmp_path_factory) -> Path:
+    folder = made("qwen3", shards=True)
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("once") / "model"))
 
 
 def test_codes_of_a_quantised_folder_stay(made, tmp_path):
