@@ -126,6 +126,11 @@ class Driver:
         self.wait(f"the button “{text}”", found)
         QTest.mouseClick(found()[0], Qt.MouseButton.LeftButton)
 
+    def to_front(self) -> None:
+        """Make the window the active one again, as a desktop does when a dialog is closed."""
+        self.window.activateWindow()
+        self.wait("the window in front", self.window.isActiveWindow)
+
     def type(self, text: str, into: str = "Message") -> None:
         """Click a field and type."""
         self.click(into)

@@ -11,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QDialog, QFileDialog, QLineEdit
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QDialog, QFileDialog, QLineEdit, QListView
 
+from qwen_desktop.bridge.models import ModelState
+from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.messages import Status
 from tests.e2e.driver import Driver, say
 
@@ -121,7 +123,11 @@ def open_folders(profile: Path, first: str, second: str, broken: str) -> None:
     driver.wait("an answer", lambda: driver.answers() and driver.answers()[0])
     driver.wait_idle()
 
-    _choose_in_dialog(driver, first)
+    # Nothing was opened before: the picker comes at once, then what there is to say of the folder.
+    driver.press(Qt.Key.Key_O, CONTROL)
+    _pick_folder(driver, first)
+    driver.wait("a folder that can be opened", lambda: _open_button(driver).isEnabled())
+    driver.press(Qt.Key.Key_Return, into="Recent checkpoints")
     driver.wait("the chosen folder", lambda: _open_folder(driver) == Path(first))
     driver.wait_shown(Path(first).name)
 
@@ -129,8 +135,23 @@ def open_folders(profile: Path, first: str, second: str, broken: str) -> None:
     driver.wait("the dropped folder", lambda: _open_folder(driver) == Path(second))
 
     driver.type("not sent yet")
+    driver.to_front()
+    driver.press(Qt.Key.Key_O, CONTROL)  # now the dialog, with both of them
+    driver.wait("the recent checkpoints", lambda: driver.has("Recent checkpoints"))
+    rows = driver.widget("Recent checkpoints", QListView).model()
+    names = [rows.index(row, 0).data() for row in range(rows.rowCount())]
+    assert names == [Path(second).name, Path(first).name]
+    driver.click("Choose folder")
+    _pick_folder(driver, broken)
+    driver.wait_shown("This folder cannot be opened.")
+    assert "config.json" in driver.shown()
+    assert not _open_button(driver).isEnabled()
+    driver.click("Cancel")
+    driver.wait("the end of the dialog", lambda: not driver.has("Recent checkpoints"))
+
     driver.drop_folder(Path(broken))
     driver.wait_shown("config.json")
+    driver.wait_shown(f"{Path(second).name} stays open.")
     assert _open_folder(driver) == Path(second)
     assert "not sent yet" in driver.shown()
     assert "hello" in driver.shown()
@@ -156,10 +177,59 @@ def cancel_a_load(profile: Path, large: str) -> None:
     assert "hello" in driver.shown()
     driver.click("Cancel loading")
     driver.wait("the end of the load", lambda: not driver.app.models.state.busy)
+    driver.wait_shown("Loading was cancelled. The demo checkpoint stays open.")
     assert _open_folder(driver) == before
     driver.send("thanks")
     driver.wait("an answer", lambda: len(driver.answers()) == 2 and driver.answers()[1])
     driver.wait_idle()
+    driver.close()
+
+
+def open_and_close(profile: Path, checkpoint: str) -> None:
+    """A checkpoint is opened; the next start takes it up again."""
+    driver = Driver(profile, "--checkpoint", checkpoint)
+    driver.wait_ready()
+    driver.close()
+
+
+def load_until_killed(profile: Path) -> None:
+    """Reopens the last checkpoint, and says when it is in the middle of reading it."""
+    driver = Driver(profile)
+
+    def tell(state: ModelState) -> None:
+        if state.progress is not None and state.progress.stage is Stage.READING:
+            say("reading")
+
+    driver.app.models.changed.connect(tell)
+    driver.wait("the kill", lambda: False, 300)
+
+
+def not_reopened(profile: Path, checkpoint: str) -> None:
+    """After a kill in the middle of a load: the window works, and loads only when asked."""
+    driver = Driver(profile)
+    driver.wait_shown(f"{Path(checkpoint).name} was not reopened")
+    driver.wait("the list", lambda: driver.has("Conversations"))
+    assert not driver.app.models.state.busy
+    assert driver.app.models.request is None
+    driver.close()
+
+
+def opened_by_hand(profile: Path, checkpoint: str) -> None:
+    """Nothing was loaded in between, so it is still left alone; the button loads it."""
+    driver = Driver(profile)
+    driver.wait_shown(f"{Path(checkpoint).name} was not reopened")
+    driver.click("Open")
+    driver.wait_ready()
+    assert _open_folder(driver) == Path(checkpoint)
+    driver.close()
+
+
+def reopened(profile: Path, checkpoint: str) -> None:
+    """The last checkpoint is open again."""
+    driver = Driver(profile)
+    driver.wait_ready()
+    assert _open_folder(driver) == Path(checkpoint)
+    assert "was not reopened" not in driver.shown()
     driver.close()
 
 
@@ -267,22 +337,24 @@ def _demo() -> Path:
     return demo_checkpoint()
 
 
-def _choose_in_dialog(driver: Driver, folder: str) -> None:
-    chosen: list[str] = []
+def _pick_folder(driver: Driver, folder: str) -> None:
+    """Choose `folder` in the picker, once that is there."""
 
-    def choose() -> None:
-        dialogs = [w for w in driver.qt.topLevelWidgets() if isinstance(w, QFileDialog)]
-        if not dialogs or not dialogs[0].isVisible():
-            QTimer.singleShot(20, choose)
-            return
-        dialogs[0].setDirectory(folder)
-        dialogs[0].selectFile(folder)
-        dialogs[0].done(QDialog.DialogCode.Accepted)
-        chosen.append(folder)
+    def picker() -> QFileDialog | None:
+        pickers = [w for w in driver.qt.topLevelWidgets() if isinstance(w, QFileDialog)]
+        return next((p for p in pickers if p.isVisible()), None)
 
-    QTimer.singleShot(0, choose)
-    driver.press(Qt.Key.Key_O, CONTROL)
-    driver.wait("the end of the dialog", lambda: chosen)
+    driver.wait("the folder picker", picker)
+    shown = picker()
+    assert shown is not None
+    shown.setDirectory(folder)
+    shown.selectFile(folder)
+    shown.done(QDialog.DialogCode.Accepted)
+    driver.wait("the open dialog", lambda: picker() is None and driver.has("Choose folder"))
+
+
+def _open_button(driver: Driver) -> QAbstractButton:
+    return driver.widget("Open", QAbstractButton)
 
 
 STEPS = {
@@ -295,6 +367,11 @@ STEPS = {
         partial_answer_is_there,
         open_folders,
         cancel_a_load,
+        open_and_close,
+        load_until_killed,
+        not_reopened,
+        opened_by_hand,
+        reopened,
         list_by_hand,
         refusals,
         stream_for_ever,

@@ -46,6 +46,26 @@ def test_a_load_can_be_cancelled(profile, large):
     run_step("cancel_a_load", profile, large)
 
 
+def test_a_checkpoint_that_ends_a_start_is_not_reopened_by_itself(profile, large):
+    run_step("open_and_close", profile, large)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.steps", "load_until_killed", str(profile)],
+        cwd=ROOT,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    run_step("not_reopened", profile, large)
+    run_step("opened_by_hand", profile, large)
+    run_step("reopened", profile, large)
+
+
 def test_rename_delete_and_undo_in_the_list(profile):
     run_step("list_by_hand", profile)
 
