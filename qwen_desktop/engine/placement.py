@@ -55,7 +55,7 @@ def model_of(checkpoint: Checkpoint) -> Model:
     """The numbers of `checkpoint`. Raises ValueError where config.json makes no sense."""
     made = architecture(checkpoint.config)
     how = checkpoint.quantisation
-    found = weights(checkpoint.sources.values(), made, foreign=bool(how and how.extra))
+    found = weights(checkpoint.sources.values(), made, foreign=how if how and how.extra else None)
     return Model(made, found, checkpoint.dtype, how.bits if how else 0)
 
 
@@ -92,7 +92,8 @@ def activations(made: Architecture, chunk: int, context: int, item: int) -> int:
     An estimate from the widths: what is alive within one layer (the residual and its normed copy
     in float32, queries, keys and values, the inner width of the MLP), the mask, keys and values
     repeated for all heads (grouped attention with a mask makes them so), a layer's cache while it
-    grows, and some copies of a row of logits in float32.
+    grows, and some copies of a row of logits in float32. Measured on a CPU, prefill of 4,096 and
+    12,288 tokens took 73 to 97 % of it.
     """
     hidden, width = made.hidden_size, made.head_dim
     inner = made.intermediate_size * max(1, made.experts_per_token)
