@@ -18,9 +18,10 @@ from typing import Any
 
 from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.engine.precision import ITEM_BYTES, packs, source_bytes
+from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.facts import translated
-from qwen_desktop.engine.sources import FloatSource, PackedSource, Source
+from qwen_desktop.engine.sources import FloatSource, PackedSource, Source, foreign_bytes
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
 # tokens at once, and tables that old versions saved.
@@ -274,7 +275,9 @@ class Weights:
         return sum(part.nbytes(precision, own) for part in parts)
 
 
-def weights(sources: Iterable[Source], made: Architecture, *, foreign: bool = False) -> Weights:
+def weights(
+    sources: Iterable[Source], made: Architecture, *, foreign: Quantisation | None = None
+) -> Weights:
     """Sort the weights of a checkpoint. `foreign`: in a form that only another package knows."""
     embeddings, tail = Part(), Part()
     layers = [Part() for _ in made.layer_kinds]
@@ -297,7 +300,7 @@ def weights(sources: Iterable[Source], made: Architecture, *, foreign: bool = Fa
         else:
             part = embeddings if _EMBEDDINGS.search(name) else tail
         if foreign:
-            part.fixed += sum(entry.nbytes for entry in source.entries)
+            part.fixed += foreign_bytes(source, foreign)
         else:
             part.add(source)
         parameters += count

@@ -25,7 +25,7 @@ from qwen_desktop.engine.files import (
     read_text,
     unreadable,
 )
-from qwen_desktop.engine.quantisation import Quantisation, quantisation_of
+from qwen_desktop.engine.quantisation import Quantisation, quantisation_of, require_extra
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.names import renamed
 from qwen_desktop.engine.shards import ITEM_SIZE, Tell, TensorEntry, read_weights, refuse
@@ -115,6 +115,7 @@ def survey(folder: Path, tell: Tell) -> Checkpoint:
     if config is not None:
         family = _attempt(tell, lambda: _family(config), "")
         quantisation = _attempt(tell, lambda: quantisation_of(config, folder), False)
+        _attempt(tell, lambda: require_extra(quantisation or None), None)
     no_files: tuple[Path, ...] = ()
     tokenizer_files = _attempt(tell, lambda: _tokenizer_files(folder, names, family), no_files)
     tensors = read_weights(folder, tell)

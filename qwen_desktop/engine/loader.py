@@ -39,7 +39,9 @@ from qwen_desktop.engine.matching import (
     refuse_unfit,
 )
 from qwen_desktop.engine.precision import Form, form_of
+from qwen_desktop.engine.quant.foreign import foreign_config, unreadable_by_package
 from qwen_desktop.engine.quant.swap import linears, place, place_of, swap, swapped
+from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.sources import FloatSource, Source
 from qwen_desktop.engine.spread import connect, without_dispatch
@@ -67,6 +69,12 @@ class Plan:
     nbytes: int  # of the weights in memory
 
     @property
+    def foreign(self) -> Quantisation | None:
+        """How the weights were quantised where only another package can read them."""
+        how = self.checkpoint.quantisation
+        return how if how and how.extra else None
+
+    @property
     def device(self) -> torch.device:
         """Where inputs go and logits come from."""
         return torch.device(self.placing.shares[0].device.id)
@@ -79,6 +87,8 @@ class Plan:
     @property
     def words(self) -> str:
         """The precision for people: "BF16", "INT4", or "INT4 (GPTQ)" for a folder's codes."""
+        if self.foreign:
+            return self.foreign.words
         if not self.forms:
             return next(p.name for p, dtype in TORCH_TYPES.items() if dtype is self.dtype)
         how = self.checkpoint.quantisation
@@ -138,6 +148,21 @@ def plan(
         if not any(pattern.search(name) for pattern in ignored)
     }
     parameters, config = empty.num_parameters(), empty.config
+    if (how := checkpoint.quantisation) and how.extra:
+        config.quantization_config = foreign_config(how, request.precision)
+        # What the package makes of its tensors shows only when it reads them.
+        return Plan(
+            checkpoint=checkpoint,
+            model_class=type(empty),
+            config=config,
+            sources=sources,
+            forms={},
+            empty=(),
+            placing=placing,
+            dtype=dtype,
+            parameters=parameters,
+            nbytes=placing.weights,
+        )
     forms = _forms(sources, empty, placing)
     places = {place_of(name): form for name, form in forms.items()}
     model_class = swapped(type(empty), places, dtype)
@@ -277,6 +302,8 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
         if weights.failure is not None:
             raise weights.failure from error
         if not out_of_memory:
+            if made.foreign:
+                raise unreadable_by_package(made.foreign, error) from error
             raise
     if out_of_memory:  # outside of the except block, so that its frames are free by now
         raise no_room(made)

@@ -49,6 +49,7 @@ class Model:
     weights: Weights
     stored: str  # dtype of the headers: "BF16"
     codes: int = 0  # bits of the integer codes of a quantised folder; 0 without
+    foreign: bool = False  # whether another package reads them
 
 
 def model_of(checkpoint: Checkpoint) -> Model:
@@ -56,7 +57,8 @@ def model_of(checkpoint: Checkpoint) -> Model:
     made = architecture(checkpoint.config)
     how = checkpoint.quantisation
     found = weights(checkpoint.sources.values(), made, foreign=how if how and how.extra else None)
-    return Model(made, found, checkpoint.dtype, how.bits if how else 0)
+    codes, foreign = (how.bits, bool(how.extra)) if how else (0, False)
+    return Model(made, found, checkpoint.dtype, codes, foreign)
 
 
 def prefill_chunk(active: int, *, on_cpu: bool) -> int:
@@ -244,6 +246,7 @@ class _Ask:
             device_kind=first.partition(":")[0],
             free=devices[0].free,
             codes=self.model.codes,
+            foreign=self.model.foreign,
             has_bfloat16=all(
                 gpu.has_bfloat16 for gpu in self.machine.gpus if gpu.device in devices
             ),

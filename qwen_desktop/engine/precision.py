@@ -124,18 +124,21 @@ def settle(
     free: int,
     has_bfloat16: bool,
     codes: int = 0,
+    foreign: bool = False,
 ) -> Precision:
     """What `asked` comes to for float weights `stored` as in the headers ("BF16").
 
     AUTO keeps the checkpoint's precision on an accelerator (float16 for bfloat16 where the card
     has none: `has_bfloat16`). On a CPU 16-bit weights become float32 up to `FLOAT32_PARAMETERS`
     where that fits comfortably into `free` bytes, else bfloat16. A folder of integer `codes` of
-    so many bits keeps them.
+    so many bits keeps them. What a `foreign` package reads is 16-bit floats, or runs among them.
     """
     if asked is not Precision.AUTO:
         return asked
     if codes:
         return Precision.INT4 if codes == 4 else Precision.INT8
+    if foreign:
+        return Precision.BF16 if has_bfloat16 else Precision.FP16
     kept = {"BF16": Precision.BF16, "F16": Precision.FP16}.get(stored, Precision.FP32)
     if device_kind != "cpu":
         return Precision.FP16 if kept is Precision.BF16 and not has_bfloat16 else kept

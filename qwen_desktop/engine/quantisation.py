@@ -5,8 +5,9 @@ No torch. Which tensors follow from it is in sources.py.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ OLD_CONFIG = "quantize_config.json"  # what AutoGPTQ wrote beside config.json, o
 
 GPTQ, AWQ, FP8 = "gptq", "awq", "fp8"
 
-# Methods that need a package of their own, by the extra of ours that brings it; transformers then
-# reads the folder with it.
-EXTRAS: Mapping[str, str] = {
-    "bitsandbytes": "bitsandbytes",
-    "compressed-tensors": "compressed-tensors",
-}
+BITSANDBYTES, COMPRESSED = "bitsandbytes", "compressed-tensors"
+
+# Methods that need a package of their own, which transformers then reads the folder with: its
+# module, by the name of the method and of the extra of ours that brings it.
+EXTRAS: Mapping[str, str] = {BITSANDBYTES: "bitsandbytes", COMPRESSED: "compressed_tensors"}
 
 _BITS = {GPTQ: (4, 8), AWQ: (4,)}
 
@@ -39,6 +39,7 @@ class Quantisation:
     plain_zeros: bool = False  # GPTQ v2: zeros are stored as they are, not less one
     mixed: bool = False  # some modules differ in bits or group
     block: tuple[int, int] | None = None  # of FP8: outputs and inputs that share a scale
+    said: Mapping[str, Any] = field(default_factory=dict)  # all of it, for a package of its own
 
     @property
     def packed(self) -> bool:
@@ -48,7 +49,7 @@ class Quantisation:
     @property
     def extra(self) -> str:
         """The optional extra that brings the package for this method; "" where none is needed."""
-        return EXTRAS.get(self.method, "")
+        return self.method if self.method in EXTRAS else ""
 
     @property
     def words(self) -> str:
@@ -76,14 +77,14 @@ def quantisation_of(config: Mapping[str, Any], folder: Path) -> Quantisation | N
     method = found.get("quant_method")
     if method is None:  # the old file names none; what bitsandbytes wrote at first neither
         by_bits = found.get("load_in_4bit") or found.get("load_in_8bit")
-        method = "bitsandbytes" if by_bits else GPTQ if "bits" in found else None
+        method = BITSANDBYTES if by_bits else GPTQ if "bits" in found else None
     name = str(method).lower().replace("_", "-")
     if name in _BITS:
         return _groups(found, name, file)
     if name == FP8:
         return Quantisation(FP8, file, block=_block(found, file))
     if name in EXTRAS:
-        return Quantisation(name, file)
+        return Quantisation(name, file, said={**found, "quant_method": name})
     raise unreadable_method(str(method), file)
 
 
@@ -121,6 +122,19 @@ def _block(found: Mapping[str, Any], file: str) -> tuple[int, int] | None:
     ):
         raise nonsense(file, f"weight_block_size {block!r}"[:200])
     return block[0], block[1]
+
+
+def require_extra(how: Quantisation | None) -> None:
+    """Raise Known where the package that this quantisation needs is not installed."""
+    if how is None or not how.extra or importlib.util.find_spec(EXTRAS[how.method]) is not None:
+        return
+    raise Known(
+        QT_TRANSLATE_NOOP("errors", "Weights quantised with {method} need a package of that name."),
+        QT_TRANSLATE_NOOP("errors", 'Install it: pip install "qwen-desktop[{method}]"'),
+        details=how.file,
+        code="extra-missing",
+        method=how.method,
+    )
 
 
 def unreadable_method(method: str, file: str) -> Known:

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
-from qwen_desktop.engine.quantisation import AWQ, FP8, GPTQ, Quantisation, unreadable_method
+from qwen_desktop.engine.quantisation import (
+    AWQ,
+    COMPRESSED,
+    FP8,
+    GPTQ,
+    Quantisation,
+    unreadable_method,
+)
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
@@ -131,6 +138,35 @@ def sources_of(
             file=quantisation.file,
         )
     return found
+
+
+def foreign_bytes(source: Source, how: Quantisation) -> int:
+    """Bytes that `source` takes once the package of its method has read it.
+
+    compressed-tensors is asked for floats: its packed linears do not run everywhere.
+    """
+    entries = source.entries
+    if how.method != COMPRESSED:
+        return sum(entry.nbytes for entry in entries)
+    found = 0
+    for entry in entries:
+        if entry.dtype == "I32" and entry.name.endswith("_packed"):
+            found += entry.count * WORD // _foreign_bits(how) * 2
+        elif entry.dtype in ("I8", _FP8):
+            found += entry.count * 2
+        elif not entry.name.endswith(("_scale", "_zero_point", "_shape", "_g_idx")):
+            found += entry.nbytes
+    return found
+
+
+def _foreign_bits(how: Quantisation) -> int:
+    groups = how.said.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        bits = weights.get("num_bits") if isinstance(weights, Mapping) else None
+        if type(bits) is int and 0 < bits <= WORD:
+            return bits
+    return 4
 
 
 def _float(name: str, entry: TensorEntry) -> FloatSource:
