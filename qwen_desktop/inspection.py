@@ -172,7 +172,7 @@ def _table(
     widths = [max(len(head), 6) for head in heads]
     yield "What fits into the memory that is free now, by tokens of context:"
     cells = "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
-    yield f"  {'precision':<14}{'weights':>9}  {cells}"
+    yield f"  {'precision':<14}{'weights':>10}  {cells}"
     marked = False
     for precision in report.precisions:
         row = [plans["auto", precision, context] for context in report.contexts]
@@ -183,7 +183,7 @@ def _table(
             f"{_cell(plan):>{width}}" for plan, width in zip(row, widths, strict=True)
         )
         marked = marked or any(_is_mixed(plan) for plan in row)
-        yield f"  {name:<14}{_size(row[0].weights):>9}  {cells}"
+        yield f"  {name:<14}{_size(row[0].weights):>10}  {cells}"
     if marked:
         yield "  + a part in main memory, which is slower"
 
@@ -231,8 +231,8 @@ def _count(number: int) -> str:
 
 
 def _size(count: int) -> str:
-    """A byte count: "61.1 GB"."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+    """A byte count: "61.1 GiB"."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} B"
