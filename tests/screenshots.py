@@ -4,19 +4,24 @@
 
 Each theme is one start of the program with a profile of its own, some conversations in its list,
 and the demo checkpoint. The answers in the pictures are the demo's own, but for one conversation
-that shows what larger checkpoints write.
+that shows what larger checkpoints write. The large folders are layouts without weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.messages import (
     AnswerStats,
     Message,
@@ -29,7 +34,19 @@ from qwen_desktop.chat.messages import (
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
 
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from tests.e2e.driver import Driver
+
 DAY_S = 86_400
+SIZE_7B = {
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
 THEMES = ("light", "dark")
 
 LONG_ANSWER = """\
@@ -105,12 +122,14 @@ def take(folder: Path, theme: str, language: str) -> None:
 
     from qwen_desktop.paths import demo_checkpoint
     from tests.e2e.driver import Driver
-    from tests.engine.checkpoints import chatty_checkpoint
+    from tests.engine.checkpoints import chatty_checkpoint, make_checkpoint
+    from tests.layouts import qwen2_layout
 
     work = Path(tempfile.mkdtemp(prefix="qwen-desktop-pictures-"))
     profile = work / "profile"
     fill(profile / "conversations.db")
     large = chatty_checkpoint(work / "Qwen2.5-0.5B-Instruct", megabytes=600)
+    split(large, 4)
     driver = Driver(profile, "--checkpoint", str(large), "--theme", theme, "--language", language)
     app = driver.app
 
@@ -137,7 +156,8 @@ def take(folder: Path, theme: str, language: str) -> None:
 
     def half_read() -> bool:
         progress = app.models.state.progress
-        return bool(progress and progress.total and progress.done > 0.4 * progress.total > 2**20)
+        reading = progress is not None and progress.stage is Stage.READING
+        return bool(reading and progress and progress.done > 0.4 * progress.total)
 
     during(app.models.changed, half_read, "loading")
     app.models.cancel()
@@ -181,7 +201,75 @@ def take(folder: Path, theme: str, language: str) -> None:
     driver.drop_folder(broken)
     driver.wait("the sentence", lambda: "config.json" in driver.shown())
     picture("error")
+    driver.window.banner.dismiss()
+
+    base = make_checkpoint(work / "Qwen3-0.6B-Base", "qwen3", template=None, num_hidden_layers=28)
+    shutil.copy(Path(__file__).parents[1] / "LICENSE", base)
+    app.chats.new()
+    app.models.open(base)
+    driver.wait_ready()
+    driver.wait("a base model", lambda: driver.window.header.mode.isVisible())
+    picture("completion")
+    take_card(driver, folder / f"card-{theme}.png")
+
+    broken = make_checkpoint(work / "Qwen3-4B", "qwen3", shards=True)
+    shards = sorted(broken.glob("*.safetensors"))
+    shards[0].unlink()
+    os.truncate(shards[1], 200)
+    folders = (
+        qwen2_layout(work / "Qwen2.5-7B-Instruct", shards=4, **SIZE_7B),
+        qwen2_layout(work / "Qwen2.5-72B-Instruct"),
+        broken,
+    )
+    for at, name in zip(folders, ("open", "open-too-large", "open-broken"), strict=True):
+        take_dialog(driver, at, folder / f"{name}-{theme}.png")
     driver.close()
+
+
+def split(folder: Path, shards: int) -> None:
+    """Spread the single weight file of `folder` over several."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    names, index = list(tensors), {}
+    for number in range(shards):
+        shard = f"model-{number + 1:05}-of-{shards:05}.safetensors"
+        part = names[len(names) * number // shards : len(names) * (number + 1) // shards]
+        save_file({name: tensors[name] for name in part}, folder / shard)
+        index.update(dict.fromkeys(part, shard))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    file.unlink()
+
+
+def take_card(driver: Driver, file: Path) -> None:
+    """The model card, its layers opened."""
+    checkpoints = driver.window.checkpoints
+    checkpoints.show_card()
+    card = checkpoints._card
+    assert card is not None
+    driver.wait("the card", lambda: card.pages.currentIndex() == 1)
+    card.tree.expandToDepth(3)
+    save(card, file)
+    card.close()
+
+
+def take_dialog(driver: Driver, folder: Path, file: Path) -> None:
+    """The open dialog with what there is to say of a folder."""
+    checkpoints = driver.window.checkpoints
+    checkpoints.look_into(folder)
+    dialog = checkpoints._dialog
+    assert dialog is not None
+    driver.wait("what there is to say", lambda: not dialog._request_id)
+    driver.wait("another look", lambda: dialog.isVisible())
+    save(dialog, file)
+    dialog.reject()
+
+
+def save(widget: QWidget, file: Path) -> None:
+    """A picture of a window of its own."""
+    assert widget.grab().save(str(file))
+    print(file, flush=True)
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ class Recents(QObject):
         recent = Recent(
             folder=str(request.folder),
             name=info.name,
-            family=info.family,
+            family=info.family_name or info.family,
             parameters=info.parameters,
             weight_bytes=info.weight_bytes,
             precision=request.precision.value,

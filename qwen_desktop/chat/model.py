@@ -52,6 +52,7 @@ class ModelInfo:
     has_chat_template: bool
     can_think: bool
     demo: DemoInfo | None = None
+    family_name: str = ""  # for people: "Qwen3 MoE"
 
 
 @dataclass(frozen=True)

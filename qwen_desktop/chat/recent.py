@@ -11,7 +11,7 @@ class Recent:
 
     folder: str
     name: str
-    family: str = ""  # model_type of config.json
+    family: str = ""  # for people: "Qwen3 MoE"
     parameters: int = 0
     weight_bytes: int = 0  # in memory, as it was opened
     precision: str = "auto"

@@ -79,8 +79,8 @@ class Patient:
 
 
 def gigabytes(count: int) -> str:
-    """A byte count for a sentence: "3.2 GB"."""
-    return f"{count / 1e9:.1f} GB"
+    """A byte count for a sentence: "3.2 GiB"."""
+    return f"{count / 2**30:.1f} GiB"
 
 
 def _finding(severity: Severity, code: str, text: str, remedy: str, **values: object) -> Finding:

@@ -120,5 +120,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def gigabytes(count: int) -> str:
-    """A byte count for a sentence: "3.2 GB"."""
-    return f"{count / 1e9:.1f} GB"
+    """A byte count for a sentence: "3.2 GiB"."""
+    return f"{count / 2**30:.1f} GiB"

@@ -19,6 +19,7 @@ from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, Pr
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.aside import Aside, Overrun
 from qwen_desktop.engine.card import make_card
 from qwen_desktop.engine.checkpoint import Checkpoint, inspect
@@ -172,6 +173,7 @@ class Engine:
             has_chat_template=tokenizer.has_template,
             can_think=tokenizer.can_think,
             demo=checkpoint.demo,
+            family_name=family_name(checkpoint.family),
         )
         return _Loaded(
             info=info,

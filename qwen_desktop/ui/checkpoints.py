@@ -50,6 +50,8 @@ class Checkpoints(QObject):
         self._cards = cards
         self._dialog: OpenDialog | None = None
         self._card: ModelCardWindow | None = None
+        self._said = False  # whether the toast tells of a cancelled load
+        models.changed.connect(self._on_changed)
         models.problem.connect(self._on_problem)
         models.cancelled.connect(self._on_cancelled)
 
@@ -142,6 +144,15 @@ class Checkpoints(QObject):
             what=self.what_is_open(self._models.state)
         )
         self._window.toast.show_text(words)
+        self._said = True
+
+    @Slot(object)
+    def _on_changed(self, state: ModelState) -> None:
+        """What was said of the load before is old news when the next one begins."""
+        if state.busy and self._said:
+            self._said = False
+            if not self._window.toast.can_undo:  # else it shows something else by now
+                self._window.toast.dismiss()
 
     def what_is_open(self, state: ModelState) -> str:
         """After a load that came to nothing: a sentence about what there is now."""

@@ -73,6 +73,8 @@ class Button(QAbstractButton):
     the focus away from where the user types; Tab reaches the button all the same.
     """
 
+    padding = 13  # px on each side of the text
+
     def __init__(
         self,
         text: str = "",
@@ -107,7 +109,7 @@ class Button(QAbstractButton):
         """The text, its margins and the icon."""
         if not self.text():
             return QSize(self._height, self._height)
-        width = self.fontMetrics().horizontalAdvance(self.text()) + 26
+        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * self.padding
         return QSize(width + (ICON + 8 if self._icon else 0), self._height)
 
     def minimumSizeHint(self) -> QSize:
@@ -168,7 +170,7 @@ class Button(QAbstractButton):
 
     def _paint_content(self, painter: QPainter, colour: str) -> None:
         text = self.text()
-        room = self.width() - 20 - (ICON + 8 if self._icon else 0)
+        room = self.width() - 2 * (self.padding - 3) - (ICON + 8 if self._icon else 0)
         shown = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, max(room, 0))
         width = self.fontMetrics().horizontalAdvance(shown)
         if self._icon:

@@ -132,7 +132,6 @@ class MemoryPanel(Surface):
         column.addWidget(Line())
         column.addSpacing(4)
         heading = QHBoxLayout()
-        heading.setContentsMargins(0, 0, -12, 0)  # the words of the button end where values do
         heading.addWidget(Label(self.tr("Model"), 14, bold=True), 1)
         heading.addWidget(self.card)
         column.addLayout(heading)
@@ -168,6 +167,7 @@ class MemoryPanel(Surface):
             "speed": Fact(self.tr("Speed")),
         }
         self.card = Button(self.tr("Details"), kind="plain", tint="accent", height=24)
+        self.card.padding = 3  # its words end where the values do
         self.card.setObjectName("modelCardButton")
         self.card.setAccessibleName(self.tr("Model card"))
         self.card.setToolTip(self.tr("Everything there is to see of this checkpoint"))
@@ -256,8 +256,7 @@ class MemoryPanel(Surface):
         known = progress is not None and progress.total > 0
         self.bar.setVisible(known)
         amount = ""  # set once: an empty text in between would take the label's room
-        in_bytes = (Stage.READING, Stage.PLACING)
-        if progress is not None and known and progress.stage in in_bytes:
+        if progress is not None and known and progress.stage is Stage.READING:
             locale = self.locale()
             done, total = size_text(progress.done, locale), size_text(progress.total, locale)
             amount = self.tr("{done} of {total}").format(done=done, total=total)

@@ -39,7 +39,7 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.bridge.cards import Cards
 from qwen_desktop.bridge.chats import Chats
-from qwen_desktop.bridge.models import Models
+from qwen_desktop.bridge.models import Models, ModelState
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.errors import Report
@@ -248,6 +248,7 @@ class ModelCardWindow(Dialog):
         cards.made.connect(self._on_made)
         cards.failed.connect(self._on_failed)
         models.opened.connect(self._ask)
+        models.changed.connect(self._on_changed)
         self._ask()
 
     # -- building --------------------------------------------------------------------------
@@ -353,6 +354,12 @@ class ModelCardWindow(Dialog):
         )
         self.pages.setCurrentIndex(0)
         self._cards.ask()
+
+    @Slot(object)
+    def _on_changed(self, state: ModelState) -> None:
+        """A load may end with nothing open."""
+        if state.info is None and not state.busy:
+            self._on_made(None)
 
     @Slot(object)
     def _on_made(self, card: ModelCard | None) -> None:

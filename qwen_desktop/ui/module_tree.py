@@ -226,6 +226,7 @@ class ModuleTree(QTreeView):
         self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
         self.setHorizontalScrollBar(ScrollBar(Qt.Orientation.Horizontal, self))
         self.setFont(theme.body_font(13))
+        self.expanded.connect(self._fit_names)
         header = self.header()
         header.setStretchLastSection(True)
         header.setSectionsMovable(False)
@@ -246,9 +247,13 @@ class ModuleTree(QTreeView):
         self.expandToDepth(1)
         for column in range(SHARE):
             self.resizeColumnToContents(column)
-            widest = 300 if column == NAME else 260
-            self.setColumnWidth(column, min(self.columnWidth(column) + 12, widest))
+            self.setColumnWidth(column, min(self.columnWidth(column) + 12, 260))
+        self._fit_names()
         self.setCurrentIndex(self.modules.index(0, 0))
+
+    def _fit_names(self) -> None:
+        """Room for the names of what was just opened."""
+        self.setColumnWidth(NAME, min(self.sizeHintForColumn(NAME) + 16, 360))
 
 
 def soften(view: QAbstractItemView) -> None:

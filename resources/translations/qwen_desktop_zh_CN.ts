@@ -79,7 +79,7 @@
     </message>
     <message>
         <source>{count} tokens</source>
-        <translation>{count} 个 token</translation>
+        <translation>{count} 个词元</translation>
     </message>
 </context>
 <context>
@@ -292,7 +292,7 @@
     </message>
     <message>
         <source>{all}, {active} per token</source>
-        <translation>{all}，每个 token 用 {active}</translation>
+        <translation>{all}，每个词元用 {active}</translation>
     </message>
     <message>
         <source>{layers}, {heads} heads, {kv} for KV</source>
@@ -308,7 +308,7 @@
     </message>
     <message>
         <source>{count} tokens</source>
-        <translation>{count} 个 token</translation>
+        <translation>{count} 个词元</translation>
     </message>
     <message>
         <source>Family</source>
@@ -340,7 +340,7 @@
     </message>
     <message>
         <source>KV per token</source>
-        <translation>每个 token 的 KV</translation>
+        <translation>每个词元的 KV</translation>
     </message>
 </context>
 <context>
@@ -401,7 +401,7 @@
     </message>
     <message>
         <source>{count} tokens</source>
-        <translation>{count} 个 token</translation>
+        <translation>{count} 个词元</translation>
     </message>
 </context>
 <context>
@@ -821,7 +821,7 @@
     </message>
     <message>
         <source>Special tokens</source>
-        <translation>特殊 token</translation>
+        <translation>特殊词元</translation>
     </message>
     <message>
         <source>Id</source>
@@ -833,7 +833,7 @@
     </message>
     <message>
         <source>Search tokens</source>
-        <translation>搜索 token</translation>
+        <translation>搜索词元</translation>
     </message>
     <message>
         <source>Licence</source>
@@ -873,11 +873,11 @@
     </message>
     <message>
         <source>{count} tokens</source>
-        <translation>{count} 个 token</translation>
+        <translation>{count} 个词元</translation>
     </message>
     <message>
         <source>{kind}, {count} tokens, from {files}</source>
-        <translation>{kind}，{count} 个 token，来自 {files}</translation>
+        <translation>{kind}，{count} 个词元，来自 {files}</translation>
     </message>
 </context>
 <context>
@@ -1448,7 +1448,7 @@
     </message>
     <message>
         <source>The context is stretched ({method}) from {trained} to {length} tokens.</source>
-        <translation>上下文被拉伸（{method}）：从 {trained} 到 {length} 个 token。</translation>
+        <translation>上下文被拉伸（{method}）：从 {trained} 到 {length} 个词元。</translation>
     </message>
     <message>
         <source>Short conversations may be answered a little worse.</source>
@@ -1456,7 +1456,7 @@
     </message>
     <message>
         <source>The tokenizer has token {token}, the model {rows} rows.</source>
-        <translation>分词器有编号 {token} 的 token，模型只有 {rows} 行。</translation>
+        <translation>分词器有编号 {token} 的词元，模型只有 {rows} 行。</translation>
     </message>
     <message>
         <source>Get tokenizer and weights of the same checkpoint.</source>
@@ -1791,8 +1791,28 @@
         <translation>无法读取这样量化的权重：{method}。</translation>
     </message>
     <message>
+        <source>Weights quantised with {method} run in no other way.</source>
+        <translation>用 {method} 量化的权重无法以其他精度运行。</translation>
+    </message>
+    <message>
+        <source>Choose the precision “auto”.</source>
+        <translation>请选择精度“自动”。</translation>
+    </message>
+    <message>
+        <source>The weights cannot be read with {method}.</source>
+        <translation>无法用 {method} 读取权重。</translation>
+    </message>
+    <message>
         <source>Get the original or a GPTQ, AWQ or FP8 version of the model.</source>
         <translation>请换用原始模型，或它的 GPTQ、AWQ 或 FP8 版本。</translation>
+    </message>
+    <message>
+        <source>Weights quantised with {method} need a package of that name.</source>
+        <translation>用 {method} 量化的权重需要同名的软件包。</translation>
+    </message>
+    <message>
+        <source>Install it: pip install &quot;qwen-desktop[{method}]&quot;</source>
+        <translation>请安装它：pip install &quot;qwen-desktop[{method}]&quot;</translation>
     </message>
     <message>
         <source>{file} does not say how the weights were quantised.</source>

@@ -268,7 +268,7 @@ def test_out_of_memory_is_an_ordinary_event(opened, monkeypatch, error, call):
     events = []
     with monkeypatch.context() as patch:
         patch.setattr(Qwen3Attention, "forward", full)
-        with pytest.raises(Known, match=r"Memory ran out.*tokens took 0\.0 GB"):
+        with pytest.raises(Known, match=r"Memory ran out.*tokens took 0\.0 GiB"):
             events.extend(engine.generate(asked, threading.Event()))
     assert expected.startswith(text_of(events))
     assert any(isinstance(event, Usage) for event in events) is (call > 2)
