@@ -146,7 +146,11 @@ def read_header(shard: Path) -> dict[str, TensorEntry]:
     except OSError as error:
         raise unreadable(shard, error) from error
     entries = _entries(shard, data, 8 + length)
-    end = max((entry.start + entry.nbytes for entry in entries.values()), default=8 + length)
+    end = 8 + length
+    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
+        if entry.start != end:  # else a tensor could pass for another
+            raise damaged(shard, f"{entry.name} begins at {entry.start}, expected at {end}")
+        end += entry.nbytes
     if size < end:
         raise truncated(shard, size, end)
     if size > end:
@@ -157,7 +161,8 @@ def read_header(shard: Path) -> dict[str, TensorEntry]:
 def _entries(shard: Path, data: bytes, offset: int) -> dict[str, TensorEntry]:
     try:
         header: Any = json.loads(data)
-        header.pop("__metadata__", None)
+        if not isinstance(header.pop("__metadata__", None), (dict, type(None))):
+            raise TypeError("__metadata__ is no object")
         return {name: _entry(name, header[name], shard, offset) for name in header}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise broken(shard, error) from error
