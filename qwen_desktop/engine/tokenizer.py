@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import AutoTokenizer
+from tokenizers import AddedToken
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.engine.checkpoint import TOKENIZER, TOKENIZER_CONFIG, Checkpoint
+from qwen_desktop.engine.files import read_object
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.tokenizer_limits import check_parts
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -21,6 +24,12 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 # End an answer in every Qwen, whatever the checkpoint's own configuration says.
 END_MARKS = ("<|im_end|>", "<|endoftext|>")
+
+MAX_TOKENIZER_CONFIG = 16 * 2**20  # bytes
+
+# What of tokenizer_config.json has a meaning here.
+_NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")
+_FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 
 # Not the tokenizer's trouble. A panic of its Rust library, too, is a BaseException only.
 _PASSING = (Cancelled, KeyboardInterrupt, SystemExit)
@@ -251,13 +260,45 @@ def _open(checkpoint: Checkpoint) -> Tokenizer:
         from qwen_desktop.engine.qwen1.tokenizer import read_tokenizer
 
         return read_tokenizer(checkpoint.tokenizer_files[0], checkpoint.generation)
-    inner = AutoTokenizer.from_pretrained(
-        str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
-    )
+    file = checkpoint.tokenizer_files[0]
+    if file.name == TOKENIZER:
+        inner = _from_file(file)
+    else:
+        inner = AutoTokenizer.from_pretrained(
+            str(checkpoint.folder), trust_remote_code=False, local_files_only=True, use_fast=True
+        )
     backend = inner.backend_tokenizer
+    # A cut or a filling that the file asks for would change prompts without a word.
+    backend.no_truncation()
+    backend.no_padding()
     check_parts(_states(backend.normalizer, backend.pre_tokenizer))
     check_parts(_states(backend.decoder))
     return FastTokenizer(inner, checkpoint.template)
+
+
+def _from_file(file: Path) -> Any:
+    """The tokenizer of a tokenizer.json and of the tokens that tokenizer_config.json adds.
+
+    The auto class would read the file twice, rebuild the vocabulary by the class that is named
+    there, and hold the GIL all the while: seconds where this takes one.
+    """
+    path = file.with_name(TOKENIZER_CONFIG)
+    config = read_object(path, MAX_TOKENIZER_CONFIG) if path.exists() else {}
+    added = config.get("added_tokens_decoder") or {}
+    named = {key: _token(config[key]) for key in _NAMED if config.get(key) is not None}
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(file),
+        added_tokens_decoder={int(number): _token(told) for number, told in added.items()},
+        **named,
+    )
+
+
+def _token(told: Any) -> str | AddedToken:
+    """A token as configurations write it: its text, or an object."""
+    if isinstance(told, str):
+        return told
+    flags = {key: bool(told[key]) for key in _FLAGS if key in told}
+    return AddedToken(told["content"], **flags)
 
 
 def _states(*parts: Any) -> list[bytes]:
