@@ -246,7 +246,8 @@ class App(QObject):
     def _open_first_checkpoint(self) -> None:
         folder = self.options.checkpoint or self._last_checkpoint() or demo_checkpoint()
         request = self.recents.request_for(folder)
-        if self.options.checkpoint is None and str(folder) == self._load_that_never_ended:
+        asked_for = self.options.checkpoint or self.options.headless or self.options.ask
+        if not asked_for and str(folder) == self._load_that_never_ended:
             # What ended the program then may end it again; the mark stands until a load ends.
             self.window.show_not_reopened(request)
         else:

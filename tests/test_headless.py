@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from qwen_desktop.paths import demo_checkpoint
+from qwen_desktop.storage.state import LoadMark, StateFile, WindowState
+
 PATIENCE_S = 180
 
 
@@ -42,6 +45,18 @@ def test_a_console_that_knows_few_characters_gets_the_answer(tmp_path):
     said, told = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, told
     assert "> ??" in said
+
+
+def test_a_question_is_answered_also_after_a_crash_in_a_load(tmp_path):
+    """A window would wait for somebody who says whether to try again."""
+    state = WindowState(checkpoint=str(demo_checkpoint()))
+    StateFile(tmp_path / "state.json").save(state)
+    LoadMark(tmp_path / "loading.json").set(state.checkpoint)
+    run = start("--profile", str(tmp_path), "--ask", "hello")
+    said, told = run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 0, told
+    assert "> hello" in said
+    assert not (tmp_path / "loading.json").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process there gets no SIGINT of its own")
