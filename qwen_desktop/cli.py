@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,5 +127,8 @@ def _inspect(given: argparse.Namespace) -> int:
     text, status = inspection.run(
         folder, as_json=given.json, encoding=sys.stdout.encoding or "ascii"
     )
-    print(text)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

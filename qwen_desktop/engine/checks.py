@@ -42,7 +42,7 @@ from qwen_desktop.chat.checkpoint import Finding, Fit, LoadPlan, Precision, Seve
 from qwen_desktop.engine.checkpoint import CONFIG, TOKENIZER, TOKENIZER_CONFIG, Checkpoint
 from qwen_desktop.engine.files import read_head, read_object
 from qwen_desktop.engine.gpus import Machine
-from qwen_desktop.engine.placement import Model
+from qwen_desktop.engine.placement import Model, plan
 from qwen_desktop.engine.precision import form_of, source_bytes
 from qwen_desktop.engine.quantisation import FP8
 from qwen_desktop.engine.qwen1 import QWEN1
@@ -384,11 +384,14 @@ def machine_checks(patient: Patient, chosen: LoadPlan | None) -> Iterator[Findin
                 )
     if chosen.fit is Fit.NO:
         share = max(chosen.shares, key=lambda share: share.need - share.device.free)
+        least = plan(patient.model, machine, "auto", Precision.INT4)
         yield _finding(
             Severity.WARNING,
             "no-room",
             QT_TRANSLATE_NOOP("errors", "It needs {need} on {device}; {free} are free now."),
-            QT_TRANSLATE_NOOP("errors", "Choose 8-bit or 4-bit, or close other programs."),
+            QT_TRANSLATE_NOOP("errors", "Take a smaller model: not even 4-bit fits.")
+            if least is None or least.fit is Fit.NO
+            else QT_TRANSLATE_NOOP("errors", "Choose 8-bit or 4-bit, or close other programs."),
             need=gigabytes(share.need),
             device=share.device.name,
             free=gigabytes(share.device.free),

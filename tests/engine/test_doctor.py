@@ -243,9 +243,23 @@ def test_memory_decides_what_fits(made):
     assert small.opens
     assert codes(small) == ["no-room"]
     assert all(plan.fit is Fit.NO for plan in small.plans.values())
+    assert "smaller model" in small.findings[0].report.remedy
     freed = examine(folder, {"cpu": 10 * GIB}, machine=machine_of(ram=100 * 2**20))
     assert codes(freed) == []
     assert all(plan.fit is Fit.YES for plan in freed.plans.values())
+
+
+def test_what_hardly_fits_is_told_apart(made):
+    folder = made("qwen3")
+    roomy = examine(folder, machine=machine_of(ram=10 * GIB)).plans
+    need = {p: roomy["auto", p, 512].shares[0].need for p in (Precision.FP32, Precision.INT4)}
+    tight = examine(folder, machine=machine_of(ram=int(need[Precision.FP32] / 0.95)))
+    assert tight.plans["auto", Precision.FP32, 512].fit is Fit.TIGHT
+    assert codes(tight) == []
+    between = sum(need.values()) // 2
+    packed = examine(folder, machine=machine_of(ram=between))
+    assert packed.plans["auto", Precision.FP32, 512].fit is Fit.NO
+    assert packed.plans["auto", Precision.INT4, 512].fit is Fit.TIGHT
 
 
 def test_cards(made):
