@@ -86,7 +86,9 @@ SMALL_FINDINGS = {
         "context-stretched",
     ),
     "large tokenizer": (
-        lambda f: edit_json(f / "tokenizer_config.json", added_tokens_decoder={"999": {}}),
+        lambda f: edit_json(
+            f / "tokenizer_config.json", added_tokens_decoder={"999": {"content": "<new>"}}
+        ),
         "tokenizer-larger",
     ),
 }
