@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.checkpoint import Precision
-from qwen_desktop.engine.precision import ITEM_BYTES, packs, source_bytes
+from qwen_desktop.engine.precision import ITEM_BYTES, packable, source_bytes
 from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.facts import translated
-from qwen_desktop.engine.sources import FloatSource, PackedSource, Source, foreign_bytes
+from qwen_desktop.engine.sources import FloatSource, Source, foreign_bytes
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
 # tokens at once, and tables that old versions saved.
@@ -240,7 +240,7 @@ class Part:
 
     def add(self, source: Source) -> None:
         """Take one weight in."""
-        if isinstance(source, PackedSource) or packs(source.name, source.shape, Precision.INT8):
+        if packable(source):
             self.packable.append(source)
         else:
             self.count += math.prod(source.shape)

@@ -19,7 +19,6 @@ Codes of findings; those with an asterisk are errors that are raised where the f
     tokenizer-larger    tokens without a row of embeddings
     fp8-dequantised     FP8 weights become 16-bit ones
     codes-dequantised   quantised matrices of a kind that has to become floats
-    experts-unpacked    experts keep 16 bits in 8-bit and 4-bit
     card-unusable       there is a card, but torch was built without CUDA
     card-bfloat16       the card has no bfloat16
     slow-on-cpu         a large model in main memory
@@ -30,7 +29,6 @@ No torch. A check reads at most the head of a file and lists folders.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -159,7 +157,6 @@ def checkpoint_checks(patient: Patient) -> Iterator[Finding]:
     yield from _stretched(patient)
     yield from _large_tokenizer(patient)
     yield from _becomes_floats(patient)
-    yield from _experts(patient)
 
 
 def _unused_weights(patient: Patient) -> Iterator[Finding]:
@@ -337,24 +334,6 @@ def _becomes_floats(patient: Patient) -> Iterator[Finding]:
             QT_TRANSLATE_NOOP("errors", "There is no kernel for codes of this kind or shape."),
             count=len(lost),
             loaded=gigabytes(sum(source_bytes(one, Precision.BF16) for one in lost)),
-        )
-
-
-def _experts(patient: Patient) -> Iterator[Finding]:
-    made = patient.model.architecture
-    if made.experts and patient.checkpoint.quantisation is None:
-        experts = sum(
-            math.prod(source.shape)
-            for source in patient.checkpoint.sources.values()
-            if ".experts." in source.name
-        )
-        share = experts / max(1, patient.model.weights.parameters)
-        yield _finding(
-            Severity.NOTE,
-            "experts-unpacked",
-            QT_TRANSLATE_NOOP("errors", "8-bit and 4-bit leave the experts as they are: {share}."),
-            QT_TRANSLATE_NOOP("errors", "They save little memory with a mixture of experts."),
-            share=f"{share:.0%}",
         )
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from qwen_desktop.chat.checkpoint import Precision
-from qwen_desktop.engine.sources import PackedSource, Source
+from qwen_desktop.engine.sources import PackedSource, Source, expert_count, single_expert
 
 # Inputs that share scale and zero of an int4 weight: small groups lose least, at 5 bits in all.
 INT4_GROUP = 32
@@ -26,8 +26,9 @@ FLOAT32_PARAMETERS = 1_000_000_000
 
 ITEM_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2}
 
-# The matrices worth packing, by transformers' names: projections of decoder layers. Routers, gates
-# and the small inputs of linear attention keep their precision; they decide much and weigh little.
+# The matrices worth packing, by transformers' names: projections of decoder layers, those of single
+# experts among them. Routers, gates and the small inputs of linear attention keep their precision;
+# they decide much and weigh little.
 _PROJECTION = re.compile(r"(?:^|\.)layers\.\d+\.(?:.*\.)?(?:\w+_proj|in_proj_(?:qkvz?|z))\.weight")
 
 
@@ -68,10 +69,11 @@ def weight_bytes(name: str, shape: tuple[int, ...], precision: Precision) -> int
 def form_of(source: Source, precision: Precision, *, own: bool = False) -> Form | None:
     """How the weight of `source` lies in memory in `precision` (not AUTO); None for floats.
 
-    A folder's own codes are kept where `precision` has as many bits, and with `own` in any case.
+    A folder's own codes are kept where `precision` has as many bits. With `own` they are kept in
+    any case, and what the folder left floats stays so too.
     """
     if not isinstance(source, PackedSource):
-        return _packed_form(source.name, source.shape, precision)
+        return None if own else _packed_form(source.name, source.shape, precision)
     if own or (precision is Precision.INT4 and source.bits == 4):
         return _own_form(source)
     if precision is Precision.INT8 and source.bits == 8:
@@ -79,8 +81,20 @@ def form_of(source: Source, precision: Precision, *, own: bool = False) -> Form 
     return _packed_form(source.name, source.shape, precision)
 
 
+def packable(source: Source) -> bool:
+    """Whether the bytes of `source` depend on more than their number in any precision."""
+    if isinstance(source, PackedSource):
+        return True
+    one = single_expert(source, 0) if expert_count(source) else source
+    return packs(one.name, one.shape, Precision.INT8)
+
+
 def source_bytes(source: Source, precision: Precision, *, own: bool = False) -> int:
     """Bytes the weight of `source` takes once it is loaded. See `form_of`."""
+    if len(source.shape) == 3 and not own and precision in (Precision.INT4, Precision.INT8):
+        count = expert_count(source)  # all of one form: gates are as large as what they gate
+        if count and (form := form_of(single := single_expert(source, 0), precision)):
+            return form.nbytes(single.shape) * count
     form = form_of(source, precision, own=own)
     if form:
         return form.nbytes(source.shape)
@@ -88,7 +102,7 @@ def source_bytes(source: Source, precision: Precision, *, own: bool = False) -> 
 
 
 def _matrix(name: str, shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 and ".experts." not in name and bool(_PROJECTION.search(name))
+    return len(shape) == 2 and bool(_PROJECTION.search(name))
 
 
 def _packed_form(name: str, shape: tuple[int, ...], precision: Precision) -> Form | None:

@@ -6,8 +6,9 @@ become one source with the name and shape that the weight has in the model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 from qwen_desktop.engine.quantisation import (
@@ -26,6 +27,10 @@ WORD = 32  # bits of the integers that hold codes
 _FP8 = "F8_E4M3"
 _SCALE = "_scale_inv"
 _FLOATS = ("F16", "BF16", "F32")
+# The matrices of all experts of a layer in one tensor; gates lie before the others.
+_KINDS = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
+_FUSED = re.compile(r"(.*\.experts\.)(gate_up_proj|down_proj)")
+_SINGLE = re.compile(r"(.*\.experts\.)(\d+)\.(gate_proj|up_proj|down_proj)\.weight")
 # What tells a matrix in several tensors, and what else belongs to it.
 _CODES = ".qweight"
 _PARTS = (_CODES, ".qzeros", ".scales", ".g_idx")
@@ -101,7 +106,30 @@ class BlockSource:
         return "BF16"
 
 
-Source = Union[FloatSource, PackedSource, BlockSource]  # noqa: UP007 - evaluated on Python 3.10
+@dataclass(frozen=True)
+class ExpertsSource:
+    """The matrices of all experts of a layer as the one tensor that the model has.
+
+    `experts` are in the order in which they lie there: each gate before what it gates.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    experts: tuple[FloatSource | PackedSource | BlockSource, ...]
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """What has to be read."""
+        return tuple(entry for expert in self.experts for entry in expert.entries)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the first of them, as in the headers."""
+        return self.experts[0].dtype
+
+
+Single = Union[FloatSource, PackedSource, BlockSource]  # noqa: UP007 - evaluated on Python 3.10
+Source = Union[FloatSource, PackedSource, BlockSource, ExpertsSource]  # noqa: UP007 - the same
 
 
 def sources_of(
@@ -138,6 +166,68 @@ def sources_of(
             file=quantisation.file,
         )
     return found
+
+
+def single_experts(source: Source) -> tuple[Source, ...]:
+    """The matrices of all experts that float `source` holds in one tensor, else `source` alone.
+
+    They get the names that other checkpoints store them by: "experts.3.gate_proj.weight".
+    """
+    count = expert_count(source)
+    return tuple(single_expert(source, number) for number in range(count)) or (source,)
+
+
+def expert_count(source: Source) -> int:
+    """How many matrices of experts float `source` holds in one tensor; 0 for another weight."""
+    found = _FUSED.fullmatch(source.name)
+    if found is None or not isinstance(source, FloatSource) or len(source.shape) != 3:
+        return 0
+    kinds = len(_KINDS[found.group(2)])
+    if source.entry.count == 0 or source.shape[1] % kinds or source.entry.pieces != 1:
+        return 0
+    return source.shape[0] * kinds
+
+
+def single_expert(source: Source, number: int) -> FloatSource:
+    """Matrix `number` of those that `source` holds. Raises ValueError where it holds none."""
+    found = _FUSED.fullmatch(source.name)
+    if found is None or not isinstance(source, FloatSource):
+        raise ValueError(f"no experts in {source.name}")
+    kinds = _KINDS[found.group(2)]
+    name = f"{found.group(1)}{number // len(kinds)}.{kinds[number % len(kinds)]}.weight"
+    shape = (source.shape[1] // len(kinds), source.shape[2])
+    size = source.entry.nbytes // (source.shape[0] * len(kinds))
+    start = source.entry.start + number * size
+    entry = replace(source.entry, name=name, shape=shape, start=start, nbytes=size)
+    return FloatSource(name, shape, entry)
+
+
+def joined_experts(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """`sources` with the matrices of single experts joined, as models have them.
+
+    transformers can do the same, but not for every family that is stored so. Experts that do not
+    make a whole are left alone, for it to say what is missing.
+    """
+    layers: dict[str, dict[tuple[int, str], Single]] = {}
+    for name, source in sources.items():
+        found = _SINGLE.fullmatch(name)
+        if found and not isinstance(source, ExpertsSource) and len(source.shape) == 2:
+            prefix, number, kind = found.groups()
+            layers.setdefault(prefix, {})[int(number), kind] = source
+    joined = dict(sources)
+    for prefix, experts in layers.items():
+        count = len(experts) // 3
+        for target, kinds in _KINDS.items():
+            ordered = [experts.get((n, kind)) for n in range(count) for kind in kinds]
+            whole = [one for one in ordered if one is not None]
+            if len(whole) != len(ordered) or len({one.shape for one in whole}) != 1:
+                continue
+            outputs, inputs = whole[0].shape
+            shape = (count, outputs * len(kinds), inputs)
+            joined[prefix + target] = ExpertsSource(prefix + target, shape, tuple(whole))
+            for one in whole:
+                del joined[one.name]
+    return joined
 
 
 def foreign_bytes(source: Source, how: Quantisation) -> int:

@@ -20,7 +20,7 @@ from qwen_desktop.engine.precision import Form
 from qwen_desktop.engine.quant.pack import Parts, laid_out, part_shapes, round_off
 from qwen_desktop.engine.quant.unpack import dense, read_codes, strange
 from qwen_desktop.engine.shards import TensorEntry, truncated
-from qwen_desktop.engine.sources import FloatSource, PackedSource, Source
+from qwen_desktop.engine.sources import ExpertsSource, FloatSource, PackedSource, Single, Source
 from qwen_desktop.errors import Cancelled, Known
 
 BLOCK = 8 * 2**20  # bytes per read; cancel is looked at between blocks
@@ -127,23 +127,34 @@ class _Weight:
 
     def _made(self) -> dict[str, torch.Tensor]:
         source, form, reader = self._source, self._form, self._weights
+        if isinstance(source, ExpertsSource):
+            return {source.name: self._joined(source)}
         if form is None:
-            if isinstance(source, FloatSource):
-                return {source.name: reader.read(source.entry)}
-            return {source.name: dense(source, self._dtype, reader)}
+            return {source.name: self._floats(source, self._dtype)}
         parts: Parts | None
         if form.own and isinstance(source, PackedSource):
             parts = laid_out(read_codes(source, reader), form, self._dtype)
             if parts is None:
                 raise strange(source.groups or source.codes, "groups of different sizes")
         else:
-            if isinstance(source, FloatSource):
-                weight = reader.read(source.entry)
-            else:
-                weight = dense(source, torch.float32, reader)
+            weight = self._floats(source, torch.float32)
             parts = round_off(weight, form, self._dtype, reader.check)
         prefix = source.name.rpartition(".")[0]
         return {f"{prefix}.{part}": tensor for part, tensor in parts.items()}
+
+    def _floats(self, source: Single, dtype: torch.dtype) -> torch.Tensor:
+        """The weight as it is stored, or dequantised to `dtype`."""
+        if isinstance(source, FloatSource):
+            return self._weights.read(source.entry)
+        return dense(source, dtype, self._weights)
+
+    def _joined(self, source: ExpertsSource) -> torch.Tensor:
+        """All experts in one tensor, without a second copy of them all."""
+        found = torch.empty(source.shape, dtype=self._dtype)
+        places = found.view(len(source.experts), -1, source.shape[2])
+        for place, expert in zip(places, source.experts, strict=True):
+            place.copy_(self._floats(expert, self._dtype))
+        return found
 
 
 class LazyTensor:

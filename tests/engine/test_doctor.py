@@ -285,10 +285,14 @@ def test_a_card_without_bfloat16(made):
     assert report.plans["auto", Precision.AUTO, 512].runs_in is Precision.FP16
 
 
-def test_a_mixture_of_experts_tells_what_packing_saves(made):
-    (finding,) = examine(made("qwen3_moe"), machine=machine_of()).findings
-    assert finding.code == "experts-unpacked"
-    assert "%" in finding.report.text()
+def test_a_mixture_of_experts_is_packed_as_a_whole(made):
+    report = examine(made("qwen3_moe", **WIDE, **WIDE_EXPERTS), machine=machine_of())
+    assert not report.findings
+    floats, packed = (
+        report.plans["auto", precision, 512].weights
+        for precision in (Precision.BF16, Precision.INT4)
+    )
+    assert packed < 0.5 * floats
 
 
 def test_unused_shards(copied):
@@ -376,12 +380,15 @@ def test_codes_of_a_quantised_folder_stay(made, tmp_path):
     assert floats.weights == 2 * facts.parameters > own.weights
 
 
-def test_quantised_experts_become_floats(made, tmp_path):
+def test_codes_that_no_kernel_takes_become_floats(made, tmp_path):
     floats = made("qwen3_moe", **WIDE, **WIDE_EXPERTS)
-    folder, _ = quantised(floats, tmp_path, Scheme())
+    assert not examine(
+        quantised(floats, tmp_path / "a", Scheme())[0], machine=machine_of()
+    ).findings
+    folder, _ = quantised(floats, tmp_path / "b", Scheme(group=16))
     (finding,) = examine(folder, machine=machine_of()).findings
     assert finding.code == "codes-dequantised"
-    assert finding.report.values["count"] == str(2 * 4 * 3)  # layers, experts, matrices
+    assert finding.report.values["count"] == str(2 * (4 + 4 * 3))  # layers, attention, experts
 
 
 def test_fp8_becomes_bfloat16(made, tmp_path):

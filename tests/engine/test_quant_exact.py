@@ -65,7 +65,8 @@ def packed_source(folder: Path, scheme: Scheme, weight: np.ndarray) -> tuple[Sou
 
 def linear_of(source: Source, form: Form, dtype: torch.dtype, bias: bool = False) -> PackedLinear:
     outputs, inputs = source.shape
-    made = packed_linear(torch.nn.Linear(inputs, outputs, bias=bias, dtype=dtype), form, dtype)
+    linear = torch.nn.Linear(inputs, outputs, bias=bias, dtype=dtype)
+    made = packed_linear(source.shape, linear.bias, form, dtype, torch.device("cpu"))
     for name, tensor in parts_of(source, form, dtype).items():
         assert tensor.shape == getattr(made, name).shape
         setattr(made, name, torch.nn.Parameter(tensor, requires_grad=False))
@@ -201,8 +202,7 @@ def test_rounding_stays_within_half_a_step(data, bits, scale):
     weight[2, 0] = 100 * scale  # one that stands out
     form = Form(4, 32) if bits == 4 else Form(8, weight.shape[1])
     parts = round_off(weight, form, torch.bfloat16, lambda: None)
-    linear = torch.nn.Linear(*reversed(weight.shape), bias=False, dtype=torch.float32)
-    made = packed_linear(linear, form, torch.bfloat16)
+    made = packed_linear(tuple(weight.shape), None, form, torch.bfloat16, torch.device("cpu"))
     for name, tensor in parts.items():
         setattr(made, name, torch.nn.Parameter(tensor, requires_grad=False))
     stood_for = made(torch.eye(weight.shape[1])).T
@@ -220,7 +220,8 @@ def test_products_of_rounded_floats(bits):
     form = Form(4, 32) if bits == 4 else Form(8, 256)
     parts = round_off(weight, form, torch.bfloat16, lambda: None)
     linear = torch.nn.Linear(256, 96, bias=True, dtype=torch.bfloat16)
-    made = packed_linear(linear, form, torch.bfloat16).requires_grad_(False)
+    device = torch.device("cpu")
+    made = packed_linear((96, 256), linear.bias, form, torch.bfloat16, device).requires_grad_(False)
     for name, (shape, dtype) in part_shapes(form, (96, 256), torch.bfloat16).items():
         assert (parts[name].shape, parts[name].dtype) == (shape, dtype)
         setattr(made, name, torch.nn.Parameter(parts[name], requires_grad=False))

@@ -31,16 +31,22 @@ class PackedLinear(nn.Module):  # type: ignore[misc] # torch has no types here
     codes: torch.Tensor
     scales: torch.Tensor
 
-    def __init__(self, linear: nn.Linear, form: Form, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        size: tuple[int, ...],
+        bias: nn.Parameter | None,
+        form: Form,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.out_features, self.in_features = size
         self.form = form
-        shapes = part_shapes(form, (self.out_features, self.in_features), dtype)
-        device = linear.weight.device
+        shapes = part_shapes(form, size, dtype)
         for name, (shape, of) in shapes.items():
             empty = torch.empty(shape, dtype=of, device=device)
             self.register_parameter(name, nn.Parameter(empty, requires_grad=False))
-        self.bias = linear.bias  # the module that was made for it is gone
+        self.register_parameter("bias", bias)
         self._placed = ""  # the device kind that codes are laid out for; "" for any
         self._in_order = not form.ordered
 
@@ -225,6 +231,12 @@ class Int8Linear(PackedLinear):
         return weight.reshape(last - first, self.in_features)
 
 
-def packed_linear(linear: nn.Linear, form: Form, dtype: torch.dtype) -> PackedLinear:
-    """A linear in `form` with the sizes and the bias of `linear`, its codes not yet filled."""
-    return (Int4Linear if form.bits == 4 else Int8Linear)(linear, form, dtype)
+def packed_linear(
+    shape: tuple[int, ...],
+    bias: nn.Parameter | None,
+    form: Form,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> PackedLinear:
+    """A linear for a weight of `shape` [out, in] in `form`, its codes not yet filled."""
+    return (Int4Linear if form.bits == 4 else Int8Linear)(shape, bias, form, dtype, device)

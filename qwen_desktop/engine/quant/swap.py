@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from qwen_desktop.engine.precision import Form
+from qwen_desktop.engine.quant.experts import PackedExperts, expert_shapes
 from qwen_desktop.engine.quant.linear import PackedLinear, packed_linear
 from qwen_desktop.errors import Cancelled
 
@@ -25,13 +26,20 @@ def place_of(weight: str) -> str:
     return found.group(1) if found else ""
 
 
-def linears(model: nn.Module) -> dict[str, nn.Linear]:
-    """The linears of decoder layers by `place_of` their weights."""
-    return {
-        place: module
-        for name, module in model.named_modules()
-        if type(module) is nn.Linear and (place := place_of(f"{name}.weight"))
-    }
+def matrices(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes of the matrices of decoder layers that can be packed, by `place_of` their weights.
+
+    Those of single experts are among them, although the model joins them.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for name, module in model.named_modules():
+        if type(module) is nn.Linear:
+            found[place_of(f"{name}.weight")] = tuple(module.weight.shape)
+        for kind, shape in expert_shapes(module).items():
+            for number in range(len(module.down_proj)):
+                found[place_of(f"{name}.{number}.{kind}.weight")] = shape
+    found.pop("", None)
+    return found
 
 
 def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> None:
@@ -39,7 +47,19 @@ def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> Non
     for name, module in list(model.named_modules()):
         form = forms.get(place_of(f"{name}.weight"))
         if form is not None and type(module) is nn.Linear:
-            model.set_submodule(name, packed_linear(module, form, dtype))
+            shape, device = tuple(module.weight.shape), module.weight.device
+            model.set_submodule(name, packed_linear(shape, module.bias, form, dtype, device))
+        kinds = expert_shapes(module)
+        if not kinds:
+            continue
+        of_experts = {
+            (number, kind): form
+            for number in range(len(module.down_proj))
+            for kind in kinds
+            if (form := forms.get(place_of(f"{name}.{number}.{kind}.weight")))
+        }
+        if of_experts:
+            model.set_submodule(name, PackedExperts(module, of_experts, dtype))
 
 
 def swapped(model_class: type[Any], forms: Mapping[str, Form], dtype: torch.dtype) -> type[Any]:
