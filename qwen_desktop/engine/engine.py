@@ -150,14 +150,15 @@ class Engine:
 
         model = loader.load(plan, cancel, tell)
         use_threads_for(plan.parameters)
-        runner = TransformersRunner(model)
-        progress(Progress(Stage.WARMING_UP))
         try:
+            runner = TransformersRunner(model)
+            progress(Progress(Stage.WARMING_UP))
             runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise loader.no_room(plan) from error
+        # A configuration that can be built need not make sense: that shows at the first token.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise loader.no_room(plan) from error
+            raise loader.no_sense(error) from error
         _check(cancel)
         checkpoint, capabilities = plan.checkpoint, runner.capabilities
         info = ModelInfo(

@@ -136,12 +136,7 @@ def plan(
         raise
     # Nonsense in config.json surfaces as any exception of transformers or torch.
     except Exception as error:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} does not describe a model that can be built."),
-            QT_TRANSLATE_NOOP("errors", "Download config.json again."),
-            details=f"{type(error).__name__}: {error}",
-            file=CONFIG,
-        ) from error
+        raise no_sense(error) from error
     ignored = [re.compile(p) for p in empty._keys_to_ignore_on_load_unexpected or ()]
     sources = {
         name: source
@@ -255,6 +250,16 @@ def _forms(sources: Mapping[str, Source], empty: Any, placing: LoadPlan) -> dict
             if form is not None:
                 found[name] = form
     return found
+
+
+def no_sense(error: Exception) -> Known:
+    """The sentence for a configuration with which no model can be made or run."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} does not describe a model that can be built."),
+        QT_TRANSLATE_NOOP("errors", "Download config.json again."),
+        details=f"{type(error).__name__}: {error}",
+        file=CONFIG,
+    )
 
 
 def fits_now(made: Plan) -> bool:

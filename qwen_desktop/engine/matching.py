@@ -16,8 +16,8 @@ from torch.nn.modules import module as torch_module
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from qwen_desktop.engine.arrangement import place_of
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
-from qwen_desktop.engine.quant.swap import place_of
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.model import register as register_qwen1
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -28,17 +28,20 @@ _UNTRUSTED = frozenset(
     ("auto_map", "attn_implementation", "experts_implementation", "transformers_weights",
      "fusion_config", "kernel_config", "use_kernels", "quantization_config", "torchscript",
      "custom_generate", "dtype", "torch_dtype", "return_dict", "output_attentions",
-     "output_hidden_states", "is_encoder_decoder", "chunk_size_feed_forward")
+     "output_hidden_states", "is_encoder_decoder", "chunk_size_feed_forward", "num_labels",
+     "id2label", "label2id", "per_layer_config")
 )  # fmt: skip
 
 
 def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
     """`config` without the keys that choose code, at every level."""
-    return {
-        key: sanitised(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in _UNTRUSTED and not key.startswith("_")
-    }
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):  # what kind its parts are follows from the whole
+            kept[key] = {k: v for k, v in sanitised(value).items() if k != "model_type"}
+        else:
+            kept[key] = value
+    return {k: v for k, v in kept.items() if k not in _UNTRUSTED and not k.startswith("_")}
 
 
 def configuration(checkpoint: Checkpoint) -> Any:
@@ -139,8 +142,8 @@ def match(
             )
     except RuntimeError as error:
         raise _unfit("?", f"{type(error).__name__}: {error}") from error
-    except ValueError as error:
-        # Also raised for a package that is not there: the details have to say it.
+    # Also raised for a package that is not there, and where weights to be joined are not all there.
+    except Exception as error:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "The weights cannot be matched with {file}: {reason}."),
             QT_TRANSLATE_NOOP("errors", "Get config.json and weights of the same checkpoint."),
