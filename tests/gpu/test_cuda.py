@@ -70,7 +70,8 @@ def test_packed_products_are_those_of_the_floats(bits: int, rows: int) -> None:
     parts = round_off(linear.weight.detach(), form, torch.bfloat16, lambda: None)
     packed = {}
     for device in ("cpu", "cuda"):
-        made = packed_linear(linear, form, torch.bfloat16)
+        size = (linear.out_features, linear.in_features)
+        made = packed_linear(size, linear.bias, form, torch.bfloat16, torch.device("cpu"))
         for name, part in parts.items():
             getattr(made, name).data = part.clone()
         made = made.to(device)
