@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 
-from qwen_desktop.chat.checkpoint import LoadPlan, Precision
+from qwen_desktop.chat.checkpoint import LoadPlan
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import placement
+from qwen_desktop.engine.arrangement import arrange, place_of
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
 from qwen_desktop.engine.device import (
     TORCH_TYPES,
@@ -38,19 +39,18 @@ from qwen_desktop.engine.matching import (
     refuse_strangers,
     refuse_unfit,
 )
-from qwen_desktop.engine.precision import Form, form_of
+from qwen_desktop.engine.precision import Form
 from qwen_desktop.engine.quant.foreign import foreign_config, unreadable_by_package
-from qwen_desktop.engine.quant.swap import matrices, place, place_of, swap, swapped
+from qwen_desktop.engine.quant.swap import matrices, place, swap, swapped
 from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.shards import TensorEntry
-from qwen_desktop.engine.sources import FloatSource, Source, joined_experts, single_experts
+from qwen_desktop.engine.sources import FloatSource, Source
 from qwen_desktop.engine.spread import connect, without_dispatch
 from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 NOTHING: Mapping[str, int] = {}
 NEVER = threading.Event()
-_EXPERTS = ".experts."
 TELL_SECONDS = 0.05  # between two reports of progress
 
 
@@ -143,8 +143,6 @@ def plan(
         for name, source in checkpoint.sources.items()
         if not any(pattern.search(name) for pattern in ignored)
     }
-    if not placing.packed and placing.runs_in in (Precision.INT4, Precision.INT8):
-        sources = _with_single_experts(sources, placing.runs_in)
     parameters, config = empty.num_parameters(), empty.config
     if (how := checkpoint.quantisation) and how.extra:
         config.quantization_config = foreign_config(how, request.precision)
@@ -161,8 +159,7 @@ def plan(
             parameters=parameters,
             nbytes=placing.weights,
         )
-    forms = _forms(sources, empty, placing)
-    sources = _with_joined_experts(sources, forms)
+    sources, forms = arrange(sources, matrices(empty), placing)
     places = {place_of(name): form for name, form in forms.items()}
     model_class = swapped(type(empty), places, dtype)
     unused = match(model_class, config, described(sources, forms, dtype), dtype, cancel)
@@ -218,38 +215,6 @@ def _dtype_of(placing: LoadPlan) -> torch.dtype:
         return found
     every = all(has_bfloat16(torch.device(share.device.id)) for share in placing.shares)
     return torch.bfloat16 if every else torch.float16
-
-
-def _with_single_experts(sources: Mapping[str, Source], precision: Precision) -> dict[str, Source]:
-    """`sources` with the experts apart that can be packed one by one."""
-    found: dict[str, Source] = {}
-    for name, source in sources.items():
-        apart = single_experts(source)
-        packable = len(apart) > 1 and form_of(apart[0], precision) is not None
-        found.update({one.name: one for one in apart} if packable else {name: source})
-    return found
-
-
-def _with_joined_experts(
-    sources: Mapping[str, Source], forms: Mapping[str, Form]
-) -> dict[str, Source]:
-    """`sources` with the experts joined of those layers where none is packed."""
-    packed = {name.partition(_EXPERTS)[0] for name in forms if _EXPERTS in name}
-    kept = {n: source for n, source in sources.items() if n.partition(_EXPERTS)[0] in packed}
-    return joined_experts({n: s for n, s in sources.items() if n not in kept}) | kept
-
-
-def _forms(sources: Mapping[str, Source], empty: Any, placing: LoadPlan) -> dict[str, Form]:
-    """Which weights become packed linears of the model, which is `empty` yet."""
-    shapes = matrices(empty)
-    found: dict[str, Form] = {}
-    for name, source in sources.items():
-        # A matrix of another shape stays what it is, to be refused as such.
-        if source.shape == shapes.get(place_of(name)):
-            form = form_of(source, placing.runs_in, own=placing.packed)
-            if form is not None:
-                found[name] = form
-    return found
 
 
 def no_sense(error: Exception) -> Known:

@@ -27,6 +27,7 @@ WORD = 32  # bits of the integers that hold codes
 _FP8 = "F8_E4M3"
 _SCALE = "_scale_inv"
 _FLOATS = ("F16", "BF16", "F32")
+EXPERT_MATRICES = ("gate_proj", "up_proj", "down_proj")
 # The matrices of all experts of a layer in one tensor; gates lie before the others.
 _KINDS = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
 _FUSED = re.compile(r"(.*\.experts\.)(gate_up_proj|down_proj)")
@@ -108,13 +109,14 @@ class BlockSource:
 
 @dataclass(frozen=True)
 class ExpertsSource:
-    """The matrices of all experts of a layer as the one tensor that the model has.
+    """The matrices of all experts of a layer as one weight of the model.
 
-    `experts` are in the order in which they lie there: each gate before what it gates.
+    `experts` are in the order in which they lie there: in what joins gates and the matrices they
+    gate, each gate comes first.
     """
 
     name: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     experts: tuple[FloatSource | PackedSource | BlockSource, ...]
 
     @property
@@ -202,32 +204,33 @@ def single_expert(source: Source, number: int) -> FloatSource:
     return FloatSource(name, shape, entry)
 
 
-def joined_experts(sources: Mapping[str, Source]) -> dict[str, Source]:
-    """`sources` with the matrices of single experts joined, as models have them.
+def layers_of_experts(
+    sources: Mapping[str, Source],
+) -> dict[str, dict[str, tuple[Single, ...]]]:
+    """Matrices stored per expert, by what their names begin with and by kind, experts in order.
 
-    transformers can do the same, but not for every family that is stored so. Experts that do not
-    make a whole are left alone, for it to say what is missing.
+    Kinds are those of EXPERT_MATRICES. Only layers that are whole: of others transformers is to say
+    what is missing.
     """
-    layers: dict[str, dict[tuple[int, str], Single]] = {}
+    found: dict[str, dict[tuple[str, int], Single]] = {}
     for name, source in sources.items():
-        found = _SINGLE.fullmatch(name)
-        if found and not isinstance(source, ExpertsSource) and len(source.shape) == 2:
-            prefix, number, kind = found.groups()
-            layers.setdefault(prefix, {})[int(number), kind] = source
-    joined = dict(sources)
-    for prefix, experts in layers.items():
-        count = len(experts) // 3
-        for target, kinds in _KINDS.items():
-            ordered = [experts.get((n, kind)) for n in range(count) for kind in kinds]
-            whole = [one for one in ordered if one is not None]
-            if len(whole) != len(ordered) or len({one.shape for one in whole}) != 1:
-                continue
-            outputs, inputs = whole[0].shape
-            shape = (count, outputs * len(kinds), inputs)
-            joined[prefix + target] = ExpertsSource(prefix + target, shape, tuple(whole))
-            for one in whole:
-                del joined[one.name]
-    return joined
+        matched = _SINGLE.fullmatch(name)
+        if matched and not isinstance(source, ExpertsSource) and len(source.shape) == 2:
+            prefix, number, kind = matched.groups()
+            found.setdefault(prefix, {})[kind, int(number)] = source
+    layers: dict[str, dict[str, tuple[Single, ...]]] = {}
+    for prefix, experts in found.items():
+        numbers = range(len(experts) // len(EXPERT_MATRICES))
+        of_kinds = {
+            kind: tuple(experts[kind, n] for n in numbers if (kind, n) in experts)
+            for kind in EXPERT_MATRICES
+        }
+        if all(
+            len(of_kind) == len(numbers) and len({one.shape for one in of_kind}) == 1
+            for of_kind in of_kinds.values()
+        ):
+            layers[prefix] = of_kinds
+    return layers
 
 
 def foreign_bytes(source: Source, how: Quantisation) -> int:

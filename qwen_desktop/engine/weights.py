@@ -126,11 +126,18 @@ class _Weight:
             return self._ready.pop(part)
 
     def _made(self) -> dict[str, torch.Tensor]:
-        source, form, reader = self._source, self._form, self._weights
+        source, form = self._source, self._form
         if isinstance(source, ExpertsSource):
-            return {source.name: self._joined(source)}
+            return self._joined(source)
         if form is None:
             return {source.name: self._floats(source, self._dtype)}
+        prefix = source.name.rpartition(".")[0]
+        parts = self._packed(source, form)
+        return {f"{prefix}.{part}": tensor for part, tensor in parts.items()}
+
+    def _packed(self, source: Single, form: Form) -> Parts:
+        """The weight in `form`, part by part."""
+        reader = self._weights
         parts: Parts | None
         if form.own and isinstance(source, PackedSource):
             parts = laid_out(read_codes(source, reader), form, self._dtype)
@@ -139,8 +146,7 @@ class _Weight:
         else:
             weight = self._floats(source, torch.float32)
             parts = round_off(weight, form, self._dtype, reader.check)
-        prefix = source.name.rpartition(".")[0]
-        return {f"{prefix}.{part}": tensor for part, tensor in parts.items()}
+        return parts
 
     def _floats(self, source: Single, dtype: torch.dtype) -> torch.Tensor:
         """The weight as it is stored, or dequantised to `dtype`."""
@@ -148,12 +154,17 @@ class _Weight:
             return self._weights.read(source.entry)
         return dense(source, dtype, self._weights)
 
-    def _joined(self, source: ExpertsSource) -> torch.Tensor:
-        """All experts in one tensor, without a second copy of them all."""
-        found = torch.empty(source.shape, dtype=self._dtype)
-        places = found.view(len(source.experts), -1, source.shape[2])
-        for place, expert in zip(places, source.experts, strict=True):
-            place.copy_(self._floats(expert, self._dtype))
+    def _joined(self, source: ExpertsSource) -> dict[str, torch.Tensor]:
+        """All experts in one tensor per part, without a second copy of them all."""
+        form, parts = self._form, _parts(source, self._form, self._dtype)
+        found = {name: torch.empty(shape, dtype=of) for name, (shape, of) in parts.items()}
+        for number, expert in enumerate(source.experts):
+            if form is None:
+                whole = found[source.name].view(len(source.experts), *expert.shape)
+                whole[number] = self._floats(expert, self._dtype)
+                continue
+            for part, tensor in self._packed(expert, form).items():
+                found[f"{source.name.rpartition('.')[0]}.{part}"][number] = tensor
         return found
 
 
@@ -186,8 +197,9 @@ def _parts(
     """Shape and dtype of what the model gets for the weight of `source`, by name."""
     if form is not None:
         prefix = source.name.rpartition(".")[0]
-        shapes = part_shapes(form, source.shape, dtype)
-        return {f"{prefix}.{part}": what for part, what in shapes.items()}
+        *before, outputs, inputs = source.shape  # of experts: how many
+        shapes = part_shapes(form, (outputs, inputs), dtype)
+        return {f"{prefix}.{part}": ((*before, *shape), of) for part, (shape, of) in shapes.items()}
     of = DTYPES[source.entry.dtype] if isinstance(source, FloatSource) else dtype
     return {source.name: (source.shape, of)}
 

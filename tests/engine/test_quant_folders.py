@@ -20,7 +20,6 @@ from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.quant.experts import PackedExperts
 from qwen_desktop.engine.quant.linear import PackedLinear
-from qwen_desktop.engine.quant.swap import packed
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import Cancelled
 from tests.engine.checkpoints import edit_json, make_checkpoint
@@ -159,9 +158,12 @@ def test_packed_from_floats(floats, family, precision, tmp_path):
         if isinstance(module, PackedLinear):
             eye = torch.eye(module.in_features)
             bias, module.bias = module.bias, None
-            tensors[f"{name}.weight"] = module(eye).T.contiguous()
+            *before, kind, last = name.split(
+                "."
+            )  # experts are "down_proj.3" here, not "3.down_proj"
+            words = [*before, last, kind] if last.isdigit() else [*before, kind, last]
+            tensors[".".join([*words, "weight"])] = module(eye).T.contiguous()
             module.bias = bias
-    tensors = {n: t for n, t in tensors.items() if not n.endswith((".gate_up_proj", "s.down_proj"))}
     meant = tmp_path / "meant"
     meant.mkdir()
     for file in floats(family).iterdir():
@@ -355,6 +357,6 @@ def test_nothing_is_written_into_the_folder(folders):
 def test_stop_is_noticed_within_packed_layers(folders):
     folder, _ = folders("qwen3", SCHEMES["gptq"])
     _, runner = opened(folder, Precision.AUTO)
-    modules = list(packed(runner.module))
+    modules = [m for m in runner.module.modules() if isinstance(m, PackedLinear)]
     assert modules
     assert all(module._forward_pre_hooks for module in modules)

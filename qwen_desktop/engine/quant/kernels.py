@@ -44,13 +44,23 @@ def pack_int4_cpu(pairs: torch.Tensor, check: Callable[[], object] = bool) -> to
     """
     outputs, half = pairs.shape
     found = torch.empty_like(pairs)
+    layout = int4_layout()
     # Blocks of outputs lie one after another, whatever their size, which divides 64.
     step = max(64, _REPACK // (2 * half) // 64 * 64)
     for first in range(0, outputs, step):
         check()
         some = pairs[first : first + step]
-        codes = torch.stack((some >> 4, some & 15), dim=-1).flatten(1).to(torch.int32)
-        found[first : first + step] = _aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+        codes = torch.stack((some >> 4, some & 15), dim=-1).flatten(1)
+        whole = len(codes) // layout.rows * layout.rows if layout else 0
+        if layout and whole:  # five times as quick as the kernel's own way by way of int32
+            found[first : first + whole] = layout.packed(codes[:whole]).view(whole, half)
+        if whole < len(codes):
+            found[first + whole : first + step] = _packed_by_torch(codes[whole:])
+    return found
+
+
+def _packed_by_torch(codes: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = _aten._convert_weight_to_int4pack_for_cpu(codes.to(torch.int32), 1)
     return found
 
 
@@ -64,6 +74,12 @@ class Layout:
     rows: int
     low: tuple[int, ...]
     high: tuple[int, ...]
+
+    def packed(self, codes: torch.Tensor) -> torch.Tensor:
+        """uint8 [whole blocks of outputs, in] as the kernel wants them, [blocks, in, rows / 2]."""
+        blocks = codes.view(-1, self.rows, codes.shape[1])
+        low, high = blocks[:, list(self.low)], blocks[:, list(self.high)]
+        return (low | high << 4).transpose(1, 2).contiguous()
 
     def unpacked(self, packed: torch.Tensor, inputs: int) -> torch.Tensor:
         """Whole blocks of `packed` as uint8 [blocks, in, rows], the outputs in order."""
@@ -98,22 +114,20 @@ def int4_layout() -> Layout | None:
     for rows in (64, 32, 16):
         number = torch.arange(rows, dtype=torch.uint8)[:, None].expand(rows, inputs)
         codes = [(number >> shift & 15).contiguous() for shift in (0, 4)]
-        packed = [pack_int4_cpu(_pairs(c)).view(inputs, rows // 2)[0] for c in codes]
+        packed = [_packed_by_torch(c).view(inputs, rows // 2)[0] for c in codes]
         low = tuple(((packed[0] & 15) | (packed[1] & 15) << 4).tolist())
         high = tuple(((packed[0] >> 4) | (packed[1] >> 4) << 4).tolist())
         if sorted(low + high) != list(range(rows)):
             continue
         layout = Layout(rows, low, high)
         generator = torch.Generator().manual_seed(0)
-        codes_ = torch.randint(0, 16, (3 * rows, inputs), dtype=torch.uint8, generator=generator)
-        found = layout.unpacked(pack_int4_cpu(_pairs(codes_)), inputs)
-        if torch.equal(found.transpose(1, 2).reshape(-1, inputs), codes_):
+        random = torch.randint(0, 16, (3 * rows, inputs), dtype=torch.uint8, generator=generator)
+        wanted = _packed_by_torch(random)
+        found = layout.unpacked(wanted, inputs).transpose(1, 2).reshape(-1, inputs)
+        same = layout.packed(random).view(wanted.shape)
+        if torch.equal(found, random) and torch.equal(same, wanted):
             return layout
     return None
-
-
-def _pairs(codes: torch.Tensor) -> torch.Tensor:
-    return codes[:, ::2] << 4 | codes[:, 1::2]
 
 
 def pack_int4_cuda(pairs: torch.Tensor) -> torch.Tensor | None:

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from qwen_desktop.engine.arrangement import place_of
 from qwen_desktop.engine.precision import Form
 from qwen_desktop.engine.quant.experts import PackedExperts, expert_shapes
 from qwen_desktop.engine.quant.linear import PackedLinear, packed_linear
 from qwen_desktop.errors import Cancelled
 
-# A checkpoint may put words of its own before "layers.0": transformers maps them, and only it
-# knows how.
-_LAYER = re.compile(r"(?:^|\.)(layers\.\d+\..+)")
-
-
-def place_of(weight: str) -> str:
-    """What the names of a weight in a checkpoint and in the model have in common, or ""."""
-    found = _LAYER.search(weight)
-    return found.group(1) if found else ""
-
 
 def matrices(model: nn.Module) -> dict[str, tuple[int, ...]]:
     """Shapes of the matrices of decoder layers that can be packed, by `place_of` their weights.
 
-    Those of single experts are among them, although the model joins them.
+    Those of experts are [experts, out, in], although the model joins two of them.
     """
     found: dict[str, tuple[int, ...]] = {}
     for name, module in model.named_modules():
         if type(module) is nn.Linear:
             found[place_of(f"{name}.weight")] = tuple(module.weight.shape)
         for kind, shape in expert_shapes(module).items():
-            for number in range(len(module.down_proj)):
-                found[place_of(f"{name}.{number}.{kind}.weight")] = shape
+            found[place_of(f"{name}.{kind}.weight")] = shape
     found.pop("", None)
     return found
 
@@ -49,14 +38,10 @@ def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> Non
         if form is not None and type(module) is nn.Linear:
             shape, device = tuple(module.weight.shape), module.weight.device
             model.set_submodule(name, packed_linear(shape, module.bias, form, dtype, device))
-        kinds = expert_shapes(module)
-        if not kinds:
-            continue
         of_experts = {
-            (number, kind): form
-            for number in range(len(module.down_proj))
-            for kind in kinds
-            if (form := forms.get(place_of(f"{name}.{number}.{kind}.weight")))
+            kind: form
+            for kind in expert_shapes(module)
+            if (form := forms.get(place_of(f"{name}.{kind}.weight")))
         }
         if of_experts:
             model.set_submodule(name, PackedExperts(module, of_experts, dtype))
@@ -76,28 +61,25 @@ def swapped(model_class: type[Any], forms: Mapping[str, Form], dtype: torch.dtyp
     return type(model_class.__name__, (model_class,), names)
 
 
-def packed(model: nn.Module) -> Iterator[PackedLinear]:
-    """The packed linears of `model`."""
-    for module in model.modules():
-        if isinstance(module, PackedLinear):
-            yield module
-
-
 def place(model: nn.Module, cancel: threading.Event, tell: Callable[[int, int], None]) -> None:
-    """Lay out the codes of every packed linear for its device. Raises Cancelled.
+    """Lay out the codes of every packed weight for its device. Raises Cancelled.
 
-    `tell` gets the bytes of codes that are done, and of all.
+    `tell` gets the bytes of weights that are done, and of all.
     """
-    found = list(packed(model))
-    total = sum(module.codes.nbytes for module in found)
+    found: list[tuple[PackedLinear | PackedExperts, int]] = [
+        (module, sum(parameter.nbytes for parameter in module.parameters()))
+        for module in model.modules()
+        if isinstance(module, (PackedLinear, PackedExperts))
+    ]
+    total = sum(size for _, size in found)
     done = 0
 
     def check() -> None:
         if cancel.is_set():
             raise Cancelled
 
-    for module in found:
+    for module, size in found:
         check()
         module.place(check)
-        done += module.codes.nbytes
+        done += size
         tell(done, total)

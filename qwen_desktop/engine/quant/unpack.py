@@ -122,14 +122,19 @@ def blocks(codes: Codes) -> Iterator[tuple[int, int, torch.Tensor]]:
     """`codes` as float32 in blocks of outputs: first, last (not included), [last - first, in]."""
     outputs, inputs = codes.codes.shape
     groups = codes.groups
+    even = groups is None and inputs % codes.group == 0
     if groups is None:
         groups = torch.arange(inputs) // codes.group
     step = max(1, BLOCK // inputs)
     for first in range(0, outputs, step):
         last = min(first + step, outputs)
         values = codes.codes[first:last].float()
-        values -= codes.zeros[:, first:last].T.float()[:, groups]
-        values *= codes.scales[:, first:last].T[:, groups]
+        zeros, scales = codes.zeros[:, first:last].T.float(), codes.scales[:, first:last].T
+        if even:
+            grouped = values.view(last - first, -1, codes.group)
+            grouped.sub_(zeros.unsqueeze(-1)).mul_(scales.unsqueeze(-1))
+        else:
+            values.sub_(zeros[:, groups]).mul_(scales[:, groups])
         yield first, last, values
 
 
