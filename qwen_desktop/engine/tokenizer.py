@@ -6,6 +6,7 @@ no other module of the engine meets. The first Qwen's is in qwen1/tokenizer.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _FLAGS = ("special", "normalized", "lstrip", "rstrip", "single_word")
 _PASSING = (Cancelled, KeyboardInterrupt, SystemExit)
 
 _BYTES = {char: byte for byte, char in bytes_to_unicode().items()}
+_FALLBACK = re.compile("<0x([0-9A-F]{2})>")  # a byte in vocabularies that are not byte-level
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class FastTokenizer:
     def __init__(self, inner: Any, template: str | None) -> None:
         self._inner = inner
         self._backend = inner.backend_tokenizer
+        decoder = self._backend.decoder
+        self._by_character = decoder is not None and b'"ByteLevel"' not in decoder.__getstate__()
         self.template = template
         added: Mapping[int, Any] = inner.added_tokens_decoder
         # Typed text must become none of these, whether or not the template mentions them.
@@ -231,6 +235,11 @@ class FastTokenizer:
         text = self._backend.id_to_token(token)
         if text is None:  # rows of the embedding that no token uses
             return b""
+        if self._by_character:  # CodeQwen1.5's alone
+            if found := _FALLBACK.fullmatch(text):
+                return bytes.fromhex(found[1])
+            # Not at the beginning of a text, where decoders take a space away.
+            return str(self._backend.decoder.decode(["a", text])[1:]).encode()
         try:
             return bytes(_BYTES[char] for char in text)
         except KeyError:
