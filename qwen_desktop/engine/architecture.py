@@ -135,7 +135,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         kv_heads=kv_heads,
         head_dim=_count(values, "head_dim", 0) or hidden // max(heads, 1),
         vocabulary=_count(values, "vocab_size"),
-        context_length=_count(values, "max_position_embeddings"),
+        context_length=_context_length(values),
         window=_count(values, "sliding_window", 0),
         experts=experts,
         experts_per_token=_count(values, "num_experts_per_tok", 1) if experts else 0,
@@ -171,6 +171,22 @@ def _count(values: Mapping[str, Any], name: str, otherwise: int | None = None) -
     return value
 
 
+def _context_length(values: Mapping[str, Any]) -> int:
+    """Tokens the model can be used with.
+
+    YaRN reaches `factor` times the length of training. Qwen's own instructions for it leave
+    max_position_embeddings as it is.
+    """
+    length = _count(values, "max_position_embeddings")
+    rope = values.get("rope_parameters") or values.get("rope_scaling")
+    if not isinstance(rope, Mapping) or "yarn" not in (rope.get("rope_type"), rope.get("type")):
+        return length
+    factor, trained = rope.get("factor"), rope.get("original_max_position_embeddings")
+    if type(trained) is not int or not isinstance(factor, (int, float)):
+        return length
+    return max(length, int(trained * factor)) if 1 <= factor <= MAX_STRETCH else length
+
+
 def _layer_kinds(values: Mapping[str, Any], family: str, layers: int) -> tuple[str, ...]:
     if layers > MAX_LAYERS:
         raise ValueError(f"{layers} layers")
@@ -197,6 +213,7 @@ def _layer_kinds(values: Mapping[str, Any], family: str, layers: int) -> tuple[s
     )
 
 
+MAX_STRETCH = 64  # times the length of training; Qwen's own is 4
 MAX_LAYERS = 10_000  # more than any model; what a damaged config.json says may have no end
 
 

@@ -45,7 +45,7 @@ class TransformersRunner:
         on_cpu = any(device.type == "cpu" for device in self._devices)
         numbers = architecture(self._config.to_dict())
         self._capabilities = Capabilities(
-            context_length=int(self._config.max_position_embeddings),
+            context_length=numbers.context_length,
             vocab_size=int(self._config.vocab_size),
             croppable=probe.croppable,
             kv_bytes_per_token=numbers.kv_bytes_per_token(model.dtype.itemsize),

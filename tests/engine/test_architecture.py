@@ -173,3 +173,29 @@ def test_active_parameters_of_a_mixture(made):
     weights = model_of(inspect(folder)).weights
     expert = 3 * 32 * 16  # three matrices
     assert weights.parameters - weights.active == 2 * 2 * expert  # 2 of 4 experts rest, 2 layers
+
+
+@pytest.mark.parametrize("key", ["rope_parameters", "rope_scaling"])
+def test_yarn_as_the_instructions_say_reaches_further(copied, key):
+    """They add an entry to config.json and leave max_position_embeddings as it is."""
+    folder = copied("qwen3")
+    yarn = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
+    theta = json.loads((folder / "config.json").read_text())["rope_parameters"]
+    changes = {"rope_parameters": None, key: theta | yarn | {"rope_type": "yarn"}}
+    edit_json(folder / "config.json", **changes)
+    report = examine(folder)
+    assert report.facts.context_length == 2048
+    (finding,) = report.findings
+    assert "from 512 to 2048 tokens" in finding.report.text()
+    runner = TransformersRunner(loader.load(planned(folder), NEVER, lambda _: None))
+    assert runner.capabilities.context_length == 2048
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"factor": 1e9}, {"factor": "4"}, {"factor": 0.1}, {"rope_type": "default"}]
+)
+def test_a_context_is_not_stretched_by_nonsense(wrong):
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+    config = {"model_type": "qwen3", "max_position_embeddings": 40960}
+    assert architecture(config | {"rope_scaling": yarn}).context_length == 131072
+    assert architecture(config | {"rope_scaling": yarn | wrong}).context_length == 40960
