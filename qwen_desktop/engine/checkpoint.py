@@ -62,8 +62,15 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The folder's name, which is what people know a checkpoint by."""
-        return self.folder.resolve().name
+        """What people know the checkpoint by: the folder's name, but in caches of downloaders.
+
+        There folders are named by a hash in the folder of the model, or have no dots.
+        """
+        folder = self.folder.resolve()
+        model = folder.parent.parent.name
+        if folder.parent.name == "snapshots" and model.startswith("models--"):
+            return model.rpartition("--")[2]
+        return folder.name.replace("___", ".")
 
     @property
     def parameters(self) -> int:

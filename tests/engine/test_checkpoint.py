@@ -33,6 +33,21 @@ def test_a_good_folder_is_described(made):
     assert found.demo is None
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("models--Qwen--Qwen3-8B/snapshots/9c925d64d72725edaf899c6cb9c377fd0709d9c5", "Qwen3-8B"),
+        ("Qwen/Qwen2___5-7B-Instruct", "Qwen2.5-7B-Instruct"),
+        ("snapshots/Qwen3-8B", "Qwen3-8B"),
+        ("My_Qwen--2", "My_Qwen--2"),
+    ],
+)
+def test_the_name_is_that_of_the_model(made, tmp_path, place, name):
+    folder = tmp_path / place
+    shutil.copytree(made("qwen3"), folder)
+    assert inspect(folder).name == name
+
+
 def test_the_template_may_be_in_the_tokenizer_config(copied):
     folder = copied("qwen2", template=None)
     assert inspect(folder).template is None
