@@ -16,6 +16,7 @@ Codes of findings; those with an asterisk are errors that are raised where the f
     adapter-ignored     an adapter beside a whole checkpoint
     no-template         a base model: it completes text
     context-stretched   rope scaling beyond the length of training
+    context-chunked     a context that needs an attention which is not there
     tokenizer-larger    tokens without a row of embeddings
     fp8-dequantised     FP8 weights become 16-bit ones
     codes-dequantised   quantised matrices of a kind that has to become floats
@@ -48,7 +49,7 @@ from qwen_desktop.engine.sources import PackedSource
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report
 
 _PARTIAL = (".part", ".partial", ".incomplete", ".crdownload", ".aria2", ".download")
-_CACHES = (".cache/huggingface/download", "._____temp", ".mdl")
+_CACHES = (".cache/huggingface/download", "._____temp")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _OTHER_WEIGHTS = (*_PICKLES, ".gguf", ".h5", ".msgpack", ".onnx")
 _NO_WEIGHTS = re.compile(r"training_args|optimizer|scheduler|rng_state|trainer_state")
@@ -155,6 +156,7 @@ def checkpoint_checks(patient: Patient) -> Iterator[Finding]:
     yield from _embedding_shape(patient)
     yield from _template(patient)
     yield from _stretched(patient)
+    yield from _chunked(patient)
     yield from _large_tokenizer(patient)
     yield from _becomes_floats(patient)
 
@@ -273,6 +275,25 @@ def _stretched(patient: Patient) -> Iterator[Finding]:
             length=patient.model.architecture.context_length,
         )
         return
+
+
+def _chunked(patient: Patient) -> Iterator[Finding]:
+    """Qwen2.5-1M was trained for less than config.json says; the rest is its own attention's."""
+    chunks = patient.text_config.get("dual_chunk_attention_config")
+    if not isinstance(chunks, Mapping):
+        return
+    trained = chunks.get("original_max_position_embeddings")
+    if type(trained) is int and 0 < trained < patient.model.architecture.context_length:
+        yield _finding(
+            Severity.NOTE,
+            "context-chunked",
+            QT_TRANSLATE_NOOP(
+                "errors",
+                "Beyond {trained} tokens it needs dual chunk attention, which is not here.",
+            ),
+            QT_TRANSLATE_NOOP("errors", "Stay below that: longer ones may be answered badly."),
+            trained=f"{trained:,}",
+        )
 
 
 def _large_tokenizer(patient: Patient) -> Iterator[Finding]:

@@ -1455,6 +1455,14 @@
         <translation>较短的对话回答质量可能略差。</translation>
     </message>
     <message>
+        <source>Beyond {trained} tokens it needs dual chunk attention, which is not here.</source>
+        <translation>超过 {trained} 个词元时，此模型需要双块注意力，而这里没有。</translation>
+    </message>
+    <message>
+        <source>Stay below that: longer ones may be answered badly.</source>
+        <translation>请保持在此长度以内：更长的对话可能回答不佳。</translation>
+    </message>
+    <message>
         <source>The tokenizer has token {token}, the model {rows} rows.</source>
         <translation>分词器有编号 {token} 的词元，模型只有 {rows} 行。</translation>
     </message>
@@ -1479,14 +1487,6 @@
         <translation>这种编码或形状没有对应的内核。</translation>
     </message>
     <message>
-        <source>8-bit and 4-bit leave the experts as they are: {share}.</source>
-        <translation>8 位和 4 位不改变专家权重：{share}。</translation>
-    </message>
-    <message>
-        <source>They save little memory with a mixture of experts.</source>
-        <translation>对混合专家模型，它们省不了多少内存。</translation>
-    </message>
-    <message>
         <source>{card} is not used: this torch was built without CUDA.</source>
         <translation>不会使用 {card}：当前的 torch 不带 CUDA。</translation>
     </message>
@@ -1505,6 +1505,10 @@
     <message>
         <source>It needs {need} on {device}; {free} are free now.</source>
         <translation>在 {device} 上需要 {need}；现在空闲 {free}。</translation>
+    </message>
+    <message>
+        <source>Take a smaller model: not even 4-bit fits.</source>
+        <translation>请换用更小的模型：即使 4 位精度也放不下。</translation>
     </message>
     <message>
         <source>Choose 8-bit or 4-bit, or close other programs.</source>

@@ -85,6 +85,13 @@ SMALL_FINDINGS = {
         ),
         "context-stretched",
     ),
+    "chunks": (
+        lambda f: edit_json(
+            f / "config.json",
+            dual_chunk_attention_config={"original_max_position_embeddings": 256},
+        ),
+        "context-chunked",
+    ),
     "large tokenizer": (
         lambda f: edit_json(
             f / "tokenizer_config.json", added_tokens_decoder={"999": {"content": "<new>"}}
@@ -106,6 +113,14 @@ def test_what_is_told_though_it_opens(copied, engine, change, code):
     assert finding.report.remedy
     assert report.opens
     load(engine, folder)
+
+
+def test_what_a_download_leaves_is_no_news(copied):
+    folder = copied("qwen3")
+    for name in (".mdl", ".msc", ".mv", "configuration.json", ".gitattributes", "README.md"):
+        (folder / name).write_text("{}")
+    (folder / "._____temp").mkdir()
+    assert examine(folder).findings == ()
 
 
 def test_downloads_in_the_cache_of_a_downloader(copied):
