@@ -23,6 +23,7 @@ Neither Qt nor torch is imported. The exit status is 0 where the folder opens an
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
@@ -56,8 +57,17 @@ def run(folder: Path, *, as_json: bool, encoding: str) -> tuple[str, int]:
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):  # an old Windows terminal, or LC_ALL=C
-        text = text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
+        text = text.translate(_PLAIN)
+        text = text.encode(_known(encoding), "replace").decode(_known(encoding))
     return text, 0 if report.opens else 1
+
+
+def _known(encoding: str) -> str:
+    """`encoding`, or ASCII where Python does not know it."""
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        return "ascii"
 
 
 def as_object(report: FolderReport) -> dict[str, Any]:

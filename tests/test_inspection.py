@@ -80,6 +80,14 @@ def test_an_old_terminal_gets_plain_letters(damaged):
         assert done.stdout.isascii()
 
 
+def test_names_stay_readable_where_marks_are_not_known(damaged, tmp_path):
+    folder = damaged.rename(tmp_path / "千问")
+    done = run(folder, PYTHONIOENCODING="gbk")
+    assert done.stderr == b""
+    assert "千问" in done.stdout.decode("gbk")
+    assert b"x model.safetensors is" in done.stdout
+
+
 def test_json_has_its_keys_and_nothing_else():
     done = run(DEMO, "--json")
     assert done.returncode == 0
