@@ -20,7 +20,6 @@ import pynvml
 from qwen_desktop.chat.checkpoint import Device
 
 BFLOAT16_SINCE = (8, 0)  # compute capability; older cards only emulate it
-FP8_SINCE = (8, 9)
 
 # What the library may raise with a driver that is missing, broken or of another age.
 _TROUBLE = (pynvml.NVMLError, OSError, UnicodeError)
