@@ -32,6 +32,9 @@ _UNTRUSTED = frozenset(
      "id2label", "label2id", "per_layer_config")
 )  # fmt: skip
 
+_WIDTHS = ("hidden_size", "head_dim", "kv_channels", "linear_key_head_dim", "linear_value_head_dim")
+_PACKED = 8  # codes of a quantised matrix in one stored number
+
 
 def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
     """`config` without the keys that choose code, at every level."""
@@ -46,7 +49,7 @@ def sanitised(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def configuration(checkpoint: Checkpoint) -> Any:
     """config.json as transformers' configuration. Nonsense in it raises any kind of exception."""
-    _refuse_countless(checkpoint)
+    _refuse_boundless(checkpoint)
     if checkpoint.family == QWEN1:
         register_qwen1()
     config = CONFIG_MAPPING[checkpoint.family].from_dict(sanitised(checkpoint.config))
@@ -58,12 +61,27 @@ def configuration(checkpoint: Checkpoint) -> Any:
     return config
 
 
-def _refuse_countless(checkpoint: Checkpoint) -> None:
-    """Raise ValueError for more layers than there are tensors: building them would never end."""
+def _refuse_boundless(checkpoint: Checkpoint) -> None:
+    """Raise ValueError for numbers that no weight bears out: building with them might never end.
+
+    Layers are built one by one, and tables of positions are computed for the width of a head.
+    """
+    entries = checkpoint.tensors.values()
+    widest = max((size for entry in entries for size in entry.shape), default=0) * _PACKED
     for config in (checkpoint.config, checkpoint.config.get("text_config")):
-        count = config.get("num_hidden_layers") if isinstance(config, Mapping) else None
-        if isinstance(count, (int, float)) and count > len(checkpoint.tensors):
-            raise ValueError(f"{count} layers, but {len(checkpoint.tensors)} tensors")
+        if not isinstance(config, Mapping):
+            continue
+        rope = config.get("rope_parameters") or config.get("rope_scaling")
+        inner = rope.values() if isinstance(rope, Mapping) else ()
+        for found in (config, rope, *inner):
+            share = found.get("partial_rotary_factor") if isinstance(found, Mapping) else None
+            if isinstance(share, (int, float)) and not 0 <= share <= 1:
+                raise ValueError(f"partial_rotary_factor {share}")
+        limits = {"num_hidden_layers": len(checkpoint.tensors)} | dict.fromkeys(_WIDTHS, widest)
+        for key, limit in limits.items():
+            size = config.get(key)
+            if isinstance(size, (int, float)) and not size <= limit:
+                raise ValueError(f"{key} is {size}, the weights allow for {limit}")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.doctor import examine
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.errors import Known
+from tests.engine.checkpoints import edit_json
 from tests.engine.damage import Damage, damages
 from tests.engine.helpers import ask, request, text_of
 from tests.engine.quantised import WIDE, Scheme, in_fp8, quantised
@@ -274,3 +275,48 @@ def test_every_damage_ends_in_a_right_model_or_a_sentence(whole: Whole) -> None:
         for name, outcome in outcomes.items():
             print(f"{whole.kind}: {name[:90]}: {outcome[:150]}")
         print(whole.kind, len(outcomes), "damages,", loaded, "loaded")
+
+
+SENSELESS: list[dict[str, object]] = [
+    {"num_labels": 10**9},
+    {"id2label": {str(number): "x" for number in range(50_000)}},
+    {"hidden_size": 10**9},
+    {"vocab_size": 10**12},
+    {"head_dim": 10**9},
+    {"hidden_size": 10**9, "num_attention_heads": 1, "head_dim": None},
+    {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 1e9}},
+    {"num_hidden_layers": 10**9, "layer_types": None},
+    {"num_hidden_layers": -1},
+    {"num_hidden_layers": 2.0},
+    {"num_hidden_layers": 1, "layer_types": None},
+    {"layer_types": ["full_attention"] * 300_000},
+    {"layer_types": ["linear_attention"] * 2},
+    {"num_experts_per_tok": 7},
+    {"moe_intermediate_size": 10**12},
+    {"num_key_value_heads": 10**9},
+    {"max_position_embeddings": -5},
+    {"max_position_embeddings": 0},
+    {"pad_token_id": 10**9},
+    {"decoder_sparse_step": 0},
+    {"mlp_only_layers": [0]},
+    {"return_dict": False, "output_hidden_states": True},
+    {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 1e300}},
+    {"rope_parameters": {"rope_type": "default", "rope_theta": 0}},
+]
+
+
+@pytest.mark.parametrize("changes", SENSELESS, ids=lambda changes: next(iter(changes)))
+def test_numbers_without_sense_end_soon(copied, engine, changes):
+    """Were they believed, they would take all memory or never end."""
+    folder = copied("qwen3_moe")
+    edit_json(folder / "config.json", **changes)
+    with within_time(str(changes)[:200]):
+        try:
+            engine.load(wanted(folder), threading.Event(), lambda _: None)
+        except Known:
+            assert engine.info is None
+            return
+        try:
+            assert text_of(ask(engine, QUESTION))
+        except Known:
+            assert engine.info is not None
