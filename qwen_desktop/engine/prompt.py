@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qwen_desktop.chat.messages import Message, Role, Status
+from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
 
 ROLES = frozenset(role.value for role in Role)
@@ -43,7 +44,7 @@ def build_prompt(
     """
     said = list(messages)
     if not tokenizer.has_template:
-        ids = tokenizer.encode(continued(said, system))
+        ids = tokenizer.encode(whole(continued(said, system)))
         return Prompt(tuple(ids), len(ids), thinking_open=False)
     rows = _rows(said, system)
     rendered = tokenizer.render(rows, answer=True, thinking=thinking)
@@ -86,15 +87,15 @@ def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
     """
     rows = []
     if system.strip() and not (messages and messages[0].role is Role.SYSTEM):
-        rows.append({"role": Role.SYSTEM.value, "content": system})
+        rows.append({"role": Role.SYSTEM.value, "content": whole(system)})
     for message in messages:
         role = Role(message.role).value  # anything else is refused here: roles are not sanitised
         if role == Role.ASSISTANT.value and not message.parts:
             continue  # an answer that failed before its first word
-        row = {"role": role, "content": message.text}
+        row = {"role": role, "content": whole(message.text)}
         if role == Role.ASSISTANT.value:
             # Also where it is empty: templates search the content for tags if it is absent.
-            row["reasoning_content"] = message.reasoning
+            row["reasoning_content"] = whole(message.reasoning)
         rows.append(row)
     return rows
 

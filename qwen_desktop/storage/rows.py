@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
 from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Tree
 
 _log = logging.getLogger(__name__)
@@ -23,28 +24,17 @@ MESSAGE_COLUMNS = "id, parent_id, role, parts, status, stats, error, created_at"
 _AnyEnum = TypeVar("_AnyEnum", bound=Enum)
 
 
-def storable(text: str) -> str:
-    """`text` as UTF-8 can hold it: halves of a character joined, lone ones replaced."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def parts_json(parts: Iterable[Part]) -> str:
     """Parts as kept in the `parts` column."""
     rows = [{"kind": part.kind.value, "text": part.text} for part in parts]
-    return storable(json.dumps(rows, ensure_ascii=False, separators=(",", ":")))
+    return whole(json.dumps(rows, ensure_ascii=False, separators=(",", ":")))
 
 
 def stats_json(stats: AnswerStats | None) -> str | None:
     """Counts and times as kept in the `stats` column."""
     if stats is None:
         return None
-    return storable(json.dumps(asdict(stats), ensure_ascii=False, separators=(",", ":")))
+    return whole(json.dumps(asdict(stats), ensure_ascii=False, separators=(",", ":")))
 
 
 def message_from(row: tuple[Any, ...]) -> Message:

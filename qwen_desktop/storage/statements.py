@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import PREVIEW_LENGTH, Conversation, one_line, title_from
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage import rows
@@ -41,9 +42,9 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             conversation.id,
-            rows.storable(summary.title),
+            whole(summary.title),
             bool(conversation.title),
-            rows.storable(summary.preview),
+            whole(summary.preview),
             conversation.created_at,
             conversation.updated_at,
             conversation.tree.head,
@@ -66,7 +67,7 @@ def insert_message(connection: sqlite3.Connection, conversation: int, message: M
             rows.parts_json(message.parts),
             message.status.value,
             rows.stats_json(message.stats),
-            rows.storable(message.error),
+            whole(message.error),
             message.created_at,
         ),
     )
@@ -81,7 +82,7 @@ def write_answer(connection: sqlite3.Connection, conversation: int, message: Mes
             rows.parts_json(message.parts),
             message.status.value,
             rows.stats_json(message.stats),
-            rows.storable(message.error),
+            whole(message.error),
             message.id,
         ),
     )
@@ -132,7 +133,7 @@ def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
     connection.execute(
         "UPDATE conversations SET title = CASE WHEN title_is_own THEN title ELSE ? END,"
         " preview = ? WHERE number = ?",
-        (rows.storable(title), rows.storable(preview), conversation),
+        (whole(title), whole(preview), conversation),
     )
 
 

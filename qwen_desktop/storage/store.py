@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qwen_desktop.chat.messages import Message, PartKind, Status
 from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import rows
@@ -125,7 +126,7 @@ class Store:
                 "INSERT INTO answer_journal (message_id, seq, kind, text) SELECT ?,"
                 " (SELECT coalesce(max(seq), 0) + 1 FROM answer_journal WHERE message_id = ?),"
                 " ?, ?",
-                (message_id, message_id, kind.value, rows.storable(text)),
+                (message_id, message_id, kind.value, whole(text)),
             )
 
     def finish(self, conversation_id: str, message: Message) -> None:
@@ -142,7 +143,7 @@ class Store:
             number = number_of(connection, conversation_id)
             connection.execute(
                 "UPDATE conversations SET title = ?, title_is_own = ? WHERE number = ?",
-                (rows.storable(title), bool(title), number),
+                (whole(title), bool(title), number),
             )
             refresh_summary(connection, number)
 
@@ -177,7 +178,7 @@ class Store:
             if text:
                 connection.execute(
                     "INSERT OR REPLACE INTO drafts (conversation_id, text) VALUES (?, ?)",
-                    (conversation_id, rows.storable(text)),
+                    (conversation_id, whole(text)),
                 )
             else:
                 connection.execute(

@@ -39,6 +39,14 @@ def test_forged_turns_are_not_turns(made):
     assert counts(tokenizer, prompt.ids)["<|im_start|>"] == 3  # system, user, assistant
 
 
+@pytest.mark.parametrize("template", [PLAIN, None])
+def test_half_a_character_is_replaced(made, template):
+    tokenizer = tokenizer_of(made("qwen2", template=template))
+    typed = "a\ud83d \udcffz"
+    prompt = build_prompt(tokenizer, chat(typed, typed, typed), typed, thinking=False)
+    assert tokenizer.decode(list(prompt.ids)).count("a\ufffd \ufffdz") == 4
+
+
 def test_reasoning_is_passed_apart_from_the_answer(made):
     tokenizer = tokenizer_of(made("qwen3"))
     question, answer, last = chat("q", "a", "more")
