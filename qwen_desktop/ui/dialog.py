@@ -43,6 +43,12 @@ class Dialog(QDialog):
     def showEvent(self, event: QShowEvent) -> None:
         """All fields are there now."""
         self._frame()
+        for button in self.findChildren(QPushButton):
+            # Made the default before it was in the dialog, it would cease to be that for good
+            # once the focus has gone over it.
+            if button.isDefault():
+                button.setDefault(False)
+                button.setDefault(True)
         super().showEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:

@@ -139,8 +139,12 @@ class _FitDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(t.selected if selected else t.sidebar))
             painter.drawRoundedRect(QRectF(rect), 6, 6)
-        if selected:
+        if selected and state & QStyle.StateFlag.State_HasFocus:
             focus_ring(painter, QRectF(rect), 6)
+        elif selected:
+            painter.setPen(QColor(t.accent))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
         value = index.data(FIT_ROLE)
         if value is not None:
             painter.setPen(QColor(getattr(t, _TINTS[Fit(value)])))

@@ -23,6 +23,7 @@ _GROUNDS = {
     Severity.WARNING: "warning_background",
     Severity.NOTE: "code",
 }
+_LIKE = 3  # findings of one kind that are shown whole: a clone without Git LFS has one per file
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
@@ -139,6 +140,20 @@ class FindingsView(QWidget):
     def set_findings(self, findings: Sequence[Finding]) -> None:
         """Show these; hidden where there are none."""
         clear_layout(self._column)
+        kinds: dict[tuple[Severity, str], list[Finding]] = {}
         for finding in sorted(findings, key=lambda f: _ORDER.index(f.severity)):
-            self._column.addWidget(FindingCard(finding))
+            kinds.setdefault((finding.severity, finding.code), []).append(finding)
+        for alike in kinds.values():
+            # One left over takes no more room than the line that would count it.
+            shown = alike if len(alike) <= _LIKE + 1 else alike[:_LIKE]
+            for finding in shown:
+                self._column.addWidget(FindingCard(finding))
+            if rest := len(alike) - len(shown):
+                more = self.tr("And {count} more like these.").format(
+                    count=QLocale().toString(rest)
+                )
+                label = Label(more, 13, dim=True)
+                label.setObjectName("moreFindings")
+                label.setContentsMargins(12, 0, 12, 2)
+                self._column.addWidget(label)
         self.setVisible(bool(findings))

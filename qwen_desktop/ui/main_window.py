@@ -311,7 +311,7 @@ class MainWindow(Frame):
         self.header.set_model(state)
         if self._timeline is not None:
             self.empty.set_model(state)
-            self.panel.set_model(state)
+            self.panel.set_model(state, answering=self._chats.run.running)
         info = state.info
         self.composer.set_model_name(
             info.name if info is not None else "",

@@ -221,8 +221,8 @@ class MemoryPanel(Surface):
 
     # -- model -----------------------------------------------------------------------------
 
-    def set_model(self, state: ModelState) -> None:
-        """Show the open model and the load under way."""
+    def set_model(self, state: ModelState, *, answering: bool = False) -> None:
+        """Show the open model and the load under way, which waits while it is `answering`."""
         info = state.info
         for fact in self.facts.values():
             fact.setVisible(info is not None)
@@ -233,6 +233,8 @@ class MemoryPanel(Surface):
         self.loading.setVisible(state.busy)
         if state.busy:
             self._show_progress(state.progress)
+            if answering and state.progress is None:
+                self.stage.setText(self.tr("Waiting for the answer to end…"))
             self.cancel.setEnabled(not state.cancelling)
             self.cancel.setText(self.tr("Cancelling…") if state.cancelling else self.tr("Cancel"))
 

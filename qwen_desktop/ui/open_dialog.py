@@ -249,6 +249,8 @@ class OpenDialog(Dialog):
         self._content.verticalScrollBar().setValue(0)
         self._frame()
         self._refresh()
+        if report.plans:
+            self._leave_choose(self.choices.precision)
         if self._open_when_ready and self.open_button.isEnabled():
             self._open()
         self._open_when_ready = False
@@ -267,6 +269,13 @@ class OpenDialog(Dialog):
             self._nested_column.addWidget(button)
         self.pages.setCurrentWidget(self._nested)
         self._refresh()
+        first = self._nested_column.itemAt(0)
+        self._leave_choose(first.widget() if first is not None else None)
+
+    def _leave_choose(self, target: QWidget | None) -> None:
+        """Go on in what was picked, so that Enter does not call the picker again."""
+        if target is not None and self.focusWidget() is self.choose:
+            target.setFocus(Qt.FocusReason.TabFocusReason)
 
     @Slot(str, object)
     def _on_failed(self, request_id: str, report: Report) -> None:

@@ -374,6 +374,13 @@
     </message>
 </context>
 <context>
+    <name>FindingsView</name>
+    <message>
+        <source>And {count} more like these.</source>
+        <translation>还有 {count} 个类似的问题。</translation>
+    </message>
+</context>
+<context>
     <name>FitModel</name>
     <message>
         <source>As stored</source>
@@ -657,6 +664,10 @@
     <message>
         <source>{used} of {total} in use</source>
         <translation>已用 {used}，共 {total}</translation>
+    </message>
+    <message>
+        <source>Waiting for the answer to end…</source>
+        <translation>等待回答结束…</translation>
     </message>
     <message>
         <source>Cancelling…</source>

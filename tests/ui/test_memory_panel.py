@@ -144,6 +144,13 @@ def test_shards_are_counted_and_a_cancel_is_seen(panel):
     assert not panel.cancel.isEnabled()
 
 
+def test_a_load_waits_for_the_answer(panel):
+    panel.set_model(ModelState(Phase.LOADING, INFO.folder, INFO), answering=True)
+    assert panel.stage.text() == "Waiting for the answer to end…"
+    panel.set_model(ModelState(Phase.LOADING, INFO.folder, INFO))
+    assert panel.stage.text() == "Loading…"
+
+
 def test_the_model_that_goes_first_is_named(panel):
     progress = Progress(Stage.FREEING, detail="Qwen3-4B")
     panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, progress))

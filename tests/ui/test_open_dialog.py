@@ -163,6 +163,45 @@ def test_a_folder_of_folders_offers_those(qtbot, folders, show):
     assert dialog.open_button.isEnabled()
 
 
+def test_from_the_picker_enter_goes_on_in_what_was_picked(qtbot, folders, show):
+    dialog = show(folders / "Base")
+    settled(qtbot, dialog)
+    dialog.choose.setFocus()
+    dialog.show_folder(folders)
+    settled(qtbot, dialog)
+    assert dialog.focusWidget().accessibleName() == "Base"
+    dialog.choose.setFocus()
+    dialog.show_folder(folders / "Good-Chat")
+    settled(qtbot, dialog)
+    assert dialog.focusWidget() is dialog.choices.precision
+    QTest.keyClick(dialog.focusWidget(), ENTER)
+    assert [request.folder for request in dialog.asked] == [folders / "Good-Chat"]
+
+
+def test_enter_opens_also_after_the_focus_has_gone_over_all_buttons(qtbot, folders, show):
+    dialog = show(folders / "Good-Chat")
+    settled(qtbot, dialog)
+    qtbot.waitUntil(dialog.isActiveWindow)
+    for _ in range(12):
+        QTest.keyClick(dialog.focusWidget(), Qt.Key.Key_Tab)
+    dialog.choices.table.setFocus()
+    assert dialog.open_button.isDefault()
+    QTest.keyClick(dialog.choices.table, ENTER)
+    assert len(dialog.asked) == 1
+
+
+def test_many_findings_of_one_kind_are_counted(qtbot, show, tmp_path):
+    folder = make_checkpoint(tmp_path / "Cloned", "qwen3", shards=True)
+    shards = sorted(folder.glob("*.safetensors"))
+    for shard in shards:
+        shard.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    dialog = show(folder)
+    settled(qtbot, dialog)
+    told = [label.text() for label in dialog.findChildren(QLabel, "finding") if label.isVisible()]
+    assert len(told) == 3 < len(shards)
+    assert f"And {len(shards) - 3} more like these." in texts(dialog)
+
+
 def test_the_newest_folder_wins(qtbot, folders, show):
     dialog = show(folders / "Broken")
     dialog.show_folder(folders / "Huge")
