@@ -37,11 +37,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop.chat.checkpoint import Finding, Fit, LoadPlan, Precision, Severity
+from qwen_desktop.chat.checkpoint import Finding, Precision, Severity
 from qwen_desktop.engine.checkpoint import CONFIG, TOKENIZER, TOKENIZER_CONFIG, Checkpoint
 from qwen_desktop.engine.files import read_head, read_object
 from qwen_desktop.engine.gpus import Machine
-from qwen_desktop.engine.placement import Model, plan
+from qwen_desktop.engine.placement import Model
 from qwen_desktop.engine.precision import form_of, source_bytes
 from qwen_desktop.engine.quantisation import FP8
 from qwen_desktop.engine.qwen1 import QWEN1
@@ -56,9 +56,6 @@ _NO_WEIGHTS = re.compile(r"training_args|optimizer|scheduler|rng_state|trainer_s
 _KERNELS = ("_attn_implementation", "attn_implementation", "experts_implementation")
 _USUAL_KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _MANY = 1000  # names of a folder that are looked at
-
-# Parameters per token from which a CPU writes slower than people read.
-_SLOW_ON_CPU = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,8 @@ def gigabytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB"
 
 
-def _finding(severity: Severity, code: str, text: str, remedy: str, **values: object) -> Finding:
+def finding(severity: Severity, code: str, text: str, remedy: str, **values: object) -> Finding:
+    """A finding with `values` in its sentences."""
     filled = {name: str(value) for name, value in values.items()}
     return Finding(severity, code, Report(text, remedy, filled))
 
@@ -102,7 +100,7 @@ def folder_checks(folder: Path, names: frozenset[str]) -> Iterator[Finding]:
         if cache != _CACHES[0] or path.name.endswith(_PARTIAL)
     ]
     if partial:
-        yield _finding(
+        yield finding(
             Severity.WARNING,
             "partial-download",
             QT_TRANSLATE_NOOP("errors", "{count} downloads in the folder are unfinished: {file}."),
@@ -117,7 +115,7 @@ def folder_checks(folder: Path, names: frozenset[str]) -> Iterator[Finding]:
         name for name in (CONFIG, TOKENIZER_CONFIG) if name in names and _auto_map(folder / name)
     ]
     if asking:
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "remote-code",
             QT_TRANSLATE_NOOP("errors", "The folder comes with code of its own ({file})."),
@@ -125,7 +123,7 @@ def folder_checks(folder: Path, names: frozenset[str]) -> Iterator[Finding]:
             file=asking[0],
         )
     if "adapter_config.json" in names:
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "adapter-ignored",
             QT_TRANSLATE_NOOP("errors", "There is an adapter in the folder; it is not applied."),
@@ -172,7 +170,7 @@ def _unused_weights(patient: Patient) -> Iterator[Finding]:
         and not name.startswith("adapter_")
     )
     if used and unused:
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "weights-unused",
             QT_TRANSLATE_NOOP("errors", "{count} weight files are not used, first {file}."),
@@ -188,7 +186,7 @@ def _kernels(patient: Patient) -> Iterator[Finding]:
         for key in _KERNELS:
             wanted = config.get(key)
             if isinstance(wanted, str) and wanted not in _USUAL_KERNELS:
-                yield _finding(
+                yield finding(
                     Severity.NOTE,
                     "foreign-kernel",
                     QT_TRANSLATE_NOOP("errors", "{file} asks for a kernel of others: {kernel}."),
@@ -203,7 +201,7 @@ def _missing_layers(patient: Patient) -> Iterator[Finding]:
     parts = patient.model.weights.layers
     empty = [number for number, part in enumerate(parts) if part.is_empty]
     if empty:
-        yield _finding(
+        yield finding(
             Severity.ERROR,
             "layers-missing",
             QT_TRANSLATE_NOOP(
@@ -221,7 +219,7 @@ def _embedding_shape(patient: Patient) -> Iterator[Finding]:
     for name, source in patient.checkpoint.sources.items():
         if name.endswith("embed_tokens.weight") and "visual" not in name:
             if source.shape != (made.vocabulary, made.hidden_size):
-                yield _finding(
+                yield finding(
                     Severity.ERROR,
                     "shape-mismatch",
                     QT_TRANSLATE_NOOP(
@@ -238,7 +236,7 @@ def _embedding_shape(patient: Patient) -> Iterator[Finding]:
 
 def _template(patient: Patient) -> Iterator[Finding]:
     if not is_chat(patient.checkpoint):
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "no-template",
             QT_TRANSLATE_NOOP("errors", "A base model without chat template: it completes text."),
@@ -263,7 +261,7 @@ def _stretched(patient: Patient) -> Iterator[Finding]:
         original = rope.get("original_max_position_embeddings")
         if kind in ("default", "mrope", "proportional") or rope.get("factor") in (None, 1, 1.0):
             continue
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "context-stretched",
             QT_TRANSLATE_NOOP(
@@ -284,7 +282,7 @@ def _chunked(patient: Patient) -> Iterator[Finding]:
         return
     trained = chunks.get("original_max_position_embeddings")
     if type(trained) is int and 0 < trained < patient.model.architecture.context_length:
-        yield _finding(
+        yield finding(
             Severity.NOTE,
             "context-chunked",
             QT_TRANSLATE_NOOP(
@@ -315,7 +313,7 @@ def _large_tokenizer(patient: Patient) -> Iterator[Finding]:
         return  # told of elsewhere
     rows = patient.model.architecture.vocabulary
     if highest >= rows:
-        yield _finding(
+        yield finding(
             Severity.WARNING,
             "tokenizer-larger",
             QT_TRANSLATE_NOOP("errors", "The tokenizer has token {token}, the model {rows} rows."),
@@ -331,7 +329,7 @@ def _becomes_floats(patient: Patient) -> Iterator[Finding]:
         return
     stored, loaded = patient.checkpoint.weight_bytes, patient.model.weights.nbytes(Precision.BF16)
     if how.method == FP8:
-        yield _finding(
+        yield finding(
             Severity.WARNING,
             "fp8-dequantised",
             QT_TRANSLATE_NOOP("errors", "FP8 weights become BF16: {loaded} instead of {stored}."),
@@ -346,7 +344,7 @@ def _becomes_floats(patient: Patient) -> Iterator[Finding]:
         if isinstance(source, PackedSource) and form_of(source, Precision.BF16, own=True) is None
     ]
     if lost:
-        yield _finding(
+        yield finding(
             Severity.WARNING,
             "codes-dequantised",
             QT_TRANSLATE_NOOP(
@@ -355,52 +353,4 @@ def _becomes_floats(patient: Patient) -> Iterator[Finding]:
             QT_TRANSLATE_NOOP("errors", "There is no kernel for codes of this kind or shape."),
             count=len(lost),
             loaded=gigabytes(sum(source_bytes(one, Precision.BF16) for one in lost)),
-        )
-
-
-def machine_checks(patient: Patient, chosen: LoadPlan | None) -> Iterator[Finding]:
-    """What this machine makes of it; `chosen` is what would happen if nothing is changed."""
-    machine = patient.machine
-    if machine.gpus and not machine.usable:
-        yield _finding(
-            Severity.WARNING,
-            "card-unusable",
-            QT_TRANSLATE_NOOP("errors", "{card} is not used: this torch was built without CUDA."),
-            QT_TRANSLATE_NOOP("errors", "Install the CUDA build of torch; the README tells how."),
-            card=machine.gpus[0].device.name,
-        )
-    if chosen is None:
-        return
-    ids = {share.device.id for share in chosen.shares}
-    if patient.checkpoint.dtype == "BF16":
-        for gpu in machine.gpus:
-            if gpu.device.id in ids and not gpu.has_bfloat16:
-                yield _finding(
-                    Severity.NOTE,
-                    "card-bfloat16",
-                    QT_TRANSLATE_NOOP("errors", "{card} has no bfloat16: float16 is used."),
-                    QT_TRANSLATE_NOOP("errors", "If answers are nonsense, choose FP32."),
-                    card=gpu.device.name,
-                )
-    if chosen.fit is Fit.NO:
-        share = max(chosen.shares, key=lambda share: share.need - share.device.free)
-        least = plan(patient.model, machine, "auto", Precision.INT4)
-        yield _finding(
-            Severity.WARNING,
-            "no-room",
-            QT_TRANSLATE_NOOP("errors", "It needs {need} on {device}; {free} are free now."),
-            QT_TRANSLATE_NOOP("errors", "Take a smaller model: not even 4-bit fits.")
-            if least is None or least.fit is Fit.NO
-            else QT_TRANSLATE_NOOP("errors", "Choose 8-bit or 4-bit, or close other programs."),
-            need=gigabytes(share.need),
-            device=share.device.name,
-            free=gigabytes(share.device.free),
-        )
-    elif ids == {"cpu"} and patient.model.weights.active >= _SLOW_ON_CPU and not chosen.packed:
-        yield _finding(
-            Severity.WARNING,
-            "slow-on-cpu",
-            QT_TRANSLATE_NOOP("errors", "On the CPU, {parameters} parameters answer slowly."),
-            QT_TRANSLATE_NOOP("errors", "4-bit is several times as fast, with a little less care."),
-            parameters=f"{patient.model.weights.active / 1e9:.1f} B",
         )

@@ -26,10 +26,10 @@ from qwen_desktop.engine.checks import (
     error,
     folder_checks,
     is_chat,
-    machine_checks,
 )
 from qwen_desktop.engine.files import broken
 from qwen_desktop.engine.gpus import Machine, this_machine
+from qwen_desktop.engine.machine_checks import machine_checks
 from qwen_desktop.engine.placement import Model, model_of
 from qwen_desktop.errors import Known
 
