@@ -140,3 +140,14 @@ class FolderReport:
         return self.facts is not None and not any(
             finding.severity is Severity.ERROR for finding in self.findings
         )
+
+
+def model_name(folder: Path) -> str:
+    """What people know the checkpoint in `folder` by: its name, but in caches of downloaders.
+
+    There folders are named by a hash within the folder of the model, or have no dots.
+    """
+    model = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and model.startswith("models--"):
+        return model.rpartition("--")[2]
+    return folder.name.replace("___", ".")

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from qwen_desktop.chat.checkpoint import model_name
 from qwen_desktop.chat.model import DemoInfo
 from qwen_desktop.engine.families import refuse as refuse_family
 from qwen_desktop.engine.families import text_families, transformers_version
@@ -62,15 +63,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What people know the checkpoint by: the folder's name, but in caches of downloaders.
-
-        There folders are named by a hash in the folder of the model, or have no dots.
-        """
-        folder = self.folder.resolve()
-        model = folder.parent.parent.name
-        if folder.parent.name == "snapshots" and model.startswith("models--"):
-            return model.rpartition("--")[2]
-        return folder.name.replace("___", ".")
+        """What people know the checkpoint by."""
+        return model_name(self.folder.resolve())
 
     @property
     def parameters(self) -> int:

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from qwen_desktop.bridge.doctor import Doctor
 from qwen_desktop.bridge.recents import Recents
 from qwen_desktop.bridge.words import translated
-from qwen_desktop.chat.checkpoint import Fit, FolderReport
+from qwen_desktop.chat.checkpoint import Fit, FolderReport, model_name
 from qwen_desktop.errors import Report
 from qwen_desktop.ui.choices_view import ChoicesView
 from qwen_desktop.ui.controls import (
@@ -228,7 +228,7 @@ class OpenDialog(Dialog):
             blocked = self.recent.blockSignals(True)
             self.recent.setCurrentIndex(index)
             self.recent.blockSignals(blocked)
-        self.name.setText(folder.name or str(folder))
+        self.name.setText(model_name(folder) or str(folder))
         self.place.setText(str(folder))
         self.pages.setCurrentWidget(self._busy)
         self._refresh()
@@ -261,10 +261,13 @@ class OpenDialog(Dialog):
             return
         self._request_id = ""
         clear_layout(self._nested_column)
-        for folder in folders:
-            button = Button(folder.name, icon="folder", align_left=True)
+        names = [model_name(folder) for folder in folders]
+        for folder, name in zip(folders, names, strict=True):
+            if names.count(name) > 1:  # several versions of one model
+                name = f"{name} ({folder.name[:8]})"
+            button = Button(name, icon="folder", align_left=True)
             button.setObjectName("nestedFolder")
-            button.setAccessibleName(folder.name)
+            button.setAccessibleName(name)
             button.clicked.connect(lambda _=False, one=folder: self.show_folder(one))
             self._nested_column.addWidget(button)
         self.pages.setCurrentWidget(self._nested)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,20 @@ def test_a_folder_of_folders_offers_those(qtbot, folders, show):
     settled(qtbot, dialog)
     assert dialog.name.text() == "Good-Chat"
     assert dialog.open_button.isEnabled()
+
+
+def test_models_in_a_download_cache_are_called_by_their_names(qtbot, folders, show, tmp_path):
+    for place in ("models--Qwen--A/snapshots/11112222aa", "models--Qwen--B/snapshots/33334444bb"):
+        shutil.copytree(folders / "Base", tmp_path / place)
+    shutil.copytree(folders / "Base", tmp_path / "models--Qwen--B" / "snapshots" / "55556666cc")
+    dialog = show()
+    dialog.show_folder(tmp_path)
+    settled(qtbot, dialog)
+    buttons = [b for b in dialog.findChildren(QWidget, "nestedFolder") if b.isVisible()]
+    assert [b.text() for b in buttons] == ["A", "B (33334444)", "B (55556666)"]
+    QTest.mouseClick(buttons[1], Qt.MouseButton.LeftButton)
+    settled(qtbot, dialog)
+    assert dialog.name.text() == "B"
 
 
 def test_from_the_picker_enter_goes_on_in_what_was_picked(qtbot, folders, show):
