@@ -54,7 +54,10 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _OTHER_WEIGHTS = (*_PICKLES, ".gguf", ".h5", ".msgpack", ".onnx")
 _NO_WEIGHTS = re.compile(r"training_args|optimizer|scheduler|rng_state|trainer_state")
 _KERNELS = ("_attn_implementation", "attn_implementation", "experts_implementation")
-_USUAL_KERNELS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+_USUAL_KERNELS = (
+    "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention",
+    "grouped_mm", "batched_mm",
+)  # fmt: skip
 _MANY = 1000  # names of a folder that are looked at
 
 

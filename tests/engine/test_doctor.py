@@ -15,6 +15,7 @@ from qwen_desktop import inspection
 from qwen_desktop.chat.checkpoint import Device, Fit, FolderReport, Precision, Severity
 from qwen_desktop.engine.doctor import examine
 from qwen_desktop.engine.gpus import Gpu, Machine
+from qwen_desktop.engine.nested import checkpoints_in
 from tests.bench.inspect_ import make_folder
 from tests.engine.checkpoints import PLAIN, edit_json
 from tests.engine.helpers import load
@@ -120,6 +121,9 @@ def test_what_a_download_leaves_is_no_news(copied):
     for name in (".mdl", ".msc", ".mv", "configuration.json", ".gitattributes", "README.md"):
         (folder / name).write_text("{}")
     (folder / "._____temp").mkdir()
+    edit_json(folder / "config.json", attn_implementation="sdpa", experts_implementation="eager")
+    assert examine(folder).findings == ()
+    edit_json(folder / "config.json", experts_implementation="grouped_mm")
     assert examine(folder).findings == ()
 
 
@@ -244,6 +248,20 @@ def test_links_of_a_download_cache_are_followed_and_loops_found(made, tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert codes(examine(loop)) == ["unreadable"]
+
+
+def test_checkpoints_below_a_folder(made, tmp_path):
+    good = made("qwen3")
+    assert checkpoints_in(good) == ()
+    hub = tmp_path / "hub"
+    for place in ("models--Qwen--A/snapshots/1", "models--Qwen--A/snapshots/2", "C"):
+        shutil.copytree(good, hub / place)
+    (hub / "models--Qwen--B" / "refs").mkdir(parents=True)
+    (hub / "datasets--Qwen--D" / "snapshots").mkdir(parents=True)
+    one, two = (hub / "models--Qwen--A" / "snapshots" / name for name in "12")
+    assert checkpoints_in(hub / "models--Qwen--A") == (one, two)
+    assert checkpoints_in(hub) == (hub / "C", one, two)
+    assert checkpoints_in(hub / "models--Qwen--B") == ()
 
 
 def test_an_unreadable_file(copied):
