@@ -25,8 +25,8 @@ _IN_LAYER = re.compile(r"transformer\.h\.(\d+)\.(.+)\.([^.]+)")
 # Along which dimension the outputs lie; what is not here is the same for all outputs.
 _OUTPUTS = {"weight": 0, "bias": 0, "qweight": 1, "qzeros": 1, "scales": 1}
 
-# Buffers that old files carry, and the image side of Qwen-VL.
-_UNUSED = re.compile(r"\.attn\.(?:masked_)?bias$|\.inv_freq$|^transformer\.visual\.")
+# Buffers that old files carry, and the other senses of Qwen-VL and Qwen-Audio.
+_UNUSED = re.compile(r"\.attn\.(?:masked_)?bias$|\.inv_freq$|^transformer\.(?:visual|audio)\.")
 
 
 def renamed(tensors: Mapping[str, TensorEntry]) -> dict[str, TensorEntry]:

@@ -43,12 +43,13 @@ def test_plain_weights():
         entry(f"{layer}mlp.c_proj.weight", 64, 96),
         entry("transformer.ln_f.weight", 64),
         entry("lm_head.weight", 300, 64),
-        # Left over from training, and what only a vision model has.
+        # Left over from training, and what only a model of images or sound has.
         entry(f"{layer}attn.masked_bias", 1),
         entry(f"{layer}attn.bias", 1, 1, 8, 8),
         entry(f"{layer}attn.rotary_emb.inv_freq", 8),
         entry("transformer.rotary_emb.inv_freq", 8),
         entry("transformer.visual.conv1.weight", 8, 8),
+        entry("transformer.audio.conv1.weight", 8, 8, 3),
     ]
     found = renamed({tensor.name: tensor for tensor in tensors})
     assert {name: tensor.shape for name, tensor in found.items()} == {
