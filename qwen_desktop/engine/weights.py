@@ -23,7 +23,7 @@ from qwen_desktop.engine.shards import TensorEntry, truncated
 from qwen_desktop.engine.sources import ExpertsSource, FloatSource, PackedSource, Single, Source
 from qwen_desktop.errors import Cancelled, Known
 
-BLOCK = 8 * 2**20  # bytes per read; cancel is looked at between blocks
+BLOCK = 2 * 2**20  # bytes per read; cancel is looked at between blocks
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
