@@ -29,7 +29,11 @@ _LOOK_SECONDS = 0.02
 
 
 class Overrun(Exception):  # noqa: N818 - reads as what happened
-    """The work took too long or too much memory and was left."""
+    """The work took too long, or too much `memory`, and was left."""
+
+    def __init__(self, *, memory: bool) -> None:
+        super().__init__(memory)
+        self.memory = memory
 
 
 class _Left(BaseException):
@@ -117,6 +121,6 @@ def _wait(done: threading.Event, cancel: threading.Event, end: float, before: in
         if cancel.is_set():
             raise Cancelled
         if time.monotonic() > end:
-            raise Overrun("it did not come to an end")
+            raise Overrun(memory=False)
         if before and psutil.Process().memory_info().rss - before > MAX_GROWTH:
-            raise Overrun("it took too much memory")
+            raise Overrun(memory=True)

@@ -284,12 +284,7 @@ class Engine:
                 PROMPT_SECONDS + said / PROMPT_CHARACTERS,
             )
         except Overrun as error:
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template failed: {reason}."),
-                QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
-                details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
-                reason=error,
-            ) from error
+            raise _endless_template(error) from error
         check_length(prompt, capabilities.context_length, capabilities.vocab_size)
         return loaded, prompt
 
@@ -373,6 +368,19 @@ def _end_ids(checkpoint: Checkpoint, tokenizer: Tokenizer) -> frozenset[int]:
         ids: Any = source.get("eos_token_id") if isinstance(source, dict) else None
         found.update(i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int)
     return frozenset(found)
+
+
+def _endless_template(error: Overrun) -> Known:
+    """The sentence for a chat template that was left before it had made a prompt."""
+    if error.memory:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template took all memory.")
+    else:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template does not end.")
+    return Known(
+        template,
+        QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+        details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
+    )
 
 
 def _no_memory(loaded: _Loaded, prompt: Prompt, session: Session) -> Known:

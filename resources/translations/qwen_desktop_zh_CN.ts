@@ -1558,6 +1558,14 @@
         <translation>请先打开检查点文件夹。</translation>
     </message>
     <message>
+        <source>The checkpoint&apos;s chat template took all memory.</source>
+        <translation>检查点的聊天模板占满了内存。</translation>
+    </message>
+    <message>
+        <source>The checkpoint&apos;s chat template does not end.</source>
+        <translation>检查点的聊天模板无法结束。</translation>
+    </message>
+    <message>
         <source>Memory ran out: the context of {tokens} tokens took {kv}.</source>
         <translation>内存不足：{tokens} 个词元的上下文占用了 {kv}。</translation>
     </message>

@@ -211,7 +211,7 @@ def endless(copied) -> Engine:
 def test_a_template_without_end_is_left(endless, monkeypatch):
     monkeypatch.setattr(engine_module, "PROMPT_SECONDS", 0.2)
     for attempt in (endless.count_prompt, lambda asked: ask(endless, asked)):
-        with pytest.raises(Known, match="chat template failed: it did not come to an end"):
+        with pytest.raises(Known, match="chat template does not end"):
             attempt(request("hello"))
     monkeypatch.undo()
     assert text_of(ask(endless, request("end")))
@@ -243,8 +243,9 @@ def test_a_template_that_gathers_memory_is_left(monkeypatch):
         WORD + "{% for i in range(99999) %}{% set n.l = namespace(p=n.l, q=n.x ~ i) %}{% endfor %}"
     )
     tokenizer = FastTokenizer(make_tokenizer(template), template)
-    with pytest.raises(Overrun, match="memory"):
+    with pytest.raises(Overrun) as left:
         Aside().run(lambda: tokenizer.render(TALK, answer=True, thinking=True), NEVER, 60)
+    assert left.value.memory
 
 
 def test_aside_gives_and_raises_what_the_function_does():
