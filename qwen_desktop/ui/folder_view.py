@@ -62,7 +62,8 @@ class FactsView(QWidget):
     def _rows(self, facts: CheckpointFacts) -> list[tuple[str, str]]:
         locale = QLocale()
         kind = self.tr("Chat") if facts.is_chat else self.tr("Base model: it continues text")
-        parameters = count_text(facts.parameters, locale)
+        unknown = "–"  # where no header could be read
+        parameters = count_text(facts.parameters, locale) if facts.parameters else unknown
         if 0 < facts.active_parameters < facts.parameters:
             active = count_text(facts.active_parameters, locale)
             parameters = self.tr("{all}, {active} per token").format(all=parameters, active=active)
@@ -76,6 +77,8 @@ class FactsView(QWidget):
         stored = self.tr("{precision}, {size}").format(
             precision=facts.stored, size=size_text(facts.stored_bytes, locale)
         )
+        if not facts.stored:
+            stored = unknown
         context = self.tr("{count} tokens").format(count=locale.toString(facts.context_length))
         return [
             (self.tr("Family"), facts.family_name),

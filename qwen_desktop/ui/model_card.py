@@ -349,9 +349,12 @@ class ModelCardWindow(Dialog):
         self._folder = str(info.folder)
         for _, label in self.values.values():
             label.setText("")
-        self.waiting.setText(
-            self.tr("Shown after this answer…") if self._chats.run.running else self.tr("Reading…")
-        )
+        words = self.tr("Reading…")
+        if self._chats.run.running:
+            words = self.tr("Shown after this answer…")
+        elif self._models.state.busy:
+            words = self.tr("Shown when loading has ended…")
+        self.waiting.setText(words)
         self.pages.setCurrentIndex(0)
         self._cards.ask()
 

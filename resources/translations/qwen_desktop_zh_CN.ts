@@ -879,6 +879,10 @@
         <translation>正在读取…</translation>
     </message>
     <message>
+        <source>Shown when loading has ended…</source>
+        <translation>加载结束后显示…</translation>
+    </message>
+    <message>
         <source>No checkpoint is open.</source>
         <translation>没有打开的检查点。</translation>
     </message>

@@ -119,6 +119,14 @@ def test_while_an_answer_is_written_it_says_that_it_comes_after(qtbot, applicati
     shown.close()
 
 
+def test_while_something_loads_it_says_that_it_comes_after(application, window):
+    application.models._set(ModelState(Phase.LOADING, INFO.folder, INFO))
+    window.panel.card.click()
+    shown = window.findChild(ModelCardWindow)
+    assert shown.waiting.text() == "Shown when loading has ended…"
+    shown.close()
+
+
 def test_without_a_checkpoint_there_is_nothing_to_show(application, window):
     assert not window.actions_by_name["card"].isEnabled()
     assert not window.panel.card.isVisible()

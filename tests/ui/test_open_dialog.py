@@ -215,6 +215,7 @@ def test_many_findings_of_one_kind_are_counted(qtbot, show, tmp_path):
     told = [label.text() for label in dialog.findChildren(QLabel, "finding") if label.isVisible()]
     assert len(told) == 3 < len(shards)
     assert f"And {len(shards) - 3} more like these." in texts(dialog)
+    assert [v.text() for v in dialog.facts.findChildren(QLabel) if v.text() == "–"] == ["–", "–"]
 
 
 def test_the_newest_folder_wins(qtbot, folders, show):
