@@ -161,7 +161,7 @@ class App(QObject):
         self.engine = EngineClient(self)
         self.models = Models(self.engine, LoadMarks(self._load_mark, self.files, self), self)
         self.recents = Recents(self._saved_state.recents, self)
-        self.doctor = Doctor(self.engine.held, self)
+        self.doctor = Doctor(self.engine.machine, self)
         self.cards = Cards(self.engine, self)
         self.chats = Chats(self.store, self.engine, self.models, self.preferences.generation, self)
         self.memory = MemoryMonitor(self.engine.memory, self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -129,6 +130,8 @@ def _inspect(given: argparse.Namespace) -> int:
     )
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # whoever read it has seen enough, as `head` does
+    except OSError as error:  # whoever read it has seen enough, as `head` does
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL on Windows
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from qwen_desktop.chat.messages import new_id
 from qwen_desktop.errors import report_of
 
+if TYPE_CHECKING:
+    from qwen_desktop.engine.gpus import Machine
+
 _log = logging.getLogger(__name__)
 
-Held = Callable[[], Mapping[str, int]]
+# Asked on the thread of the question; None while there is no engine yet.
+MachineNow = Callable[[], "Machine | None"]
 
 
 class Doctor(QObject):
@@ -34,10 +39,10 @@ class Doctor(QObject):
     found = Signal(str, object)
     missing = Signal(str)
 
-    def __init__(self, held: Held = dict, parent: QObject | None = None) -> None:
-        """`held` tells the bytes the open model would give back, by device."""
+    def __init__(self, machine: MachineNow = lambda: None, parent: QObject | None = None) -> None:
+        """`machine` tells the memories of this machine, the open model's counted as free."""
         super().__init__(parent)
-        self._held = held
+        self._machine = machine
         self._emitting = threading.Lock()
         self._closed = False
 
@@ -71,7 +76,7 @@ class Doctor(QObject):
             if nested:
                 self._tell(self.found, request_id, nested)
                 return
-            self._tell(self.examined, request_id, examine(folder, self._held()))
+            self._tell(self.examined, request_id, examine(folder, self._machine()))
         except BaseException as error:  # noqa: BLE001 - the border of this thread
             report = report_of(error)
             _log.error("doctor: %s", report.details or report.template)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
@@ -21,6 +20,7 @@ from qwen_desktop.errors import Cancelled, Report, report_of
 
 if TYPE_CHECKING:
     from qwen_desktop.engine.engine import Engine
+    from qwen_desktop.engine.gpus import Machine
 
 _log = logging.getLogger(__name__)
 
@@ -185,10 +185,13 @@ class EngineClient(QObject):
 
         return ram_sample()
 
-    def held(self) -> Mapping[str, int]:
-        """Bytes the open checkpoint would give back, by device id. From any thread."""
+    def machine(self) -> Machine | None:
+        """The memories of this machine as the engine sees them; None before it has started.
+
+        From any thread but the main one: it may take a moment.
+        """
         engine = self._worker.engine
-        return engine.held() if engine is not None else {}
+        return engine.machine() if engine is not None else None
 
     def close(self) -> bool:
         """Stop everything and end the thread; False if it is stuck (as an import can be)."""

@@ -20,7 +20,8 @@ Codes of findings; those with an asterisk are errors that are raised where the f
     tokenizer-larger    tokens without a row of embeddings
     fp8-dequantised     FP8 weights become 16-bit ones
     codes-dequantised   quantised matrices of a kind that has to become floats
-    card-unusable       there is a card, but torch was built without CUDA
+    mixture-prompts     prompts of a mixture of experts are slower than its answers
+    card-unusable       there is a card that the installed torch cannot use
     card-bfloat16       the card has no bfloat16
     slow-on-cpu         a large model in main memory
     no-room             it does not fit into what is free now

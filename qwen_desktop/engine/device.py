@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from qwen_desktop.chat.checkpoint import Device, Precision
-from qwen_desktop.engine.gpus import Gpu, Machine, main_memory
+from qwen_desktop.engine.gpus import Gpu, Machine, cuda_gpus, main_memory
 
 TORCH_TYPES = {
     Precision.FP32: torch.float32,
@@ -23,14 +23,15 @@ TORCH_TYPES = {
 def machine() -> Machine:
     """Every device that torch can use, with what can be allocated on it now.
 
-    CUDA and ROCm are one to torch; other accelerators are asked by its generic calls.
+    CUDA and ROCm are one to torch; other accelerators are asked by its generic calls. Where torch
+    can use none, the cards that the driver tells of are there all the same, as not usable.
     """
     if torch.cuda.is_available():
         kind = "cuda"
     elif (found := torch.accelerator.current_accelerator(check_available=True)) is not None:
         kind = found.type
     else:
-        return Machine(main_memory(), ())
+        return Machine(main_memory(), cuda_gpus(), usable=False)
     count = torch.accelerator.device_count()
     return Machine(main_memory(), tuple(_card(torch.device(kind, n)) for n in range(count)))
 

@@ -6,7 +6,6 @@ Codes of the findings are listed in checks.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from qwen_desktop.chat.checkpoint import (
@@ -33,19 +32,15 @@ from qwen_desktop.engine.machine_checks import machine_checks
 from qwen_desktop.engine.placement import Model, model_of
 from qwen_desktop.errors import Known
 
-NOTHING: Mapping[str, int] = {}
-
 _ORDER = list(Severity)
 
 
-def examine(
-    folder: Path, held: Mapping[str, int] = NOTHING, machine: Machine | None = None
-) -> FolderReport:
+def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
     """What there is to say of `folder`. Raises nothing for anything in it; from any thread.
 
-    `held` are the bytes the open model would give back, by device: they count as free.
+    `machine` is what it is judged for; as the drivers tell where nothing is given.
     """
-    machine = (machine or this_machine()).giving_back(held)
+    machine = machine or this_machine()
     findings: list[Finding] = []
     checkpoint = survey(folder, lambda trouble: findings.append(error(trouble)))
     try:

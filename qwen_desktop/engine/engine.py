@@ -30,8 +30,10 @@ from qwen_desktop.engine.device import (
     gigabytes,
     give_back,
     is_out_of_memory,
+    machine,
     use_threads_for,
 )
+from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
 from qwen_desktop.engine.prompt import Prompt, build_prompt
 from qwen_desktop.engine.runner import Runner
@@ -297,6 +299,10 @@ class Engine:
         return session
 
     # Memory
+
+    def machine(self) -> Machine:
+        """The memories of this machine, the open model's counted as free. From any thread."""
+        return machine().giving_back(self.held())
 
     def held(self) -> dict[str, int]:
         """Bytes that closing the checkpoint in use would give back, by device. From any thread."""

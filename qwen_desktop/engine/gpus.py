@@ -64,10 +64,33 @@ def _freed(device: Device, held: Mapping[str, int]) -> Device:
     return replace(device, free=min(device.free + held.get(device.id, 0), device.total))
 
 
-def this_machine() -> Machine:
-    """Memory measured just now. Raises nothing."""
+def this_machine(built: str | None = None) -> Machine:
+    """Memory measured just now. Raises nothing.
+
+    `built` is the CUDA that torch was built for, None for the installed torch's.
+    """
     gpus = cuda_gpus()
-    return Machine(main_memory(), gpus, usable=not gpus or torch_has_cuda())
+    return Machine(
+        main_memory(), gpus, usable=not gpus or _runs(torch_cuda() if built is None else built)
+    )
+
+
+def _runs(built: str) -> bool:
+    """Whether the driver runs what was built for that CUDA; every minor version it does."""
+    major = built.partition(".")[0]
+    if not major.isdigit():
+        return bool(built)
+    try:
+        pynvml.nvmlInit()
+    except _TROUBLE:
+        return True
+    try:
+        return int(pynvml.nvmlSystemGetCudaDriverVersion()) // 1000 >= int(major)  # 12080 is 12.8
+    except _TROUBLE:
+        return True
+    finally:
+        with suppress(*_TROUBLE):
+            pynvml.nvmlShutdown()
 
 
 def main_memory() -> Device:
@@ -130,8 +153,11 @@ def _visible(found: list[tuple[str, Gpu]], wanted: str | None) -> tuple[Gpu, ...
     )
 
 
-def torch_has_cuda() -> bool:
-    """Whether the installed torch was built for CUDA, from its files alone; True where unknown."""
+def torch_cuda() -> str:
+    """The CUDA version the installed torch was built for: "13.0", or "" for none.
+
+    From its files alone; "?" where they do not tell.
+    """
     spec = PathFinder.find_spec("torch")
     for folder in (spec and spec.submodule_search_locations) or ():
         try:
@@ -140,10 +166,10 @@ def torch_has_cuda() -> bool:
             continue
         found = re.search(r"^cuda\b[^=\n]*=\s*(.+)$", text, re.MULTILINE)
         if found:
-            return found.group(1).strip() != "None"
+            return found.group(1).strip("'\" ").replace("None", "")
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     try:
-        return not version("torch").endswith("+cpu")
+        return "" if version("torch").endswith("+cpu") else "?"
     except PackageNotFoundError:
-        return False
+        return ""

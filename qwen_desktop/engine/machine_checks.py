@@ -23,8 +23,12 @@ def machine_checks(patient: Patient, chosen: LoadPlan | None) -> Iterator[Findin
         yield finding(
             Severity.WARNING,
             "card-unusable",
-            QT_TRANSLATE_NOOP("errors", "{card} is not used: this torch was built without CUDA."),
-            QT_TRANSLATE_NOOP("errors", "Install the CUDA build of torch; the README tells how."),
+            QT_TRANSLATE_NOOP(
+                "errors", "{card} is not used: torch and driver do not fit together."
+            ),
+            QT_TRANSLATE_NOOP(
+                "errors", "Install the build of torch for this card and driver; see the README."
+            ),
             card=machine.gpus[0].device.name,
         )
     if chosen is None:
@@ -59,6 +63,18 @@ def machine_checks(patient: Patient, chosen: LoadPlan | None) -> Iterator[Findin
             Severity.WARNING,
             "slow-on-cpu",
             QT_TRANSLATE_NOOP("errors", "On the CPU, {parameters} parameters answer slowly."),
-            QT_TRANSLATE_NOOP("errors", "4-bit is several times as fast, with a little less care."),
+            QT_TRANSLATE_NOOP(
+                "errors", "4-bit reads prompts faster and takes a third of the room."
+            ),
             parameters=f"{patient.model.weights.active / 1e9:.1f} B",
+        )
+    weights = patient.model.weights
+    if weights.parameters >= _SLOW_ON_CPU and weights.active < weights.parameters:
+        yield finding(
+            Severity.NOTE,
+            "mixture-prompts",
+            QT_TRANSLATE_NOOP("errors", "A mixture: {active} of {all} parameters work per token."),
+            QT_TRANSLATE_NOOP("errors", "Prompts use nearly all experts: they are read slower."),
+            active=f"{weights.active / 1e9:.1f} B",
+            all=f"{weights.parameters / 1e9:.1f} B",
         )

@@ -179,7 +179,10 @@ class FastTokenizer:
         return frozenset(found | ({eos} if isinstance(eos, int) else set()))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, in which nothing can become a control token."""
+        """The ids of `text`, in which nothing becomes a special token.
+
+        Added tokens that are not special do: base models of code are asked by such marks.
+        """
         ids: list[int] = self._inner.encode(
             text, add_special_tokens=False, split_special_tokens=True
         )

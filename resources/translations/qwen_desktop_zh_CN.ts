@@ -1502,12 +1502,12 @@
         <translation>这种编码或形状没有对应的内核。</translation>
     </message>
     <message>
-        <source>{card} is not used: this torch was built without CUDA.</source>
-        <translation>不会使用 {card}：当前的 torch 不带 CUDA。</translation>
+        <source>{card} is not used: torch and driver do not fit together.</source>
+        <translation>没有使用 {card}：torch 与驱动程序不匹配。</translation>
     </message>
     <message>
-        <source>Install the CUDA build of torch; the README tells how.</source>
-        <translation>请安装带 CUDA 的 torch；README 中有说明。</translation>
+        <source>Install the build of torch for this card and driver; see the README.</source>
+        <translation>请安装适合该显卡和驱动程序的 torch 版本，见 README。</translation>
     </message>
     <message>
         <source>{card} has no bfloat16: float16 is used.</source>
@@ -1534,8 +1534,16 @@
         <translation>在 CPU 上，{parameters} 参数的模型回答很慢。</translation>
     </message>
     <message>
-        <source>4-bit is several times as fast, with a little less care.</source>
-        <translation>4 位快好几倍，只是略欠精细。</translation>
+        <source>4-bit reads prompts faster and takes a third of the room.</source>
+        <translation>4 位精度读取提示词更快，占用约三分之一的内存。</translation>
+    </message>
+    <message>
+        <source>A mixture: {active} of {all} parameters work per token.</source>
+        <translation>混合专家模型：{all} 参数中每个词元使用 {active}。</translation>
+    </message>
+    <message>
+        <source>Prompts use nearly all experts: they are read slower.</source>
+        <translation>提示词会用到几乎全部专家，因此读取较慢。</translation>
     </message>
     <message>
         <source>The model computes values that are not numbers.</source>
@@ -1563,11 +1571,11 @@
     </message>
     <message>
         <source>The checkpoint&apos;s chat template took all memory.</source>
-        <translation>检查点的聊天模板占满了内存。</translation>
+        <translation>检查点的对话模板占满了内存。</translation>
     </message>
     <message>
         <source>The checkpoint&apos;s chat template does not end.</source>
-        <translation>检查点的聊天模板无法结束。</translation>
+        <translation>检查点的对话模板无法结束。</translation>
     </message>
     <message>
         <source>Memory ran out: the context of {tokens} tokens took {kv}.</source>

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from qwen_desktop.bridge.doctor import Doctor
+from qwen_desktop.engine.gpus import this_machine
 from tests.engine.checkpoints import chatty_checkpoint
 
 
@@ -50,7 +51,7 @@ def test_what_the_open_model_holds_counts_as_free(qtbot, endless):
     given = 123 * 2**20
     free = {}
     for held in (0, given):
-        doctor = Doctor(lambda held=held: {"cpu": held})
+        doctor = Doctor(lambda held=held: this_machine().giving_back({"cpu": held}))
         with qtbot.waitSignal(doctor.examined, timeout=20_000) as told:
             doctor.examine(endless)
         doctor.close()
@@ -72,18 +73,18 @@ def test_trouble_of_its_own_is_told_as_a_bug(qtbot, tmp_path):
 
 
 def test_a_folder_that_hangs_holds_up_nobody(qtbot, endless, tmp_path):
-    """What the open model holds is asked for on the same thread: there it can be made to hang."""
+    """The machine is asked for on the same thread: there it can be made to hang."""
     release = threading.Event()
     asked = threading.Event()
     hangs = [True]
 
-    def held():
+    def machine():
         if hangs.pop() if hangs else False:
             asked.set()
             release.wait()
-        return {}
+        return
 
-    doctor = Doctor(held)
+    doctor = Doctor(machine)
     told = []
     doctor.examined.connect(lambda request, _: told.append(request))
     doctor.examine(endless)

@@ -279,7 +279,7 @@ def test_memory_decides_what_fits(made):
     assert codes(small) == ["no-room"]
     assert all(plan.fit is Fit.NO for plan in small.plans.values())
     assert "smaller model" in small.findings[0].report.remedy
-    freed = examine(folder, {"cpu": 10 * GIB}, machine=machine_of(ram=100 * 2**20))
+    freed = examine(folder, machine_of(ram=100 * 2**20).giving_back({"cpu": 10 * GIB}))
     assert codes(freed) == []
     assert all(plan.fit is Fit.YES for plan in freed.plans.values())
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
+import torch
 
-from qwen_desktop.engine.gpus import cuda_gpus, this_machine, torch_has_cuda
+from qwen_desktop.engine.gpus import cuda_gpus, this_machine, torch_cuda
 
 GIB = 2**30
 CARDS = (  # name, uuid, free GiB, compute capability
@@ -23,6 +24,7 @@ def driver(monkeypatch):
     answers = {
         "nvmlInit": lambda: None,
         "nvmlShutdown": lambda: None,
+        "nvmlSystemGetCudaDriverVersion": lambda: 12080,
         "nvmlDeviceGetCount": lambda: len(CARDS),
         "nvmlDeviceGetHandleByIndex": lambda number: CARDS[number],
         "nvmlDeviceGetName": lambda card: card[0],
@@ -43,8 +45,20 @@ def test_all_cards(driver):
     assert (second.device.id, second.device.name) == ("cuda:1", "Tesla T4")
     assert [gpu.has_bfloat16 for gpu in (first, second, third)] == [True, False, True]
     machine = this_machine()
-    assert machine.usable == torch_has_cuda()
     assert [device.id for device in machine.devices][-1] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("built", "usable"),
+    [("", False), ("12.6", True), ("12.9", True), ("13.0", False), ("?", True)],
+)
+def test_torch_has_to_be_for_the_driver(driver, built, usable):
+    assert this_machine(built).usable is usable
+
+
+def test_the_installed_torch_is_asked(driver):
+    assert this_machine().usable == this_machine(torch_cuda()).usable
+    assert torch_cuda() == (torch.version.cuda or "")
 
 
 @pytest.mark.parametrize(
