@@ -261,7 +261,7 @@ def whole(
 def test_every_damage_ends_in_a_right_model_or_a_sentence(whole: Whole) -> None:
     outcomes, failures = {}, []
     for number, damage in enumerate(damages(whole.copy, SEED)):
-        if whole.kind == "qwen" and damage.file != "config.json" and number % 2:
+        if whole.kind == "qwen" and (number + SEED) % 2:
             continue  # its vocabulary of real size makes each of these take longest
         try:
             outcomes[damage.name] = check(whole, damage)
