@@ -26,6 +26,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,11 @@ from qwen_desktop.chat.checkpoint import (
     Share,
 )
 from qwen_desktop.engine.doctor import examine
+from qwen_desktop.engine.nested import checkpoints_in
+from qwen_desktop.errors import Known
 
 FORMAT = 1
+SHOWN_OF_A_KIND = 3  # findings in the terminal; --json has all
 
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "i"}
 _FITS = {Fit.YES: "✓", Fit.TIGHT: "tight", Fit.NO: "✗"}
@@ -53,7 +57,7 @@ def run(folder: Path, *, as_json: bool, encoding: str) -> tuple[str, int]:
     report = examine(folder)
     if as_json:  # escaped to ASCII, for any pipe
         return json.dumps(as_object(report), indent=2), 0 if report.opens else 1
-    text = "\n".join(_lines(report))
+    text = "\n".join((*_lines(report), *_nested(report)))
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):  # an old Windows terminal, or LC_ALL=C
@@ -137,7 +141,23 @@ def _lines(report: FolderReport) -> Iterator[str]:
         yield ""
         yield from _split(report, report.plans)
     yield ""
-    yield "It opens." if report.opens else "It does not open."
+    if not report.opens:
+        yield "It does not open."
+    elif all(plan.fit is Fit.NO for plan in (report.plans or {}).values()):
+        yield "Nothing is wrong with it, but it does not fit into the memory that is free now."
+    else:
+        yield "It opens."
+
+
+def _nested(report: FolderReport) -> Iterator[str]:
+    """The checkpoints in a folder that is none itself."""
+    try:
+        found = checkpoints_in(report.folder)
+    except Known:  # told already
+        return
+    if found:
+        yield "It has checkpoints in it:"
+        yield from (f"  {folder}" for folder in found)
 
 
 def _facts(facts: CheckpointFacts) -> Iterator[str]:
@@ -160,7 +180,9 @@ def _facts(facts: CheckpointFacts) -> Iterator[str]:
         "Attention": f"{attention}, {facts.head_dim} wide",
         "Vocabulary": f"{facts.vocabulary:,} tokens",
         "Context": f"{facts.context_length:,} tokens",
-        "Weights": f"{facts.stored}, {_size(facts.stored_bytes)} in {files}",
+        "Weights": f"{facts.stored}, {_size(facts.stored_bytes)} in {files}"
+        if facts.files
+        else "–",
         "KV cache": f"{cache} (16-bit)",
     }
     for name, value in rows.items():
@@ -168,10 +190,16 @@ def _facts(facts: CheckpointFacts) -> Iterator[str]:
 
 
 def _findings(report: FolderReport) -> Iterator[str]:
+    counts = Counter(finding.code for finding in report.findings)
+    shown: Counter[str] = Counter()
     for finding in report.findings:
-        told = finding.report
-        yield f"{_MARKS[finding.severity]} {_filled(told.template, told.values)} [{finding.code}]"
-        yield f"  {_filled(told.remedy, told.values)}"
+        told, code = finding.report, finding.code
+        shown[code] += 1
+        if shown[code] <= SHOWN_OF_A_KIND:
+            yield f"{_MARKS[finding.severity]} {_filled(told.template, told.values)} [{code}]"
+            yield f"  {_filled(told.remedy, told.values)}"
+        elif shown[code] == counts[code]:
+            yield f"  … and {counts[code] - SHOWN_OF_A_KIND} more like these [{code}]"
 
 
 def _table(

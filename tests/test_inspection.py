@@ -169,3 +169,21 @@ def test_a_split_is_told(monkeypatch, tmp_path):
     assert "+ a part in main memory" in text
     int4 = next(line for line in text.splitlines() if line.strip().startswith("int4"))
     assert int4.split()[3:] == ["✓"] * 6 + ["✓+"]  # on the card alone but for the longest
+
+
+def test_a_folder_of_checkpoints_names_them(tmp_path: Path):
+    for name in ("one", "two"):
+        shutil.copytree(DEMO, tmp_path / name)
+    text, status = inspection.run(tmp_path, as_json=False, encoding="utf-8")
+    assert status == 1
+    assert text.endswith(f"It has checkpoints in it:\n  {tmp_path / 'one'}\n  {tmp_path / 'two'}")
+
+
+def test_many_findings_of_a_kind_are_counted(tmp_path: Path):
+    folder = Path(shutil.copytree(DEMO, tmp_path / "demo"))
+    for number in range(8):
+        (folder / f"{number}.safetensors.part").touch()
+    before = len(doctor.examine(folder).findings)
+    text, status = inspection.run(folder, as_json=False, encoding="utf-8")
+    assert status == 0
+    assert text.count("[partial-download]") == min(before, inspection.SHOWN_OF_A_KIND + 1)

@@ -69,7 +69,7 @@ class Engine:
     def __init__(self) -> None:
         self._loaded: _Loaded | None = None
         self._session: Session | None = None
-        self._reading = 0  # bytes of weights read by a load in progress
+        self._reading = 0  # bytes of weights in memory by a load in progress
         self._aside = Aside()  # where the checkpoint's own programs and tables are at work
 
     @property
@@ -147,7 +147,8 @@ class Engine:
         progress: Callable[[Progress], None],
     ) -> _Loaded:
         def tell(event: Progress) -> None:
-            self._reading = event.done
+            # Files and memory differ where weights are packed or unpacked on the way.
+            self._reading = event.done * plan.nbytes // max(event.total, 1)
             progress(event)
 
         model = loader.load(plan, cancel, tell)
@@ -156,6 +157,8 @@ class Engine:
             runner = TransformersRunner(model)
             progress(Progress(Stage.WARMING_UP))
             runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
+        except NameError:
+            raise
         # A configuration that can be built need not make sense: that shows at the first token.
         except Exception as error:
             if is_out_of_memory(error):

@@ -134,6 +134,8 @@ def plan(
         empty = empty_model(config, dtype, cancel)
     except Known:
         raise
+    except NameError:  # no file can cause this one: it is a bug
+        raise
     # Nonsense in config.json surfaces as any exception of transformers or torch.
     except Exception as error:
         raise no_sense(error) from error
@@ -243,7 +245,7 @@ def no_room(made: Plan) -> Known:
         model=made.checkpoint.name,
         need=gigabytes(share.need),
         free=gigabytes(free.get(share.device.id, 0)),
-        device=share.device.id,
+        device=share.device.name,
     )
 
 
