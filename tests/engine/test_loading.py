@@ -178,7 +178,7 @@ def memory_of(monkeypatch, available: int) -> None:
 def test_a_model_that_cannot_fit_is_refused_with_numbers(opened, made, monkeypatch):
     engine = opened("qwen2")
     memory_of(monkeypatch, 10_000_000)
-    with pytest.raises(Known, match=r"needs 0\.3 GiB of memory; 0\.0 GiB are free on cpu"):
+    with pytest.raises(Known, match=r"needs 0\.3 GiB of memory; 0\.0 GiB are free on CPU"):
         load(engine, made("qwen3"))
     assert engine.info.family == "qwen2"
     assert text_of(ask(engine, request("hello")))
