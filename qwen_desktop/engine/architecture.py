@@ -32,6 +32,8 @@ _LAYER = re.compile(r"(?:model\.)?(?:language_model\.)?layers\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
 _HEAD = re.compile(r"^lm_head\.")
 
+_INPUTS = ("q_proj", "k_proj", "v_proj")
+
 _NAMES = {QWEN1: "Qwen1", "qwen3_next": "Qwen3-Next"}
 
 # Layers that keep keys and values of every token.
@@ -68,6 +70,21 @@ class Architecture:
     conv_state: int = 0
     recurrent_state: int = 0
     indexer: int = 0  # elements an indexer keeps of a token to find it again
+    # Which projections of attention add a bias; no other matrix of a decoder layer does.
+    input_biases: bool = False  # of queries, keys and values
+    output_bias: bool = False
+
+    def lacks(self, bias: str) -> bool:
+        """Whether the model has no place for the weight `bias`, "….mlp.up_proj.bias" for one.
+
+        Quantisers write zeros for every matrix, whether it has a bias or not.
+        """
+        *_, kind, last = ["", *bias.split(".")]
+        if last != "bias":
+            return False
+        if kind in _INPUTS:
+            return not self.input_biases
+        return ".mlp." in bias or (kind == "o_proj" and not self.output_bias)
 
     @property
     def layers(self) -> int:
@@ -125,6 +142,8 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     key_width = _count(values, "linear_num_key_heads", 0) * _count(values, "linear_key_head_dim", 0)
     value_heads = _count(values, "linear_num_value_heads", 0)
     value_dim = _count(values, "linear_value_head_dim", 0)
+    # Families that know no such key have biases of inputs, and none of outputs.
+    biased = values.get("attention_bias") if "attention_bias" in _defaults(family) else None
     kernel = _count(values, "linear_conv_kernel_dim", 0)
     return Architecture(
         family=family,
@@ -143,6 +162,8 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         conv_state=(2 * key_width + value_heads * value_dim) * kernel,
         indexer=_count(values, "indexer_kv_heads", 1) * _count(values, "indexer_head_dim", 0),
         recurrent_state=value_heads * _count(values, "linear_key_head_dim", 0) * value_dim,
+        input_biases=bool(values.get("qkv_bias", True) if biased is None else biased),
+        output_bias=bool(biased),
     )
 
 
@@ -307,7 +328,7 @@ def weights(
         count = math.prod(source.shape)
         if found := _LAYER.match(name):
             number = int(found.group(1))
-            if number >= len(layers):
+            if number >= len(layers) or made.lacks(name):
                 continue  # config.json has fewer: transformers leaves these out too
             part = layers[number]
             if ".experts." in name:

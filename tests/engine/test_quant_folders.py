@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.model import LoadRequest
-from qwen_desktop.engine import loader
+from qwen_desktop.engine import loader, placement
 from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.quant.experts import PackedExperts
@@ -234,14 +234,16 @@ def test_packed_steps_choose_as_the_floats_do(folders, family, scheme):
         found = kept.decode(caches[1], best, cancel=NEVER)
 
 
-def test_biases_without_a_place_are_fine_while_they_are_zero(folders):
-    folder, meant = folders("qwen3", replace(SCHEMES["gptq"], extra_bias=True))
-    plan = loader.plan(inspect(folder), LoadRequest(folder, Precision.FP32, "cpu"))
-    runner = TransformersRunner(loader.load(plan, NEVER, lambda _: None))
-    assert len(plan.empty) == 14
-    assert runner.capabilities.weight_bytes == plan.nbytes
-    assert plan.read_bytes == inspect(folder).weight_bytes
-    assert torch.equal(logits(runner), logits(opened(meant, Precision.FP32)[1]))
+@pytest.mark.parametrize(("family", "count"), [("qwen2", 8), ("qwen2_moe", 32), ("qwen3", 14)])
+def test_biases_without_a_place_are_fine_while_they_are_zero(folders, family, count):
+    folder, meant = folders(family, replace(SCHEMES["gptq"], extra_bias=True))
+    for precision in (Precision.FP32, Precision.AUTO):
+        plan, _ = opened(folder, precision)  # they are not counted
+        assert len(plan.empty) == count
+        assert plan.read_bytes == inspect(folder).weight_bytes
+        assert placement.model_of(inspect(folder)).weights.parameters == plan.parameters
+    expected = logits(opened(meant, Precision.FP32)[1])
+    assert torch.equal(logits(opened(folder, Precision.FP32)[1]), expected)
 
 
 def test_the_older_file_describes_the_codes_too(folders, tmp_path):
