@@ -14,10 +14,11 @@ from typing import Union
 from qwen_desktop.engine.quantisation import (
     AWQ,
     COMPRESSED,
+    CONFIG,
     FP8,
     GPTQ,
     Quantisation,
-    unreadable_method,
+    nonsense,
 )
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
@@ -270,8 +271,10 @@ def _packed(
     prefix: str, entries: Mapping[str, TensorEntry], quantisation: Quantisation | None
 ) -> PackedSource:
     codes = entries[prefix + _CODES]
-    if quantisation is None or not quantisation.packed:
-        raise unreadable_method(quantisation.method if quantisation else "?", codes.name)
+    if quantisation is None:
+        raise nonsense(CONFIG, codes.name)
+    if not quantisation.packed:
+        raise _disagree(quantisation.method, prefix, codes.name)
     for suffix in (".qzeros", ".scales"):
         if prefix + suffix not in entries:
             raise _incomplete(prefix, suffix[1:], codes)
@@ -326,8 +329,10 @@ def _packed(
 def _block(
     codes: TensorEntry, entries: Mapping[str, TensorEntry], quantisation: Quantisation | None
 ) -> BlockSource:
-    if quantisation is None or quantisation.method != FP8:
-        raise unreadable_method(quantisation.method if quantisation else "FP8", codes.name)
+    if quantisation is None:
+        raise nonsense(CONFIG, f"{codes.name}: {codes.dtype}")
+    if quantisation.method != FP8:
+        raise _disagree(quantisation.method, codes.name, codes.dtype)
     scales = entries.get(codes.name + _SCALE)
     if scales is None:
         raise _incomplete(codes.name, codes.name.rpartition(".")[2] + _SCALE, codes)
