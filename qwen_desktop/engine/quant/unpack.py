@@ -17,7 +17,7 @@ from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.sources import BlockSource, PackedSource
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
-BLOCK = 2**22  # elements of a matrix that are worked on at a time
+BLOCK = 2**20  # elements of a matrix that are worked on at a time: what stays in a cache
 
 # Where AWQ puts the codes of eight outputs in a word, lowest bits first: output 0 lies in place 0,
 # output 1 in place 4, and so on.
