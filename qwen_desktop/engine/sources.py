@@ -301,8 +301,8 @@ def _packed(
     else:
         inputs, rows = codes.shape[0] * per_word, codes.shape[1]
     group = inputs if quantisation.group == -1 else quantisation.group
-    if quantisation.mixed:
-        group = -(-inputs // scales.shape[0])
+    if quantisation.mixed and scales.shape[0] != -(-inputs // group):
+        group = max(1, inputs // scales.shape[0])
     fits = (
         rows == outputs
         and (quantisation.mixed or bits == quantisation.bits)

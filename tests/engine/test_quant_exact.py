@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.shards import read_header
 from qwen_desktop.engine.sources import Source, sources_of
 from qwen_desktop.engine.weights import LazyWeights
+from qwen_desktop.errors import Known
 from tests.engine.quantised import Scheme, quantise, to_fp8
 
 NAME = "model.layers.0.mlp.up_proj"
@@ -105,6 +107,25 @@ def test_integer_codes_become_the_very_floats(folder, data, scheme):
     assert torch.equal(parts_of(source, None)["weight"], torch.from_numpy(exact))
     rounded = torch.from_numpy(exact).bfloat16()
     assert torch.equal(parts_of(source, None, torch.bfloat16)["weight"], rounded)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "bits", "group"),
+    [
+        (Scheme(bits=8, group=32, g_idx=False), 4, 128),
+        (Scheme(bits=4, group=64, g_idx=False), 4, -1),
+        (Scheme(bits=4, group=48, g_idx=False), 4, 48),  # as said, the last group smaller
+    ],
+)
+def test_modules_may_differ_where_that_is_said(folder, scheme, bits, group):
+    tensors, exact = quantise(np.random.default_rng(0).normal(size=(16, 128)), scheme)
+    stored = {f"{NAME}.{part}": tensor for part, tensor in tensors.items()}
+    how = Quantisation("gptq", "config.json", bits=bits, group=group, mixed=True)
+    source = source_in(folder, stored, how)
+    assert torch.equal(parts_of(source, None)["weight"], torch.from_numpy(exact))
+    if (scheme.bits, scheme.group) != (bits, group):
+        with pytest.raises(Known, match="not quantised as said"):
+            source_in(folder, stored, replace(how, mixed=False))
 
 
 @given(
@@ -228,3 +249,5 @@ def test_products_of_rounded_floats(bits):
     exact = made(torch.eye(256)).T - made.bias.float()[:, None]
     made.place()
     products(made, exact, torch.bfloat16)
+    across = torch.randn(256, 3).bfloat16().T  # strides of another order
+    assert torch.equal(made(across), made(across.contiguous()))

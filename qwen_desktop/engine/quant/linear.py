@@ -203,7 +203,9 @@ class Int8Linear(PackedLinear):
         if x.device.type != "cpu" or len(x) >= kernels.CPU_ROWS_INT8 or not fits:
             return self._multiplied(x)
         if not self.form.own:
-            found: torch.Tensor = _aten._weight_int8pack_mm(x, self.codes[0], self.scales[0])
+            found: torch.Tensor = _aten._weight_int8pack_mm(
+                x.contiguous(), self.codes[0], self.scales[0]
+            )
             return found
         return self._by_groups(x)
 
