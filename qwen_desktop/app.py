@@ -246,6 +246,10 @@ class App(QObject):
     def _open_first_checkpoint(self) -> None:
         folder = self.options.checkpoint or self._last_checkpoint() or demo_checkpoint()
         request = self.recents.request_for(folder)
+        if self.options.precision is not None:
+            request = replace(request, precision=self.options.precision)
+        if self.options.device is not None:
+            request = replace(request, placement=self.options.device)
         asked_for = self.options.checkpoint or self.options.headless or self.options.ask
         if not asked_for and str(folder) == self._load_that_never_ended:
             # What ended the program then may end it again; the mark stands until a load ends.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from qwen_desktop import __version__
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.settings import SETTINGS, Setting, Value
 from qwen_desktop.errors import Known
 from qwen_desktop.options import Options
@@ -37,6 +39,12 @@ def _flag_type(setting: Setting) -> object:
     return parse
 
 
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|split|[a-z]+(:\d+)?", text):
+        raise argparse.ArgumentTypeError("say auto, cpu, cuda, cuda:1 or split")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qwen-desktop",
@@ -44,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
+    parser.add_argument(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        help="of its weights. Default: as the last time, else auto.",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="auto|cpu|cuda[:N]|split",
+        type=_device,
+        help="where it runs; split is over all cards and main memory. Default: as the last time.",
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
     where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
@@ -98,7 +117,15 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         if (value := getattr(given, f"setting_{setting.name}")) is not None
     }
     checkpoint = given.checkpoint.expanduser().absolute() if given.checkpoint else None
-    return Options(profile, checkpoint, given.ask, given.headless, overrides)
+    return Options(
+        profile,
+        checkpoint,
+        Precision(given.precision) if given.precision else None,
+        given.device,
+        given.ask,
+        given.headless,
+        overrides,
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

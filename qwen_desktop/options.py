@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.settings import Value
 from qwen_desktop.paths import Profile
 
 
 @dataclass(frozen=True)
 class Options:
-    """`overrides` are settings for this run only; they are not saved."""
+    """`overrides` are settings for this run only; they are not saved.
+
+    `precision` and `device` (a placement, as in LoadRequest) are those of the first checkpoint;
+    None for what it was opened with the last time.
+    """
 
     profile: Profile
     checkpoint: Path | None = None
+    precision: Precision | None = None
+    device: str | None = None
     ask: str | None = None
     headless: bool = False
     overrides: Mapping[str, Value] = field(default_factory=dict)

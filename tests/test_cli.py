@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_desktop import cli
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.paths import default_profile
 
@@ -38,6 +39,13 @@ def test_a_temporary_profile_is_new_each_time():
         options.profile.root.rmdir()
 
 
+def test_how_the_first_checkpoint_is_opened():
+    assert (cli.parse([]).precision, cli.parse([]).device) == (None, None)
+    options = cli.parse(["--checkpoint", "x", "--precision", "int4", "--device", "cuda:1"])
+    assert options.precision is Precision.INT4
+    assert options.device == "cuda:1"
+
+
 def test_settings_of_this_run():
     options = cli.parse(["--theme", "dark", "--temperature", "0.5", "--thinking", "off"])
 
@@ -52,6 +60,8 @@ def test_settings_of_this_run():
         (["--top-k", "many"], "invalid int value"),
         (["--theme", "pink"], "one of system, light, dark"),
         (["--thinking", "maybe"], "say on or off"),
+        (["--precision", "int3"], "invalid choice: 'int3'"),
+        (["--device", "the big one"], "say auto, cpu, cuda, cuda:1 or split"),
         (["--ask", "  "], "--ask needs a question"),
         (["--temporary", "--profile", "x"], "not allowed with"),
     ],

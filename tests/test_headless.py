@@ -40,11 +40,13 @@ def test_a_model_cannot_command_the_terminal(text, shown):
     assert printable(text) == shown
 
 
-def test_a_console_that_knows_few_characters_gets_the_answer(tmp_path):
-    run = start("--profile", str(tmp_path), "--ask", "你好", PYTHONIOENCODING="ascii")
+def test_a_console_that_knows_few_characters_gets_the_answer_in_the_precision_asked_for(tmp_path):
+    wanted = ("--precision", "int8", "--device", "cpu")
+    run = start("--profile", str(tmp_path), "--ask", "你好", *wanted, PYTHONIOENCODING="ascii")
     said, told = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, told
     assert "> ??" in said
+    assert "on CPU, INT8" in told
 
 
 def test_a_question_is_answered_also_after_a_crash_in_a_load(tmp_path):
