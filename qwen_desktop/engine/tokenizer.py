@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_desktop.engine.checkpoint import TOKENIZER, TOKENIZER_CONFIG, Checkpoint
-from qwen_desktop.engine.files import read_object
+from qwen_desktop.engine.files import read_head, read_object
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.tokenizer_limits import check_parts
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -259,6 +259,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
         raise
     # The files come from anywhere and errors in them surface as every kind of exception.
     except BaseException as error:
+        for file in checkpoint.tokenizer_files:
+            read_head(file, 0)  # a folder that has gone meanwhile is told as that
         raise Known(
             QT_TRANSLATE_NOOP("errors", "The tokenizer in {file} cannot be loaded."),
             QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
+from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.detokenize import Detokenizer
 from qwen_desktop.engine.qwen1.tokenizer import PATTERN
 from qwen_desktop.engine.tokenizer import Tokenizer as OurTokenizer
+from qwen_desktop.engine.tokenizer import load_tokenizer
+from qwen_desktop.errors import Known
 from tests.engine.checkpoints import PLAIN, edit_json
 from tests.engine.helpers import tokenizer_of
 
@@ -138,3 +142,10 @@ def test_a_special_token_shows_nothing_also_there(sentencepiece):
     (end,) = (n for n, text in sentencepiece.added.items() if text == "<|im_end|>")
     assert sentencepiece.piece(end) == b""
     assert sentencepiece.piece(10**6) == b""
+
+
+def test_a_folder_that_goes_away_meanwhile_is_told_as_that(copied):
+    checkpoint = inspect(copied("qwen3"))
+    shutil.rmtree(checkpoint.folder)
+    with pytest.raises(Known, match=r"tokenizer.json cannot be read"):
+        load_tokenizer(checkpoint)
