@@ -22,10 +22,17 @@ _CONFIGS = "CONFIG_MAPPING_NAMES"
 _OTHER_SENSES = re.compile(r"(?:^|_)(?:vl|audio|asr|omni|tts|vision|image)(?:_|$)")
 
 
+# The first transformers whose caches of a family hold: with an older one, answers after the first
+# prompt would be wrong.
+_SINCE = {"qwen4_exp": (5, 23), "qwen4_exp_text": (5, 23)}
+
+
 @lru_cache
 def text_families() -> frozenset[str]:
-    """The values of model_type that begin with "qwen" and have a causal language model."""
-    return _qwens(_TABLE, "modeling_auto.py", _MODULE)
+    """The values of model_type that begin with "qwen" and can be run as text."""
+    known = _qwens(_TABLE, "modeling_auto.py", _MODULE)
+    major, minor = transformers_version().split(".")[:2]
+    return frozenset(name for name in known if (int(major), int(minor)) >= _SINCE.get(name, (0, 0)))
 
 
 @lru_cache
@@ -36,10 +43,9 @@ def _all_families() -> frozenset[str]:
 
 def _qwens(table: str, file: str, module: str) -> frozenset[str]:
     """The keys of `table`, a list of pairs in `file` of transformers.models.auto."""
-    spec = PathFinder.find_spec("transformers")
-    for folder in (spec and spec.submodule_search_locations) or ():
+    for folder in _folders():
         try:
-            source = (Path(folder) / "models" / "auto" / file).read_text(encoding="utf-8")
+            source = (folder / "models" / "auto" / file).read_text(encoding="utf-8")
         except OSError:
             continue
         body = source.partition(f"\n{table} = OrderedDict(")[2].partition("\n)")[0]
@@ -51,9 +57,22 @@ def _qwens(table: str, file: str, module: str) -> frozenset[str]:
     )
 
 
+def _folders() -> list[Path]:
+    """Where the installed transformers is."""
+    spec = PathFinder.find_spec("transformers")
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+
+
 def transformers_version() -> str:
-    """The installed version of transformers."""
-    from importlib.metadata import version  # slow to import, and seldom wanted
+    """The installed version of transformers: "5.23.0"."""
+    for folder in _folders():
+        try:
+            source = (folder / "__init__.py").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        if found := re.search(r'^__version__ = "([\d.]+)', source, re.MULTILINE):
+            return found.group(1).rstrip(".")
+    from importlib.metadata import version  # slow to import
 
     return version("transformers")
 
@@ -68,7 +87,8 @@ def refuse(family: str, file: str) -> Known:
             file=file,
             type=family,
         )
-    if family in _all_families() or _OTHER_SENSES.search(family):
+    other = family in _all_families() or _OTHER_SENSES.search(family)
+    if other and family not in _SINCE:
         return Known(
             QT_TRANSLATE_NOOP(
                 "errors",

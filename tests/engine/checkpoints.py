@@ -20,6 +20,8 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from qwen_desktop.engine.families import text_families
+
 PLAIN = """\
 {%- if messages[0].role != 'system' -%}
 <|im_start|>system
@@ -105,7 +107,7 @@ SPARSE = {
     "heads_per_ngram": 2,
     "split_ngram_parts": 2,
 }
-FAMILY_SIZES = {
+_FAMILY_SIZES = {
     "qwen2": SIZES,
     "qwen2_moe": SIZES | EXPERTS,
     "qwen3": SIZES | {"head_dim": 8},
@@ -115,12 +117,15 @@ FAMILY_SIZES = {
     "qwen3_5_moe_text": SIZES | LINEAR | EXPERTS | {"head_dim": 8},
     "qwen4_exp_text": SIZES | LINEAR | EXPERTS | SPARSE | {"head_dim": 8},
 }
+# Not all of them run with the older transformers of Python 3.10.
+FAMILY_SIZES = {name: sizes for name, sizes in _FAMILY_SIZES.items() if name in text_families()}
 # Checkpoints that see, too: their text model is one of those above.
-VISION_FAMILIES = {
+_VISION_FAMILIES = {
     "qwen3_5": "qwen3_5_text",
     "qwen3_5_moe": "qwen3_5_moe_text",
     "qwen4_exp": "qwen4_exp_text",
 }
+VISION_FAMILIES = {name: text for name, text in _VISION_FAMILIES.items() if name in text_families()}
 EYES = {
     "depth": 1,
     "hidden_size": 16,

@@ -53,6 +53,7 @@ STORED = [
     ("qwen3_5_moe", HALF),
     ("qwen4_exp", SHARDS),
 ]
+STORED = [kind for kind in STORED if kind[0] in text_families()]
 
 
 def own_ids(folder: Path, prompt: Prompt) -> list[int]:
