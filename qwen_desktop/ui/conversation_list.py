@@ -16,12 +16,11 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPointF,
     QRect,
-    QRectF,
     QSize,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
+from PySide6.QtGui import QColor, QFont, QPainter
 from PySide6.QtWidgets import (
     QLineEdit,
     QStyle,
@@ -32,7 +31,8 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import RADIUS, dot, focus_ring
+from qwen_desktop.ui.controls import dot
+from qwen_desktop.ui.rows import elided, paint_row
 
 ROW_HEIGHT = 52
 HEADER_HEIGHT = 30
@@ -257,27 +257,18 @@ class RowDelegate(QStyledItemDelegate):
             return
         state: QStyle.StateFlag = option.state
         is_open = bool(index.data(OPEN_ROLE))
-        if is_open or state & QStyle.StateFlag.State_MouseOver:
-            fill = QColor(t.selected if is_open else t.line)
-            if not is_open:
-                fill.setAlphaF(0.6)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(fill)
-            painter.drawRoundedRect(QRectF(rect), RADIUS, RADIUS)
-        focused = state & QStyle.StateFlag.State_HasFocus
-        if focused and state & QStyle.StateFlag.State_KeyboardFocusChange:
-            focus_ring(painter, QRectF(rect), RADIUS)
+        paint_row(painter, rect, state, is_open)
         text = rect.adjusted(8, 5, -8, -5)
         busy = bool(index.data(BUSY_ROLE))
         room = text.width() - (14 if busy else 0)
         painter.setFont(self._title)
         painter.setPen(QColor(t.text))
-        painter.drawText(text, Qt.AlignmentFlag.AlignTop, _elided(self._title, index.data(), room))
+        painter.drawText(text, Qt.AlignmentFlag.AlignTop, elided(self._title, index.data(), room))
         if busy:
             dot(painter, QPointF(text.right() - 3, text.top() + 9), 4, t.accent)
         painter.setFont(self._small)
         painter.setPen(QColor(t.dim))
-        preview = _elided(self._small, index.data(PREVIEW_ROLE) or "", text.width())
+        preview = elided(self._small, index.data(PREVIEW_ROLE) or "", text.width())
         painter.drawText(text, Qt.AlignmentFlag.AlignBottom, preview)
         painter.restore()
 
@@ -308,7 +299,3 @@ class RowDelegate(QStyledItemDelegate):
         """Hand the typed title to the model."""
         assert isinstance(editor, QLineEdit)
         model.setData(index, editor.text())
-
-
-def _elided(font: QFont, text: str, width: int) -> str:
-    return QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, width)

@@ -13,15 +13,13 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QRect,
-    QRectF,
     QSize,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPalette
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFrame,
     QListView,
     QStyle,
     QStyledItemDelegate,
@@ -31,7 +29,8 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.recent import Recent
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import RADIUS, ScrollBar, focus_ring, plain_tip
+from qwen_desktop.ui.controls import plain_tip
+from qwen_desktop.ui.rows import elided, make_plain, paint_row
 from qwen_desktop.ui.texts import count_text, size_text, when_text
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
@@ -122,17 +121,7 @@ class RecentDelegate(QStyledItemDelegate):
         rect: QRect = option.rect.adjusted(0, 1, 0, -1)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        selected = bool(state & QStyle.StateFlag.State_Selected)
-        if selected or state & QStyle.StateFlag.State_MouseOver:
-            fill = QColor(t.selected if selected else t.line)
-            if not selected:
-                fill.setAlphaF(0.6)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(fill)
-            painter.drawRoundedRect(QRectF(rect), RADIUS, RADIUS)
-        focused = state & QStyle.StateFlag.State_HasFocus
-        if focused and state & QStyle.StateFlag.State_KeyboardFocusChange:
-            focus_ring(painter, QRectF(rect), RADIUS)
+        paint_row(painter, rect, state, bool(state & QStyle.StateFlag.State_Selected))
         text = rect.adjusted(10, 7, -10, -7)
         missing = bool(index.data(MISSING_ROLE))
         painter.setFont(self._small)
@@ -141,18 +130,18 @@ class RecentDelegate(QStyledItemDelegate):
         painter.drawText(text.adjusted(0, 2, 0, 0), Qt.AlignmentFlag.AlignRight, when)
         taken = QFontMetrics(self._small).horizontalAdvance(when) + 10
         middle = text.adjusted(0, 21, 0, 0)
-        painter.drawText(middle, 0, _elided(self._small, str(index.data(FACTS_ROLE)), text.width()))
+        painter.drawText(middle, 0, elided(self._small, str(index.data(FACTS_ROLE)), text.width()))
         place = str(Path(str(index.data(FOLDER_ROLE))).parent)
         painter.drawText(
             text,
             Qt.AlignmentFlag.AlignBottom,
-            _elided(self._small, place, text.width(), Qt.TextElideMode.ElideMiddle),
+            elided(self._small, place, text.width(), Qt.TextElideMode.ElideMiddle),
         )
         painter.setFont(self._title)
         painter.setPen(QColor(t.dim if missing else t.text))
         name = str(index.data())
         painter.drawText(
-            text, Qt.AlignmentFlag.AlignTop, _elided(self._title, name, text.width() - taken)
+            text, Qt.AlignmentFlag.AlignTop, elided(self._title, name, text.width() - taken)
         )
         painter.restore()
 
@@ -166,16 +155,8 @@ class RecentView(QListView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setMouseTracking(True)  # hover
-        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        make_plain(self)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        clear = self.palette()
-        clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
-        self.setPalette(clear)
         self.setItemDelegate(RecentDelegate(self))
         self.doubleClicked.connect(self.accepted)
 
@@ -195,9 +176,3 @@ class RecentView(QListView):
             self.delete_requested.emit(folder)
             return
         super().keyPressEvent(event)
-
-
-def _elided(
-    font: QFont, text: str, width: int, mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight
-) -> str:
-    return QFontMetrics(font).elidedText(text, mode, width)

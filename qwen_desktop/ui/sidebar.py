@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QFocusEvent, QKeyEvent, QKeySequence, QPalette
+from PySide6.QtGui import QAction, QFocusEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
     QListView,
     QMenu,
     QVBoxLayout,
@@ -17,8 +15,9 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, Label, ScrollBar, SearchField, Surface
+from qwen_desktop.ui.controls import Button, Label, SearchField, Surface
 from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList, RowDelegate
+from qwen_desktop.ui.rows import make_plain
 
 
 class ConversationView(QListView):
@@ -28,17 +27,8 @@ class ConversationView(QListView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setMouseTracking(True)  # hover
-        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        make_plain(self)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        # As wide as the search field: the rows keep their own margin of 8 px.
-        clear = self.palette()
-        clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
-        self.setPalette(clear)  # viewport() would make PySide load every widget class: 40 ms
         self.clicked.connect(self.opened)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
