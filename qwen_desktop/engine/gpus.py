@@ -64,19 +64,14 @@ def _freed(device: Device, held: Mapping[str, int]) -> Device:
     return replace(device, free=min(device.free + held.get(device.id, 0), device.total))
 
 
-def this_machine(built: str | None = None) -> Machine:
-    """Memory measured just now. Raises nothing.
-
-    `built` is the CUDA that torch was built for, None for the installed torch's.
-    """
+def this_machine() -> Machine:
+    """Memory measured just now. Raises nothing."""
     gpus = cuda_gpus()
-    return Machine(
-        main_memory(), gpus, usable=not gpus or _runs(torch_cuda() if built is None else built)
-    )
+    return Machine(main_memory(), gpus, usable=not gpus or driver_runs(torch_cuda()))
 
 
-def _runs(built: str) -> bool:
-    """Whether the driver runs what was built for that CUDA; every minor version it does."""
+def driver_runs(built: str) -> bool:
+    """Whether the driver runs what was `built` for that CUDA; every minor version it does."""
     major = built.partition(".")[0]
     if not major.isdigit():
         return bool(built)

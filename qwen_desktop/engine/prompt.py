@@ -9,7 +9,6 @@ from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
 
-ROLES = frozenset(role.value for role in Role)
 _CUT_OFF = (Status.STOPPED, Status.INTERRUPTED, Status.LENGTH)
 TAIL = 64  # tokens; longer than any beginning of an answer
 

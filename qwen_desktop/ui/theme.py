@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 
-GRID = 4  # px; margins and gaps are multiples of it
 SIDEBAR_WIDTH = 264
 PANEL_WIDTH = 288
 PANEL_COLLAPSES_BELOW = 1180  # window width, px
@@ -65,11 +64,6 @@ class Theme:
     track: str  # empty part of a bar
     field_border: str  # 3:1 against the background
     syntax: str  # Pygments style
-
-    @property
-    def is_dark(self) -> bool:
-        """Whether this is the dark theme."""
-        return self.name == "dark"
 
 
 LIGHT = Theme(

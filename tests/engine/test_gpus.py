@@ -8,7 +8,7 @@ import pynvml
 import pytest
 import torch
 
-from qwen_desktop.engine.gpus import cuda_gpus, this_machine, torch_cuda
+from qwen_desktop.engine.gpus import cuda_gpus, driver_runs, this_machine, torch_cuda
 
 GIB = 2**30
 CARDS = (  # name, uuid, free GiB, compute capability
@@ -53,11 +53,11 @@ def test_all_cards(driver):
     [("", False), ("12.6", True), ("12.9", True), ("13.0", False), ("?", True)],
 )
 def test_torch_has_to_be_for_the_driver(driver, built, usable):
-    assert this_machine(built).usable is usable
+    assert driver_runs(built) is usable
 
 
 def test_the_installed_torch_is_asked(driver):
-    assert this_machine().usable == this_machine(torch_cuda()).usable
+    assert this_machine().usable is driver_runs(torch_cuda())
     assert torch_cuda() == (torch.version.cuda or "")
 
 

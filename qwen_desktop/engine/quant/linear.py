@@ -7,6 +7,7 @@ they are on. Inputs, outputs and biases have the dtype of the model around them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ _CPU_BLOCK = 2**20
 _CARD_BLOCK = 2**25
 
 
-class PackedLinear(nn.Module):  # type: ignore[misc] # torch has no types here
+class PackedLinear(nn.Module, ABC):  # type: ignore[misc] # torch has no types here
     """What both widths share: y = x @ weight.T + bias, for inputs [..., in]."""
 
     codes: torch.Tensor
@@ -83,15 +84,17 @@ class PackedLinear(nn.Module):  # type: ignore[misc] # torch has no types here
         bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
 
+    @abstractmethod
     def _place(self, check: Callable[[], object]) -> None:
-        raise NotImplementedError
+        """See `place`; the order of the inputs is known already."""
 
+    @abstractmethod
     def _product(self, x: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """The product without the bias, for `x` [rows, in] in the order of the codes."""
 
+    @abstractmethod
     def _floats(self, first: int, last: int, dtype: torch.dtype) -> torch.Tensor:
         """The weight of the outputs `first` up to `last`, [last - first, in]."""
-        raise NotImplementedError
 
     def _multiplied(self, x: torch.Tensor, step: int = 1) -> torch.Tensor:
         """The product by way of floats, in blocks of a multiple of `step` outputs."""
