@@ -57,6 +57,7 @@ class Known(Exception):  # noqa: N818 - reads as "known trouble"
             values={name: str(value) for name, value in self.values.items()},
             details=self.details,
             is_bug=False,
+            code=self.code,
         )
 
 
@@ -73,6 +74,7 @@ class Report:
     values: Mapping[str, str] = field(default_factory=dict)
     details: str = ""
     is_bug: bool = False
+    code: str = ""  # of a Known; the window offers ways out for some
 
     def text(self) -> str:
         """The English sentence followed by the remedy."""

@@ -6,7 +6,7 @@ import time
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from qwen_desktop.chat.events import Delta, Finished, GenerationEvent
+from qwen_desktop.chat.events import Delta, Finished, GenerationEvent, Progress, Scored, Usage
 
 FLUSH_MS = 33
 # A flush may use at most a third of the main thread: after a slow one the next comes later.
@@ -21,8 +21,10 @@ def fold(events: list[GenerationEvent]) -> list[GenerationEvent]:
     for event in events:
         last = folded[-1] if folded else None
         if isinstance(event, Delta) and isinstance(last, Delta) and event.kind is last.kind:
-            folded[-1] = Delta(event.kind, last.text + event.text, last.tokens + event.tokens)
-        elif last is not None and type(event) is type(last) and not isinstance(event, Delta):
+            folded[-1] = Delta(event.kind, last.text + event.text, last.ids + event.ids)
+        elif isinstance(event, Scored) and isinstance(last, Scored):
+            folded[-1] = Scored(last.tokens + event.tokens)
+        elif isinstance(event, (Progress, Usage)) and type(event) is type(last):
             folded[-1] = event
         else:
             folded.append(event)

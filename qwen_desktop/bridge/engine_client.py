@@ -73,7 +73,7 @@ class _Worker(QObject):
     def check(self, run_id: str, request: GenerationRequest) -> None:
         """Build the prompt only: does it fit?"""
         try:
-            tokens = self._engine(run_id).count_prompt(request)
+            tokens = self._engine(run_id).count_prompt(request).prompt
         except BaseException as error:  # noqa: BLE001
             self.failed.emit(run_id, self._reported(error))
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.model import LoadRequest, ModelInfo
 from qwen_desktop.chat.recent import Recent
 
@@ -46,6 +46,8 @@ class Recents(QObject):
             precision=request.precision.value,
             placement=request.placement,
             context=request.context,
+            kv=request.kv.value,
+            rope_factor=request.rope_factor,
             used_at=time.time(),
         )
         self._set((recent, *self._without(recent.folder)))
@@ -60,10 +62,11 @@ class Recents(QObject):
         if recent is None:
             return LoadRequest(folder)
         try:
-            precision = Precision(recent.precision)
+            precision, kv = Precision(recent.precision), KvFormat(recent.kv)
         except ValueError:  # of a newer version
-            precision = Precision.AUTO
-        return LoadRequest(folder, precision, recent.placement or "auto", recent.context)
+            precision, kv = Precision.AUTO, KvFormat.MODEL
+        placement = recent.placement or "auto"
+        return LoadRequest(folder, precision, placement, recent.context, kv, recent.rope_factor)
 
     def _without(self, folder: str) -> tuple[Recent, ...]:
         return tuple(r for r in self._entries if not _same(r.folder, folder))

@@ -14,6 +14,13 @@ from pathlib import Path
 from qwen_desktop.errors import Report
 
 
+class KvFormat(str, Enum):
+    """What keys and values are kept in."""
+
+    MODEL = "model"  # as the model computes
+    INT8 = "int8"  # 8-bit codes with a scale per 32 values; about half of 16 bits
+
+
 class Precision(str, Enum):
     """What the weights are computed in. INT8 and INT4 pack the linear layers' weights only."""
 
@@ -132,6 +139,8 @@ class FolderReport:
     placements: tuple[str, ...] = ()  # what can be chosen on this machine, "auto" first
     precisions: tuple[Precision, ...] = ()  # what this folder can be run in, AUTO first
     contexts: tuple[int, ...] = ()  # columns of the table, the model's maximum last
+    kv_formats: tuple[KvFormat, ...] = (KvFormat.MODEL,)  # what can be chosen for this folder
+    rope_factors: tuple[float, ...] = (1.0,)  # how far YaRN may stretch the context; 1 is not
     plans: Mapping[tuple[str, Precision, int], LoadPlan] | None = None
 
     @property

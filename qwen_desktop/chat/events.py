@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Union
 
-from qwen_desktop.chat.messages import AnswerStats, PartKind, Status
+from qwen_desktop.chat.messages import AnswerStats, PartKind, Provenance, Status, TokenScore
 
 
 class Stage(str, Enum):
@@ -34,12 +34,35 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Started:
+    """The prompt is settled: where the answer will come from. Comes once, before any text."""
+
+    provenance: Provenance
+    prompt_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Delta:
-    """More text of the answer, made of `tokens` new tokens."""
+    """More text of the answer, made of the new tokens `ids`; either may be empty.
+
+    All ids of an answer in their order are those of its deltas; the one that ends it is not told.
+    """
 
     kind: PartKind
     text: str
-    tokens: int = 1
+    ids: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are new."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log probabilities of the next tokens of the answer, where they were asked for."""
+
+    tokens: tuple[TokenScore, ...]
 
 
 @dataclass(frozen=True)
@@ -48,26 +71,62 @@ class Usage:
 
     stats: AnswerStats
     context_tokens: int  # tokens in the model's context now
-    context_length: int  # tokens the context can hold
-    dropped: int = 0  # first messages of the conversation that the model is no longer shown
+    context_length: int  # tokens the context can hold: the model's, or fewer where memory is short
+    unseen: tuple[str, ...] = ()  # ids of messages that the model was not shown
+
+
+class AlarmKind(str, Enum):
+    """Something the user should know of while it lasts."""
+
+    SLOW_AND_FULL = "slow_and_full"  # far under the usual speed while the device's memory is full
+    CPU_FALLBACK = "cpu_fallback"  # the model runs on the CPU though a card was meant
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm, or its end (`on` is False). `values` fill its sentence."""
+
+    kind: AlarmKind
+    on: bool = True
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PromptCount:
+    """Tokens of a prompt before it is sent: all of them, and those of the draft alone.
+
+    `budget` is what the prompt may take: `limit` less the reserve for the answer. `unseen` would
+    be left out by the policy. `overflows`: it does not fit, and the policy is to ask.
+    """
+
+    prompt: int
+    draft: int
+    budget: int
+    limit: int
+    unseen: tuple[str, ...] = ()
+    overflows: bool = False
 
 
 class FinishReason(str, Enum):
     """Why a generation ended. All of these are ordinary endings that keep the text."""
 
     STOP = "stop"  # the model ended its answer
+    STOP_STRING = "stop_string"  # it wrote what the user set to end it
     STOPPED = "stopped"  # the user pressed Stop
     LENGTH = "length"
     CONTEXT_FULL = "context_full"
+    LOOPING = "looping"
 
     @property
     def status(self) -> Status:
         """The status the answer gets."""
         return {
             FinishReason.STOP: Status.COMPLETE,
+            FinishReason.STOP_STRING: Status.COMPLETE,
             FinishReason.STOPPED: Status.STOPPED,
             FinishReason.LENGTH: Status.LENGTH,
             FinishReason.CONTEXT_FULL: Status.CONTEXT_FULL,
+            FinishReason.LOOPING: Status.LOOPING,
         }[self]
 
 
@@ -76,7 +135,8 @@ class Finished:
     """The last event of a generation."""
 
     reason: FinishReason
+    peak_bytes: int = 0  # highest memory held by the engine on the main device
 
 
 # Union[...] and not X | Y: this is evaluated at run time on Python 3.10 by the queue's typing.
-GenerationEvent = Union[Progress, Delta, Usage, Finished]  # noqa: UP007
+GenerationEvent = Union[Progress, Started, Delta, Scored, Usage, Alarm, Finished]  # noqa: UP007

@@ -32,7 +32,23 @@ class Status(str, Enum):
     INTERRUPTED = "interrupted"  # the application ended in the middle
     LENGTH = "length"  # reached the limit of new tokens
     CONTEXT_FULL = "context_full"  # reached the end of the model's context
+    LOOPING = "looping"  # said the same again and again; stopped by the loop guard
     FAILED = "failed"  # an error; `Message.error` says which
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer may be continued where it ended."""
+        return self in _CUT
+
+
+_CUT = (
+    Status.STOPPED,
+    Status.INTERRUPTED,
+    Status.LENGTH,
+    Status.CONTEXT_FULL,
+    Status.LOOPING,
+    Status.FAILED,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,52 @@ class AnswerStats:
         return (self.new_tokens - 1) / self.decode_seconds
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where an answer came from: enough to say why it is what it is, or to make it again.
+
+    Counts and speeds are in `AnswerStats`; the ids of the prompt are kept apart, as `AnswerTrace`.
+    """
+
+    fingerprint: str = ""  # of the checkpoint's files; see engine/fingerprint.py
+    template: str = ""  # SHA-256 of the chat template, "" where there is none
+    family: str = ""  # model_type
+    precision: str = ""  # for people: "BF16", "INT4 (GPTQ)"
+    kv_format: str = "model"  # value of KvFormat
+    device: str = ""  # for people
+    engine: str = ""  # versions that computed it: "torch 2.13.0, transformers 5.23.0"
+    thinking: bool = False
+    sampling: tuple[tuple[str, float], ...] = ()  # settled numbers by name
+    seed: int = 0
+    thinking_budget: int | None = None  # tokens
+    stop_strings: tuple[str, ...] = ()
+    context_limit: int = 0  # tokens that model and memory allowed
+    unseen: tuple[str, ...] = ()  # ids of messages on the path that the model was not shown
+    stop_reason: str = ""  # value of FinishReason; "" while it streams or where it failed
+    peak_bytes: int = 0  # highest memory held by the engine on the main device
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """One generated token with its log probability (natural, after penalties and temperature 1).
+
+    `top` holds the likeliest tokens as (id, text, log probability), likeliest first.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class AnswerTrace:
+    """What is kept of an answer only to be looked at: read from disk when asked for."""
+
+    prompt_ids: tuple[int, ...] = ()
+    scores: tuple[TokenScore, ...] = ()
+
+
 def new_id() -> str:
     """A fresh identifier for a message, conversation or run."""
     return os.urandom(16).hex()
@@ -86,6 +148,9 @@ class Message:
     status: Status = Status.COMPLETE
     stats: AnswerStats | None = None
     error: str = ""  # the sentence shown under a FAILED answer
+    pinned: bool = False  # never dropped from the prompt
+    token_ids: tuple[int, ...] = ()  # of an answer, as generated, reasoning and markers included
+    provenance: Provenance | None = None  # of an answer
 
     def text_of(self, kind: PartKind) -> str:
         """All text of one kind, joined."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
+from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.settings import GenerationSettings
 
@@ -21,12 +22,15 @@ class LoadRequest:
 
     `placement` is "auto", "cpu", "cuda", "cuda:1" or "split" (all devices, main memory last).
     `context` is the number of tokens to leave room for, 0 for as many as a first answer needs.
+    `rope_factor` over 1 stretches the context by YaRN (one of `FolderReport.rope_factors`).
     """
 
     folder: Path
     precision: Precision = Precision.AUTO
     placement: str = "auto"
     context: int = 0
+    kv: KvFormat = KvFormat.MODEL
+    rope_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,15 +57,23 @@ class ModelInfo:
     can_think: bool
     demo: DemoInfo | None = None
     family_name: str = ""  # for people: "Qwen3 MoE"
+    fingerprint: str = ""  # of the checkpoint's files
+    kv_format: KvFormat = KvFormat.MODEL
+    rope_factor: float = 1.0  # over 1: the context is stretched by YaRN
+    cpu_fallback: str = ""  # why it runs on the CPU though a card was meant, an English sentence
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Answer the last message of `messages` (a path of the tree that ends with the user)."""
+    """Answer the last message of `messages`, a path of the tree that ends with the user.
+
+    Where it ends with an answer instead, that one is continued.
+    """
 
     conversation_id: str
     messages: tuple[Message, ...]
     settings: GenerationSettings
+    policy: Policy = Policy.DROP_OLDEST
 
 
 class MemoryKind(str, Enum):

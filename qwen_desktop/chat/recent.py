@@ -18,3 +18,5 @@ class Recent:
     placement: str = "auto"
     context: int = 0
     used_at: float = 0.0  # Unix seconds
+    kv: str = "model"  # a value of `KvFormat`
+    rope_factor: float = 1.0

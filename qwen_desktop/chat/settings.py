@@ -24,7 +24,7 @@ class Setting:
     `kind` is the type of the value. `optional` admits None ("as the checkpoint recommends").
     `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
     `neutral` is the number that changes nothing: where an optional setting starts when it is taken
-    up.
+    up. `multiline` text is written on several lines.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Setting:
     step: float = 1
     neutral: float = 0
     choices: tuple[tuple[str, str], ...] = ()
+    multiline: bool = False
 
     def accepts(self, value: object) -> bool:
         """Whether `value` has the right type and lies in the range."""
@@ -61,6 +62,7 @@ class Setting:
 GROUPS: tuple[tuple[str, str], ...] = (
     ("appearance", QT_TRANSLATE_NOOP("settings", "Appearance")),
     ("generation", QT_TRANSLATE_NOOP("settings", "Generation")),
+    ("context", QT_TRANSLATE_NOOP("settings", "Context and memory")),
     ("startup", QT_TRANSLATE_NOOP("settings", "Start-up")),
 )
 
@@ -183,10 +185,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "presence_penalty",
         float,
-        0.0,
+        None,
         QT_TRANSLATE_NOOP("settings", "Presence penalty"),
         QT_TRANSLATE_NOOP("settings", "Above 0 makes tokens already in the answer less likely."),
         "generation",
+        optional=True,
         minimum=-2.0,
         maximum=2.0,
         step=0.1,
@@ -201,6 +204,89 @@ SETTINGS: tuple[Setting, ...] = (
         optional=True,
         minimum=0,
         maximum=2**31 - 1,
+    ),
+    Setting(
+        "stop_strings",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Stop strings"),
+        QT_TRANSLATE_NOOP("settings", "An answer ends before any of these, one to a line."),
+        "generation",
+        multiline=True,
+    ),
+    Setting(
+        "thinking_budget",
+        int,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Thinking budget"),
+        QT_TRANSLATE_NOOP("settings", "Tokens of thought after which the model has to answer."),
+        "generation",
+        optional=True,
+        minimum=0,
+        maximum=131072,
+        step=256,
+        neutral=4096,
+    ),
+    Setting(
+        "loop_guard",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Loop guard"),
+        QT_TRANSLATE_NOOP("settings", "Stop an answer that repeats itself word for word."),
+        "generation",
+    ),
+    Setting(
+        "logprobs",
+        int,
+        0,
+        QT_TRANSLATE_NOOP("settings", "Alternatives per token"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Keep how likely each token was, with so many others; 0 keeps nothing."
+        ),
+        "generation",
+        minimum=0,
+        maximum=20,
+    ),
+    Setting(
+        "context_policy",
+        str,
+        "drop_oldest",
+        QT_TRANSLATE_NOOP("settings", "When the context is full"),
+        QT_TRANSLATE_NOOP("settings", "What the model is no longer shown. Each chat can differ."),
+        "context",
+        choices=(
+            ("drop_oldest", QT_TRANSLATE_NOOP("settings", "Drop the oldest turns")),
+            ("keep_first", QT_TRANSLATE_NOOP("settings", "Keep the first turn, drop the middle")),
+            ("ask", QT_TRANSLATE_NOOP("settings", "Stop and ask")),
+        ),
+    ),
+    Setting(
+        "kv_memory",
+        float,
+        None,
+        QT_TRANSLATE_NOOP("settings", "Chats kept in memory"),
+        QT_TRANSLATE_NOOP(
+            "settings", "GiB for the KV caches of chats that were left; empty: what is free."
+        ),
+        "context",
+        optional=True,
+        minimum=0.0,
+        maximum=1024.0,
+        step=0.5,
+        neutral=1.0,
+    ),
+    Setting(
+        "kv_disk",
+        float,
+        2.0,
+        QT_TRANSLATE_NOOP("settings", "Chats kept on disk"),
+        QT_TRANSLATE_NOOP(
+            "settings", "GiB for KV caches, so that old chats answer at once; 0 keeps none."
+        ),
+        "context",
+        minimum=0.0,
+        maximum=1024.0,
+        step=0.5,
     ),
     Setting(
         "reopen_checkpoint",
@@ -227,8 +313,17 @@ class GenerationSettings:
     top_p: float | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
-    presence_penalty: float = 0.0
+    presence_penalty: float | None = None
     seed: int | None = None
+    stop_strings: str = ""  # one to a line
+    thinking_budget: int | None = None
+    loop_guard: bool = True
+    logprobs: int = 0
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings, without empty ones."""
+        return tuple(line for line in self.stop_strings.splitlines() if line)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Value]) -> GenerationSettings:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import Message, Role, new_id
 from qwen_desktop.chat.summary import Summary
 
@@ -76,6 +77,10 @@ class Tree:
         """The branches below `parent_id` in the order they were made."""
         return tuple(m for m in self.messages.values() if m.parent_id == parent_id)
 
+    def versions(self, message_id: str) -> tuple[str, ...]:
+        """The ids of all branches beside `message_id`, itself included, in the order made."""
+        return tuple(m.id for m in self.children(self.messages[message_id].parent_id))
+
     def newest_leaf(self, message_id: str) -> str:
         """The leaf reached from `message_id` by always following the newest branch."""
         while branches := self.children(message_id):
@@ -92,6 +97,7 @@ class Conversation:
     created_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)
     tree: Tree = field(default_factory=Tree)
+    options: ChatOptions = field(default_factory=ChatOptions)
 
     def summary(self) -> Summary:
         """The row of this conversation in the list."""

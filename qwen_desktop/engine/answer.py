@@ -40,7 +40,7 @@ class Answer:
         self._marks = {tokenizer.think_open: Mark.OPEN, tokenizer.think_close: Mark.CLOSE}
         self._marks.pop(None, None)
         self._counts = {PartKind.REASONING: 0, PartKind.TEXT: 0}
-        self._silent = 0  # tokens since the last delta
+        self._waiting: list[int] = []  # tokens since the last delta
         self._reused = 0
         self._started = self._prefill_started = started
         self._first = self._last = 0.0  # times of the first and the newest token
@@ -69,7 +69,7 @@ class Answer:
         # A marker belongs to the reasoning it opens or closes.
         kind = PartKind.REASONING if mark else self._segmenter.kind
         self._counts[kind] += 1
-        self._silent += 1
+        self._waiting.append(token)
         if mark:
             pieces = self._segmenter.text(self._detokenizer.flush())
             pieces += self._segmenter.mark(mark)
@@ -82,12 +82,14 @@ class Answer:
 
     def _deltas(self, pieces: list[Piece]) -> Iterator[Delta]:
         for kind, text in pieces:
-            yield Delta(kind, text, self._silent)
-            self._silent = 0
+            yield Delta(kind, text, tuple(self._waiting))
+            self._waiting.clear()
 
     def _end(self, end: End) -> Iterator[GenerationEvent]:
         yield from self._deltas(self._segmenter.text(self._detokenizer.flush()))
         yield from self._deltas(self._segmenter.flush())
+        if self._waiting:
+            yield Delta(self._segmenter.kind, "", tuple(self._waiting))
         yield self._usage()
         yield Finished(end.reason)
 
@@ -105,7 +107,7 @@ class Answer:
             decode_seconds=self._last - self._first,
         )
         tokens = min(len(self._prompt.ids) + made, self._context_length)
-        return Usage(stats, tokens, self._context_length, self._prompt.dropped)
+        return Usage(stats, tokens, self._context_length, self._prompt.unseen)
 
     def begin_prefill(self) -> None:
         """The prompt is built; what follows is the model's work."""

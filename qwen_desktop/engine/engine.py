@@ -1,4 +1,4 @@
-"""The engine: one loaded checkpoint and one conversation in its cache.
+"""The engine: one loaded checkpoint and the conversations it has read.
 
 The object the rest of the program holds. It lives on one worker thread; only `memory` and the
 cancel events may be used from others. Frozen values go in and come out, no Qt.
@@ -7,68 +7,43 @@ cancel events may be used from others. Frozen values go in and come out, no Qt.
 from __future__ import annotations
 
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
-from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, Progress, Stage
+from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
-from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.answering import Answering
 from qwen_desktop.engine.architecture import family_name
-from qwen_desktop.engine.aside import Aside, Overrun
+from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.card import make_card
 from qwen_desktop.engine.checkpoint import Checkpoint, inspect
-from qwen_desktop.engine.decode import check_length, decode
 from qwen_desktop.engine.device import (
     device_name,
-    free_memory,
-    gigabytes,
     give_back,
     is_out_of_memory,
     machine,
     use_threads_for,
 )
 from qwen_desktop.engine.gpus import Machine
+from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
-from qwen_desktop.engine.prompt import Prompt, build_prompt
-from qwen_desktop.engine.runner import Runner
-from qwen_desktop.engine.sampling import Sampler, settle
-from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
-
-NEVER = threading.Event()
-
-# A prompt is built in milliseconds, a million characters in seconds; a template may never end.
-PROMPT_SECONDS = 4
-PROMPT_CHARACTERS = 50_000  # in a further second
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """Everything that belongs to the checkpoint in use."""
-
-    info: ModelInfo
-    checkpoint: Checkpoint
-    tokenizer: Tokenizer
-    runner: Runner[Any]
-    end_ids: frozenset[int]
-    bytes_by_device: Mapping[str, int]  # of the weights
 
 
 class Engine:
     """Loads checkpoints and answers requests, one at a time."""
 
     def __init__(self) -> None:
-        self._loaded: _Loaded | None = None
-        self._session: Session | None = None
+        self._loaded: Loaded | None = None
+        self._answering: Answering | None = None  # of the same checkpoint
         self._reading = 0  # bytes of weights in memory by a load in progress
         self._aside = Aside()  # where the checkpoint's own programs and tables are at work
 
@@ -100,7 +75,7 @@ class Engine:
         tokenizer = self._aside.run(lambda: load_tokenizer(checkpoint), cancel, interrupt=False)
         _check(cancel)
         closed = self._make_room(plan, progress)
-        loaded: _Loaded | None = None
+        loaded: Loaded | None = None
         trouble: BaseException | None = None
         try:
             loaded = self._open(plan, tokenizer, cancel, progress)
@@ -117,7 +92,7 @@ class Engine:
             assert trouble is not None  # anything else has been raised
             raise _closed_for_nothing(trouble, closed) if closed else trouble
         old, self._loaded = self._loaded, loaded
-        self._session = None
+        self._answering = Answering(loaded, self._aside)
         if old is not None:
             del old
             give_back(plan.device)
@@ -145,7 +120,7 @@ class Engine:
         tokenizer: Tokenizer,
         cancel: threading.Event,
         progress: Callable[[Progress], None],
-    ) -> _Loaded:
+    ) -> Loaded:
         def tell(event: Progress) -> None:
             # Files and memory differ where weights are packed or unpacked on the way.
             self._reading = event.done * plan.nbytes // max(event.total, 1)
@@ -181,7 +156,7 @@ class Engine:
             demo=checkpoint.demo,
             family_name=family_name(checkpoint.family),
         )
-        return _Loaded(
+        return Loaded(
             info=info,
             checkpoint=checkpoint,
             tokenizer=tokenizer,
@@ -192,7 +167,7 @@ class Engine:
 
     def unload(self) -> None:
         """Close the checkpoint in use and free its memory."""
-        loaded, self._loaded, self._session = self._loaded, None, None
+        loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
             del loaded
@@ -210,96 +185,23 @@ class Engine:
     def generate(
         self, request: GenerationRequest, cancel: threading.Event
     ) -> Iterator[GenerationEvent]:
-        """Answer the last message of `request`: Progress, Delta and Usage events, then Finished.
+        """Answer the last message of `request`, or continue it: see `Answering.generate`.
 
-        Raises Known: no model, a prompt longer than the context, no memory left. Text given out
-        until then stands, and the next request works. `cancel` ends it as an ordinary STOPPED.
+        Raises Known where no checkpoint is open.
         """
-        started = time.perf_counter()
-        try:
-            loaded, prompt = self._prompt(request, cancel)
-        except Cancelled:
-            yield Finished(FinishReason.STOPPED)
-            return
-        capabilities, settings = loaded.runner.capabilities, request.settings
-        answer = Answer(
-            loaded.tokenizer,
-            prompt,
-            model=loaded.info.name,
-            context_length=capabilities.context_length,
-            started=started,
-        )
-        session = self._session_of(request.conversation_id, loaded.runner)
-        trouble: Known | None = None
-        try:
-            sampler = Sampler(
-                settle(settings, loaded.checkpoint.generation),
-                prompt.ids,
-                capabilities.vocab_size,
-                capabilities.device,
-            )
-            steps = decode(
-                session,
-                prompt,
-                sampler,
-                end_ids=loaded.end_ids,
-                max_new_tokens=settings.max_new_tokens,
-                context_length=capabilities.context_length,
-                cancel=cancel,
-            )
-            answer.begin_prefill()
-            yield from answer.events(steps)
-        except Exception as error:
-            self._session = None  # its cache may be inconsistent
-            if not is_out_of_memory(error):
-                raise
-            traceback.clear_frames(error.__traceback__)  # they hold the activations
-            trouble = _no_memory(loaded, prompt, session)
-        if trouble is not None:
-            del session
-            give_back(capabilities.device)
-            raise trouble
+        yield from self._open_one().generate(request, cancel)
 
-    def count_prompt(self, request: GenerationRequest) -> int:
-        """Tokens of the prompt that `generate` would feed. Raises Known where it would refuse."""
-        _, prompt = self._prompt(request, NEVER)
-        return len(prompt.ids)
+    def count_prompt(self, request: GenerationRequest) -> PromptCount:
+        """Count the prompt that `generate` would feed. Raises Known where it would refuse."""
+        return self._open_one().count(request)
 
-    def _prompt(
-        self, request: GenerationRequest, cancel: threading.Event
-    ) -> tuple[_Loaded, Prompt]:
-        loaded = self._loaded
-        if loaded is None:
+    def _open_one(self) -> Answering:
+        if self._answering is None:
             raise Known(
                 QT_TRANSLATE_NOOP("errors", "No checkpoint is open."),
                 QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
             )
-        capabilities, settings = loaded.runner.capabilities, request.settings
-        said = sum(len(message.text) for message in request.messages)
-        try:
-            prompt = self._aside.run(
-                lambda: build_prompt(
-                    loaded.tokenizer,
-                    request.messages,
-                    settings.system_prompt,
-                    thinking=settings.thinking,
-                    with_boundary=not capabilities.croppable,
-                ),
-                cancel,
-                PROMPT_SECONDS + said / PROMPT_CHARACTERS,
-            )
-        except Overrun as error:
-            raise _endless_template(error) from error
-        check_length(prompt, capabilities.context_length, capabilities.vocab_size)
-        return loaded, prompt
-
-    def _session_of(self, conversation_id: str, runner: Runner[Any]) -> Session:
-        """The session of the conversation; another conversation's makes way for it."""
-        session = self._session
-        if session is None or session.conversation_id != conversation_id:
-            self._session = None
-            session = self._session = Session(conversation_id, runner)
-        return session
+        return self._answering
 
     # Memory
 
@@ -309,19 +211,19 @@ class Engine:
 
     def held(self) -> dict[str, int]:
         """Bytes that closing the checkpoint in use would give back, by device. From any thread."""
-        loaded, session = self._loaded, self._session
+        loaded, answering = self._loaded, self._answering
         if loaded is None:
             return {}
         held = dict(loaded.bytes_by_device)
-        if session is not None:  # all of it counts for the main device: that is where most is
+        if answering is not None:  # all of it counts for the main device: that is where most is
             main = str(loaded.runner.capabilities.device)
-            held[main] = held.get(main, 0) + session.cache.nbytes
+            held[main] = held.get(main, 0) + answering.kv_bytes
         return held
 
     def memory(self) -> MemorySample:
         """Memory of the device in use, now. From any thread."""
-        loaded, session = self._loaded, self._session
-        kv = session.cache.nbytes if session else 0
+        loaded, answering = self._loaded, self._answering
+        kv = answering.kv_bytes if answering is not None else 0
         weights = self._reading
         if loaded is not None:
             weights += loaded.info.weight_bytes
@@ -377,28 +279,3 @@ def _end_ids(checkpoint: Checkpoint, tokenizer: Tokenizer) -> frozenset[int]:
         ids: Any = source.get("eos_token_id") if isinstance(source, dict) else None
         found.update(i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int)
     return frozenset(found)
-
-
-def _endless_template(error: Overrun) -> Known:
-    """The sentence for a chat template that was left before it had made a prompt."""
-    if error.memory:
-        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template took all memory.")
-    else:
-        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template does not end.")
-    return Known(
-        template,
-        QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
-        details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
-    )
-
-
-def _no_memory(loaded: _Loaded, prompt: Prompt, session: Session) -> Known:
-    held = session.cache.nbytes
-    device = loaded.runner.capabilities.device
-    return Known(
-        QT_TRANSLATE_NOOP("errors", "Memory ran out: the context of {tokens} tokens took {kv}."),
-        QT_TRANSLATE_NOOP("errors", "{free} are free now; start a new chat or close programs."),
-        tokens=f"{max(len(prompt.ids), session.cache.length):,}",
-        kv=gigabytes(held),
-        free=gigabytes(free_memory(device) + held),
-    )

@@ -19,13 +19,13 @@ class Prompt:
 
     `boundary` tokens of `ids` will begin every later prompt of the conversation too; there a
     cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
-    think block. `dropped`: so many of the first messages did not fit and were left out.
+    think block. `unseen`: ids of messages that did not fit and were left out.
     """
 
     ids: tuple[int, ...]
     boundary: int
     thinking_open: bool
-    dropped: int = 0
+    unseen: tuple[str, ...] = ()
 
 
 def build_prompt(
@@ -48,8 +48,9 @@ def build_prompt(
     rows = _rows(said, system)
     rendered = tokenizer.render(rows, answer=True, thinking=thinking)
     ids = rendered.ids
+    unseen = [m.id for m in said if m.role is not Role.SYSTEM and not _is_silent(m)]
     boundary = _boundary(tokenizer, rows, ids, thinking) if with_boundary else 0
-    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids), rendered.dropped)
+    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids), tuple(unseen[: rendered.dropped]))
 
 
 def continued(messages: Iterable[Message], system: str) -> str:
@@ -89,14 +90,19 @@ def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
         rows.append({"role": Role.SYSTEM.value, "content": whole(system)})
     for message in messages:
         role = Role(message.role).value  # anything else is refused here: roles are not sanitised
-        if role == Role.ASSISTANT.value and not message.parts:
-            continue  # an answer that failed before its first word
+        if _is_silent(message):
+            continue
         row = {"role": role, "content": whole(message.text)}
         if role == Role.ASSISTANT.value:
             # Also where it is empty: templates search the content for tags if it is absent.
             row["reasoning_content"] = whole(message.reasoning)
         rows.append(row)
     return rows
+
+
+def _is_silent(message: Message) -> bool:
+    """Whether it is an answer that failed before its first word."""
+    return message.role is Role.ASSISTANT and not message.parts
 
 
 def _boundary(

@@ -65,7 +65,7 @@ def settle(settings: GenerationSettings, recommended: Mapping[str, Any]) -> Samp
         repetition_penalty=penalty
         if settings.repetition_penalty is None
         else settings.repetition_penalty,
-        presence_penalty=settings.presence_penalty,
+        presence_penalty=settings.presence_penalty or 0.0,
         seed=settings.seed,
     )
 

@@ -17,6 +17,7 @@ from qwen_desktop.storage import atomic, trouble
 
 _log = logging.getLogger(__name__)
 
+MAX_ROPE_FACTOR = 1000.0
 MAX_SECONDS = 1e11  # Unix seconds; later dates than the calendar of Python has
 CACHED_ROWS = 60  # more than the tallest screen shows
 RECENTS = 12
@@ -155,6 +156,8 @@ def _recent(entry: object) -> Recent | None:
             del good[number]
     if not 0 <= good.get("used_at", 0.0) < MAX_SECONDS:  # NaN and infinity compare false
         del good["used_at"]
+    if not 1 <= good.get("rope_factor", 1.0) < MAX_ROPE_FACTOR:
+        del good["rope_factor"]
     return Recent(**good)
 
 

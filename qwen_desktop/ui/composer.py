@@ -208,8 +208,10 @@ class Composer(QWidget):
         """Fill the context bar."""
         self.bar.setVisible(usage is not None)
         unseen = ""
-        if usage is not None and usage.dropped:
-            unseen = self.tr("The model no longer sees the first %Ln messages.", "", usage.dropped)
+        if usage is not None and usage.unseen:
+            unseen = self.tr(
+                "The model no longer sees %Ln messages of this chat.", "", len(usage.unseen)
+            )
         self.bar.setToolTip(unseen)
         self.count.setToolTip(unseen)
         if usage is None:

@@ -4,10 +4,10 @@
 <context>
     <name>Composer</name>
     <message numerus="yes">
-        <source>The model no longer sees the first %Ln messages.</source>
-        <translation>
-            <numerusform>The model no longer sees the first %Ln message.</numerusform>
-            <numerusform>The model no longer sees the first %Ln messages.</numerusform>
+        <source>The model no longer sees %Ln messages of this chat.</source>
+        <translation type="unfinished">
+            <numerusform></numerusform>
+            <numerusform></numerusform>
         </translation>
     </message>
 </context>

@@ -128,9 +128,9 @@
         <translation>要续写的文本…</translation>
     </message>
     <message numerus="yes">
-        <source>The model no longer sees the first %Ln messages.</source>
-        <translation>
-            <numerusform>模型已看不到最前面的 %Ln 条消息。</numerusform>
+        <source>The model no longer sees %Ln messages of this chat.</source>
+        <translation type="unfinished">
+            <numerusform></numerusform>
         </translation>
     </message>
     <message>
@@ -1893,6 +1893,10 @@
         <translation>生成</translation>
     </message>
     <message>
+        <source>Context and memory</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Start-up</source>
         <translation>启动</translation>
     </message>
@@ -2003,6 +2007,74 @@
     <message>
         <source>The same seed gives the same answer; empty for a new one.</source>
         <translation>相同的种子得到相同的回答；留空则每次不同。</translation>
+    </message>
+    <message>
+        <source>Stop strings</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>An answer ends before any of these, one to a line.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Thinking budget</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Tokens of thought after which the model has to answer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Loop guard</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stop an answer that repeats itself word for word.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Alternatives per token</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep how likely each token was, with so many others; 0 keeps nothing.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>When the context is full</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What the model is no longer shown. Each chat can differ.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Drop the oldest turns</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keep the first turn, drop the middle</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stop and ask</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Chats kept in memory</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>GiB for the KV caches of chats that were left; empty: what is free.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Chats kept on disk</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>GiB for KV caches, so that old chats answer at once; 0 keeps none.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Reopen the last checkpoint</source>

@@ -216,8 +216,8 @@ def test_messages_left_out_are_told(engines):
     """The old turn is beyond the window of 6144 tokens; the prompt is that of the short talk."""
     engine = engines("s-ntk-logn")
     short = ask(engine, GenerationRequest("w", tuple(conversation([("a", "b")], "c")), SHORT))
-    assert usage_of(short).dropped == 0
+    assert usage_of(short).unseen == ()
     long = tuple(conversation([("x " * 3100, "y " * 3100), ("a", "b")], "c"))
     events = ask(engine, GenerationRequest("w", long, SHORT))
-    assert usage_of(events).dropped == 2
+    assert len(usage_of(events).unseen) == 2
     assert usage_of(events).stats.prompt_tokens == usage_of(short).stats.prompt_tokens

@@ -42,7 +42,7 @@ def test_prompts_are_the_original_ones(tokenizer, case):
     talk = conversation(case["history"], case["query"], case["system"])
     prompt = build_prompt(with_window(tokenizer, case["max_window_size"]), talk, "", thinking=True)
     assert list(prompt.ids) == case["ids"]
-    assert prompt.dropped == 2 * (len(case["history"]) - case["kept_turns"])
+    assert len(prompt.unseen) == 2 * (len(case["history"]) - case["kept_turns"])
     assert not prompt.thinking_open
 
 

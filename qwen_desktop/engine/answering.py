@@ -1,0 +1,163 @@
+"""Answers requests with one loaded checkpoint, and keeps what the model has read of each chat.
+
+From messages to a prompt that fits, from the prompt to events. Used by the engine on its thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+
+from qwen_desktop.chat.events import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    PromptCount,
+)
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.engine.answer import Answer
+from qwen_desktop.engine.aside import Aside, Overrun
+from qwen_desktop.engine.decode import check_length, decode
+from qwen_desktop.engine.device import free_memory, gigabytes, give_back, is_out_of_memory
+from qwen_desktop.engine.loaded import Loaded
+from qwen_desktop.engine.prompt import Prompt, build_prompt
+from qwen_desktop.engine.sampling import Sampler, settle
+from qwen_desktop.engine.session import Session
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+
+NEVER = threading.Event()
+
+# A prompt is built in milliseconds, a million characters in seconds; a template may never end.
+PROMPT_SECONDS = 4
+PROMPT_CHARACTERS = 50_000  # in a further second
+
+
+class Answering:
+    """Owns the caches of the conversations that a loaded checkpoint has read."""
+
+    def __init__(self, loaded: Loaded, aside: Aside) -> None:
+        self._loaded = loaded
+        self._aside = aside
+        self._session: Session | None = None
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of all caches. From any thread."""
+        session = self._session
+        return session.cache.nbytes if session is not None else 0
+
+    def generate(
+        self, request: GenerationRequest, cancel: threading.Event
+    ) -> Iterator[GenerationEvent]:
+        """Answer `request`: Progress, Started, then Delta, Usage and others, at last Finished.
+
+        Raises Known: a prompt longer than the context, no memory left. Text given out until then
+        stands, and the next request works. `cancel` ends it as an ordinary STOPPED.
+        """
+        started = time.perf_counter()
+        loaded = self._loaded
+        try:
+            prompt = self._prompt(request, cancel)
+        except Cancelled:
+            yield Finished(FinishReason.STOPPED)
+            return
+        capabilities, settings = loaded.runner.capabilities, request.settings
+        answer = Answer(
+            loaded.tokenizer,
+            prompt,
+            model=loaded.info.name,
+            context_length=capabilities.context_length,
+            started=started,
+        )
+        session = self._session_of(request.conversation_id)
+        trouble: Known | None = None
+        try:
+            sampler = Sampler(
+                settle(settings, loaded.checkpoint.generation),
+                prompt.ids,
+                capabilities.vocab_size,
+                capabilities.device,
+            )
+            steps = decode(
+                session,
+                prompt,
+                sampler,
+                end_ids=loaded.end_ids,
+                max_new_tokens=settings.max_new_tokens,
+                context_length=capabilities.context_length,
+                cancel=cancel,
+            )
+            answer.begin_prefill()
+            yield from answer.events(steps)
+        except Exception as error:
+            self._session = None  # its cache may be inconsistent
+            if not is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)  # they hold the activations
+            trouble = _no_memory(loaded, prompt, session)
+        if trouble is not None:
+            del session
+            give_back(capabilities.device)
+            raise trouble
+
+    def count(self, request: GenerationRequest) -> PromptCount:
+        """Count the prompt that `generate` would feed. Raises Known where it would refuse."""
+        prompt = self._prompt(request, NEVER)
+        limit = self._loaded.runner.capabilities.context_length
+        return PromptCount(len(prompt.ids), 0, limit, limit, prompt.unseen)
+
+    def _prompt(self, request: GenerationRequest, cancel: threading.Event) -> Prompt:
+        loaded = self._loaded
+        capabilities, settings = loaded.runner.capabilities, request.settings
+        said = sum(len(message.text) for message in request.messages)
+        try:
+            prompt = self._aside.run(
+                lambda: build_prompt(
+                    loaded.tokenizer,
+                    request.messages,
+                    settings.system_prompt,
+                    thinking=settings.thinking,
+                    with_boundary=not capabilities.croppable,
+                ),
+                cancel,
+                PROMPT_SECONDS + said / PROMPT_CHARACTERS,
+            )
+        except Overrun as error:
+            raise _endless_template(error) from error
+        check_length(prompt, capabilities.context_length, capabilities.vocab_size)
+        return prompt
+
+    def _session_of(self, conversation_id: str) -> Session:
+        """The session of the conversation; another conversation's makes way for it."""
+        session = self._session
+        if session is None or session.conversation_id != conversation_id:
+            self._session = None
+            session = self._session = Session(conversation_id, self._loaded.runner)
+        return session
+
+
+def _endless_template(error: Overrun) -> Known:
+    """The sentence for a chat template that was left before it had made a prompt."""
+    if error.memory:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template took all memory.")
+    else:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template does not end.")
+    return Known(
+        template,
+        QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+        details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
+    )
+
+
+def _no_memory(loaded: Loaded, prompt: Prompt, session: Session) -> Known:
+    held = session.cache.nbytes
+    device = loaded.runner.capabilities.device
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "Memory ran out: the context of {tokens} tokens took {kv}."),
+        QT_TRANSLATE_NOOP("errors", "{free} are free now; start a new chat or close programs."),
+        tokens=f"{max(len(prompt.ids), session.cache.length):,}",
+        kv=gigabytes(held),
+        free=gigabytes(free_memory(device) + held),
+    )

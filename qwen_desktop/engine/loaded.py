@@ -1,0 +1,24 @@
+"""Everything that belongs to the checkpoint in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qwen_desktop.chat.model import ModelInfo
+from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.engine.runner import Runner
+from qwen_desktop.engine.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint ready to answer. `end_ids` end an answer; bytes are those of the weights."""
+
+    info: ModelInfo
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    runner: Runner[Any]
+    end_ids: frozenset[int]
+    bytes_by_device: Mapping[str, int]
