@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from qwen_desktop.chat.events import Delta, Finished, GenerationEvent, Progress, Usage
-from qwen_desktop.chat.messages import AnswerStats, PartKind
+from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role
 from qwen_desktop.engine.decode import End, Prefilled, Step, Token
 from qwen_desktop.engine.detokenize import Detokenizer
 from qwen_desktop.engine.prompt import Prompt
@@ -41,11 +41,23 @@ class Answer:
         self._marks.pop(None, None)
         self._counts = {PartKind.REASONING: 0, PartKind.TEXT: 0}
         self._waiting: list[int] = []  # tokens since the last delta
+        self._ids: list[int] = []
+        self._said = Message(Role.ASSISTANT, ())
         self._reused = 0
         self._started = self._prefill_started = started
         self._first = self._last = 0.0  # times of the first and the newest token
         self._prefilled = 0.0
         self._told = 0.0
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What has been told so far; of a continued answer, what was there before as well."""
+        return self._said.parts
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens of `parts` in order, think markers too; not the one that ended the answer."""
+        return tuple(self._ids)
 
     def events(self, steps: Iterable[Step]) -> Iterator[GenerationEvent]:
         """The events of `steps`, Finished last."""
@@ -70,6 +82,7 @@ class Answer:
         kind = PartKind.REASONING if mark else self._segmenter.kind
         self._counts[kind] += 1
         self._waiting.append(token)
+        self._ids.append(token)
         if mark:
             pieces = self._segmenter.text(self._detokenizer.flush())
             pieces += self._segmenter.mark(mark)
@@ -82,6 +95,7 @@ class Answer:
 
     def _deltas(self, pieces: list[Piece]) -> Iterator[Delta]:
         for kind, text in pieces:
+            self._said = self._said.appended(kind, text)
             yield Delta(kind, text, tuple(self._waiting))
             self._waiting.clear()
 
