@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TypeAlias
 
 from qwen_desktop.errors import Report
 
@@ -121,11 +122,16 @@ class LoadPlan:
     context: int
     shares: tuple[Share, ...]
     fit: Fit
+    kv: KvFormat = KvFormat.MODEL
 
     @property
     def weights(self) -> int:
         """Bytes of weights on all devices."""
         return sum(share.weights for share in self.shares)
+
+
+# Plans by placement, precision and context.
+Plans: TypeAlias = Mapping[tuple[str, Precision, int], LoadPlan]
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,17 @@ class FolderReport:
     contexts: tuple[int, ...] = ()  # columns of the table, the model's maximum last
     kv_formats: tuple[KvFormat, ...] = (KvFormat.MODEL,)  # what can be chosen for this folder
     rope_factors: tuple[float, ...] = (1.0,)  # how far YaRN may stretch the context; 1 is not
-    plans: Mapping[tuple[str, Precision, int], LoadPlan] | None = None
+    plans: Plans | None = None  # as the model keeps keys and values, contexts as they are
+    variants: Mapping[KvFormat, Plans] | None = None  # of every format, stretched contexts too
+    stretched: Mapping[float, tuple[int, ...]] | None = None  # contexts by factor over 1
+
+    def plans_for(self, kv: KvFormat) -> Plans:
+        """The plans with keys and values in `kv`, those of `contexts_for` any factor included."""
+        return (self.variants or {}).get(kv, {})
+
+    def contexts_for(self, rope_factor: float) -> tuple[int, ...]:
+        """Columns of the table where YaRN stretches the context by `rope_factor`."""
+        return (self.stretched or {}).get(rope_factor, self.contexts)
 
     @property
     def opens(self) -> bool:

@@ -34,6 +34,15 @@ class LoadRequest:
 
 
 @dataclass(frozen=True)
+class EngineOptions:
+    """What the engine may keep of conversations that are at rest. Sizes in bytes."""
+
+    kv_memory: int | None = None  # for their KV caches; None: what is free
+    kv_disk: int = 0  # for cache files; 0 keeps none
+    kv_folder: Path | None = None  # where cache files lie; None: nowhere
+
+
+@dataclass(frozen=True)
 class DemoInfo:
     """What the demo checkpoint says of itself (its demo.json)."""
 

@@ -19,13 +19,15 @@ class Prompt:
 
     `boundary` tokens of `ids` will begin every later prompt of the conversation too; there a
     cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
-    think block. `unseen`: ids of messages that did not fit and were left out.
+    think block. `unseen`: ids of messages that did not fit and were left out. `given`: how many of
+    the last ids are the answer so far, where one is continued.
     """
 
     ids: tuple[int, ...]
     boundary: int
     thinking_open: bool
     unseen: tuple[str, ...] = ()
+    given: int = 0
 
 
 def build_prompt(
