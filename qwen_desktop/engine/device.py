@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
+import re
 import sys
 
 import psutil
@@ -110,14 +112,21 @@ def use_threads_for(parameters: int) -> None:
     torch.set_num_threads(max(1, min(psutil.cpu_count(logical=False) or 1, allowed or 1)))
 
 
+# How allocators refuse that have no exception of their own. Libraries of CUDA and ROCm fail by a
+# status; the driver itself, outside torch's allocator, by "CUDA error: out of memory".
+_REFUSALS = re.compile(
+    r"DefaultCPUAllocator.*memory|out of memory|_STATUS_ALLOC_FAILED|std::bad_alloc",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is an allocator's refusal: CUDA's, the CPU allocator's or Python's."""
+    """Whether `error` is an allocator's refusal: a device's, the CPU's, the system's, Python's."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        ("DefaultCPUAllocator" in text and "memory" in text) or "CUDA out of memory" in text
-    )
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and bool(_REFUSALS.search(str(error)))
 
 
 def gigabytes(count: int) -> str:
