@@ -107,7 +107,16 @@ def test_numbers_stay_in_the_range_of_the_table(dialog, preferences, name):
 
 @pytest.mark.parametrize("name", [n for n in OPTIONAL if n != "seed"])
 def test_a_setting_that_is_taken_up_starts_where_it_changes_nothing(dialog, preferences, name):
-    neutral = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1}
+    neutral = {
+        "temperature": 1,
+        "top_k": 0,
+        "top_p": 1,
+        "min_p": 0,
+        "repetition_penalty": 1,
+        "presence_penalty": 0,
+        "thinking_budget": 4096,
+        "kv_memory": 1,
+    }
     dialog.fields[name].recommended.setChecked(False)
     assert preferences.get(name) == neutral[name]
 

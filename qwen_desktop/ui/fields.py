@@ -1,0 +1,244 @@
+"""One setting's control, and a form of them: both settings dialogs are made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from qwen_desktop.chat.settings import Setting, Value
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import Label, Line, ScrollBar
+from qwen_desktop.ui.i18n import setting_text
+
+TEXT_MS = 400  # a typed text applies after this pause
+_INT_MAX = 2**31 - 1
+_LINES = 4  # of a text of several lines
+
+
+class Field(QWidget):
+    """One setting's control. `changed` carries a value that the table accepts."""
+
+    changed = Signal(object)
+
+    def __init__(self, setting: Setting, value: Value, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setting = setting
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setSpacing(12)
+        self._read, self._write, self.control = self._build()
+        self.control.setObjectName(f"setting_{setting.name}")
+        self.control.setAccessibleName(setting_text(setting.label))
+        self.control.setAccessibleDescription(setting_text(setting.help))
+        self.control.setToolTip(setting_text(setting.help))
+        self.recommended: QCheckBox | None = None
+        if setting.optional:
+            self.recommended = QCheckBox()
+            self.recommended.setObjectName(f"setting_{setting.name}_recommended")
+            self.set_known("")
+            self.recommended.toggled.connect(self._on_recommended)
+            self._row.addWidget(self.recommended)
+        self._row.addWidget(self.control, 1)
+        self.set_value(value)
+
+    @property
+    def value(self) -> Value:
+        """The value as it stands in the control."""
+        if self.recommended is not None and self.recommended.isChecked():
+            return None
+        return self._read()
+
+    def set_value(self, value: Value) -> None:
+        """Show `value` without telling it back."""
+        blocked = self.blockSignals(True)
+        if self.recommended is not None:
+            self.recommended.setChecked(value is None)
+            self.control.setEnabled(value is not None)
+        if value is not None and value != self._read():
+            self._write(value)
+        self.blockSignals(blocked)
+
+    def set_known(self, value: str) -> None:
+        """Say what leaving the setting alone comes to; empty where that is not known."""
+        if self.recommended is None:
+            return
+        words = self._none_text()
+        if value:
+            words = self.tr("{words} ({value})").format(words=words, value=value)
+        self.recommended.setText(words)
+        self.recommended.setAccessibleName(f"{setting_text(self.setting.label)}: {words}")
+
+    def _none_text(self) -> str:
+        """What None means."""
+        others = {
+            "seed": self.tr("A new one for every answer"),
+            "thinking_budget": self.tr("No limit"),
+            "kv_memory": self.tr("What is free"),
+        }
+        return others.get(self.setting.name, self.tr("As recommended"))
+
+    def _on_recommended(self, recommended: bool) -> None:
+        self.control.setEnabled(not recommended)
+        self._tell()
+
+    def _tell(self) -> None:
+        value = self.value
+        if self.setting.accepts(value):
+            self.changed.emit(value)
+
+    # -- one control per type ----------------------------------------------------------------
+
+    def _build(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        if self.setting.choices:
+            return self._build_choices()
+        if self.setting.kind is bool:
+            check = QCheckBox(self.tr("On"))
+            check.toggled.connect(self._tell)
+            check.setMinimumHeight(28)
+            return check.isChecked, check.setChecked, check
+        if self.setting.kind is int:
+            whole = QSpinBox()
+            whole.setRange(int(self.setting.minimum or 0), int(self.setting.maximum or _INT_MAX))
+            whole.setSingleStep(int(self.setting.step))
+            whole.setValue(int(self.setting.neutral))
+            whole.valueChanged.connect(self._tell)
+            return whole.value, whole.setValue, self._spin(whole)
+        if self.setting.kind is float:
+            real = QDoubleSpinBox()
+            real.setDecimals(2)
+            real.setRange(self.setting.minimum or 0.0, self.setting.maximum or 1e9)
+            real.setSingleStep(self.setting.step)
+            real.setValue(self.setting.neutral)
+            real.valueChanged.connect(self._tell)
+            return lambda: round(real.value(), 2), real.setValue, self._spin(real)
+        return self._build_text()
+
+    def _spin(self, box: QAbstractSpinBox) -> QWidget:
+        box.setKeyboardTracking(False)  # 4096 should not apply as 4, 40, 409
+        self._guard(box)
+        return box
+
+    def _guard(self, control: QWidget) -> None:
+        """Let the wheel scroll the form rather than change a value that has not the focus."""
+        control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        control.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Pass the wheel on."""
+        wheel = event.type() == QEvent.Type.Wheel
+        if wheel and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    def _build_choices(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        box = QComboBox()
+        self._guard(box)
+        for key, words in self.setting.choices:
+            box.addItem(setting_text(words), key)
+        box.currentIndexChanged.connect(self._tell)
+        return (
+            lambda: str(box.currentData()),
+            lambda value: box.setCurrentIndex(box.findData(value)),
+            box,
+        )
+
+    def _build_text(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        edit = QPlainTextEdit()
+        edit.setTabChangesFocus(True)
+        if self.setting.multiline:  # each line counts as it is written, spaces too
+            edit.setFont(theme.code_font())
+            edit.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        edit.setFixedHeight(edit.fontMetrics().lineSpacing() * _LINES + 12)
+        pause = QTimer(self)
+        pause.setSingleShot(True)
+        pause.setInterval(TEXT_MS)
+        pause.timeout.connect(self._tell)
+        edit.textChanged.connect(pause.start)
+        self._pause = pause
+        return edit.toPlainText, edit.setPlainText, edit
+
+    def finish(self) -> None:
+        """Apply what is still waiting."""
+        pause = getattr(self, "_pause", None)
+        if pause is not None and pause.isActive():
+            pause.stop()
+            self._tell()
+
+
+class Form(QScrollArea):
+    """Settings one below the other, with names on the left and explanations below.
+
+    `changed(name, value)` carries what the user set, a value that the table accepts.
+    """
+
+    changed = Signal(str, object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.fields: dict[str, Field] = {}
+        self.names: dict[str, Label] = {}
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(24)
+        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+        content = QWidget()
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(24, 20, 24, 20)
+        self._column.setSpacing(8)
+        self._column.addLayout(self._grid)
+        self._column.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its fields take the focus
+        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidget(content)
+
+    def add_group(self, title: str, settings: Iterable[tuple[Setting, Value]]) -> None:
+        """A heading and a row for each setting, with the value it has now."""
+        row = self._grid.rowCount()
+        if self.fields:
+            self._grid.addWidget(Line(), row, 0, 1, 2)
+        heading = Label(title, 16, bold=True)
+        heading.setContentsMargins(0, 12 if self.fields else 0, 0, 4)
+        self._grid.addWidget(heading, row + 1, 0, 1, 2)
+        for i, (setting, value) in enumerate(settings):
+            self._add_row(row + 2 + i, setting, value)
+
+    def _add_row(self, row: int, setting: Setting, value: Value) -> None:
+        field = Field(setting, value)
+        field.changed.connect(lambda new: self.changed.emit(setting.name, new))
+        name = Label(setting_text(setting.label), 14)
+        name.setBuddy(field.control)
+        name.setContentsMargins(0, 4, 0, 0)
+        explanation = Label(setting_text(setting.help), 12, dim=True, wrap=True)
+        explanation.setContentsMargins(0, 0, 0, 12)
+        right = QVBoxLayout()
+        right.setSpacing(4)
+        right.addWidget(field)
+        right.addWidget(explanation)
+        self._grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addLayout(right, row, 1)
+        self.fields[setting.name] = field
+        self.names[setting.name] = name
+
+    def finish(self) -> None:
+        """Apply what is still waiting."""
+        for field in self.fields.values():
+            field.finish()
