@@ -32,10 +32,14 @@ def refused_by_python() -> None:
 
 
 class Place:
-    """Something that allocates: refused the first `refusals` times. Counts what is done to it."""
+    """Something that allocates: refused the first `refusals` times. Counts what is done to it.
+
+    It keeps the exceptions, as whoever logs or examines them does.
+    """
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
+        self.errors: list[Exception] = []
         self.log: list[str] = []
         self.activation: weakref.ref[torch.Tensor] | None = None
 
@@ -45,7 +49,11 @@ class Place:
         self.log.append("call")
         if self.refusals:
             self.refusals -= 1
-            refused_by_torch()
+            try:
+                refused_by_torch()
+            except RuntimeError as error:
+                self.errors.append(error)
+                raise
         return "done"
 
     def repair(self) -> None:
@@ -162,6 +170,7 @@ def test_what_is_raised_holds_nothing():
 
 def test_causes_and_contexts_are_let_go():
     held: list[weakref.ref[torch.Tensor]] = []
+    errors: list[Exception] = []
 
     def inner() -> None:
         activation = torch.ones(8)
@@ -172,6 +181,7 @@ def test_causes_and_contexts_are_let_go():
         try:
             inner()
         except MemoryError as error:
+            errors.append(error)
             raise RuntimeError("CUDA out of memory") from error
 
     with pytest.raises(OutOfMemory):
