@@ -81,6 +81,20 @@ class Tree:
         """The ids of all branches beside `message_id`, itself included, in the order made."""
         return tuple(m.id for m in self.children(self.messages[message_id].parent_id))
 
+    def version_positions(self, path: Iterable[Message]) -> dict[str, tuple[int, int]]:
+        """Which version each message of `path` is, from 1, and of how many.
+
+        By id; messages without another version are left out.
+        """
+        branches: dict[str | None, list[str]] = {}  # one walk: a long path has as many parents
+        for message in self.messages.values():
+            branches.setdefault(message.parent_id, []).append(message.id)
+        return {
+            message.id: (beside.index(message.id) + 1, len(beside))
+            for message in path
+            if len(beside := branches[message.parent_id]) > 1
+        }
+
     def newest_leaf(self, message_id: str) -> str:
         """The leaf reached from `message_id` by always following the newest branch."""
         while branches := self.children(message_id):

@@ -74,6 +74,22 @@ def test_children_part_the_messages_in_order(messages):
 
 
 @given(grown_messages(), st.data())
+def test_positions_of_versions_are_those_among_the_branches(messages, data):
+    tree = Tree.of(messages)
+    leaf = data.draw(st.sampled_from([None, *messages]))
+    path = tree.path(leaf.id if leaf else None)
+    positions = tree.version_positions(path)
+    for message in path:
+        beside = tree.versions(message.id)
+        if len(beside) == 1:
+            assert message.id not in positions
+        else:
+            position, count = positions[message.id]
+            assert (beside[position - 1], count) == (message.id, len(beside))
+    assert set(positions) <= {message.id for message in path}
+
+
+@given(grown_messages(), st.data())
 def test_the_newest_leaf_lies_below_and_follows_the_last_branches(messages, data):
     if not messages:
         return
