@@ -16,18 +16,22 @@ from qwen_desktop.chat.events import (
     GenerationEvent,
     PromptCount,
 )
+from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside, Overrun
 from qwen_desktop.engine.decode import check_length, decode
 from qwen_desktop.engine.device import free_memory, gigabytes, give_back, is_out_of_memory
 from qwen_desktop.engine.loaded import Loaded
-from qwen_desktop.engine.prompt import Prompt, build_prompt
+from qwen_desktop.engine.prompt import Prompt, Window, build_prompt
 from qwen_desktop.engine.sampling import Sampler, settle
 from qwen_desktop.engine.session import Session
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 NEVER = threading.Event()
+
+ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or less where it is limited
 
 # A prompt is built in milliseconds, a million characters in seconds; a template may never end.
 PROMPT_SECONDS = 4
@@ -59,10 +63,13 @@ class Answering:
         started = time.perf_counter()
         loaded = self._loaded
         try:
-            prompt = self._prompt(request, cancel)
+            limit = self._limit()
+            prompt = self._prompt(request, cancel, limit)
         except Cancelled:
             yield Finished(FinishReason.STOPPED)
             return
+        if prompt.overflows:
+            raise _overflow(prompt, self._budget(limit, request))
         capabilities, settings = loaded.runner.capabilities, request.settings
         answer = Answer(
             loaded.tokenizer,
@@ -102,15 +109,45 @@ class Answering:
             give_back(capabilities.device)
             raise trouble
 
-    def count(self, request: GenerationRequest) -> PromptCount:
-        """Count the prompt that `generate` would feed. Raises Known where it would refuse."""
-        prompt = self._prompt(request, NEVER)
-        limit = self._loaded.runner.capabilities.context_length
-        return PromptCount(len(prompt.ids), 0, limit, limit, prompt.unseen)
+    def count(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> PromptCount:
+        """Count the prompt that `generate` would feed for the draft that `request` ends with.
 
-    def _prompt(self, request: GenerationRequest, cancel: threading.Event) -> Prompt:
+        Raises Known where `generate` would refuse, but for a prompt that overflows under
+        Policy.ASK: the count says so. Raises Cancelled.
+        """
+        limit = self._limit()
+        prompt = self._prompt(request, cancel, limit)
+        draft = request.messages[-1].text if request.messages else ""
+        return PromptCount(
+            prompt=len(prompt.ids),
+            draft=len(self._loaded.tokenizer.encode(whole(draft))),
+            budget=self._budget(limit, request),
+            limit=limit,
+            unseen=prompt.unseen,
+            overflows=prompt.overflows,
+        )
+
+    def _limit(self) -> int:
+        """Tokens that the context may hold now."""
+        return self._loaded.runner.capabilities.context_length
+
+    def _budget(self, limit: int, request: GenerationRequest) -> int:
+        """Tokens a prompt may take of a context of `limit`: the rest is for the answer.
+
+        Not more than a quarter is kept free: a short context is worth more to the conversation.
+        """
+        room = limit - min(request.settings.max_new_tokens, limit // ANSWER_SHARE)
+        window = self._loaded.tokenizer.prompt_window
+        return room if window is None else min(room, window)
+
+    def _prompt(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
+        """The prompt for `request` in a context of `limit` tokens. Raises Known, Cancelled."""
         loaded = self._loaded
-        capabilities, settings = loaded.runner.capabilities, request.settings
+        settings = request.settings
+        last = request.messages[-1] if request.messages else None
+        thinking = settings.thinking
+        if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
+            thinking = last.provenance.thinking  # what was begun that way goes on that way
         said = sum(len(message.text) for message in request.messages)
         try:
             prompt = self._aside.run(
@@ -118,15 +155,16 @@ class Answering:
                     loaded.tokenizer,
                     request.messages,
                     settings.system_prompt,
-                    thinking=settings.thinking,
-                    with_boundary=not capabilities.croppable,
+                    thinking=thinking,
+                    window=Window(self._budget(limit, request), request.policy),
                 ),
                 cancel,
                 PROMPT_SECONDS + said / PROMPT_CHARACTERS,
             )
         except Overrun as error:
             raise _endless_template(error) from error
-        check_length(prompt, capabilities.context_length, capabilities.vocab_size)
+        if not prompt.overflows:
+            check_length(prompt, limit, loaded.runner.capabilities.vocab_size)
         return prompt
 
     def _session_of(self, conversation_id: str) -> Session:
@@ -136,6 +174,25 @@ class Answering:
             self._session = None
             session = self._session = Session(conversation_id, self._loaded.runner)
         return session
+
+
+def _budget(limit: int, request: GenerationRequest) -> int:
+    """Tokens a prompt may take of a context of `limit`: the rest is for the answer.
+
+    Not more than a quarter is kept free: a short context is worth more to the conversation.
+    """
+    return limit - min(request.settings.max_new_tokens, limit // ANSWER_SHARE)
+
+
+def _overflow(prompt: Prompt, budget: int) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors", "The conversation has {have} tokens; {budget} fit beside an answer."
+        ),
+        QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
+        have=f"{len(prompt.ids):,}",
+        budget=f"{budget:,}",
+    )
 
 
 def _endless_template(error: Overrun) -> Known:

@@ -17,7 +17,7 @@ from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
 from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
 from qwen_desktop.engine import loader
-from qwen_desktop.engine.answering import Answering
+from qwen_desktop.engine.answering import NEVER, Answering
 from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.card import make_card
@@ -191,9 +191,11 @@ class Engine:
         """
         yield from self._open_one().generate(request, cancel)
 
-    def count_prompt(self, request: GenerationRequest) -> PromptCount:
-        """Count the prompt that `generate` would feed. Raises Known where it would refuse."""
-        return self._open_one().count(request)
+    def count_prompt(
+        self, request: GenerationRequest, cancel: threading.Event = NEVER
+    ) -> PromptCount:
+        """Count the prompt that `generate` would feed: see `Answering.count`."""
+        return self._open_one().count(request, cancel)
 
     def _open_one(self) -> Answering:
         if self._answering is None:

@@ -1,13 +1,21 @@
-"""From messages to the ids the model reads. What somebody typed never becomes a control token."""
+"""From messages to the ids the model reads. What somebody typed never becomes a control token.
+
+One rendering gives the ids and where each message lies in them; what does not fit is left out by
+`window.py`, ids that the model generated itself are taken over by `splice.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.chat.text import whole
+from qwen_desktop.engine.splice import spliced, written_ids
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
+from qwen_desktop.engine.window import Turn, left_out
 
 _CUT_OFF = (Status.STOPPED, Status.INTERRUPTED, Status.LENGTH)
 TAIL = 64  # tokens; longer than any beginning of an answer
@@ -20,7 +28,8 @@ class Prompt:
     `boundary` tokens of `ids` will begin every later prompt of the conversation too; there a
     cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
     think block. `unseen`: ids of messages that did not fit and were left out. `given`: how many of
-    the last ids are the answer so far, where one is continued.
+    the last ids are the answer so far, where one is continued. `overflows`: the prompt is longer
+    than its budget, and nothing may be left out.
     """
 
     ids: tuple[int, ...]
@@ -28,6 +37,15 @@ class Prompt:
     thinking_open: bool
     unseen: tuple[str, ...] = ()
     given: int = 0
+    overflows: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """How long a prompt may be, in tokens, and what goes where it is longer."""
+
+    budget: int
+    policy: Policy = Policy.DROP_OLDEST
 
 
 def build_prompt(
@@ -36,73 +54,157 @@ def build_prompt(
     system: str,
     *,
     thinking: bool,
-    with_boundary: bool = True,
+    window: Window | None = None,
 ) -> Prompt:
     """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
 
-    Looking for the boundary takes as long as the prompt itself; without it, it is 0.
-    Without a chat template the model continues text: see `continued`.
+    Where the last one is an answer, the prompt ends with what it says so far. Without a chat
+    template the model continues text: see `continued`. Without a `window` nothing is left out.
     """
     said = list(messages)
-    if not tokenizer.has_template:
-        ids = tokenizer.encode(whole(continued(said, system)))
-        return Prompt(tuple(ids), len(ids), thinking_open=False)
-    rows = _rows(said, system)
-    rendered = tokenizer.render(rows, answer=True, thinking=thinking)
-    ids = rendered.ids
-    unseen = [m.id for m in said if m.role is not Role.SYSTEM and not _is_silent(m)]
-    boundary = _boundary(tokenizer, rows, ids, thinking) if with_boundary else 0
-    return Prompt(tuple(ids), boundary, _is_open(tokenizer, ids), tuple(unseen[: rendered.dropped]))
+    given = said.pop() if said and said[-1].role is Role.ASSISTANT else None
+    draft = _drafted(tokenizer, said, system, thinking)
+    more = written_ids(tokenizer, given, draft.thinking_open) if given is not None else []
+    prompt = draft.whole()
+    length = len(draft.ids) + len(more)
+    if window is not None and length > window.budget:
+        if window.policy is Policy.ASK:
+            prompt = draft.whole(overflows=True)
+        else:
+            prompt = _shortened(draft, window, len(more), tokenizer, system, thinking)
+    return Prompt(
+        ids=prompt.ids + tuple(more),
+        boundary=prompt.boundary,
+        thinking_open=prompt.thinking_open,
+        unseen=prompt.unseen,
+        given=len(more),
+        overflows=prompt.overflows,
+    )
 
 
-def continued(messages: Iterable[Message], system: str) -> str:
-    """The text a base model goes on with: there are no turns, only what stands so far.
+@dataclass(frozen=True)
+class _Draft:
+    """A prompt with the tokens of each of its messages, the silent ones without any."""
 
-    What the model wrote stands right after what it continued. Further text begins a paragraph,
-    but goes on with the sentence where the model was stopped in the middle of it.
+    said: list[Message]
+    ids: list[int]
+    tokens: list[int]  # of each of `said`
+    boundary: int
+    thinking_open: bool
+    dropped: int = 0  # of `said`, from its beginning: left out by the template itself
+
+    def whole(self, *, overflows: bool = False) -> Prompt:
+        shown = [m.id for m in self.said if m.role is not Role.SYSTEM and not is_silent(m)]
+        unseen = tuple(shown[: self.dropped])
+        return Prompt(
+            tuple(self.ids), self.boundary, self.thinking_open, unseen, overflows=overflows
+        )
+
+
+def _drafted(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> _Draft:
+    if tokenizer.has_template:
+        return _chat(tokenizer, said, system, thinking)
+    return _text(tokenizer, said, system)
+
+
+def _shortened(
+    draft: _Draft, window: Window, more: int, tokenizer: Tokenizer, system: str, thinking: bool
+) -> Prompt:
+    """The prompt without the turns that the policy leaves out.
+
+    The last turn always stays, and what is pinned: it may be too long all the same.
     """
-    text, before = "", None
-    for message in messages:
-        if not message.text:
+    turns = turns_of(draft.said, draft.tokens)
+    around = len(draft.ids) + more - sum(turn.tokens for turn in turns)
+    budget = window.budget
+    while True:
+        gone = left_out(turns, around, budget, window.policy)
+        names = {name for index in gone for name in turns[index].messages}
+        kept = [message for message in draft.said if message.id not in names]
+        made = _drafted(tokenizer, kept, system, thinking).whole()
+        surplus = len(made.ids) + more - window.budget
+        # Tokens of messages are exact where control tokens stand between them, else nearly so.
+        if surplus <= 0 or budget <= 0 or len(gone) >= len(turns) - 1:
+            break
+        budget -= surplus
+    unseen = tuple(m.id for m in draft.said if m.id in names and not is_silent(m))
+    return Prompt(made.ids, made.boundary, made.thinking_open, unseen + made.unseen)
+
+
+def turns_of(messages: Sequence[Message], tokens: Sequence[int]) -> list[Turn]:
+    """`messages` in turns, each from a message of the user to before the next one.
+
+    System messages belong to no turn; what stands before the first message of the user is one.
+    """
+    turns: list[Turn] = []
+    for message, count in zip(messages, tokens, strict=True):
+        if message.role is Role.SYSTEM:
             continue
-        if message.role is not Role.ASSISTANT and before is not None:
-            text += _between(text, message.text, cut_off=before.status in _CUT_OFF)
-        text += message.text
-        before = message
-    return f"{system}\n\n{text}" if system.strip() else text
+        if message.role is Role.USER or not turns:
+            turns.append(Turn((), 0, pinned=False))
+        last = turns[-1]
+        turns[-1] = Turn(
+            (*last.messages, message.id), last.tokens + count, last.pinned or message.pinned
+        )
+    return turns
 
 
-def _between(text: str, following: str, *, cut_off: bool) -> str:
-    if text[-1].isspace() or following[0].isspace():
-        return ""
-    if not cut_off:
-        return "\n\n"
-    # Latin words need a space between them; Chinese ones and punctuation do not.
-    words = text[-1].isascii() and following[0].isascii() and following[0].isalnum()
-    return " " if words else ""
+# With a chat template
 
 
-def _rows(messages: list[Message], system: str) -> list[dict[str, str]]:
-    """The messages as templates want them; reasoning apart from content.
+def _chat(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> _Draft:
+    rows, numbers = _rows(said, system)
+    rendered = tokenizer.render(rows, answer=True, thinking=thinking)
+    ids, dropped = rendered.ids, rendered.dropped
+    head = numbers[:1] if numbers and said[numbers[0]].role is Role.SYSTEM else []
+    shown = head + numbers[len(head) + dropped :]
+    starts = _starts(tokenizer, ids, len(shown))
+    tokens = [0] * len(said)
+    if starts is None:
+        boundary = _boundary(tokenizer, rows, ids, thinking)
+        for number in shown:
+            tokens[number] = len(tokenizer.encode(whole(said[number].text)))
+    else:
+        ids, starts = spliced(tokenizer, ids, starts, [said[number] for number in shown])
+        boundary = starts[-1]
+        for number, (start, end) in zip(shown, pairwise(starts), strict=True):
+            tokens[number] = end - start
+    return _Draft(said, ids, tokens, boundary, _is_open(tokenizer, ids), dropped)
 
-    A conversation with a system message of its own keeps it: templates take only one.
+
+def _starts(tokenizer: Tokenizer, ids: list[int], messages: int) -> list[int] | None:
+    """Where the last `messages` messages begin, and behind them the answer.
+
+    None where it cannot be told: a template without the usual marks.
     """
-    rows = []
-    if system.strip() and not (messages and messages[0].role is Role.SYSTEM):
+    mark = tokenizer.message_start
+    found = [index for index, token in enumerate(ids) if token == mark]
+    return found[-messages - 1 :] if len(found) > messages else None
+
+
+def _rows(said: list[Message], system: str) -> tuple[list[dict[str, str]], list[int]]:
+    """The messages as templates want them, and which of `said` each is, the last ones.
+
+    Reasoning is apart from content. A conversation with a system message of its own keeps it:
+    templates take only one.
+    """
+    rows, numbers = [], []
+    if system.strip() and not (said and said[0].role is Role.SYSTEM):
         rows.append({"role": Role.SYSTEM.value, "content": whole(system)})
-    for message in messages:
+    for number, message in enumerate(said):
         role = Role(message.role).value  # anything else is refused here: roles are not sanitised
-        if _is_silent(message):
+        if is_silent(message):
             continue
         row = {"role": role, "content": whole(message.text)}
         if role == Role.ASSISTANT.value:
             # Also where it is empty: templates search the content for tags if it is absent.
             row["reasoning_content"] = whole(message.reasoning)
         rows.append(row)
-    return rows
+        numbers.append(number)
+    return rows, numbers
 
 
-def _is_silent(message: Message) -> bool:
+def is_silent(message: Message) -> bool:
     """Whether it is an answer that failed before its first word."""
     return message.role is Role.ASSISTANT and not message.parts
 
@@ -126,3 +228,62 @@ def _is_open(tokenizer: Tokenizer, ids: list[int]) -> bool:
         return bool(marks) and marks[-1] == tokenizer.think_open
     text = tokenizer.decode(tail)
     return text.rfind(THINK_OPEN) > text.rfind(THINK_CLOSE)
+
+
+# Without one
+
+
+def _text(tokenizer: Tokenizer, said: list[Message], system: str) -> _Draft:
+    """Text to be continued. Answers keep the ids they were generated with."""
+    ids: list[int] = []
+    tokens = [0] * len(said)
+    waiting = f"{system}\n\n" if system.strip() else ""
+    for number, (message, text) in enumerate(zip(said, _pieces(said), strict=True)):
+        before = len(ids)
+        own = message.token_ids
+        if message.role is Role.ASSISTANT and own and tokenizer.decode(list(own)) == text:
+            ids += [*tokenizer.encode(whole(waiting)), *own]
+            waiting = ""
+        else:
+            waiting += text
+            if number + 1 < len(said) and said[number + 1].token_ids:
+                ids += tokenizer.encode(whole(waiting))
+                waiting = ""
+        tokens[number] = len(ids) - before or len(tokenizer.encode(whole(text)))
+    ids += tokenizer.encode(whole(waiting))
+    return _Draft(said, ids, tokens, len(ids), thinking_open=False)
+
+
+def continued(messages: Iterable[Message], system: str) -> str:
+    """The text a base model goes on with: there are no turns, only what stands so far.
+
+    What the model wrote stands right after what it continued. Further text begins a paragraph,
+    but goes on with the sentence where the model was stopped in the middle of it.
+    """
+    text = "".join(_pieces(list(messages)))
+    return f"{system}\n\n{text}" if system.strip() else text
+
+
+def _pieces(messages: list[Message]) -> list[str]:
+    """What each message adds to the text."""
+    pieces: list[str] = []
+    before: Message | None = None
+    for message in messages:
+        text = message.text
+        if text and message.role is not Role.ASSISTANT and before is not None:
+            cut_off = before.status in _CUT_OFF
+            text = _between(before.text, text, cut_off=cut_off) + text
+        if text:
+            before = message
+        pieces.append(text)
+    return pieces
+
+
+def _between(text: str, following: str, *, cut_off: bool) -> str:
+    if text[-1].isspace() or following[0].isspace():
+        return ""
+    if not cut_off:
+        return "\n\n"
+    # Latin words need a space between them; Chinese ones and punctuation do not.
+    words = text[-1].isascii() and following[0].isascii() and following[0].isalnum()
+    return " " if words else ""

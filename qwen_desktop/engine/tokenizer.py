@@ -88,6 +88,10 @@ class Tokenizer(Protocol):
         """The id of <|im_start|>, where there is one."""
 
     @property
+    def prompt_window(self) -> int | None:
+        """Tokens from which `render` leaves out turns by itself; None where it never does."""
+
+    @property
     def end_ids(self) -> frozenset[int]:
         """Ids that end an answer as far as the tokenizer knows."""
 
@@ -170,6 +174,11 @@ class FastTokenizer:
     def message_start(self) -> int | None:
         """The id of <|im_start|>, where there is one."""
         return self._ids.get("<|im_start|>")
+
+    @property
+    def prompt_window(self) -> int | None:
+        """None: templates render everything."""
+        return None
 
     @property
     def end_ids(self) -> frozenset[int]:

@@ -57,7 +57,7 @@ def test_counts_and_times(talking):
     stats = usage.stats
     assert reason_of(events) is FinishReason.LENGTH
     assert (stats.model, stats.answer_tokens, stats.reasoning_tokens) == ("Chatty", 30, 0)
-    assert stats.prompt_tokens == talking.count_prompt(request("hello"))
+    assert stats.prompt_tokens == talking.count_prompt(request("hello")).prompt
     assert sum(e.tokens for e in events if isinstance(e, Delta)) == 30
     assert stats.reused_tokens == 0
     assert 0 < stats.prefill_seconds <= stats.first_token_seconds

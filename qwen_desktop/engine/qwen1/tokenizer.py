@@ -57,6 +57,11 @@ class Qwen1Tokenizer:
         return "tiktoken.Encoding"
 
     @property
+    def prompt_window(self) -> int | None:
+        """The max_window_size of its chat format."""
+        return self.format.window
+
+    @property
     def vocabulary(self) -> int:
         """Number of tokens, special ones included."""
         return self.encoding.n_vocab

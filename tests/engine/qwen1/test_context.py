@@ -60,8 +60,8 @@ def test_the_system_prompt_of_the_settings(tokenizer):
 def test_the_prompt_without_the_answer_begins_the_one_with_it(tokenizer):
     talk = conversation([("a", "b")], "c")
     prompt = build_prompt(tokenizer, talk, "", thinking=False)
-    assert prompt.ids[prompt.boundary - 1] == END
-    assert tokenizer.decode(list(prompt.ids[prompt.boundary :])) == "\nassistant\n"
+    assert prompt.ids[prompt.boundary - 2 : prompt.boundary + 1] == (END, 198, START)
+    assert tokenizer.decode(list(prompt.ids[prompt.boundary :])) == "assistant\n"
 
 
 def words(text: str) -> list[int]:

@@ -1,0 +1,100 @@
+"""Answers in the tokens they were generated with.
+
+A model can write a text in other tokens than the tokenizer would, and a cache that holds the ones
+would be of no use for the others. So the ids of an answer are taken over where they spell exactly
+what the prompt says; what it says never changes by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.text import whole
+from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
+
+
+def spliced(
+    tokenizer: Tokenizer, ids: list[int], starts: Sequence[int], messages: Sequence[Message]
+) -> tuple[list[int], list[int]]:
+    """`ids` of a prompt with the generated ids of its answers, and where its messages begin then.
+
+    `messages` begin at `starts`; the last of those, one more, is where the new answer begins.
+    """
+    made: list[int] = ids[: starts[0]]
+    moved: list[int] = []
+    for number, start in enumerate(starts):
+        moved.append(len(made))
+        span = ids[start : starts[number + 1] if number + 1 < len(starts) else len(ids)]
+        if number < len(messages) and messages[number].role is Role.ASSISTANT:
+            span = _with_own_ids(tokenizer, span, messages[number])
+        made += span
+    return made, moved
+
+
+def _with_own_ids(tokenizer: Tokenizer, span: list[int], message: Message) -> list[int]:
+    """`span`, the whole message as rendered, with the ids of its text as they were generated."""
+    own = answer_ids(tokenizer, message.token_ids)
+    # Markers that a model wrote into its answer would be turns or thoughts in a prompt.
+    if not own or _find(span, own) >= 0 or any(token in tokenizer.added for token in own):
+        return span
+    text = whole(message.text)
+    if tokenizer.decode(own) != text:
+        return span  # cut by a stop string, or edited
+    usual = tokenizer.encode(text)
+    at = _find(span, usual)
+    return span if at < 0 else [*span[:at], *own, *span[at + len(usual) :]]
+
+
+def answer_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """Of the generated `ids` those of the answer itself: without reasoning and what ends it."""
+    found = list(ids)
+    close = tokenizer.think_close
+    if close is not None and close in found:
+        found = found[len(found) - found[::-1].index(close) :]
+    elif tokenizer.thinks_in_text and THINK_CLOSE in tokenizer.decode(found):
+        return []
+    start = 0
+    while start < len(found) and not tokenizer.piece(found[start]).strip(b"\n"):
+        start += 1
+    return found[start:]
+
+
+def _find(where: list[int], what: list[int]) -> int:
+    """The first place of `what` in `where`; -1 where it is not."""
+    if not what:
+        return -1
+    for start in range(len(where) - len(what) + 1):
+        if where[start] == what[0] and where[start : start + len(what)] == what:
+            return start
+    return -1
+
+
+def written_ids(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> list[int]:
+    """The ids of an answer that is to be continued: as generated, else its text encoded.
+
+    `thinking_open`: the prompt before it ends within a think block.
+    """
+    if _spells(tokenizer, message):
+        return list(message.token_ids)
+    ids: list[int] = []
+    if message.reasoning or thinking_open:
+        if not thinking_open:
+            ids += _marker(tokenizer, tokenizer.think_open, THINK_OPEN) + tokenizer.encode("\n")
+        ids += tokenizer.encode(whole(message.reasoning))
+        if message.text:
+            ids += tokenizer.encode("\n") + _marker(tokenizer, tokenizer.think_close, THINK_CLOSE)
+            ids += tokenizer.encode("\n\n")
+    return ids + tokenizer.encode(whole(message.text))
+
+
+def _spells(tokenizer: Tokenizer, message: Message) -> bool:
+    """Whether the ids of an answer are those of this tokenizer: another model may have made it."""
+    if not message.token_ids:
+        return False
+    spelled = tokenizer.decode(list(message.token_ids))
+    return all(part.text.strip().rstrip("\ufffd") in spelled for part in message.parts)
+
+
+def _marker(tokenizer: Tokenizer, token: int | None, text: str) -> list[int]:
+    return [token] if token is not None else tokenizer.encode(text)
