@@ -16,7 +16,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.engine.precision import ITEM_BYTES, packable, source_bytes
 from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.qwen1 import QWEN1
@@ -36,8 +36,15 @@ _INPUTS = ("q_proj", "k_proj", "v_proj")
 
 _NAMES = {QWEN1: "Qwen1", "qwen3_next": "Qwen3-Next"}
 
-# Layers that keep keys and values of every token.
-_GROWING = ("full_attention", "indexed_attention")
+# Layers that keep keys and values of every token. Those of the first kind grow by KV_STEP tokens
+# (layers.py), and are the ones that can keep 8-bit codes (kv8.py).
+FULL = "full_attention"
+_GROWING = (FULL, "indexed_attention")
+KV_STEP = 256
+
+# 8-bit keys and values: values of a head that share a scale, and the bytes of a scale.
+KV_BLOCK = 32
+KV_SCALE = 2
 
 
 def family_name(family: str) -> str:
@@ -91,18 +98,32 @@ class Architecture:
         """Number of decoder layers."""
         return len(self.layer_kinds)
 
-    def kv_bytes_per_token(self, item: int = 2) -> int:
-        """Bytes each token adds to the KV cache, with `item` bytes per element."""
-        return sum(self._row(item, kind) for kind in self.layer_kinds if kind in _GROWING)
+    @property
+    def kv_formats(self) -> tuple[KvFormat, ...]:
+        """What keys and values can be kept in."""
+        coded = FULL in self.layer_kinds and self.head_dim and self.head_dim % KV_BLOCK == 0
+        return (KvFormat.MODEL, KvFormat.INT8) if coded else (KvFormat.MODEL,)
 
-    def layer_cache_bytes(self, layer: int, context: int, item: int = 2) -> int:
-        """Bytes of the cache of one layer after `context` tokens."""
+    def kv_bytes_per_token(self, item: int = 2, kv: KvFormat = KvFormat.MODEL) -> int:
+        """Bytes each token adds to the KV cache, with `item` bytes per element of the model."""
+        return sum(self._row(item, kind, kv) for kind in self.layer_kinds if kind in _GROWING)
+
+    def cache_bytes(self, tokens: int, item: int = 2, kv: KvFormat = KvFormat.MODEL) -> int:
+        """Bytes of a whole KV cache that holds `tokens`, spare room included."""
+        return sum(self.layer_cache_bytes(n, tokens, item, kv) for n in range(self.layers))
+
+    def layer_cache_bytes(
+        self, layer: int, context: int, item: int = 2, kv: KvFormat = KvFormat.MODEL
+    ) -> int:
+        """Bytes of the cache of one layer after `context` tokens, spare room included."""
         kind = self.layer_kinds[layer]
+        if kind == FULL:
+            context = -(-context // KV_STEP) * KV_STEP
         if kind in _GROWING:
-            return context * self._row(item, kind)
+            return context * self._row(item, kind, kv)
         if kind == "linear_attention":
-            return self.state_bytes_of_layer(item)
-        return min(context, self.window) * self._row(item)
+            return self.state_bytes_of_layer(item) if context else 0
+        return min(context, max(self.window - 1, 0)) * self._row(item)
 
     def state_bytes_of_layer(self, item: int = 2) -> int:
         """Bytes of what one layer of linear attention remembers, whatever the context."""
@@ -113,10 +134,13 @@ class Architecture:
         """The same of all layers."""
         return self.layer_kinds.count("linear_attention") * self.state_bytes_of_layer()
 
-    def _row(self, item: int, kind: str = "") -> int:
+    def _row(self, item: int, kind: str = "", kv: KvFormat = KvFormat.MODEL) -> int:
         """Bytes of one token in one layer: keys and values, and what an indexer keeps."""
+        values = 2 * self.kv_heads * self.head_dim
+        if kind == FULL and kv is KvFormat.INT8:
+            return values + values // KV_BLOCK * KV_SCALE
         index = self.indexer * item + _POSITION if kind == "indexed_attention" else 0
-        return 2 * self.kv_heads * self.head_dim * item + index
+        return values * item + index
 
 
 _POSITION = 3 * 8  # bytes of a token's position, which an indexer keeps in three 64-bit numbers

@@ -1,7 +1,7 @@
-"""The KV cache of the transformers runner: layers that grow in place, and the cache around them.
+"""The KV cache of the transformers runner: several kinds of layers as one `Cache` of the seam.
 
-transformers' own layer concatenates, that is, copies the whole cache for every token. `GrowLayer`
-writes into spare room instead and hands out views.
+Layers of full attention grow in place (grow.py) or keep 8-bit codes (kv8.py); the others are
+transformers' own.
 """
 
 from __future__ import annotations
@@ -22,72 +22,22 @@ from transformers.cache_utils import (
     LinearAttentionCacheLayerMixin,
 )
 
+from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.engine.architecture import KV_BLOCK
+from qwen_desktop.engine.grow import GrowLayer
+from qwen_desktop.engine.kv8 import SCALE, CodedLayer
 from qwen_desktop.engine.runner import CacheFileError, Snapshot
 
-STEP = 256  # tokens of spare room
-_FORMAT = "qwen-desktop kv 2"
+_FORMAT = "qwen-desktop kv 3"
 _INDEXED = ("indexer_keys", "indexer_position_ids")  # of layers that choose what to attend to
 _DAMAGES = (SafetensorError, KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
-class GrowLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values [1, kv_heads, tokens, head_dim] as views of buffers with spare room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.length = 0
-        self.key_room: torch.Tensor | None = None
-        self.value_room: torch.Tensor | None = None
-
-    def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
-        """Note where and what the states are; buffers come with the first update."""
-        self.dtype, self.device = key_states.dtype, key_states.device
-        self.is_initialized = True
-
-    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
-        """Append [1, kv_heads, new, head_dim]; views of everything so far."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        length = self.length + key_states.shape[-2]
-        self.key_room = self._room(self.key_room, key_states, length)
-        self.value_room = self._room(self.value_room, value_states, length)
-        self.key_room[:, :, self.length : length] = key_states
-        self.value_room[:, :, self.length : length] = value_states
-        self._show(length)
-        return self.keys, self.values
-
-    def _room(self, room: Any, states: Any, length: int) -> Any:
-        if room is not None and room.shape[-2] >= length:
-            return room
-        capacity = -(-length // STEP) * STEP
-        larger = states.new_empty(*states.shape[:2], capacity, states.shape[-1])
-        if room is not None:
-            larger[:, :, : self.length] = room[:, :, : self.length]
-        return larger
-
-    def _show(self, length: int) -> None:
-        self.length = length
-        if self.key_room is not None and self.value_room is not None:
-            self.keys = self.key_room[:, :, :length]
-            self.values = self.value_room[:, :, :length]
-
-    def get_seq_length(self) -> int:
-        """Tokens held."""
-        return self.length
-
-    def crop(self, tokens_to_remove: int) -> None:
-        """Forget the last tokens; the number is negative, as transformers wants it."""
-        self._show(self.length - abs(tokens_to_remove))
-
-    def reset(self) -> None:
-        """Forget everything and free the buffers."""
-        self.__init__()  # type: ignore[misc]
-
-
-def new_layers(config: Any) -> DynamicCache:
-    """transformers' cache for `config` with growing layers for full attention."""
+def new_layers(config: Any, kv: KvFormat = KvFormat.MODEL) -> DynamicCache:
+    """transformers' cache for `config` with layers of our own for full attention."""
+    kind = CodedLayer if kv is KvFormat.INT8 else GrowLayer
     cache = DynamicCache(config=config)
-    cache.layers = [GrowLayer() if type(la) is DynamicLayer else la for la in cache.layers]
+    cache.layers = [kind() if type(la) is DynamicLayer else la for la in cache.layers]
     return cache
 
 
@@ -115,8 +65,8 @@ def _bytes(tensor: torch.Tensor | None) -> int:
 
 
 def _layer_bytes(layer: Any) -> int:
-    if isinstance(layer, GrowLayer):
-        return _bytes(layer.key_room) + _bytes(layer.value_room)
+    if isinstance(layer, (GrowLayer, CodedLayer)):
+        return sum(_bytes(room) for room in layer.rooms())
     return sum(_bytes(tensor) for _, tensor in _parts(layer))
 
 
@@ -127,12 +77,20 @@ def _parts(layer: Any) -> Iterator[tuple[str, torch.Tensor]]:
             for state, tensor in list(states.items()):
                 if tensor is not None:
                     yield f"{kind}.{state}", tensor
+    elif isinstance(layer, CodedLayer):
+        if layer.length:
+            yield from zip(("codes", "scales"), layer.parts(), strict=True)
     elif layer.keys is not None:
         yield "keys", layer.keys
         yield "values", layer.values
         for name in _INDEXED:
             if getattr(layer, name, None) is not None:
                 yield name, getattr(layer, name)
+
+
+def _positions(config: Any) -> str:
+    """What keys are turned by, besides the scale of a prompt: YaRN stretches them."""
+    return json.dumps(getattr(config, "rope_parameters", None), sort_keys=True, default=str)
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
@@ -158,11 +116,15 @@ class TransformersCache:
         devices: Sequence[torch.device],
         dtype: torch.dtype,
         rope_scale: float = 1.0,
+        kv: KvFormat = KvFormat.MODEL,
     ) -> None:
-        """`devices` are those of the model's layers: a layer's cache is where its weights are."""
+        """`devices` are those of the model's layers: a layer's cache is where its weights are.
+
+        `kv` is what layers of full attention keep; the others keep `dtype`.
+        """
         self.rope_scale = rope_scale
-        self._config, self._devices, self._dtype = config, devices, dtype
-        self.inner = new_layers(config)
+        self._config, self._devices, self._dtype, self._kv = config, devices, dtype, kv
+        self.inner = new_layers(config, kv)
         self.croppable = all(_can_crop(layer) for layer in self.inner.layers)
 
     @property
@@ -183,7 +145,7 @@ class TransformersCache:
         if n_keep == length:
             return
         if n_keep == 0:
-            self.inner = new_layers(self._config)
+            self.inner = new_layers(self._config, self._kv)
         elif self.croppable:
             self._level(n_keep)
         else:
@@ -224,14 +186,14 @@ class TransformersCache:
                 fact["tokens"] = layer.get_seq_length()
             facts.append(fact)
         metadata = {"format": _FORMAT, "length": str(self.length), "layers": json.dumps(facts)}
-        metadata["rope_scale"] = str(self.rope_scale)
+        metadata |= {"rope_scale": str(self.rope_scale), "rope": _positions(self._config)}
         save_file(tensors, str(path), metadata=metadata)
 
     def load(self, path: Path) -> None:
-        """Replace the content by what `save` wrote for the same architecture and dtype."""
+        """Replace the content by what `save` wrote for the same architecture, dtype and format."""
         if not path.is_file():
             raise FileNotFoundError(path)
-        fresh = new_layers(self._config)
+        fresh = new_layers(self._config, self._kv)
         try:
             with torch.inference_mode(), safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -240,6 +202,8 @@ class TransformersCache:
                     raise CacheFileError(f"{path.name} is of another model or version")
                 if float(metadata["rope_scale"]) != self.rope_scale:
                     raise CacheFileError(f"{path.name} is of a prompt of another length")
+                if metadata["rope"] != _positions(self._config):
+                    raise CacheFileError(f"{path.name} is of another stretch of the context")
                 parts: dict[int, dict[str, torch.Tensor]] = {}
                 for key in file.keys():  # noqa: SIM118 - not a mapping
                     index, _, name = key.partition(".")
@@ -263,6 +227,9 @@ class TransformersCache:
                 layer.lazy_initialization(**{f"{kind}_states": tensor}, state_idx=state)
                 getattr(layer, f"{kind}_states")[state].copy_(tensor)
                 layer.has_previous_state[state] = True
+        elif isinstance(layer, CodedLayer):
+            if fact["tokens"]:
+                self._fill_codes(layer, parts["codes"], parts["scales"])
         elif fact["tokens"]:
             keys, values = parts["keys"], parts["values"]
             heads = (1, self._config.num_key_value_heads, keys.shape[-2], head_dim(self._config))
@@ -274,3 +241,12 @@ class TransformersCache:
                 layer.indexer_position_ids = parts.get("indexer_position_ids")
             if isinstance(layer, DynamicSlidingWindowLayer):
                 layer.cumulative_length = int(fact["tokens"])
+
+    def _fill_codes(self, layer: CodedLayer, codes: torch.Tensor, scales: torch.Tensor) -> None:
+        width = head_dim(self._config)
+        shape = (2, self._config.num_key_value_heads, codes.shape[-2])
+        fits = codes.shape == (*shape, width) and scales.shape == (*shape, width // KV_BLOCK)
+        if not fits or codes.dtype != torch.int8 or scales.dtype != SCALE:
+            raise CacheFileError(f"codes {tuple(codes.shape)} {codes.dtype} for {shape}")
+        layer.dtype, layer.device, layer.is_initialized = self._dtype, codes.device, True
+        layer.append(codes, scales)

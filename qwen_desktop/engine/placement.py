@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from qwen_desktop.chat.checkpoint import Device, Fit, LoadPlan, Precision, Share
+from qwen_desktop.chat.checkpoint import Device, Fit, KvFormat, LoadPlan, Precision, Share
 from qwen_desktop.engine.architecture import Architecture, Weights, architecture, weights
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.gpus import Machine
@@ -30,7 +30,6 @@ _STEPS = 20  # how finely several cards are filled alike
 
 # Tokens of a first answer: the room that is asked for where no context is named.
 FIRST_CONTEXT = 2048
-KV_STEP = 256  # tokens; caches grow by this many
 
 # Tokens per forward in prefill.
 CARD_CHUNK = 1024
@@ -94,8 +93,8 @@ def activations(made: Architecture, chunk: int, context: int, item: int) -> int:
     An estimate from the widths: what is alive within one layer (the residual and its normed copy
     in float32, queries, keys and values, the inner width of the MLP), the mask, keys and values
     repeated for all heads (grouped attention with a mask makes them so), a layer's cache while it
-    grows, and some copies of a row of logits in float32. Measured on a CPU, prefill of 4,096 and
-    12,288 tokens took 73 to 97 % of it.
+    grows or, where it is 8-bit codes, as it is read back, and some copies of a row of logits in
+    float32. Measured on a CPU, prefill of 4,096 and 12,288 tokens took 73 to 97 % of it.
     """
     hidden, width = made.hidden_size, made.head_dim
     inner = made.intermediate_size * max(1, made.experts_per_token)
@@ -108,7 +107,12 @@ def activations(made: Architecture, chunk: int, context: int, item: int) -> int:
 
 
 def plan(
-    model: Model, machine: Machine, placement: str, precision: Precision, context: int = 0
+    model: Model,
+    machine: Machine,
+    placement: str,
+    precision: Precision,
+    context: int = 0,
+    kv: KvFormat = KvFormat.MODEL,
 ) -> LoadPlan | None:
     """Where `model` would go on `machine`; None where there is no such device.
 
@@ -117,7 +121,7 @@ def plan(
     """
     longest = model.architecture.context_length
     context = min(context or FIRST_CONTEXT, longest) if longest else context
-    ask = _Ask(model, machine, placement, precision, context)
+    ask = _Ask(model, machine, placement, precision, context, kv)
     cards = _cards(machine)
     best = sorted(cards, key=lambda card: -card.free)[:1]
     tries: list[LoadPlan] = []
@@ -186,6 +190,7 @@ class _Ask:
     placement: str
     precision: Precision
     context: int
+    kv: KvFormat
 
     def on(self, devices: Sequence[Device]) -> LoadPlan:
         """All of it on the only one of `devices`."""
@@ -230,6 +235,7 @@ class _Ask:
             context=self.context,
             shares=tuple(shares),
             fit=fit,
+            kv=self.kv,
         )
 
     @property
@@ -255,11 +261,10 @@ class _Ask:
     def _units(self, precision: Precision) -> list[_Unit]:
         made, sorted_weights = self.model.architecture, self.model.weights
         item = ITEM_BYTES.get(precision, 2)
-        context = -(-self.context // KV_STEP) * KV_STEP
         layers = [
             _Unit(
                 part.nbytes(precision, self._own),
-                made.layer_cache_bytes(number, context, item),
+                made.layer_cache_bytes(number, self.context, item, self.kv),
                 number,
             )
             for number, part in enumerate(sorted_weights.layers)

@@ -29,6 +29,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import torch
 
+from qwen_desktop.chat.checkpoint import KvFormat
+
 # Float32, shape [vocab_size], on the runner's device.
 Logits: TypeAlias = torch.Tensor
 
@@ -46,6 +48,7 @@ class Capabilities:
     device: torch.device
     dtype: torch.dtype
     name: str  # for people: which path computes
+    kv_format: KvFormat = KvFormat.MODEL  # what caches keep
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Cache(Protocol):
     def load(self, path: Path) -> None:
         """Replace the content by what `save` wrote. Raises CacheFileError, OSError.
 
-        A file of another `rope_scale` is refused like one of another model.
+        A file of another `rope_scale` or KV format is refused like one of another model.
         """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.engine.architecture import architecture
 from qwen_desktop.engine.layers import TransformersCache
 from qwen_desktop.engine.placement import prefill_chunk
@@ -26,8 +27,9 @@ class TransformersRunner:
     It may lie on several devices (spread.py): inputs go to the first, logits come back to it.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, kv: KvFormat = KvFormat.MODEL) -> None:
+        """`kv` is what caches keep: one of the `kv_formats` of the model's architecture."""
+        self._model, self._kv = model, kv
         self._config = model.config.get_text_config(decoder=True)
         self._rescaled = hasattr(model, "set_rope_scale")
         self._cancel: threading.Event | None = None  # set while a call may be interrupted
@@ -48,12 +50,13 @@ class TransformersRunner:
             context_length=numbers.context_length,
             vocab_size=int(self._config.vocab_size),
             croppable=probe.croppable,
-            kv_bytes_per_token=numbers.kv_bytes_per_token(model.dtype.itemsize),
+            kv_bytes_per_token=numbers.kv_bytes_per_token(model.dtype.itemsize, kv),
             prefill_chunk=prefill_chunk(_active(self._config, parameters), on_cpu=on_cpu),
             weight_bytes=sum(p.numel() * p.element_size() for _, p in parameters),
             device=model.device,
             dtype=model.dtype,
             name="transformers",
+            kv_format=kv,
         )
 
     @property
@@ -73,7 +76,8 @@ class TransformersRunner:
 
     def new_cache(self, rope_scale: float = 1.0) -> TransformersCache:
         """An empty cache for keys of `rope_scale`."""
-        return TransformersCache(self._config, self._devices, self._model.dtype, rope_scale)
+        dtype = self._model.dtype
+        return TransformersCache(self._config, self._devices, dtype, rope_scale, self._kv)
 
     def prefill(
         self,
