@@ -79,7 +79,45 @@ def conversations_and_messages(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (conversations_and_messages,)
+def options_and_provenance(connection: sqlite3.Connection) -> None:
+    """Version 2: what a conversation wants, and where an answer came from.
+
+    `options`, `provenance` are JSON objects, NULL where there is nothing to say. `token_ids` and
+    `ids` are unsigned 32-bit numbers, low byte first. The ids of a prompt are mostly those of the
+    prompt before it, so they lie in pieces that all prompts of a conversation share.
+    """
+    for column in (
+        "conversations ADD COLUMN options TEXT",
+        "messages ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+        "messages ADD COLUMN provenance TEXT",
+        "messages ADD COLUMN token_ids BLOB",
+        "answer_journal ADD COLUMN ids BLOB",
+    ):
+        connection.execute(f"ALTER TABLE {column}")
+    connection.execute(
+        """
+        CREATE TABLE answer_traces (
+            message INTEGER PRIMARY KEY REFERENCES messages (number) ON DELETE CASCADE,
+            pieces BLOB,                    -- numbers of prompt_pieces, unsigned 32-bit
+            prompt_rest BLOB,               -- ids of the prompt after its pieces
+            scores BLOB                     -- compressed JSON
+        )
+        """
+    )
+    connection.execute(
+        """
+        CREATE TABLE prompt_pieces (
+            number INTEGER PRIMARY KEY,
+            conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
+            digest BLOB NOT NULL,           -- of ids, to find an equal piece
+            ids BLOB NOT NULL,
+            UNIQUE (conversation, digest)
+        )
+        """
+    )
+
+
+STEPS: tuple[Step, ...] = (conversations_and_messages, options_and_provenance)
 LATEST = len(STEPS)
 
 

@@ -5,21 +5,25 @@ text, and a line in the log that names the row and never what was said. No SQL h
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
+from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Tree
-
-_log = logging.getLogger(__name__)
+from qwen_desktop.storage import damage, packing
+from qwen_desktop.storage.provenance import ProvenanceReader
 
 # The columns `message_from` takes, in its order.
-MESSAGE_COLUMNS = "id, parent_id, role, parts, status, stats, error, created_at"
+MESSAGE_COLUMNS = (
+    "id, parent_id, role, parts, status, stats, error, created_at, pinned, token_ids, provenance"
+)
 
 _AnyEnum = TypeVar("_AnyEnum", bound=Enum)
 
@@ -37,13 +41,51 @@ def stats_json(stats: AnswerStats | None) -> str | None:
     return whole(json.dumps(asdict(stats), ensure_ascii=False, separators=(",", ":")))
 
 
-def message_from(row: tuple[Any, ...]) -> Message:
-    """The message of a row of MESSAGE_COLUMNS, whatever it holds."""
-    message_id, parent_id, role, parts, status, stats, error, created_at = row
+def options_json(options: ChatOptions) -> str | None:
+    """What a conversation wants, as kept in the `options` column; None where that is nothing."""
+    kept: dict[str, object] = {}
+    if options.policy is not None:
+        kept["policy"] = options.policy.value
+    if values := _accepted(options.values):
+        kept["values"] = values
+    return whole(json.dumps(kept, ensure_ascii=False, separators=(",", ":"))) if kept else None
+
+
+def options_from(raw: object, conversation_id: str) -> ChatOptions:
+    """The options in a column, without what this version does not accept."""
+    if raw is None:
+        return ChatOptions()
+    try:
+        kept = json.loads(text_from(raw))
+        if not isinstance(kept, dict) or not isinstance(kept.get("values", {}), dict):
+            raise ValueError("not an object")
+    except (ValueError, RecursionError):
+        damage.note(conversation_id, "options", "conversation")
+        return ChatOptions()
+    values = kept.get("values", {})
+    good = _accepted(values)
+    policy = next((policy for policy in Policy if policy.value == kept.get("policy")), None)
+    if len(good) < len(values) or (policy is None and kept.get("policy") is not None):
+        damage.note(conversation_id, "some options", "conversation")
+    return ChatOptions(policy, MappingProxyType(good))
+
+
+def message_from(row: tuple[Any, ...], reader: ProvenanceReader | None) -> Message:
+    """The message of a row of MESSAGE_COLUMNS, whatever it holds.
+
+    `reader` has met its ancestors; without one the provenance is left out.
+    """
+    message_id, parent_id, role, parts, status, stats, error, created_at, *more = row
+    pinned, token_ids, provenance = more
     message_id = text_from(message_id)
+    parent_id = None if parent_id is None else text_from(parent_id)
+    if reader is not None:
+        reader.met(message_id, parent_id)
+    if pinned not in (0, 1):
+        damage.note(message_id, "pin")
     return Message(
         id=message_id,
-        parent_id=None if parent_id is None else text_from(parent_id),
+        parent_id=parent_id,
         # Unknown words are shown as the model's: nothing is put into the user's mouth.
         role=_enum(Role, role, Role.ASSISTANT, message_id),
         parts=parts_from(parts, message_id),
@@ -51,6 +93,9 @@ def message_from(row: tuple[Any, ...]) -> Message:
         stats=_stats(stats, message_id),
         error=text_from(error),
         created_at=number_from(created_at),
+        pinned=pinned == 1,
+        token_ids=ids_from(token_ids, message_id),
+        provenance=reader.read(provenance, message_id) if reader is not None else None,
     )
 
 
@@ -60,8 +105,17 @@ def parts_from(raw: object, message_id: str) -> tuple[Part, ...]:
     try:
         return tuple(_part(row, message_id) for row in _json_list(text))
     except (ValueError, RecursionError):
-        _damaged(message_id, "parts")
+        damage.note(message_id, "parts")
         return (Part(PartKind.TEXT, text),)
+
+
+def ids_from(raw: object, message_id: str) -> tuple[int, ...]:
+    """The token ids in a column; none where they cannot be read."""
+    try:
+        return packing.unpack_ids(raw)
+    except ValueError:
+        damage.note(message_id, "token ids")
+        return ()
 
 
 def kind_from(raw: object, message_id: str) -> PartKind:
@@ -79,10 +133,10 @@ def tree_from(messages: Iterable[Message], head: object) -> Tree:
     known: set[str] = set()
     for message in messages:
         if message.id in known:
-            _damaged(message.id, "id")
+            damage.note(message.id, "id")
             continue
         if message.parent_id is not None and message.parent_id not in known:
-            _damaged(message.id, "parent")
+            damage.note(message.id, "parent")
             message = replace(message, parent_id=kept[-1].id if kept else None)
         kept.append(message)
         known.add(message.id)
@@ -140,7 +194,7 @@ def _stats(raw: object, message_id: str) -> AnswerStats | None:
                 raise ValueError(f"bad {name}")
         return AnswerStats(**known)
     except (ValueError, RecursionError):
-        _damaged(message_id, "stats")
+        damage.note(message_id, "stats")
         return None
 
 
@@ -148,9 +202,13 @@ def _enum(kind: type[_AnyEnum], raw: object, fallback: _AnyEnum, message_id: str
     try:
         return kind(raw)
     except ValueError:
-        _damaged(message_id, kind.__name__.lower())
+        damage.note(message_id, kind.__name__.lower())
         return fallback
 
 
-def _damaged(message_id: str, what: str) -> None:
-    _log.warning("damaged row: %s of message %r", what, message_id[:40])
+def _accepted(values: Mapping[str, Any]) -> dict[str, Value]:
+    return {
+        name: value
+        for name, value in values.items()
+        if name in BY_NAME and BY_NAME[name].accepts(value)
+    }

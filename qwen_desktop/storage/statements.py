@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 
-from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.messages import Message, Provenance, Role
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import PREVIEW_LENGTH, Conversation, one_line, title_from
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
-from qwen_desktop.storage import rows
+from qwen_desktop.storage import packing, rows
+from qwen_desktop.storage.provenance import provenance_json
 
 
 def not_there() -> Known:
@@ -38,8 +40,8 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
     summary = conversation.summary()
     cursor = connection.execute(
         "INSERT INTO conversations"
-        " (id, title, title_is_own, preview, created_at, updated_at, head_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " (id, title, title_is_own, preview, created_at, updated_at, head_id, options)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation.id,
             whole(summary.title),
@@ -48,6 +50,7 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
             conversation.created_at,
             conversation.updated_at,
             conversation.tree.head,
+            rows.options_json(conversation.options),
         ),
     )
     assert cursor.lastrowid is not None
@@ -58,7 +61,7 @@ def insert_message(connection: sqlite3.Connection, conversation: int, message: M
     """Write a message behind all others of its conversation."""
     connection.execute(
         f"INSERT INTO messages (conversation, {rows.MESSAGE_COLUMNS})"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation,
             message.id,
@@ -69,24 +72,73 @@ def insert_message(connection: sqlite3.Connection, conversation: int, message: M
             rows.stats_json(message.stats),
             whole(message.error),
             message.created_at,
+            message.pinned,
+            ids_blob(message.token_ids),
+            _provenance(connection, message.provenance),
         ),
     )
 
 
 def write_answer(connection: sqlite3.Connection, conversation: int, message: Message) -> None:
-    """Write parts, status, stats and error of a message there is, and drop its journal."""
+    """Write what was said in a message there is, all it cost and came from; its journal goes."""
     require_message(connection, conversation, message.id)
     connection.execute(
-        "UPDATE messages SET parts = ?, status = ?, stats = ?, error = ? WHERE id = ?",
+        "UPDATE messages SET stats = ?, error = ?, provenance = ? WHERE id = ?",
         (
-            rows.parts_json(message.parts),
-            message.status.value,
             rows.stats_json(message.stats),
             whole(message.error),
+            _provenance(connection, message.provenance),
+            message.id,
+        ),
+    )
+    fold_journal(connection, message)
+
+
+def fold_journal(connection: sqlite3.Connection, message: Message) -> None:
+    """Write only what was said in a message and how it stands; its journal goes."""
+    connection.execute(
+        "UPDATE messages SET parts = ?, token_ids = ?, status = ? WHERE id = ?",
+        (
+            rows.parts_json(message.parts),
+            ids_blob(message.token_ids),
+            message.status.value,
             message.id,
         ),
     )
     connection.execute("DELETE FROM answer_journal WHERE message_id = ?", (message.id,))
+
+
+def write_provenance(
+    connection: sqlite3.Connection, message_id: str, provenance: Provenance
+) -> None:
+    """Write where an answer comes from."""
+    connection.execute(
+        "UPDATE messages SET provenance = ? WHERE id = ?",
+        (_provenance(connection, provenance), message_id),
+    )
+
+
+def write_options(connection: sqlite3.Connection, conversation: int, options: ChatOptions) -> None:
+    """Write what a conversation wants, in place of what it wanted before."""
+    connection.execute(
+        "UPDATE conversations SET options = ? WHERE number = ?",
+        (rows.options_json(options), conversation),
+    )
+
+
+def ids_blob(ids: tuple[int, ...]) -> bytes | None:
+    """Token ids as kept in a column, NULL for none. Raises ValueError for bad ones."""
+    return packing.pack_ids(ids) if ids else None
+
+
+def _provenance(connection: sqlite3.Connection, provenance: Provenance | None) -> str | None:
+    def parent_of(message_id: str) -> str | None:
+        row = connection.execute(
+            "SELECT parent_id FROM messages WHERE id = ?", (message_id,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    return provenance_json(provenance, parent_of)
 
 
 def require_message(connection: sqlite3.Connection, conversation: int, message_id: str) -> None:
@@ -96,6 +148,14 @@ def require_message(connection: sqlite3.Connection, conversation: int, message_i
     )
     if found.fetchone() is None:
         raise ValueError(f"message {message_id} is not of this conversation")
+
+
+def row_of(connection: sqlite3.Connection, message_id: str) -> int:
+    """The number of the row of a message. Raises ValueError where there is none."""
+    row = connection.execute("SELECT number FROM messages WHERE id = ?", (message_id,)).fetchone()
+    if row is None:
+        raise ValueError(f"there is no message {message_id}")
+    return int(row[0])
 
 
 def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
@@ -125,10 +185,10 @@ def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
         if role == Role.USER.value:
             first_question = step
         if last is None:
-            message = _message(connection, step)
+            message = _said(connection, step)
             last = message if message.text.strip() else None
         step = parent
-    title = "" if first_question is None else title_from([_message(connection, first_question)])
+    title = "" if first_question is None else title_from([_said(connection, first_question)])
     preview = "" if last is None else one_line(last.text, PREVIEW_LENGTH)
     connection.execute(
         "UPDATE conversations SET title = CASE WHEN title_is_own THEN title ELSE ? END,"
@@ -137,8 +197,10 @@ def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
     )
 
 
-def _message(connection: sqlite3.Connection, message_id: str) -> Message:
-    row = connection.execute(
-        f"SELECT {rows.MESSAGE_COLUMNS} FROM messages WHERE id = ?", (message_id,)
+def _said(connection: sqlite3.Connection, message_id: str) -> Message:
+    """A message with what was said in it, and nothing else of its row."""
+    role, parts = connection.execute(
+        "SELECT role, parts FROM messages WHERE id = ?", (message_id,)
     ).fetchone()
-    return rows.message_from(row)
+    role = Role.USER if role == Role.USER.value else Role.ASSISTANT
+    return Message(role=role, parts=rows.parts_from(parts, message_id), id=message_id)

@@ -13,21 +13,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from qwen_desktop.chat.messages import Message, PartKind, Status
+from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.messages import AnswerTrace, Message, PartKind, Provenance, Status
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
-from qwen_desktop.storage import rows
+from qwen_desktop.storage import rows, traces
 from qwen_desktop.storage.database import Database
+from qwen_desktop.storage.provenance import ProvenanceReader
 from qwen_desktop.storage.statements import (
+    fold_journal,
+    ids_blob,
     insert_conversation,
     insert_message,
     not_there,
     number_of,
     refresh_summary,
     require_message,
+    row_of,
     write_answer,
+    write_options,
+    write_provenance,
 )
 
 _log = logging.getLogger(__name__)
@@ -78,20 +85,22 @@ class Store:
         """
         with self.database.reading() as connection:
             row = connection.execute(
-                "SELECT number, title, title_is_own, created_at, updated_at, head_id"
+                "SELECT number, title, title_is_own, created_at, updated_at, head_id, options"
                 " FROM conversations WHERE id = ? AND deleted_at IS NULL",
                 (conversation_id,),
             ).fetchone()
             if row is None:
                 raise not_there()
-            number, title, is_own, created_at, updated_at, head = row
-            messages = self._messages(connection, "conversation = ?", number)
+            number, title, is_own, created_at, updated_at, head, options = row
+            reader = ProvenanceReader()
+            messages = self._messages(connection, reader, "conversation = ?", number)
         return Conversation(
             id=conversation_id,
             title=rows.text_from(title) if is_own else "",
             created_at=rows.number_from(created_at),
             updated_at=rows.number_from(updated_at),
             tree=rows.tree_from((message for _, message in messages), head),
+            options=rows.options_from(options, conversation_id),
         )
 
     def create(self, conversation: Conversation) -> None:
@@ -117,25 +126,72 @@ class Store:
             refresh_summary(connection, number)
         self._note((message,))
 
-    def journal(self, message_id: str, kind: PartKind, text: str) -> None:
-        """Append a piece to a streaming answer: one small insert, for several times a second."""
-        if not text:
+    def save_start(
+        self, message_id: str, provenance: Provenance, prompt_ids: tuple[int, ...]
+    ) -> None:
+        """Keep where a streaming answer comes from, so that a crash does not take it along."""
+        with self.database.writing() as connection:
+            row = row_of(connection, message_id)
+            write_provenance(connection, message_id, provenance)
+            traces.write_prompt(connection, row, prompt_ids)
+
+    def journal(
+        self, message_id: str, kind: PartKind, text: str, ids: tuple[int, ...] = ()
+    ) -> None:
+        """Append a piece to a streaming answer: one small insert, for several times a second.
+
+        `ids` are the new tokens; either may be empty.
+        """
+        if not text and not ids:
             return
         with self.database.writing() as connection:
             connection.execute(
-                "INSERT INTO answer_journal (message_id, seq, kind, text) SELECT ?,"
+                "INSERT INTO answer_journal (message_id, seq, kind, text, ids) SELECT ?,"
                 " (SELECT coalesce(max(seq), 0) + 1 FROM answer_journal WHERE message_id = ?),"
-                " ?, ?",
-                (message_id, message_id, kind.value, whole(text)),
+                " ?, ?, ?",
+                (message_id, message_id, kind.value, whole(text), ids_blob(ids)),
             )
 
-    def finish(self, conversation_id: str, message: Message) -> None:
-        """Write the final parts, status, stats and error of an answer; its journal goes."""
+    def reopen(self, conversation_id: str, message: Message) -> None:
+        """Let an answer go on: it streams again, with all of `message`; its trace stays.
+
+        The journal then takes what is new, and `finish` ends it.
+        """
+        streaming = replace(message, status=Status.STREAMING)
+        self.finish(conversation_id, streaming)
+
+    def finish(
+        self, conversation_id: str, message: Message, trace: AnswerTrace | None = None
+    ) -> None:
+        """Write an answer as it ended, all but its pin; its journal goes.
+
+        `trace` replaces the one there is, which stays without.
+        """
         with self.database.writing() as connection:
             number = number_of(connection, conversation_id)
             write_answer(connection, number, message)
+            if trace is not None:
+                row = row_of(connection, message.id)
+                traces.write_prompt(connection, row, trace.prompt_ids)
+                traces.write_scores(connection, row, trace.scores)
             refresh_summary(connection, number)
         self._note((message,))
+
+    def trace(self, message_id: str) -> AnswerTrace:
+        """What is kept of an answer only to be looked at; empty where there is nothing."""
+        with self.database.reading() as connection:
+            return traces.read(connection, message_id)
+
+    def set_pinned(self, conversation_id: str, message_id: str, pinned: bool) -> None:
+        """Keep a message in the prompt whatever happens, or no longer."""
+        with self.database.writing() as connection:
+            require_message(connection, number_of(connection, conversation_id), message_id)
+            connection.execute("UPDATE messages SET pinned = ? WHERE id = ?", (pinned, message_id))
+
+    def set_options(self, conversation_id: str, options: ChatOptions) -> None:
+        """Write what a conversation wants; values that the settings table refuses are left out."""
+        with self.database.writing() as connection:
+            write_options(connection, number_of(connection, conversation_id), options)
 
     def rename(self, conversation_id: str, title: str) -> None:
         """Give an own title; an empty one brings back the title made of the first question."""
@@ -203,26 +259,32 @@ class Store:
                 self._live.discard(message.id)
 
     def _messages(
-        self, connection: sqlite3.Connection, where: str, *values: object
+        self,
+        connection: sqlite3.Connection,
+        reader: ProvenanceReader | None,
+        where: str,
+        *values: object,
     ) -> list[tuple[int, Message]]:
         """Messages with the number of their conversation, in order and with their journals.
 
-        One that streams in no run of ours is INTERRUPTED.
+        One that streams in no run of ours is INTERRUPTED. No provenance without a reader.
         """
-        journals: dict[str, list[tuple[object, object]]] = {}
-        for message_id, kind, text in connection.execute(
-            "SELECT message_id, kind, text FROM answer_journal ORDER BY message_id, seq"
+        journals: dict[str, list[tuple[object, object, object]]] = {}
+        for message_id, *piece in connection.execute(
+            "SELECT message_id, kind, text, ids FROM answer_journal ORDER BY message_id, seq"
         ):
-            journals.setdefault(message_id, []).append((kind, text))
+            journals.setdefault(message_id, []).append(tuple(piece))
         found = []
         for number, *row in connection.execute(
             f"SELECT conversation, {rows.MESSAGE_COLUMNS} FROM messages"
             f" WHERE {where} ORDER BY number",
             values,
         ):
-            message = rows.message_from(tuple(row))
-            for kind, text in journals.get(message.id, ()):
+            message = rows.message_from(tuple(row), reader)
+            for kind, text, ids in journals.get(message.id, ()):
                 message = message.appended(rows.kind_from(kind, message.id), rows.text_from(text))
+                new = rows.ids_from(ids, message.id)
+                message = replace(message, token_ids=message.token_ids + new)
             if message.status is Status.STREAMING and message.id not in self._live:
                 message = replace(message, status=Status.INTERRUPTED)
             found.append((number, message))
@@ -232,11 +294,12 @@ class Store:
         with self.database.writing() as connection:
             unfinished = self._messages(
                 connection,
+                None,
                 "id IN (SELECT id FROM messages WHERE status = 'streaming'"
                 " UNION SELECT message_id FROM answer_journal)",
             )
-            for number, message in unfinished:
-                write_answer(connection, number, message)
+            for _, message in unfinished:
+                fold_journal(connection, message)
             for number in {number for number, _ in unfinished}:
                 refresh_summary(connection, number)
         with self.database.writing() as connection:

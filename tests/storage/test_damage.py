@@ -173,7 +173,7 @@ def test_bad_values_of_a_conversation_cost_only_themselves(file):
 
 def test_a_damaged_unfinished_answer_does_not_stop_the_start(file):
     damage(file, "UPDATE messages SET status = 'streaming', parts = '[{' WHERE id = ?", ANSWER.id)
-    damage(file, "INSERT INTO answer_journal VALUES (?, 1, 'song', 'la')", ANSWER.id)
+    damage(file, "INSERT INTO answer_journal VALUES (?, 1, 'song', 'la', 'do')", ANSWER.id)
     answer = reopened(file).tree.path()[1]
     assert (answer.text, answer.status) == ("[{la", Status.INTERRUPTED)
 

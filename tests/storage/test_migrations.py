@@ -2,11 +2,23 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
+from qwen_desktop.chat.context import ChatOptions, Policy
+from qwen_desktop.chat.messages import (
+    AnswerStats,
+    AnswerTrace,
+    Message,
+    Part,
+    PartKind,
+    Provenance,
+    Role,
+    Status,
+    TokenScore,
+)
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage import migrations
 from qwen_desktop.storage.store import Store
@@ -87,15 +99,77 @@ AGAIN = Conversation(
 )
 
 
+# What format 2 can say besides.
+OPTIONS = ChatOptions(
+    Policy.KEEP_FIRST, {"temperature": 0.5, "thinking": False, "system_prompt": "简短"}
+)
+PROVENANCE = Provenance(
+    fingerprint="f1",
+    template="t1",
+    family="qwen3",
+    precision="BF16",
+    device="CPU",
+    engine="torch 2.13.0, transformers 5.23.0",
+    thinking=True,
+    sampling=(("temperature", 0.5), ("top_k", 20)),
+    seed=7,
+    thinking_budget=64,
+    stop_strings=("END",),
+    context_limit=4096,
+    unseen=("m1", "m3", "m2"),
+    stop_reason="stop",
+    peak_bytes=9_000_000_000,
+)
+TRACES = {
+    "m3": AnswerTrace(
+        (0,) * 1024 + (17, 151645),
+        (
+            TokenScore(7, "Be", -0.25, ((7, "Be", -0.25), (9, "散", -1.5))),
+            TokenScore(8, "cause", -0.125),
+        ),
+    ),
+    "m5": AnswerTrace((0,) * 512),
+}
+
+
+def with_more(conversation, changes, **more):
+    """A conversation whose messages have further values, by id."""
+    messages = [
+        replace(message, **changes.get(message.id, {}))
+        for message in conversation.tree.messages.values()
+    ]
+    return replace(conversation, tree=Tree.of(messages, conversation.tree.head), **more)
+
+
+EXPECTED = {
+    1: (BLUE, AGAIN, {}),
+    2: (
+        with_more(
+            BLUE,
+            {
+                "m1": {"pinned": True},
+                "m3": {"provenance": PROVENANCE, "token_ids": (5, 151668, 7, 8)},
+            },
+            options=OPTIONS,
+        ),
+        with_more(AGAIN, {"m5": {"provenance": Provenance(seed=11), "token_ids": (3, 4, 151643)}}),
+        TRACES,
+    ),
+}
+
+
 @pytest.mark.parametrize("version", EARLIER)
 def test_a_file_of_an_earlier_format_opens_with_everything_in_it(version, tmp_path):
     file = made_by(version, tmp_path / "conversations.db")
+    blue, again, traces = EXPECTED[version]
     store = Store.open(file)
-    assert store.summaries() == (BLUE.summary(),)
-    assert store.load("c1") == BLUE
+    assert store.summaries() == (blue.summary(),)
+    assert store.load("c1") == blue
     store.restore("c2")
-    assert store.load("c2") == AGAIN
-    assert store.summaries() == (AGAIN.summary(), BLUE.summary())
+    assert store.load("c2") == again
+    assert store.summaries() == (again.summary(), blue.summary())
+    for message_id in ("m1", "m2", "m3", "m4", "m5"):
+        assert store.trace(message_id) == traces.get(message_id, AnswerTrace())
     assert store.drafts() == {"": "a new chat", "c1": "还有呢？"}
     store.close()
     with closing(sqlite3.connect(file)) as connection:

@@ -1,0 +1,12 @@
+"""The line in the log about a damaged value. It names the row and never what was said."""
+
+from __future__ import annotations
+
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+def note(row_id: str, what: str, of: str = "message") -> None:
+    """Tell that `what` of the row `row_id` could not be read and has a value in its place."""
+    _log.warning("damaged row: %s of %s %r", what, of, row_id[:40])
