@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 
 from qwen_desktop.chat.events import (
@@ -22,9 +21,10 @@ from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside, Overrun
 from qwen_desktop.engine.decode import check_length, decode
-from qwen_desktop.engine.device import free_memory, gigabytes, give_back, is_out_of_memory
+from qwen_desktop.engine.device import free_memory, gigabytes, give_back
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import Prompt, Window, build_prompt
+from qwen_desktop.engine.relief import OutOfMemory, Relief
 from qwen_desktop.engine.sampling import Sampler, settle
 from qwen_desktop.engine.session import Session
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -75,10 +75,11 @@ class Answering:
             loaded.tokenizer,
             prompt,
             model=loaded.info.name,
-            context_length=capabilities.context_length,
+            context_length=limit,
             started=started,
         )
         session = self._session_of(request.conversation_id)
+        relief = Relief(capabilities.device, lambda: 0)
         trouble: Known | None = None
         try:
             sampler = Sampler(
@@ -91,19 +92,22 @@ class Answering:
                 session,
                 prompt,
                 sampler,
+                chunk=capabilities.prefill_chunk,
+                relief=relief,
                 end_ids=loaded.end_ids,
                 max_new_tokens=settings.max_new_tokens,
-                context_length=capabilities.context_length,
+                context_length=limit,
                 cancel=cancel,
             )
             answer.begin_prefill()
             yield from answer.events(steps)
-        except Exception as error:
-            self._session = None  # its cache may be inconsistent
-            if not is_out_of_memory(error):
-                raise
-            traceback.clear_frames(error.__traceback__)  # they hold the activations
+        except OutOfMemory as error:
+            if not error.repaired:
+                self._session = None
             trouble = _no_memory(loaded, prompt, session)
+        except Exception:
+            self._session = None  # its cache may be inconsistent
+            raise
         if trouble is not None:
             del session
             give_back(capabilities.device)

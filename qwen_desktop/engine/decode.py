@@ -14,7 +14,7 @@ from typing import Union
 from qwen_desktop.chat.events import FinishReason, Progress, Stage
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.runner import Logits
-from qwen_desktop.engine.session import Session
+from qwen_desktop.engine.session import Relief, Session
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 
@@ -69,6 +69,8 @@ def decode(
     prompt: Prompt,
     sample: Callable[[Logits], int],
     *,
+    chunk: int,
+    relief: Relief,
     end_ids: frozenset[int],
     max_new_tokens: int,
     context_length: int,
@@ -83,7 +85,9 @@ def decode(
         reused = session.rewind(prompt.ids)
         total = len(prompt.ids) - reused
         yield Progress(Stage.PREFILL, 0, total)
-        for done, piece_logits in session.prefill(prompt.ids, prompt.boundary, cancel):
+        for done, piece_logits in session.prefill(
+            prompt.ids, prompt.boundary, cancel, chunk=chunk, relief=relief
+        ):
             logits = piece_logits
             yield Progress(Stage.PREFILL, done, total)
         yield Prefilled(reused)
@@ -106,7 +110,7 @@ def decode(
             if len(session.ids) >= context_length:
                 yield End(FinishReason.CONTEXT_FULL)
                 return
-            logits = session.append(token, cancel)
+            logits = session.append(token, cancel, relief)
         yield End(FinishReason.LENGTH)
     except Cancelled:
         yield End(FinishReason.STOPPED)

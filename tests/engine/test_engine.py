@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3DecoderLayer
 
@@ -238,42 +237,6 @@ def test_weights_that_are_not_numbers_are_told_and_no_token_is_made_up(copied, e
 def test_nothing_open_is_a_sentence(engine):
     with pytest.raises(Known, match="No checkpoint is open"):
         ask(engine, request("hello"))
-
-
-OUT_OF_MEMORY = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes"),
-    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."),
-    MemoryError(),
-]
-
-
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("call", [1, 2, 3, 6], ids=lambda n: f"layer call {n}")
-def test_out_of_memory_is_an_ordinary_event(opened, monkeypatch, error, call):
-    """Two layers: calls 1 and 2 are the prompt's, the others the first tokens'."""
-    engine = opened("qwen3")
-    asked = request("hello", max_new_tokens=8)
-    expected = text_of(ask(engine, asked))
-    engine.unload()
-    engine = opened("qwen3")
-    original, calls = Qwen3Attention.forward, []
-
-    def full(layer, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == call:
-            raise error
-        return original(layer, *args, **kwargs)
-
-    events = []
-    with monkeypatch.context() as patch:
-        patch.setattr(Qwen3Attention, "forward", full)
-        with pytest.raises(Known, match=r"Memory ran out.*tokens took 0\.0 GiB"):
-            events.extend(engine.generate(asked, threading.Event()))
-    assert expected.startswith(text_of(events))
-    assert any(isinstance(event, Usage) for event in events) is (call > 2)
-    assert engine.memory().kv == 0
-    assert text_of(ask(engine, asked)) == expected
 
 
 def test_other_errors_are_bugs_and_the_next_request_works(opened, monkeypatch):
