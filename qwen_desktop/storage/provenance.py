@@ -88,22 +88,31 @@ class ProvenanceReader:
         return found[0] if len(found) == 1 else tuple(one for ids in found for one in ids)
 
     def _stretch(self, first: str, last: str, message_id: str) -> tuple[str, ...]:
-        ids = self._stretches.get((first, last))
-        if ids is None:
-            upwards = [last] if first == last else list(self._upwards(first, last))
-            if upwards[-1] != first:  # a row between is lost
-                damage.note(message_id, "unseen messages")
-                upwards.append(first)
-            ids = self._stretches[first, last] = tuple(reversed(upwards))
-        return ids
+        upwards: list[str] = []
+        before: tuple[str, ...] = ()
+        for step in self._upwards(last):
+            # What is unseen mostly grows at its end: an earlier stretch is most of this one.
+            if (known := self._stretches.get((first, step))) is not None:
+                before = known
+                break
+            upwards.append(step)
+            if step == first:
+                break
+        else:
+            damage.note(message_id, "unseen messages")  # a row between is lost
+            before = (first,)
+        if upwards:
+            before = (*before, *reversed(upwards))
+            self._stretches[first, last] = before
+        return before
 
-    def _upwards(self, first: str, last: str) -> Iterator[str]:
-        seen: set[str] = set()  # damaged parents may form a ring
+    def _upwards(self, last: str) -> Iterator[str]:
         step: str | None = last
-        while step is not None and step not in seen:
+        for _ in range(len(self._parents) + 1):  # damaged parents may form a ring
+            if step is None:
+                return
             yield step
-            seen.add(step)
-            step = None if step == first else self._parents.get(step)
+            step = self._parents.get(step)
 
 
 def _fits(name: str, value: Any) -> bool:

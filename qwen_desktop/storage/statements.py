@@ -14,7 +14,7 @@ from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import PREVIEW_LENGTH, Conversation, one_line, title_from
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage import packing, rows
-from qwen_desktop.storage.provenance import provenance_json
+from qwen_desktop.storage.provenance import Parents, provenance_json
 
 
 def not_there() -> Known:
@@ -57,8 +57,16 @@ def insert_conversation(connection: sqlite3.Connection, conversation: Conversati
     return cursor.lastrowid
 
 
-def insert_message(connection: sqlite3.Connection, conversation: int, message: Message) -> None:
-    """Write a message behind all others of its conversation."""
+def insert_message(
+    connection: sqlite3.Connection,
+    conversation: int,
+    message: Message,
+    parent_of: Parents | None = None,
+) -> None:
+    """Write a message behind all others of its conversation.
+
+    `parent_of` knows all parents; without it they are looked up.
+    """
     connection.execute(
         f"INSERT INTO messages (conversation, {rows.MESSAGE_COLUMNS})"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -74,7 +82,7 @@ def insert_message(connection: sqlite3.Connection, conversation: int, message: M
             message.created_at,
             message.pinned,
             ids_blob(message.token_ids),
-            _provenance(connection, message.provenance),
+            provenance_json(message.provenance, parent_of or _parents(connection)),
         ),
     )
 
@@ -87,7 +95,7 @@ def write_answer(connection: sqlite3.Connection, conversation: int, message: Mes
         (
             rows.stats_json(message.stats),
             whole(message.error),
-            _provenance(connection, message.provenance),
+            provenance_json(message.provenance, _parents(connection)),
             message.id,
         ),
     )
@@ -114,7 +122,7 @@ def write_provenance(
     """Write where an answer comes from."""
     connection.execute(
         "UPDATE messages SET provenance = ? WHERE id = ?",
-        (_provenance(connection, provenance), message_id),
+        (provenance_json(provenance, _parents(connection)), message_id),
     )
 
 
@@ -131,14 +139,14 @@ def ids_blob(ids: tuple[int, ...]) -> bytes | None:
     return packing.pack_ids(ids) if ids else None
 
 
-def _provenance(connection: sqlite3.Connection, provenance: Provenance | None) -> str | None:
+def _parents(connection: sqlite3.Connection) -> Parents:
     def parent_of(message_id: str) -> str | None:
         row = connection.execute(
             "SELECT parent_id FROM messages WHERE id = ?", (message_id,)
         ).fetchone()
         return None if row is None else row[0]
 
-    return provenance_json(provenance, parent_of)
+    return parent_of
 
 
 def require_message(connection: sqlite3.Connection, conversation: int, message_id: str) -> None:

@@ -106,10 +106,11 @@ class Store:
     def create(self, conversation: Conversation) -> None:
         """Write a conversation and all messages of its tree, or nothing."""
         messages = conversation.tree.messages.values()
+        parents = {message.id: message.parent_id for message in messages}
         with self.database.writing() as connection:
             number = insert_conversation(connection, conversation)
             for message in messages:
-                insert_message(connection, number, message)
+                insert_message(connection, number, message, parents.get)
         self._note(messages)
 
     def add_message(self, conversation_id: str, message: Message) -> None:
