@@ -1,4 +1,4 @@
-"""Where a message is written: the field, Send or Stop, a hint and the context bar."""
+"""Where a message is written: the field, Send or Stop, what belongs to the chat, and its tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from qwen_desktop.ui import icons, theme
 from qwen_desktop.ui.controls import (
@@ -15,17 +15,21 @@ from qwen_desktop.ui.controls import (
     Bar,
     Button,
     ElidedLabel,
+    IconButton,
     TintedLabel,
     focus_ring,
 )
 from qwen_desktop.ui.message_edit import MessageEdit
+from qwen_desktop.ui.prompt_line import NEARLY_FULL, PromptLine
 
 if TYPE_CHECKING:
-    from qwen_desktop.chat.events import Usage
+    from collections.abc import Collection
+
+    from qwen_desktop.chat.events import PromptCount, Usage
 
 DRAFT_MS = 300
+TYPED_MS = 150
 HINT_MS = 4000
-NEARLY_FULL = 0.85
 _SIZE = 32  # px of the round button
 
 
@@ -58,6 +62,23 @@ class RoundButton(Button):
             focus_ring(painter, QRectF(self.rect()), _SIZE / 2)
 
 
+class Toggle(Button):
+    """A button that stays down; a screen reader hears whether it is checked."""
+
+    padding = 11
+
+    def __init__(self, text: str, icon: str, parent: QWidget | None = None) -> None:
+        super().__init__(text, icon=icon, height=28, parent=parent)
+        self.setCheckable(True)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+
+    def _colours(self) -> tuple[str | None, str | None, str]:
+        t = theme.current()
+        if self.isChecked():
+            return t.selected, t.accent, t.text
+        return None, t.field_border if self.underMouse() else t.line, t.dim
+
+
 class _Box(QWidget):
     """The rounded box; its line is the accent while the field has the focus."""
 
@@ -82,11 +103,17 @@ class _Box(QWidget):
 
 
 class Composer(QWidget):
-    """Signals: the user sends, stops or has typed. The text stays until `clear()`."""
+    """Signals: the user sends, stops or has typed. The text stays until `clear()`.
+
+    `typed` comes soon after every change of the text, `draft_changed` when it is worth keeping.
+    """
 
     send_requested = Signal(str)
     stop_requested = Signal()
+    typed = Signal()
     draft_changed = Signal(str)
+    thinking_toggled = Signal(bool)
+    options_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -98,6 +125,10 @@ class Composer(QWidget):
         self._draft_timer.setSingleShot(True)
         self._draft_timer.setInterval(DRAFT_MS)
         self._draft_timer.timeout.connect(self.flush_draft)
+        self._typed_timer = QTimer(self)
+        self._typed_timer.setSingleShot(True)
+        self._typed_timer.setInterval(TYPED_MS)
+        self._typed_timer.timeout.connect(self.typed)
         self._hint_timer = QTimer(self)
         self._hint_timer.setSingleShot(True)
         self._hint_timer.setInterval(HINT_MS)
@@ -106,6 +137,12 @@ class Composer(QWidget):
         self.edit = MessageEdit()
         self.edit.setObjectName("message")
         self.edit.setAccessibleName(self.tr("Message"))
+        self.options = IconButton("sliders", self.tr("Chat settings"), height=28)
+        self.options.setObjectName("chatOptions")
+        self.thinking = Toggle(self.tr("Thinking"), "bulb")
+        self.thinking.setObjectName("thinking")
+        self.thinking.setAccessibleName(self.tr("Thinking"))
+        self.thinking.hide()
         self.hint = ElidedLabel("", 12, dim=True)
         self.hint.setObjectName("hint")
         self.button = RoundButton()
@@ -115,12 +152,15 @@ class Composer(QWidget):
         self.bar.setAccessibleName(self.tr("Context"))
         self.count = TintedLabel("", 12, tint="dim")
         self.count.setObjectName("contextCount")
+        self.prompt = PromptLine()
         self._arrange()
 
         self.edit.submitted.connect(self._on_submit)
         self.edit.textChanged.connect(self._on_changed)
         self.edit.focus_changed.connect(self._on_focus)
         self.button.clicked.connect(self._on_button)
+        self.options.clicked.connect(self.options_requested)
+        self.thinking.clicked.connect(self.thinking_toggled)  # by the user, not by `set_thinking`
         self.set_model_name("")
         self.set_usage(None)
         self.set_state(running=False)
@@ -131,10 +171,16 @@ class Composer(QWidget):
         self._box.pressed.connect(self.focus_edit)
         self._box.setMaximumWidth(theme.COLUMN_WIDTH)
         inner = QVBoxLayout(self._box)
-        inner.setContentsMargins(14, 12, 8, 8)
+        inner.setContentsMargins(10, 12, 8, 8)
         inner.setSpacing(12)
-        inner.addWidget(self.edit)
+        field = QHBoxLayout()
+        field.setContentsMargins(4, 0, 0, 0)
+        field.addWidget(self.edit)
+        inner.addLayout(field)
         foot = QHBoxLayout()
+        foot.setSpacing(8)
+        foot.addWidget(self.options)
+        foot.addWidget(self.thinking)
         foot.addWidget(self.hint, 1)
         foot.addWidget(self.button)
         inner.addLayout(foot)
@@ -142,14 +188,18 @@ class Composer(QWidget):
 
         strip = QWidget()
         strip.setMaximumWidth(theme.COLUMN_WIDTH)
-        line = QHBoxLayout(strip)
-        line.setContentsMargins(2, 0, 2, 0)
+        below = QVBoxLayout(strip)
+        below.setContentsMargins(2, 0, 2, 0)
+        below.setSpacing(2)
+        line = QHBoxLayout()
         line.setSpacing(8)
         line.addWidget(self.bar, 1)
         line.addWidget(self.count)
+        below.addLayout(line)
+        below.addWidget(self.prompt)
 
         column = QVBoxLayout(self)
-        column.setContentsMargins(COLUMN_LEFT, 8, COLUMN_RIGHT, 14)
+        column.setContentsMargins(COLUMN_LEFT, 8, COLUMN_RIGHT, 8)
         column.setSpacing(8)
         for widget in (self._box, strip):
             row = QHBoxLayout()
@@ -230,6 +280,20 @@ class Composer(QWidget):
         self.count.tint = "warning" if nearly_full else "dim"
         self.count.update()
 
+    def set_count(self, count: PromptCount | None, gone: Collection[str] = ()) -> None:
+        """Show the tokens of the next prompt; `gone` are messages that are left out already."""
+        self.prompt.set_count(count, gone)
+
+    def set_thinking(self, on: bool | None) -> None:
+        """Whether the next answer begins with thought; None where the model cannot."""
+        self.thinking.setVisible(on is not None)
+        self.thinking.setChecked(bool(on))
+        self.thinking.setToolTip(
+            self.tr("The model thinks before it answers")
+            if on
+            else self.tr("The model answers at once")
+        )
+
     def say(self, text: str) -> None:
         """Show a short hint for a few seconds."""
         self.hint.setText(text)
@@ -246,6 +310,8 @@ class Composer(QWidget):
     # -- what the user does ----------------------------------------------------------------
 
     def _on_changed(self) -> None:
+        if not self._typed_timer.isActive():
+            self._typed_timer.start()
         if not self._draft_timer.isActive():  # else typing without a pause would never be told
             self._draft_timer.start()
 

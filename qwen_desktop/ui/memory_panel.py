@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
+from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface
-from qwen_desktop.ui.texts import size_text
+from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface, TintedLabel
+from qwen_desktop.ui.texts import kv_text, room_text, size_text
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
@@ -128,6 +130,7 @@ class MemoryPanel(Surface):
         column.addWidget(self.gauge)
         for fact in self.parts.values():
             column.addWidget(fact)
+        column.addWidget(self.alarm)
         column.addSpacing(4)
         column.addWidget(Line())
         column.addSpacing(4)
@@ -157,12 +160,16 @@ class MemoryPanel(Surface):
             "activations": Fact(self.tr("Activations"), "activations"),
             "other": Fact(self.tr("Everything else"), "other"),
         }
+        self.alarm = TintedLabel("", 12, tint="warning", wrap=True)
+        self.alarm.setObjectName("memoryAlarm")
+        self.alarm.hide()
 
     def _build_model(self) -> None:
         self.facts = {
             "name": Fact(self.tr("Name")),
             "device": Fact(self.tr("Device")),
             "dtype": Fact(self.tr("Precision")),
+            "kv": Fact(self.tr("KV format")),
             "context": Fact(self.tr("Context")),
             "speed": Fact(self.tr("Speed")),
         }
@@ -219,6 +226,13 @@ class MemoryPanel(Surface):
         self.gauge.setAccessibleDescription(description)
         self.gauge.setToolTip(f"{sample.device}\n{description}")
 
+    @Slot(object)
+    def set_alarms(self, texts: Sequence[str]) -> None:
+        """Tell of what is wrong while it lasts."""
+        self.alarm.setText("\n".join(texts))
+        self.alarm.setAccessibleName(self.alarm.text())
+        self.alarm.setVisible(bool(texts))
+
     # -- model -----------------------------------------------------------------------------
 
     def set_model(self, state: ModelState, *, answering: bool = False) -> None:
@@ -226,6 +240,7 @@ class MemoryPanel(Surface):
         info = state.info
         for fact in self.facts.values():
             fact.setVisible(info is not None)
+        self.facts["kv"].setVisible(info is not None and info.kv_format is not KvFormat.MODEL)
         self.card.setVisible(info is not None)
         self.none.setVisible(info is None and not state.busy)
         if info is not None:
@@ -242,8 +257,9 @@ class MemoryPanel(Surface):
         self.facts["name"].set_value(info.name)
         self.facts["device"].set_value(info.device)
         self.facts["dtype"].set_value(info.dtype)
-        tokens = self.locale().toString(info.context_length)
-        self.facts["context"].set_value(self.tr("{count} tokens").format(count=tokens))
+        self.facts["kv"].set_value(kv_text(info.kv_format))
+        room = room_text(info.context_length, info.rope_factor, self.locale())
+        self.facts["context"].set_value(room)
 
     def set_speed(self, tokens_per_second: float) -> None:
         """Show the speed of the answer being written, or of the last one; 0 for none yet."""

@@ -54,7 +54,7 @@ from qwen_desktop.ui.controls import (
 )
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.module_tree import ROW_HEIGHT, ModuleTree, flatten, soften
-from qwen_desktop.ui.texts import count_text, size_text
+from qwen_desktop.ui.texts import count_text, kv_text, room_text, size_text
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 
@@ -277,6 +277,8 @@ class ModelCardWindow(Dialog):
             "device": (self.tr("Device"), ElidedLabel("", 13)),
             "runner": (self.tr("Computed by"), ElidedLabel("", 13)),
             "chunk": (self.tr("Prefill chunk"), ElidedLabel("", 13)),
+            "kv": (self.tr("KV cache"), ElidedLabel("", 13)),
+            "context": (self.tr("Context"), ElidedLabel("", 13)),
         }
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
@@ -378,6 +380,8 @@ class ModelCardWindow(Dialog):
             "device": ", ".join(card.devices),
             "runner": card.runner,
             "chunk": self.tr("{count} tokens").format(count=locale.toString(card.prefill_chunk)),
+            "kv": kv_text(info.kv_format),
+            "context": room_text(info.context_length, info.rope_factor, locale),
         }
         for key, text in texts.items():
             name, label = self.values[key]

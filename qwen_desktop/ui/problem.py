@@ -51,7 +51,7 @@ class Banner(QWidget):
         self.close_button = IconButton("close", self.tr("Close message"), height=28)
         self.close_button.setObjectName("closeProblem")
         self.close_button.tint = "error"
-        self._card = _Card()
+        self._card = Card("error")
         row = QHBoxLayout(self._card)
         row.setContentsMargins(14, 8, 8, 8)
         row.setSpacing(8)
@@ -110,11 +110,18 @@ class Banner(QWidget):
         self.hide()
 
 
-class _Card(QWidget):
+class Card(QWidget):
+    """A rounded ground in a colour of the theme and its background: "error" or "warning"."""
+
+    def __init__(self, tint: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tint = tint
+
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Fill and line."""
         t = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(t.error), 1))
-        painter.setBrush(QColor(t.error_background))
+        painter.setPen(QPen(QColor(getattr(t, self._tint)), 1))
+        painter.setBrush(QColor(getattr(t, f"{self._tint}_background")))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)

@@ -6,7 +6,7 @@ import time
 
 from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
-from qwen_desktop.chat.checkpoint import LoadPlan, Precision
+from qwen_desktop.chat.checkpoint import KvFormat, LoadPlan, Precision
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
 
 CONTEXT = "texts"
@@ -17,6 +17,9 @@ _AS_STORED = QT_TRANSLATE_NOOP("texts", "as stored")
 _AUTO_IS = QT_TRANSLATE_NOOP("texts", "Auto ({precision})")
 _LAYER = QT_TRANSLATE_NOOP("texts", "layer {number}")
 _LAYERS = QT_TRANSLATE_NOOP("texts", "layers {first}–{last}")
+_AS_MODEL = QT_TRANSLATE_NOOP("texts", "As the model")
+_TOKENS = QT_TRANSLATE_NOOP("texts", "{count} tokens")
+_STRETCHED = QT_TRANSLATE_NOOP("texts", "YaRN ×{factor}")
 _PRECISIONS = {
     Precision.AUTO: QT_TRANSLATE_NOOP("texts", "Auto"),
     Precision.INT8: QT_TRANSLATE_NOOP("texts", "8-bit"),
@@ -96,3 +99,22 @@ def layers_text(first: int, last: int) -> str:
     if first == last:
         return _tr(_LAYER).format(number=first)
     return _tr(_LAYERS).format(first=first, last=last)
+
+
+def kv_text(kv: KvFormat) -> str:
+    """What keys and values are kept in."""
+    return _tr(_AS_MODEL) if kv is KvFormat.MODEL else precision_text(Precision.INT8)
+
+
+def stretch_text(rope_factor: float, locale: QLocale) -> str:
+    """How far the context is stretched; empty where it is not."""
+    if rope_factor <= 1:
+        return ""
+    return _tr(_STRETCHED).format(factor=locale.toString(rope_factor, "g", 3))
+
+
+def room_text(tokens: int, rope_factor: float, locale: QLocale) -> str:
+    """How much a context holds, and whether that is by stretching."""
+    words = _tr(_TOKENS).format(count=locale.toString(tokens))
+    stretched = stretch_text(rope_factor, locale)
+    return f"{words} · {stretched}" if stretched else words

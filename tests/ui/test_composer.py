@@ -281,8 +281,8 @@ def test_the_context_bar_tells_and_warns(composer):
 
 
 def test_the_context_bar_tells_of_messages_that_were_left_out(composer):
-    composer.set_usage(Usage(AnswerStats(), 3217, 8192, dropped=4))
-    told = "The model no longer sees the first 4 messages."
+    composer.set_usage(Usage(AnswerStats(), 3217, 8192, unseen=("a", "b", "c")))
+    told = "The model no longer sees 3 messages of this chat."
     assert composer.bar.toolTip() == composer.count.toolTip() == told
     assert composer.bar.accessibleDescription() == f"3,217 / 8,192 tokens. {told}"
     composer.set_usage(Usage(AnswerStats(), 3217, 8192))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from PySide6.QtCore import QLocale, Qt
 from PySide6.QtTest import QTest
 
 from qwen_desktop.bridge.models import ModelState, Phase
+from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
 from qwen_desktop.ui.memory_panel import MemoryPanel
@@ -98,7 +100,7 @@ def test_sizes_for_people(size, text):
 def test_the_model_and_its_speed(panel):
     panel.set_model(ModelState(Phase.READY, info=INFO))
     panel.set_speed(42.13)
-    values = {name: fact.value for name, fact in panel.facts.items()}
+    values = {name: fact.value for name, fact in panel.facts.items() if fact.isVisible()}
     assert values == {
         "name": "Qwen3-4B",
         "device": "NVIDIA GeForce RTX 4090",
@@ -156,3 +158,11 @@ def test_the_model_that_goes_first_is_named(panel):
     panel.set_model(ModelState(Phase.LOADING, INFO.folder, None, progress))
     assert panel.stage.text() == "Closing the previous model, Qwen3-4B"
     assert not panel.facts["name"].isVisible()
+
+
+def test_what_is_not_as_usual_is_told(panel):
+    info = replace(INFO, kv_format=KvFormat.INT8, rope_factor=2.0, context_length=81_920)
+    panel.set_model(ModelState(Phase.READY, info=info))
+    assert panel.facts["kv"].isVisible()
+    assert panel.facts["kv"].value == "8-bit"
+    assert panel.facts["context"].value == "81,920 tokens · YaRN ×2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from qwen_desktop.chat.checkpoint import (
     Device,
     Fit,
     FolderReport,
+    KvFormat,
     LoadPlan,
     Precision,
     Share,
@@ -361,7 +363,29 @@ def report_with_cards() -> FolderReport:
         ("auto", "cuda:0", "cuda:1", "split"),
         (Precision.AUTO, Precision.BF16, Precision.INT4),
         (2048, 8192),
-        plans,
+        plans=plans,
+    )
+
+
+def with_variants(report: FolderReport) -> FolderReport:
+    """The same, offering 8-bit keys and values, and YaRN by 2 and by 4."""
+    stretched = {2.0: (8192, 65536), 4.0: (8192, 131072)}
+    contexts = sorted({*report.contexts, *stretched[2.0], *stretched[4.0]})
+    variants = {}
+    for kv, nbytes in ((KvFormat.MODEL, 147456), (KvFormat.INT8, 78336)):
+        variants[kv] = {}
+        for placement, precision, _ in report.plans:
+            for context in contexts:
+                share = Share(CARDS[0], 5 * GIB, context * nbytes, GIB, 0, 35)
+                made = replace(plan(placement, precision, context, share), kv=kv)
+                variants[kv][placement, precision, context] = made
+    return replace(
+        report,
+        kv_formats=(KvFormat.MODEL, KvFormat.INT8),
+        rope_factors=(1.0, 2.0, 4.0),
+        plans={key: variants[KvFormat.MODEL][key] for key in report.plans},
+        variants=variants,
+        stretched=stretched,
     )
 
 
@@ -411,6 +435,56 @@ def test_wishes_that_are_not_offered_fall_back(choices):
     wanted = LoadRequest(Path("/models/a"), Precision.FP16, "cuda:7", 4096)
     choices.set_report(report_with_cards(), wanted)
     assert choices.request(wanted.folder) == LoadRequest(wanted.folder, context=8192)
+
+
+def items(box: QComboBox) -> list[str]:
+    return [box.itemText(i) for i in range(box.count())]
+
+
+def test_what_is_not_offered_is_not_shown(choices):
+    assert not choices.kv.isVisible()
+    assert not choices.stretch.isVisible()
+    assert not choices.warning.isVisible()
+
+
+def test_each_format_of_the_cache_tells_its_bytes(choices):
+    choices.set_report(with_variants(report_with_cards()), LoadRequest(Path("/models/a")))
+    assert items(choices.kv) == ["As the model · 1.1 GiB", "8-bit · 0.6 GiB"]
+    choose(choices.kv, KvFormat.INT8)
+    assert choices.plan.kv is KvFormat.INT8
+    assert "KV cache 0.6 GiB" in texts(choices)
+    assert choices.request(Path("/models/a")).kv is KvFormat.INT8
+
+
+def test_a_stretched_context_offers_more_and_warns(choices):
+    choices.set_report(with_variants(report_with_cards()), LoadRequest(Path("/models/a")))
+    assert items(choices.stretch) == [
+        "As it is · 8,192 tokens",
+        "YaRN ×2 · 65,536 tokens",
+        "YaRN ×4 · 131,072 tokens",
+    ]
+    told = []
+    choices.changed.connect(lambda: told.append(choices.plan.context))
+    choose(choices.stretch, 2.0)
+    assert items(choices.context) == ["8,192 tokens", "65,536 tokens"]
+    assert told == [8192]  # what was chosen stays
+    assert "get worse" in choices.warning.text()
+    assert choices.warning.isVisible()
+    assert choices.table.fits.contexts == (8192, 65536)
+    choose(choices.context, 65536)
+    wanted = LoadRequest(Path("/models/a"), context=65536, rope_factor=2.0)
+    assert choices.request(wanted.folder) == wanted
+    choose(choices.stretch, 1.0)
+    assert choices.plan.context == 8192
+    assert not choices.warning.isVisible()
+
+
+def test_the_choices_of_the_last_time_come_first(choices):
+    wanted = LoadRequest(
+        Path("/models/a"), Precision.INT4, "split", 131072, KvFormat.INT8, rope_factor=4.0
+    )
+    choices.set_report(with_variants(report_with_cards()), wanted)
+    assert choices.request(wanted.folder) == wanted
 
 
 # --- in the window -----------------------------------------------------------

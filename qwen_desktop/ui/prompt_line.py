@@ -1,0 +1,64 @@
+"""The quiet line below the message field: tokens of the draft and of the whole prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from qwen_desktop.chat.events import PromptCount
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.controls import ElidedLabel
+
+NEARLY_FULL = 0.85  # of the budget
+
+
+class PromptLine(ElidedLabel):
+    """Dim; amber where the prompt is nearly full; a red sentence where something goes."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("", 12, parent=parent)
+        self.setObjectName("promptCount")
+        self.tint = "dim"
+
+    def set_count(self, count: PromptCount | None, gone: Collection[str] = ()) -> None:
+        """Show what was counted; nothing where it is not known.
+
+        `gone` are ids of messages that the last answer was not shown either.
+        """
+        going = len(set(count.unseen).difference(gone)) if count is not None else 0
+        text = self._text(count, going) if count is not None else ""
+        if text == self.text():
+            return
+        self.tint = self._tint(count, going) if count is not None else "dim"
+        self.setText(text)
+        self.setAccessibleName(text)
+        self.update()
+
+    def _text(self, count: PromptCount, going: int) -> str:
+        locale = self.locale()
+        prompt, budget = locale.toString(count.prompt), locale.toString(count.budget)
+        if count.overflows:
+            return self.tr("Too long: {prompt} of {budget} tokens").format(
+                prompt=prompt, budget=budget
+            )
+        text = self.tr("Draft {draft} · Prompt {prompt} of {budget} tokens").format(
+            draft=locale.toString(count.draft), prompt=prompt, budget=budget
+        )
+        if going:
+            goes = self.tr("%Ln messages will be left out", "", going)
+            text = f"{text} · {goes}"
+        return text
+
+    def _tint(self, count: PromptCount, going: int) -> str:
+        if count.overflows or going:
+            return "error"
+        return "warning" if count.prompt > NEARLY_FULL * count.budget else "dim"
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """What fits, in the colour the theme has now."""
+        painter = QPainter(self)
+        painter.setPen(QColor(getattr(theme.current(), self.tint)))
+        shown = self.fontMetrics().elidedText(self.text(), self.elide, self.width())
+        painter.drawText(self.rect(), self.alignment(), shown)
