@@ -78,6 +78,13 @@ class AnswerStats:
         return self.reasoning_tokens + self.answer_tokens
 
     @property
+    def prefill_speed(self) -> float:
+        """Tokens of the prompt that were read, not reused, per second; 0.0 where none were."""
+        if self.prefill_seconds <= 0:
+            return 0.0
+        return (self.prompt_tokens - self.reused_tokens) / self.prefill_seconds
+
+    @property
     def decode_speed(self) -> float:
         """Tokens per second after the first one; 0.0 where there are too few to tell."""
         if self.new_tokens < 2 or self.decode_seconds <= 0:

@@ -1,48 +1,86 @@
-"""From the steps of the decode loop to the events of an answer: text, kinds, counts, speeds."""
+"""From the steps of the decode loop to the events of an answer: text, kinds, counts, speeds.
+
+Also what ends or turns an answer from within: stop strings, the loop guard, the thinking budget.
+They look at each token before the next one is chosen.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 
-from qwen_desktop.chat.events import Delta, Finished, GenerationEvent, Progress, Usage
-from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role
-from qwen_desktop.engine.decode import End, Prefilled, Step, Token
-from qwen_desktop.engine.detokenize import Detokenizer
+from qwen_desktop.chat.events import (
+    Delta,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    Progress,
+    Scored,
+    Started,
+    Usage,
+)
+from qwen_desktop.chat.messages import (
+    AnswerStats,
+    Message,
+    Part,
+    PartKind,
+    Provenance,
+    Role,
+    TokenScore,
+)
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine.choose import Chooser
+from qwen_desktop.engine.decode import Prefilled, Step, Token
+from qwen_desktop.engine.loops import LoopGuard
+from qwen_desktop.engine.output import OutputParser
 from qwen_desktop.engine.prompt import Prompt
-from qwen_desktop.engine.segments import Mark, Piece, Segmenter
+from qwen_desktop.engine.segments import Piece, joined
+from qwen_desktop.engine.thinking import ThinkingBudget
 from qwen_desktop.engine.tokenizer import Tokenizer
 
 USAGE_SECONDS = 0.5
 
 
 class Answer:
-    """One answer being made. `started` is a time.perf_counter() at the request's arrival."""
+    """One answer being made, or one that is continued: then only what is new is told.
+
+    `chooser` is the one the decode loop calls. `context_length` is the limit of this request in
+    tokens, `started` a time.perf_counter() at its arrival.
+    """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         prompt: Prompt,
+        chooser: Chooser,
+        settings: GenerationSettings,
         *,
+        provenance: Provenance,
         model: str,
         context_length: int,
         started: float,
     ) -> None:
-        self._tokenizer = tokenizer
+        given = prompt.ids[len(prompt.ids) - prompt.given :]
         self._prompt = prompt
+        self._chooser = chooser
+        self._provenance = provenance
         self._model = model
         self._context_length = context_length
-        self._detokenizer = Detokenizer(tokenizer.piece)
-        self._segmenter = Segmenter(
-            inside=prompt.thinking_open,
-            by_text=tokenizer.thinks_in_text,
-        )
-        self._marks = {tokenizer.think_open: Mark.OPEN, tokenizer.think_close: Mark.CLOSE}
-        self._marks.pop(None, None)
-        self._counts = {PartKind.REASONING: 0, PartKind.TEXT: 0}
+        self._parser = OutputParser(tokenizer, thinking_open=prompt.thinking_open)
+        self._guard = LoopGuard(tokenizer.piece) if settings.loop_guard else None
+        self._budget: ThinkingBudget | None = None
+        if settings.thinking_budget is not None and tokenizer.can_think:
+            self._budget = ThinkingBudget(
+                tokenizer, settings.thinking_budget, thinking_open=prompt.thinking_open
+            )
+        self._counts = {PartKind.REASONING: 0, PartKind.TEXT: 0}  # of what is new
         self._waiting: list[int] = []  # tokens since the last delta
+        self._scores: list[TokenScore] = []  # of tokens since the last Scored
         self._ids: list[int] = []
         self._said = Message(Role.ASSISTANT, ())
+        self._closed = False  # whether the newest token completed a closing marker
+        self._thought = 0  # tokens of reasoning, those of a continued answer too
+        self._replay(given, settings.stops)
         self._reused = 0
         self._started = self._prefill_started = started
         self._first = self._last = 0.0  # times of the first and the newest token
@@ -59,8 +97,10 @@ class Answer:
         """The tokens of `parts` in order, think markers too; not the one that ended the answer."""
         return tuple(self._ids)
 
-    def events(self, steps: Iterable[Step]) -> Iterator[GenerationEvent]:
-        """The events of `steps`, Finished last."""
+    def events(self, steps: Iterator[Step]) -> Iterator[GenerationEvent]:
+        """Started, the events of `steps`, at last Finished. No more steps are made after that."""
+        yield Started(self._provenance, self._prompt.ids)
+        self._close_thought()
         for step in steps:
             if isinstance(step, Progress):
                 yield step
@@ -68,44 +108,76 @@ class Answer:
                 self._reused = step.reused
                 self._prefilled = time.perf_counter()
             elif isinstance(step, Token):
-                yield from self._token(step.id)
+                loops = yield from self._token(step.id)
+                if self._parser.stopped or loops:
+                    ended = FinishReason.LOOPING if loops else FinishReason.STOP_STRING
+                    yield from self._end(ended)
+                    return
             else:
-                yield from self._end(step)
+                yield from self._end(step.reason)
 
-    def _token(self, token: int) -> Iterator[GenerationEvent]:
+    def _replay(self, given: tuple[int, ...], stops: tuple[str, ...]) -> None:
+        """Take in what a continued answer said before; nothing otherwise."""
+        pieces: list[Piece] = []
+        for token in given:
+            self._thought += self._parser.kind_of(token) is PartKind.REASONING
+            pieces += self._feed(token)
+            if self._guard is not None:
+                self._guard.feed(token, closes=self._closed)
+        self._ids.extend(given)
+        said = joined(pieces)
+        for kind, text in said + self._parser.begin(stops, said):
+            self._said = self._said.appended(kind, text)
+
+    def _token(self, token: int) -> Generator[GenerationEvent, None, bool]:
+        """Take in one more token; whether it makes the answer a loop."""
         now = time.perf_counter()
         first = not self._first
         self._first = self._first or now
         self._last = now
-        mark = self._marks.get(token)
-        # A marker belongs to the reasoning it opens or closes.
-        kind = PartKind.REASONING if mark else self._segmenter.kind
+        kind = PartKind.REASONING if self._chooser.forced else self._parser.kind_of(token)
         self._counts[kind] += 1
+        self._thought += kind is PartKind.REASONING
         self._waiting.append(token)
         self._ids.append(token)
-        if mark:
-            pieces = self._segmenter.text(self._detokenizer.flush())
-            pieces += self._segmenter.mark(mark)
-        else:
-            pieces = self._segmenter.text(self._detokenizer.step(token))
-        yield from self._deltas(pieces)
+        if self._chooser.score is not None:
+            self._scores.append(self._chooser.score)
+        yield from self._deltas(self._feed(token))
         if first or now - self._told >= USAGE_SECONDS:
             self._told = now
             yield self._usage()
+        self._close_thought()
+        return self._guard is not None and self._guard.feed(token, closes=self._closed)
 
-    def _deltas(self, pieces: list[Piece]) -> Iterator[Delta]:
+    def _feed(self, token: int) -> list[Piece]:
+        closings = self._parser.closings
+        pieces = self._parser.feed(token)
+        self._closed = self._parser.closings > closings
+        return pieces
+
+    def _close_thought(self) -> None:
+        """Let the model end its reasoning where the budget is used up."""
+        if self._budget is not None and not self._chooser.is_forcing:
+            self._chooser.force(self._budget.closing(self._parser, self._thought, self._ids))
+
+    def _deltas(self, pieces: list[Piece]) -> Iterator[GenerationEvent]:
         for kind, text in pieces:
             self._said = self._said.appended(kind, text)
             yield Delta(kind, text, tuple(self._waiting))
             self._waiting.clear()
+        if pieces and self._scores:
+            yield Scored(tuple(self._scores))
+            self._scores.clear()
 
-    def _end(self, end: End) -> Iterator[GenerationEvent]:
-        yield from self._deltas(self._segmenter.text(self._detokenizer.flush()))
-        yield from self._deltas(self._segmenter.flush())
+    def _end(self, reason: FinishReason) -> Iterator[GenerationEvent]:
+        yield from self._deltas(self._parser.flush())
         if self._waiting:
-            yield Delta(self._segmenter.kind, "", tuple(self._waiting))
+            kind = PartKind.REASONING if self._parser.thinking else PartKind.TEXT
+            yield Delta(kind, "", tuple(self._waiting))
+        if self._scores:
+            yield Scored(tuple(self._scores))
         yield self._usage()
-        yield Finished(end.reason)
+        yield Finished(reason)
 
     def _usage(self) -> Usage:
         made = sum(self._counts.values())

@@ -20,10 +20,13 @@ from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside, Overrun
+from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.decode import check_length, decode
 from qwen_desktop.engine.device import free_memory, gigabytes, give_back
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import Prompt, Window, build_prompt
+from qwen_desktop.engine.provenance import provenance_of
+from qwen_desktop.engine.recommended import recommended
 from qwen_desktop.engine.relief import OutOfMemory, Relief
 from qwen_desktop.engine.sampling import Sampler, settle
 from qwen_desktop.engine.session import Session
@@ -45,6 +48,7 @@ class Answering:
         self._loaded = loaded
         self._aside = aside
         self._session: Session | None = None
+        self._last: tuple[GenerationRequest, int, Prompt] | None = None
 
     @property
     def kv_bytes(self) -> int:
@@ -71,27 +75,45 @@ class Answering:
         if prompt.overflows:
             raise _overflow(prompt, self._budget(limit, request))
         capabilities, settings = loaded.runner.capabilities, request.settings
-        answer = Answer(
-            loaded.tokenizer,
-            prompt,
-            model=loaded.info.name,
-            context_length=limit,
-            started=started,
-        )
         session = self._session_of(request.conversation_id)
         relief = Relief(capabilities.device, lambda: 0)
+        thinking = _thinks(request)
+        mode = recommended(
+            loaded.checkpoint.generation,
+            loaded.tokenizer.template,
+            can_think=loaded.tokenizer.can_think,
+            thinking=thinking,
+        )
+        sampling = settle(settings, mode)
         trouble: Known | None = None
         try:
-            sampler = Sampler(
-                settle(settings, loaded.checkpoint.generation),
-                prompt.ids,
-                capabilities.vocab_size,
-                capabilities.device,
+            sampler = relief.run(
+                lambda: Sampler(
+                    sampling,
+                    prompt.ids,
+                    capabilities.vocab_size,
+                    capabilities.device,
+                    given=prompt.given,
+                ),
+                _nothing,
+            )
+            chooser = Chooser(sampler, loaded.tokenizer, settings.logprobs)
+            answer = Answer(
+                loaded.tokenizer,
+                prompt,
+                chooser,
+                settings,
+                provenance=provenance_of(
+                    loaded, settings, sampling, prompt, limit, thinking=thinking
+                ),
+                model=loaded.info.name,
+                context_length=limit,
+                started=started,
             )
             steps = decode(
                 session,
                 prompt,
-                sampler,
+                chooser,
                 chunk=capabilities.prefill_chunk,
                 relief=relief,
                 end_ids=loaded.end_ids,
@@ -145,13 +167,17 @@ class Answering:
         return room if window is None else min(room, window)
 
     def _prompt(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
-        """The prompt for `request` in a context of `limit` tokens. Raises Known, Cancelled."""
+        """The prompt for `request` in a context of `limit` tokens. Raises Known, Cancelled.
+
+        The last one is kept: a request is counted before it is answered.
+        """
+        if self._last is None or self._last[0] is not request or self._last[1] != limit:
+            self._last = (request, limit, self._built(request, cancel, limit))
+        return self._last[2]
+
+    def _built(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
         loaded = self._loaded
         settings = request.settings
-        last = request.messages[-1] if request.messages else None
-        thinking = settings.thinking
-        if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
-            thinking = last.provenance.thinking  # what was begun that way goes on that way
         said = sum(len(message.text) for message in request.messages)
         try:
             prompt = self._aside.run(
@@ -159,7 +185,7 @@ class Answering:
                     loaded.tokenizer,
                     request.messages,
                     settings.system_prompt,
-                    thinking=thinking,
+                    thinking=_thinks(request),
                     window=Window(self._budget(limit, request), request.policy),
                 ),
                 cancel,
@@ -186,6 +212,18 @@ def _budget(limit: int, request: GenerationRequest) -> int:
     Not more than a quarter is kept free: a short context is worth more to the conversation.
     """
     return limit - min(request.settings.max_new_tokens, limit // ANSWER_SHARE)
+
+
+def _thinks(request: GenerationRequest) -> bool:
+    """Whether the model is to think; an answer that is continued goes on as it was begun."""
+    last = request.messages[-1] if request.messages else None
+    if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
+        return last.provenance.thinking
+    return request.settings.thinking
+
+
+def _nothing() -> None:
+    """There is nothing to repair yet."""
 
 
 def _overflow(prompt: Prompt, budget: int) -> Known:

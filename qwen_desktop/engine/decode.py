@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Union
 
 from qwen_desktop.chat.events import FinishReason, Progress, Stage
@@ -67,7 +68,7 @@ def check_length(prompt: Prompt, context_length: int, vocab_size: int) -> None:
 def decode(
     session: Session,
     prompt: Prompt,
-    sample: Callable[[Logits], int],
+    choose: Callable[[Logits], int],
     *,
     chunk: int,
     relief: Relief,
@@ -78,8 +79,10 @@ def decode(
 ) -> Iterator[Step]:
     """Answer `prompt` in `session`; the last step is an End. End ids are not given out.
 
-    A token is given out before it is fed, so that it shows at once; the session never holds more
-    than `context_length` tokens. Raises what the runner raises, except Cancelled.
+    `choose` draws each token from the logits, or knows better. A token is given out before it is
+    fed, so that it shows at once and the next one is chosen in its light; the session never holds
+    more than `context_length` tokens. What allocates runs in `relief`, the prompt in pieces of
+    `chunk` tokens. Raises what the runner and `relief` raise, except Cancelled.
     """
     try:
         reused = session.rewind(prompt.ids)
@@ -91,7 +94,8 @@ def decode(
             logits = piece_logits
             yield Progress(Stage.PREFILL, done, total)
         yield Prefilled(reused)
-        if bool(logits.isnan().any()):
+        last = logits  # of the prompt
+        if relief.run(lambda: bool(last.isnan().any()), _nothing):
             raise Known(
                 QT_TRANSLATE_NOOP("errors", "The model computes values that are not numbers."),
                 QT_TRANSLATE_NOOP("errors", "Its weights may be damaged: download them again."),
@@ -100,7 +104,7 @@ def decode(
         for made in range(1, max_new_tokens + 1):
             if cancel.is_set():
                 raise Cancelled
-            token = sample(logits)
+            token = relief.run(partial(choose, logits), _nothing)
             if token in end_ids:
                 yield End(FinishReason.STOP)
                 return
@@ -114,3 +118,7 @@ def decode(
         yield End(FinishReason.LENGTH)
     except Cancelled:
         yield End(FinishReason.STOPPED)
+
+
+def _nothing() -> None:
+    """A draw leaves nothing to repair."""

@@ -21,6 +21,11 @@ class Detokenizer:
         """The text that `token` completes; empty within a character."""
         return self._decoder.decode(self._piece(token))
 
+    @property
+    def pending(self) -> str:
+        """What `flush` would give now: empty between two characters."""
+        return self._decoder.getstate()[0].decode("utf-8", "replace")
+
     def flush(self) -> str:
         """What is left of an unfinished character, replaced."""
         return self._decoder.decode(b"", final=True)

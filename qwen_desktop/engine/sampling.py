@@ -8,7 +8,8 @@ list of the likeliest ones and falls back to the whole row only where the list i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from qwen_desktop.chat.settings import GenerationSettings
 DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P = 0.7, 20, 0.8
 GREEDY = 1e-5  # temperatures up to this one; dividing by them would overflow
 SHORT_LIST = 1024  # candidates looked at first where there is no top-k
+SEEDS = 2**31  # one of so many is drawn where none is set
 TIES = 32  # tokens as likely as the k-th that top-k may keep besides, as transformers keeps all
 
 
@@ -33,14 +35,27 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
-    seed: int | None = None
+    seed: int = 0
+
+    @property
+    def numbers(self) -> tuple[tuple[str, float], ...]:
+        """The values by their names in the settings, without the seed."""
+        return (
+            ("temperature", self.temperature),
+            ("top_k", self.top_k),
+            ("top_p", self.top_p),
+            ("min_p", self.min_p),
+            ("repetition_penalty", self.repetition_penalty),
+            ("presence_penalty", self.presence_penalty),
+        )
 
 
 def settle(settings: GenerationSettings, recommended: Mapping[str, Any]) -> Sampling:
-    """What the user set, else what the checkpoint recommends, else Qwen's defaults.
+    """What the user set, else what is recommended for the mode, else Qwen's defaults.
 
-    A checkpoint that says do_sample: false is decoded greedily unless the user sets a temperature.
-    Values of `recommended` (generation_config.json) that cannot be right count as absent.
+    `recommended` is like a generation_config.json: see recommended.py. Where it says do_sample:
+    false, decoding is greedy unless the user sets a temperature; values that cannot be right count
+    as absent. A seed is drawn where none is set.
     """
     keys = ("temperature", "top_k", "top_p")
     # A file that names one of the three means transformers' defaults for the others.
@@ -65,8 +80,10 @@ def settle(settings: GenerationSettings, recommended: Mapping[str, Any]) -> Samp
         repetition_penalty=penalty
         if settings.repetition_penalty is None
         else settings.repetition_penalty,
-        presence_penalty=settings.presence_penalty or 0.0,
-        seed=settings.seed,
+        presence_penalty=_number(recommended, "presence_penalty", -2.0, 2.0, 0.0)
+        if settings.presence_penalty is None
+        else settings.presence_penalty,
+        seed=secrets.randbelow(SEEDS) if settings.seed is None else settings.seed,
     )
 
 
@@ -77,48 +94,69 @@ def _number(values: Mapping[str, Any], key: str, low: float, high: float, defaul
 
 
 class Sampler:
-    """Draws one answer's tokens. Call it with the logits, then it remembers what it drew."""
+    """Draws one answer's tokens from logits and remembers them: `draw`, then `tell`.
+
+    `prompt` are the ids of the whole prompt. Its last `given` ones are the beginning of the
+    answer, which penalties count as such.
+    """
 
     def __init__(
-        self, sampling: Sampling, prompt: Iterable[int], vocab_size: int, device: torch.device
+        self,
+        sampling: Sampling,
+        prompt: Sequence[int],
+        vocab_size: int,
+        device: torch.device,
+        *,
+        given: int = 0,
     ) -> None:
         self._sampling = sampling
         self._seen: torch.Tensor | None = None  # bool [vocab]: in the prompt or the answer
         self._said: torch.Tensor | None = None  # bool [vocab]: in the answer
         if sampling.repetition_penalty != 1.0:
-            self._seen = torch.zeros(vocab_size, dtype=torch.bool, device=device)
-            self._seen[torch.tensor(sorted(set(prompt)), dtype=torch.long, device=device)] = True
+            self._seen = _mask(prompt, vocab_size, device)
         if sampling.presence_penalty != 0.0:
-            self._said = torch.zeros(vocab_size, dtype=torch.bool, device=device)
+            self._said = _mask(prompt[len(prompt) - given :], vocab_size, device)
         self._generator = torch.Generator(device)
-        if sampling.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(sampling.seed)
+        self._generator.manual_seed(sampling.seed)
 
     def __call__(self, logits: torch.Tensor) -> int:
         """The next token for float32 `logits` [vocab], which are left as they are."""
-        with torch.inference_mode():
-            scores = self._penalised(logits)
-            if self._sampling.temperature <= GREEDY:
-                token = int(scores.argmax())
-            else:
-                ids, probabilities = distribution(scores, self._sampling)
-                drawn = torch.multinomial(probabilities, 1, generator=self._generator)
-                token = int(drawn if ids is None else ids[drawn])
-            for mask in (self._seen, self._said):
-                if mask is not None:
-                    mask[token] = True
+        token = self.draw(self.penalised(logits))
+        self.tell(token)
         return token
 
-    def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
+    def draw(self, scores: torch.Tensor) -> int:
+        """A token for float32 `scores` [vocab] after penalties."""
+        with torch.inference_mode():
+            if self._sampling.temperature <= GREEDY:
+                return int(scores.argmax())
+            ids, probabilities = distribution(scores, self._sampling)
+            drawn = torch.multinomial(probabilities, 1, generator=self._generator)
+            return int(drawn if ids is None else ids[drawn])
+
+    def tell(self, token: int) -> None:
+        """`token` is the next one of the answer, whether it was drawn or not."""
+        for mask in (self._seen, self._said):
+            if mask is not None:
+                mask[token] = True
+
+    def penalised(self, logits: torch.Tensor) -> torch.Tensor:
+        """`logits` [vocab] after the penalties; themselves where there are none."""
         scores, penalty = logits, self._sampling.repetition_penalty
-        if self._seen is not None:
-            lowered = torch.where(scores < 0, scores * penalty, scores / penalty)
-            scores = torch.where(self._seen, lowered, scores)
-        if self._said is not None:
-            scores = scores - self._said * self._sampling.presence_penalty
+        with torch.inference_mode():
+            if self._seen is not None:
+                lowered = torch.where(scores < 0, scores * penalty, scores / penalty)
+                scores = torch.where(self._seen, lowered, scores)
+            if self._said is not None:
+                scores = scores - self._said * self._sampling.presence_penalty
         return scores
+
+
+def _mask(ids: Sequence[int], size: int, device: torch.device) -> torch.Tensor:
+    """Bool [size], true at `ids`."""
+    mask = torch.zeros(size, dtype=torch.bool, device=device)
+    mask[torch.tensor(sorted(set(ids)), dtype=torch.long, device=device)] = True
+    return mask
 
 
 def distribution(

@@ -44,11 +44,17 @@ class Segmenter:
         self._wait = ""  # text that cannot be told yet: a tag's beginning, white space at START
         self._skip_newlines = inside  # at the beginning of reasoning and after it
         self._newlines = ""  # ends of reasoning lines that may turn out to be its end
+        self.closings = 0  # closing markers so far, stray ones included
 
     @property
     def kind(self) -> PartKind:
         """What text coming now would be."""
         return PartKind.REASONING if self._at is _At.REASONING else PartKind.TEXT
+
+    @property
+    def in_tag(self) -> bool:
+        """Whether the text ends with what may be the beginning of a closing tag."""
+        return self._at is _At.REASONING and bool(self._wait)
 
     def text(self, text: str) -> list[Piece]:
         """The pieces that `text` completes."""
@@ -61,11 +67,12 @@ class Segmenter:
             if (self._at, len(rest)) == before:  # needs more text to decide
                 self._wait = rest
                 break
-        return _joined(pieces)
+        return joined(pieces)
 
     def mark(self, mark: Mark) -> list[Piece]:
         """The pieces that a marker token completes. A stray closing one is dropped."""
         pieces: list[Piece] = []
+        self.closings += mark is Mark.CLOSE
         if mark is Mark.OPEN and self._at is not _At.REASONING:
             if self._at is _At.ANSWER:
                 pieces = self.flush()
@@ -74,14 +81,14 @@ class Segmenter:
             if self._at is _At.REASONING:
                 self._emit_wait(pieces)
             self._end_reasoning()
-        return _joined(pieces)
+        return joined(pieces)
 
     def flush(self) -> list[Piece]:
         """What was waiting, at the end of the answer."""
         pieces: list[Piece] = []
         self._emit_wait(pieces)
         self._newlines = ""
-        return _joined(pieces)
+        return joined(pieces)
 
     def _emit_wait(self, pieces: list[Piece]) -> None:
         wait, self._wait = self._wait, ""
@@ -97,6 +104,7 @@ class Segmenter:
             if found >= 0:
                 self._emit(rest[:found], pieces)
                 self._end_reasoning()
+                self.closings += 1
                 return rest[found + len(CLOSE) :]
             held = _tag_at_end(rest, CLOSE)
             self._emit(rest[: len(rest) - held], pieces)
@@ -149,12 +157,12 @@ def _tag_at_end(text: str, tag: str) -> int:
     return 0
 
 
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    """Neighbours of the same kind as one piece."""
-    joined: list[Piece] = []
+def joined(pieces: list[Piece]) -> list[Piece]:
+    """Neighbours of the same kind as one piece, empty ones left out."""
+    found: list[Piece] = []
     for kind, text in pieces:
-        if joined and joined[-1][0] is kind:
-            joined[-1] = (kind, joined[-1][1] + text)
-        else:
-            joined.append((kind, text))
-    return joined
+        if found and found[-1][0] is kind:
+            found[-1] = (kind, found[-1][1] + text)
+        elif text:
+            found.append((kind, text))
+    return found

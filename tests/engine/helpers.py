@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Progress, Usage
@@ -12,7 +14,12 @@ from qwen_desktop.chat.model import GenerationRequest, LoadRequest
 from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.checkpoint import inspect
+from qwen_desktop.engine.decode import Step, decode
 from qwen_desktop.engine.engine import Engine
+from qwen_desktop.engine.prompt import Prompt
+from qwen_desktop.engine.relief import Relief
+from qwen_desktop.engine.runner import Logits, Runner
+from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 
@@ -34,6 +41,41 @@ def runner_of(folder: Path) -> TransformersRunner:
 
 def tokenizer_of(folder: Path) -> Tokenizer:
     return load_tokenizer(inspect(folder))
+
+
+def relief_of(runner: Runner[Any]) -> Relief:
+    """A ladder without other conversations to give up."""
+    return Relief(runner.capabilities.device, lambda: 0)
+
+
+def steps_of(
+    runner: Runner[Any],
+    prompt: Prompt,
+    choose: Callable[[Logits], int],
+    *,
+    end_ids: frozenset[int] = frozenset(),
+    max_new_tokens: int,
+    session: Session | None = None,
+    **options: Any,
+) -> list[Step]:
+    """All steps of the decode loop, in a new session unless one is given."""
+    capabilities = runner.capabilities
+    values = {
+        "chunk": capabilities.prefill_chunk,
+        "relief": relief_of(runner),
+        "context_length": capabilities.context_length,
+        "cancel": NEVER,
+    }
+    return list(
+        decode(
+            session or Session("c", runner),
+            prompt,
+            choose,
+            end_ids=end_ids,
+            max_new_tokens=max_new_tokens,
+            **{**values, **options},
+        )
+    )
 
 
 def chat(*texts: str) -> tuple[Message, ...]:

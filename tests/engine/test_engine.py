@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3DecoderLayer
 
-from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Usage
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Started, Usage
 from qwen_desktop.chat.messages import PartKind
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import (
@@ -33,7 +33,8 @@ def talking(engine, chatty):
 
 
 def test_events_come_in_order(talking):
-    events = ask(talking, request("hello", max_new_tokens=30))
+    begun, *events = ask(talking, request("hello", max_new_tokens=30))
+    assert isinstance(begun, Started)
     kinds = [type(event) for event in events]
     deltas = min(kinds.index(Delta), kinds.index(Usage))
     assert set(kinds[:deltas]) == {Progress}
@@ -45,6 +46,7 @@ def test_events_come_in_order(talking):
 
     progress = events[:deltas]
     prompt = usage_of(events).stats.prompt_tokens
+    assert len(begun.prompt_ids) == prompt
     assert {event.stage for event in progress} == {Stage.PREFILL}
     assert [e.done for e in progress] == [0, prompt]
     assert all(event.total == prompt for event in progress)

@@ -10,21 +10,20 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from qwen_desktop.engine.checkpoint import inspect
-from qwen_desktop.engine.decode import Token, decode
+from qwen_desktop.engine.decode import Token
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.families import text_families
 from qwen_desktop.engine.prompt import Prompt, build_prompt
 from qwen_desktop.engine.sampling import Sampler, Sampling
-from qwen_desktop.engine.session import Session
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import FAMILY_SIZES, VISION_FAMILIES, edit_json
 from tests.engine.helpers import (
-    NEVER,
     ask,
     chat,
     load,
     request,
     runner_of,
+    steps_of,
     text_of,
     tokenizer_of,
     usage_of,
@@ -60,15 +59,8 @@ def own_ids(folder: Path, prompt: Prompt) -> list[int]:
     """What the decode loop gives after `prompt`, whatever ends answers."""
     runner = runner_of(folder)
     capabilities = runner.capabilities
-    steps = decode(
-        Session("c", runner),
-        prompt,
-        Sampler(Sampling(0.0), (), capabilities.vocab_size, capabilities.device),
-        end_ids=frozenset(),
-        max_new_tokens=NEW,
-        context_length=capabilities.context_length,
-        cancel=NEVER,
-    )
+    greedy = Sampler(Sampling(0.0), (), capabilities.vocab_size, capabilities.device)
+    steps = steps_of(runner, prompt, greedy, max_new_tokens=NEW)
     return [step.id for step in steps if isinstance(step, Token)]
 
 

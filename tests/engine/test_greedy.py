@@ -7,11 +7,19 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from qwen_desktop.chat.events import FinishReason
-from qwen_desktop.engine.decode import End, Token, decode
+from qwen_desktop.engine.decode import End, Token
 from qwen_desktop.engine.prompt import build_prompt
 from qwen_desktop.engine.sampling import Sampler, Sampling
-from qwen_desktop.engine.session import Session
-from tests.engine.helpers import NEVER, ask, chat, request, runner_of, text_of, tokenizer_of
+from tests.engine.helpers import (
+    NEVER,
+    ask,
+    chat,
+    request,
+    runner_of,
+    steps_of,
+    text_of,
+    tokenizer_of,
+)
 
 NEW = 16
 
@@ -43,17 +51,7 @@ def test_greedy_ids_equal_generate(folder):
 
     capabilities = runner.capabilities
     greedy = Sampler(Sampling(0.0), prompt.ids, capabilities.vocab_size, capabilities.device)
-    steps = list(
-        decode(
-            Session("c", runner),
-            prompt,
-            greedy,
-            end_ids=tokenizer.end_ids,
-            max_new_tokens=NEW,
-            context_length=capabilities.context_length,
-            cancel=NEVER,
-        )
-    )
+    steps = steps_of(runner, prompt, greedy, end_ids=tokenizer.end_ids, max_new_tokens=NEW)
 
     ids = [step.id for step in steps if isinstance(step, Token)]
     if steps[-1] == End(FinishReason.STOP):

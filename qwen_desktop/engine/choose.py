@@ -1,0 +1,49 @@
+"""What decides on each token of an answer: tokens that have to come, else the sampler."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from qwen_desktop.chat.messages import TokenScore
+from qwen_desktop.engine.runner import Logits
+from qwen_desktop.engine.sampling import Sampler
+from qwen_desktop.engine.scores import score
+from qwen_desktop.engine.tokenizer import Tokenizer
+
+
+class Chooser:
+    """Call it with the logits for each token in turn.
+
+    `logprobs` over 0 keeps the newest token's log probability and those of so many others in
+    `score`. `forced` says whether the newest token had to come.
+    """
+
+    def __init__(self, sampler: Sampler, tokenizer: Tokenizer, logprobs: int = 0) -> None:
+        self.forced = False
+        self.score: TokenScore | None = None
+        self._sampler = sampler
+        self._tokenizer = tokenizer
+        self._logprobs = logprobs
+        self._coming: deque[int] = deque()
+
+    @property
+    def is_forcing(self) -> bool:
+        """Whether the next token has been decided on."""
+        return bool(self._coming)
+
+    def force(self, ids: Iterable[int]) -> None:
+        """Let `ids` be the next tokens."""
+        self._coming.extend(ids)
+
+    def __call__(self, logits: Logits) -> int:
+        """The next token. May be called again where it failed: it then has changed nothing."""
+        scores = self._sampler.penalised(logits)
+        forced = self.is_forcing
+        token = self._coming[0] if forced else self._sampler.draw(scores)
+        found = score(scores, token, self._logprobs, self._tokenizer) if self._logprobs else None
+        self._sampler.tell(token)
+        if forced:
+            self._coming.popleft()
+        self.forced, self.score = forced, found
+        return token

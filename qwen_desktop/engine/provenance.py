@@ -1,0 +1,60 @@
+"""Where an answer comes from: checkpoint, versions and settled values, as kept with it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import torch
+
+from qwen_desktop.chat.messages import Provenance
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine.families import transformers_version
+from qwen_desktop.engine.loaded import Loaded
+from qwen_desktop.engine.prompt import Prompt
+from qwen_desktop.engine.sampling import Sampling
+
+
+def provenance_of(
+    loaded: Loaded,
+    settings: GenerationSettings,
+    sampling: Sampling,
+    prompt: Prompt,
+    context_limit: int,
+    *,
+    thinking: bool,
+) -> Provenance:
+    """All that is known before the first token; `context_limit` in tokens.
+
+    `thinking`: the prompt was made for it, where the model can. Why the answer ended and what
+    memory it took are told at its end.
+    """
+    info = loaded.info
+    thinking = thinking and loaded.tokenizer.can_think
+    return Provenance(
+        fingerprint=info.fingerprint,
+        template=_hash(loaded.tokenizer.template),
+        family=info.family,
+        precision=info.dtype,
+        kv_format=info.kv_format.value,
+        device=info.device,
+        engine=_versions(),
+        thinking=thinking,
+        sampling=sampling.numbers,
+        seed=sampling.seed,
+        thinking_budget=settings.thinking_budget if thinking else None,
+        stop_strings=settings.stops,
+        context_limit=context_limit,
+        unseen=prompt.unseen,
+    )
+
+
+def _hash(template: str | None) -> str:
+    """SHA-256 of the chat template; "" where there is none."""
+    return hashlib.sha256(template.encode()).hexdigest() if template is not None else ""
+
+
+@lru_cache
+def _versions() -> str:
+    """What computes, for people."""
+    return f"torch {torch.__version__}, transformers {transformers_version()}"

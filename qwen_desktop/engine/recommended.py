@@ -1,0 +1,61 @@
+"""What Qwen recommends for sampling in each mode.
+
+A checkpoint's generation_config.json holds the values of one mode only: of the one its chat
+template has where nobody asks for either. Models that can do both get the other mode's here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from qwen_desktop.engine.sampling import GREEDY
+
+# As published with Qwen3, the first family that has both modes.
+THINKING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0.0}
+DIRECT: Mapping[str, Any] = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0}
+
+SWITCH = "enable_thinking"
+# Small Qwen3.5 think only where they are asked to; the others unless they are asked not to.
+_ONLY_IF_ASKED = re.compile(
+    r"enable_thinking is defined and enable_thinking(?: is true| == true)?\s*-?[%)]"
+    r"|\{%-?\s*if enable_thinking\s*-?%\}",
+    re.IGNORECASE,
+)
+
+
+def recommended(
+    generation: Mapping[str, Any], template: str | None, *, can_think: bool, thinking: bool
+) -> Mapping[str, Any]:
+    """`generation` (generation_config.json) with the sampling values of the mode.
+
+    Whoever can only think, or cannot, keeps the file's values. Thinking is never greedy: that
+    makes models repeat themselves without end.
+    """
+    if not can_think:
+        return generation
+    both = template is not None and SWITCH in template
+    if thinking or not both:
+        its_own = not both or thinks_unasked(template)
+        if its_own and _says(generation) and not _is_greedy(generation):
+            return generation
+        return {**generation, **THINKING, "do_sample": True}
+    if generation.get("do_sample") is False or not thinks_unasked(template):
+        return generation
+    return {**generation, **DIRECT}
+
+
+def thinks_unasked(template: str | None) -> bool:
+    """Whether a template with a switch for thinking has it on where nothing is said."""
+    return template is None or _ONLY_IF_ASKED.search(template) is None
+
+
+def _says(generation: Mapping[str, Any]) -> bool:
+    return any(key in generation for key in ("temperature", "top_p", "top_k"))
+
+
+def _is_greedy(generation: Mapping[str, Any]) -> bool:
+    temperature = generation.get("temperature", 1.0)
+    cold = isinstance(temperature, (int, float)) and temperature <= GREEDY
+    return generation.get("do_sample") is False or generation.get("top_k") == 1 or cold
