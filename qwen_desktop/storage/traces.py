@@ -73,7 +73,10 @@ def _make(connection: sqlite3.Connection, message: int) -> None:
 def _piece(connection: sqlite3.Connection, conversation: int, ids: bytes) -> int:
     key = (conversation, blake2b(ids, digest_size=16).digest())
     connection.execute(
-        "INSERT OR IGNORE INTO prompt_pieces (conversation, digest, ids) VALUES (?, ?, ?)",
+        "INSERT INTO prompt_pieces (conversation, digest, ids) VALUES (?, ?, ?)"
+        # One that was damaged is made whole.
+        " ON CONFLICT (conversation, digest)"
+        " DO UPDATE SET ids = excluded.ids WHERE ids <> excluded.ids",
         (*key, ids),
     )
     (number,) = connection.execute(

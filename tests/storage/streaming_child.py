@@ -8,7 +8,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from qwen_desktop.chat.messages import PartKind, Status, pending_answer, user_message
+from qwen_desktop.chat.messages import (
+    AnswerTrace,
+    PartKind,
+    Provenance,
+    Status,
+    pending_answer,
+    user_message,
+)
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.storage.store import Store
 
@@ -29,12 +36,22 @@ def main() -> None:
         saved("question", question.id)
         answer = pending_answer(question.id, "Qwen3-4B")
         store.add_message(conversation.id, answer)
+        provenance = Provenance(fingerprint="f", seed=7)
+        store.save_start(answer.id, provenance, tuple(range(700)))
+        answer = replace(answer, provenance=provenance)
+        saved("start", answer.id)
         for number in range(12):
             kind = PartKind.REASONING if number < 3 else PartKind.TEXT
-            store.journal(answer.id, kind, f"{number} ")
-            answer = answer.appended(kind, f"{number} ")
+            store.journal(answer.id, kind, f"{number} ", (number,))
+            answer = replace(
+                answer.appended(kind, f"{number} "), token_ids=(*answer.token_ids, number)
+            )
+            if number == 6:  # stopped, and continued
+                store.finish(conversation.id, replace(answer, status=Status.STOPPED))
+                store.reopen(conversation.id, answer)
             saved("piece", answer.id, number)
-        store.finish(conversation.id, replace(answer, status=Status.COMPLETE))
+        done = replace(answer, status=Status.COMPLETE)
+        store.finish(conversation.id, done, AnswerTrace(tuple(range(700))))
         saved("finished", answer.id)
         store.save_draft(conversation.id, answer.id)
         saved("draft", answer.id)

@@ -1,19 +1,26 @@
 """One damaged row, or a damaged page, never locks the rest of the conversations."""
 
+import json
 import logging
 import random
 import sqlite3
+import zlib
 from contextlib import closing
+from dataclasses import asdict, replace
 
 import pytest
 
+from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.messages import (
     AnswerStats,
+    AnswerTrace,
     Message,
     Part,
     PartKind,
+    Provenance,
     Role,
     Status,
+    TokenScore,
     user_message,
 )
 from qwen_desktop.chat.tree import Conversation, Tree
@@ -21,12 +28,21 @@ from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
 
 QUESTION = user_message("the question", None)
+PROVENANCE = Provenance(fingerprint="f", seed=3, unseen=(QUESTION.id,))
+TRACE = AnswerTrace(
+    tuple(range(700)),
+    (TokenScore(5, "the", -0.5, ((5, "the", -0.5), (6, "an", -1.5))), TokenScore(7, "x", -0.25)),
+)
+OPTIONS = ChatOptions(Policy.ASK, {"temperature": 0.5, "system_prompt": "secret"})
 ANSWER = Message(
     role=Role.ASSISTANT,
     parts=(Part(PartKind.REASONING, "thinking"), Part(PartKind.TEXT, "the answer")),
     parent_id=QUESTION.id,
     status=Status.STOPPED,
     stats=AnswerStats("Qwen3-4B", 1, 2, 3, 4, 0.5, 0.25, 0.125),
+    pinned=True,
+    token_ids=(1, 2, 3),
+    provenance=PROVENANCE,
 )
 LAST = user_message("thanks", ANSWER.id)
 
@@ -35,7 +51,8 @@ LAST = user_message("thanks", ANSWER.id)
 def file(tmp_path):
     file = tmp_path / "conversations.db"
     store = Store.open(file)
-    store.create(Conversation(id="c", tree=Tree.of([QUESTION, ANSWER, LAST])))
+    store.create(Conversation(id="c", tree=Tree.of([QUESTION, ANSWER, LAST]), options=OPTIONS))
+    store.finish("c", ANSWER, TRACE)
     store.close()
     return file
 
@@ -96,6 +113,26 @@ def test_a_message_with_unreadable_parts_shows_its_raw_text(file, raw, caplog):
         ("stats", '{"model": "a", "of_a_newer_version": 1}', {"stats": AnswerStats("a")}),
         ("created_at", "yesterday", {"created_at": 0.0}),
         ("error", b"caf\xe9", {"error": "caf\ufffd"}),
+        ("pinned", "maybe", {"pinned": False}),
+        ("pinned", 7, {"pinned": False}),
+        ("token_ids", b"\x01\x00\x00", {"token_ids": ()}),
+        ("token_ids", "[1, 2, 3]", {"token_ids": ()}),
+        ("token_ids", 3, {"token_ids": ()}),
+        ("token_ids", b"", {"token_ids": ()}),
+        ("provenance", '{"seed": 1', {"provenance": None}),
+        ("provenance", "[]", {"provenance": None}),
+        ("provenance", 3, {"provenance": None}),
+        ("provenance", b"\xff", {"provenance": None}),
+        ("provenance", "[" * 100_000, {"provenance": None}),
+        ("provenance", '{"seed": "3"}', {"provenance": None}),
+        ("provenance", '{"thinking": 1}', {"provenance": None}),
+        ("provenance", '{"thinking_budget": true}', {"provenance": None}),
+        ("provenance", '{"sampling": [["top_k"]]}', {"provenance": None}),
+        ("provenance", '{"sampling": [["top_k", "20"]]}', {"provenance": None}),
+        ("provenance", '{"stop_strings": "a"}', {"provenance": None}),
+        ("provenance", '{"unseen": ["a"]}', {"provenance": None}),
+        ("provenance", '{"unseen": [["a", "b", "c"]]}', {"provenance": None}),
+        ("provenance", '{"seed": 1, "of_a_newer_version": 1}', {"provenance": Provenance(seed=1)}),
         (
             "parts",
             '[{"kind":"song","text":"la"},{"kind":"text","text":"x"}]',
@@ -112,8 +149,139 @@ def test_one_bad_value_costs_only_itself(file, column, value, expected):
     damage(file, f"UPDATE messages SET {column} = ? WHERE id = ?", value, ANSWER.id)
     question, answer, last = reopened(file).tree.path()
     assert (question, last) == (QUESTION, LAST)
-    for field in ("role", "status", "stats", "created_at", "error", "parts"):
-        assert getattr(answer, field) == expected.get(field, getattr(ANSWER, field))
+    assert answer == replace(ANSWER, **expected)
+
+
+@pytest.mark.parametrize("column", ["pinned", "token_ids", "provenance"])
+def test_what_is_damaged_is_told_without_what_it_says(file, column, caplog):
+    damage(file, f"UPDATE messages SET {column} = 'secret' WHERE id = ?", ANSWER.id)
+    with caplog.at_level(logging.WARNING):
+        reopened(file)
+    (record,) = caplog.records
+    assert ANSWER.id in record.getMessage()
+    assert "secret" not in record.getMessage()
+
+
+def of(store):
+    """All that is read of the conversation by a store, and the trace of its answer."""
+    conversation = store.load("c")
+    assert list(conversation.tree.path()) == [QUESTION, ANSWER, LAST]
+    return conversation.options, store.trace(ANSWER.id)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ('{"policy":"ask"', ChatOptions()),
+        ("[]", ChatOptions()),
+        ("[" * 100_000, ChatOptions()),
+        (b"\xff", ChatOptions()),
+        (3, ChatOptions()),
+        ('{"values": 3}', ChatOptions()),
+        ('{"policy":"secret"}', ChatOptions()),
+        ('{"policy":["ask"],"values":{"min_p":0.5}}', ChatOptions(None, {"min_p": 0.5})),
+        (
+            '{"policy":"ask","values":{"min_p":0.5,"top_p":"secret","top_k":-1,"nonsense":1}}',
+            ChatOptions(Policy.ASK, {"min_p": 0.5}),
+        ),
+    ],
+)
+def test_damaged_options_cost_only_themselves(file, raw, expected, caplog):
+    damage(file, "UPDATE conversations SET options = ?", raw)
+    store = Store.open(file)
+    with caplog.at_level(logging.WARNING):
+        assert of(store) == (expected, TRACE)
+    store.close()
+    (record,) = caplog.records
+    assert "'c'" in record.getMessage()
+    assert "secret" not in record.getMessage()
+
+
+def packed(rows):
+    return zlib.compress(json.dumps(rows).encode())
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "expected"),
+    [
+        ("UPDATE answer_traces SET pieces = ?", [b"\x01"], replace(TRACE, prompt_ids=())),
+        ("UPDATE answer_traces SET pieces = 'x'", [], replace(TRACE, prompt_ids=())),
+        ("UPDATE answer_traces SET pieces = ?", [b"\x63\0\0\0"], replace(TRACE, prompt_ids=())),
+        ("UPDATE answer_traces SET prompt_rest = 7", [], replace(TRACE, prompt_ids=())),
+        ("DELETE FROM prompt_pieces", [], replace(TRACE, prompt_ids=())),
+        ("UPDATE prompt_pieces SET ids = ?", [b"\0" * 8], replace(TRACE, prompt_ids=())),
+        ("UPDATE answer_traces SET scores = 'x'", [], replace(TRACE, scores=())),
+        ("UPDATE answer_traces SET scores = ?", [b"x"], replace(TRACE, scores=())),
+        ("UPDATE answer_traces SET scores = ?", [packed([])[:-3]], replace(TRACE, scores=())),
+        ("UPDATE answer_traces SET scores = ?", [packed({})], replace(TRACE, scores=())),
+        ("UPDATE answer_traces SET scores = ?", [packed([3])], replace(TRACE, scores=())),
+        (
+            "UPDATE answer_traces SET scores = ?",
+            [packed([[1, "a", 0.5]])],
+            replace(TRACE, scores=()),
+        ),
+        (
+            "UPDATE answer_traces SET scores = ?",
+            [packed([[1, "a", "0", []]])],
+            replace(TRACE, scores=()),
+        ),
+        (
+            "UPDATE answer_traces SET scores = ?",
+            [packed([[1, "a", 0.5, [[1, "a"]]]])],
+            replace(TRACE, scores=()),
+        ),
+        (
+            "UPDATE answer_traces SET scores = ?",
+            [zlib.compress(b"[" * 100_000)],
+            replace(TRACE, scores=()),
+        ),
+    ],
+)
+def test_a_damaged_trace_costs_only_itself(file, statement, values, expected, caplog):
+    damage(file, statement, *values)
+    store = Store.open(file)
+    with caplog.at_level(logging.WARNING):
+        assert of(store) == (OPTIONS, expected)
+    (record,) = caplog.records
+    assert ANSWER.id in record.getMessage()
+    store.finish("c", ANSWER, TRACE)  # and writing it again heals it
+    assert of(store) == (OPTIONS, TRACE)
+    store.close()
+
+
+def test_scores_that_would_fill_the_memory_are_not_unpacked(file, monkeypatch):
+    monkeypatch.setattr("qwen_desktop.storage.packing.MAX_SCORES_BYTES", 1000)
+    damage(file, "UPDATE answer_traces SET scores = ?", zlib.compress(b"[" + b" " * 5000 + b"]"))
+    store = Store.open(file)
+    assert store.trace(ANSWER.id) == replace(TRACE, scores=())
+    store.close()
+
+
+def test_lost_tokens_of_the_journal_lose_no_text(file):
+    damage(file, "UPDATE messages SET status = 'streaming' WHERE id = ?", ANSWER.id)
+    damage(file, "INSERT INTO answer_journal VALUES (?, 1, 'text', ' la', 'do')", ANSWER.id)
+    damage(
+        file, "INSERT INTO answer_journal VALUES (?, 2, 'text', ' li', ?)", ANSWER.id, b"\4\0\0\0"
+    )
+    answer = reopened(file).tree.path()[1]
+    assert (answer.text, answer.token_ids) == ("the answer la li", (1, 2, 3, 4))
+
+
+def test_unseen_messages_are_still_told_where_one_between_is_lost(tmp_path):
+    file = tmp_path / "conversations.db"
+    tree = Tree()
+    for _ in range(6):
+        tree = tree.added(user_message("a", tree.head))
+    ids = [*tree.messages]
+    unseen = replace(user_message("b", ids[-1]), provenance=Provenance(unseen=tuple(ids)))
+    store = Store.open(file)
+    store.create(Conversation(id="c", tree=tree.added(unseen)))
+    store.close()
+    damage(file, "DELETE FROM messages WHERE id = ?", ids[2])
+    read = reopened(file).tree.messages[unseen.id].provenance.unseen
+    assert read == (ids[0], *ids[2:])
+    damage(file, "UPDATE messages SET parent_id = ? WHERE id = ?", ids[5], ids[3])
+    assert asdict(reopened(file).tree.messages[unseen.id].provenance)["unseen"]
 
 
 def test_text_that_is_not_utf8_is_read_as_well_as_possible(file):
@@ -184,8 +352,11 @@ def test_overwritten_pages_give_a_sentence_or_the_rest_and_nothing_else(tmp_path
     for number in range(30):
         tree = Tree()
         for _ in range(6):
-            tree = tree.added(user_message(f"{number} " * 150, tree.head))
-        store.create(Conversation(tree=tree))
+            message = user_message(f"{number} " * 150, tree.head)
+            unseen = Provenance(fingerprint="f" * 64, unseen=tuple(tree.messages))
+            tree = tree.added(replace(message, token_ids=(7,) * 150, provenance=unseen))
+        store.create(Conversation(tree=tree, options=OPTIONS))
+        store.finish(store.summaries()[0].id, message, TRACE)
     summaries = store.summaries()
     store.close()
     content = whole.read_bytes()
@@ -202,7 +373,8 @@ def test_overwritten_pages_give_a_sentence_or_the_rest_and_nothing_else(tmp_path
             continue
         for summary in summaries:
             try:
-                store.load(summary.id)
+                for message in store.load(summary.id).tree.path():
+                    store.trace(message.id)
                 rest += 1
             except Known:
                 pass

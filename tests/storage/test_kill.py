@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import qwen_desktop
-from qwen_desktop.chat.messages import Status
+from qwen_desktop.chat.messages import Provenance, Status
 from qwen_desktop.storage.store import Store
 
 KILLS = 24
@@ -63,12 +63,17 @@ def check(store, conversation_id, what, message_id, number=0):
     if what == "question":
         assert message.text == "Count, please. 请数数。"
         return None
+    assert message.provenance == Provenance(fingerprint="f", seed=7)
+    assert store.trace(message_id).prompt_ids == tuple(range(700))
+    if what == "start":
+        return None
     said = (message.reasoning + message.text).split(" ")[:-1]
     whole = "".join(PIECES).split(" ")[:-1]
     assert said == whole[: len(said)], "pieces out of order"
+    assert message.token_ids == tuple(range(len(said)))
     if what == "piece":
         assert len(said) > number
-        assert message.status in {Status.COMPLETE, Status.INTERRUPTED}
+        assert message.status in {Status.COMPLETE, Status.INTERRUPTED, Status.STOPPED}
     else:
         assert (said, message.status) == (whole, Status.COMPLETE)
     return message.status

@@ -10,12 +10,23 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from qwen_desktop.chat.messages import PartKind, Status
+from qwen_desktop.chat.messages import AnswerTrace, PartKind, Provenance, Status
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
 
-from .strategies import PARTS, STATS, TEXTS, TIMES, messages_below
+from .strategies import (
+    IDS,
+    OPTIONS,
+    PARTS,
+    PROMPTS,
+    STATS,
+    TEXTS,
+    TIMES,
+    TRACES,
+    messages_below,
+    provenances,
+)
 
 PICK = st.integers(0, 2**20)
 
@@ -31,6 +42,7 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         self.conversations = {}
         self.deleted = set()
         self.drafts = {}
+        self.traces = {}
 
     def teardown(self):
         self.store.close()
@@ -44,15 +56,24 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             self.conversations[conversation.id], tree=tree
         )
 
-    @rule(data=st.data(), title=TEXTS, created=TIMES, updated=TIMES, count=st.integers(0, 4))
-    def create(self, data, title, created, updated, count):
+    @rule(
+        data=st.data(),
+        title=TEXTS,
+        created=TIMES,
+        updated=TIMES,
+        count=st.integers(0, 4),
+        options=OPTIONS,
+    )
+    def create(self, data, title, created, updated, count, options):
         tree = Tree()
         for _ in range(count):
             parent = data.draw(st.sampled_from([None, *tree.messages]))
-            tree = tree.added(data.draw(messages_below(parent)))
+            tree = tree.added(data.draw(messages_below(parent, tree.messages)))
         if tree.messages:
             tree = tree.with_head(data.draw(st.sampled_from(list(tree.messages))))
-        conversation = Conversation(title=title, created_at=created, updated_at=updated, tree=tree)
+        conversation = Conversation(
+            title=title, created_at=created, updated_at=updated, tree=tree, options=options
+        )
         self.store.create(conversation)
         self.conversations[conversation.id] = conversation
 
@@ -61,7 +82,8 @@ class StoreAgainstMemory(RuleBasedStateMachine):
     def add_message(self, data, pick):
         conversation = self.picked(pick)
         parents = [None, *conversation.tree.messages]
-        message = data.draw(messages_below(data.draw(st.sampled_from(parents))))
+        parent = data.draw(st.sampled_from(parents))
+        message = data.draw(messages_below(parent, conversation.tree.messages))
         before = time.time()
         self.store.add_message(conversation.id, message)
         after = time.time()
@@ -76,15 +98,42 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.conversations)
-    @rule(data=st.data(), pick=PICK, kind=st.sampled_from(PartKind), text=TEXTS)
-    def journal(self, data, pick, kind, text):
+    @rule(data=st.data(), pick=PICK, kind=st.sampled_from(PartKind), text=TEXTS, ids=IDS)
+    def journal(self, data, pick, kind, text, ids):
         conversation = self.picked(pick)
         live = [m for m in conversation.tree.messages.values() if m.status is Status.STREAMING]
         if not live:
             return
         message = data.draw(st.sampled_from(live))
-        self.store.journal(message.id, kind, text)
-        self.replace_tree(conversation, conversation.tree.replaced(message.appended(kind, text)))
+        self.store.journal(message.id, kind, text, ids)
+        grown = replace(message.appended(kind, text), token_ids=message.token_ids + ids)
+        self.replace_tree(conversation, conversation.tree.replaced(grown))
+
+    @precondition(lambda self: self.conversations)
+    @rule(data=st.data(), pick=PICK, prompt=PROMPTS)
+    def save_start(self, data, pick, prompt):
+        conversation = self.picked(pick)
+        if not conversation.tree.messages:
+            return
+        message = data.draw(st.sampled_from(list(conversation.tree.messages.values())))
+        provenance = data.draw(provenances(conversation.tree.messages)) or Provenance()
+        self.store.save_start(message.id, provenance, prompt)
+        started = replace(message, provenance=provenance)
+        self.replace_tree(conversation, conversation.tree.replaced(started))
+        self.traces[message.id] = replace(
+            self.traces.get(message.id, AnswerTrace()), prompt_ids=prompt
+        )
+
+    @precondition(lambda self: self.conversations)
+    @rule(data=st.data(), pick=PICK, ids=IDS)
+    def reopen(self, data, pick, ids):
+        conversation = self.picked(pick)
+        if not conversation.tree.messages:
+            return
+        message = data.draw(st.sampled_from(list(conversation.tree.messages.values())))
+        self.store.reopen(conversation.id, replace(message, token_ids=ids))
+        reopened = replace(message, token_ids=ids, status=Status.STREAMING)
+        self.replace_tree(conversation, conversation.tree.replaced(reopened))
 
     @precondition(lambda self: self.conversations)
     @rule(
@@ -94,15 +143,44 @@ class StoreAgainstMemory(RuleBasedStateMachine):
         stats=STATS,
         error=TEXTS,
         status=st.sampled_from(Status),
+        ids=IDS,
+        trace=st.none() | TRACES,
     )
-    def finish(self, data, pick, parts, stats, error, status):
+    def finish(self, data, pick, parts, stats, error, status, ids, trace):
         conversation = self.picked(pick)
         if not conversation.tree.messages:
             return
         message = data.draw(st.sampled_from(list(conversation.tree.messages.values())))
-        message = replace(message, parts=parts, stats=stats, error=error, status=status)
-        self.store.finish(conversation.id, message)
+        message = replace(
+            message,
+            parts=parts,
+            stats=stats,
+            error=error,
+            status=status,
+            token_ids=ids,
+            provenance=data.draw(provenances(conversation.tree.messages)),
+        )
+        self.store.finish(conversation.id, message, trace)
         self.replace_tree(conversation, conversation.tree.replaced(message))
+        if trace is not None:
+            self.traces[message.id] = trace
+
+    @precondition(lambda self: self.conversations)
+    @rule(data=st.data(), pick=PICK, pinned=st.booleans())
+    def set_pinned(self, data, pick, pinned):
+        conversation = self.picked(pick)
+        if not conversation.tree.messages:
+            return
+        message = data.draw(st.sampled_from(list(conversation.tree.messages.values())))
+        self.store.set_pinned(conversation.id, message.id, pinned)
+        self.replace_tree(conversation, conversation.tree.replaced(replace(message, pinned=pinned)))
+
+    @precondition(lambda self: self.conversations)
+    @rule(pick=PICK, options=OPTIONS)
+    def set_options(self, pick, options):
+        conversation = self.picked(pick)
+        self.store.set_options(conversation.id, options)
+        self.conversations[conversation.id] = replace(conversation, options=options)
 
     @precondition(lambda self: self.conversations)
     @rule(pick=PICK, title=TEXTS)
@@ -164,6 +242,9 @@ class StoreAgainstMemory(RuleBasedStateMachine):
             loaded = self.store.load(conversation.id)
             assert loaded == conversation
             assert list(loaded.tree.messages) == list(conversation.tree.messages)
+            for message_id in loaded.tree.messages:
+                trace = self.traces.get(message_id, AnswerTrace())
+                assert self.store.trace(message_id) == trace
         for conversation_id in self.deleted:
             with pytest.raises(Known):
                 self.store.load(conversation_id)
