@@ -75,7 +75,8 @@ class ChoicesView(QWidget):
             self._labels[box].setBuddy(box)
             self._labels[box].setContentsMargins(0, 6 * row, 0, 0)
             boxes.addWidget(self._labels[box], 2 * row, column)
-            boxes.addWidget(box, 2 * row + 1, column)
+            # There is room for two beside the last one, and it has the most to say.
+            boxes.addWidget(box, 2 * row + 1, column, 1, 2 if box is self.stretch else 1)
         for column, share in enumerate((4, 3, 3)):
             boxes.setColumnStretch(column, share)
         column_of_all = QVBoxLayout(self)

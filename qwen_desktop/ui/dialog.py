@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QWidget,
@@ -17,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.ui import theme
 
-_FRAMED = (QAbstractButton, QAbstractSpinBox, QComboBox, QPlainTextEdit)
+_FRAMED = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit)
 
 
 class Dialog(QDialog):

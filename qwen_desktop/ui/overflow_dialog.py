@@ -50,7 +50,11 @@ class OverflowDialog(Dialog):
         column.addSpacing(4)
         for name, text, policy in (
             ("dropOldest", self.tr("Drop the oldest turns and send"), Policy.DROP_OLDEST),
-            ("keepFirst", self.tr("Keep the first turn, drop the middle"), Policy.KEEP_FIRST),
+            (
+                "keepFirst",
+                self.tr("Keep the first turn, drop the middle and send"),
+                Policy.KEEP_FIRST,
+            ),
         ):
             button = self._choice(name, text)
             button.clicked.connect(lambda _=False, one=policy: self._choose(one))
