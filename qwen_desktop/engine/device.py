@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import sys
+from collections.abc import Iterable
 
 import psutil
 import torch
@@ -20,6 +21,10 @@ TORCH_TYPES = {
     Precision.BF16: torch.bfloat16,
     Precision.FP16: torch.float16,
 }
+
+# Bytes of a card that torch leaves free. Less than plans reserve for the runtime (CARD_RUNTIME in
+# placement.py), so that what was planned to fit is allowed to.
+CARD_MARGIN = 256 * 2**20
 
 
 def machine() -> Machine:
@@ -91,6 +96,36 @@ def give_back(device: torch.device) -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # musl has none
             trim(0)
+
+
+def memory_fraction(free: int, held: int, total: int) -> float:
+    """The share of a card's `total` bytes that torch may take.
+
+    What is `free` now and what torch has `held` so far, but for `CARD_MARGIN`: kernels and the
+    runtime's own grow outside of torch's count.
+    """
+    return min(1.0, max(0.0, free + held - CARD_MARGIN) / max(total, 1))
+
+
+def limit_memory(devices: Iterable[torch.device]) -> None:
+    """Let torch take no more of CUDA cards than is free now. Others are left alone.
+
+    Without a limit, NVIDIA's driver on Windows moves what does not fit into main memory, ten times
+    slower and without a word; with it, the allocator refuses.
+    """
+    for device in devices:
+        if device.type == "cuda":
+            free, total = _memory_info(device)
+            held = int(torch.cuda.memory_reserved(device))
+            fraction = memory_fraction(free, held, total)
+            torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def unlimit_memory(devices: Iterable[torch.device]) -> None:
+    """Take the limits of `limit_memory` away."""
+    for device in devices:
+        if device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
 # Below this a kernel is over before a second thread has begun, and on a busy machine the wait for

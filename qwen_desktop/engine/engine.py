@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
@@ -26,9 +28,12 @@ from qwen_desktop.engine.device import (
     device_name,
     give_back,
     is_out_of_memory,
+    limit_memory,
     machine,
+    unlimit_memory,
     use_threads_for,
 )
+from qwen_desktop.engine.fingerprint import fingerprint
 from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
@@ -69,24 +74,26 @@ class Engine:
         """
         progress(Progress(Stage.CHECKING))
         checkpoint = self._aside.run(lambda: inspect(request.folder), cancel)
+        mark = self._aside.run(lambda: fingerprint(checkpoint), cancel)
         plan = loader.plan(checkpoint, request, self.held(), cancel)
         _check(cancel)
         # Not interrupted when it is left: it imports modules.
         tokenizer = self._aside.run(lambda: load_tokenizer(checkpoint), cancel, interrupt=False)
         _check(cancel)
         closed = self._make_room(plan, progress)
+        limit_memory(plan.devices)
         loaded: Loaded | None = None
         trouble: BaseException | None = None
         try:
-            loaded = self._open(plan, tokenizer, cancel, progress)
+            loaded = self._open(plan, mark, tokenizer, cancel, progress)
         except (Known, Cancelled) as error:
             # What was read hangs on the frames of the exceptions and in cycles of the model: it
             # can be given back only when they have let go of it.
             trouble = _without_frames(error)
         finally:
             self._reading = 0
-            if loaded is None and self._loaded is not None:
-                use_threads_for(self._loaded.info.parameters)
+            if loaded is None:
+                self._stay(plan)
         if loaded is None:
             give_back(plan.device)
             assert trouble is not None  # anything else has been raised
@@ -94,9 +101,18 @@ class Engine:
         old, self._loaded = self._loaded, loaded
         self._answering = Answering(loaded, self._aside)
         if old is not None:
+            unlimit_memory(old.devices - loaded.devices)
             del old
             give_back(plan.device)
         return loaded.info
+
+    def _stay(self, plan: loader.Plan) -> None:
+        """Undo what the load of `plan`, which failed, has set for itself."""
+        kept: frozenset[torch.device] = frozenset()
+        if self._loaded is not None:
+            use_threads_for(self._loaded.info.parameters)
+            kept = self._loaded.devices
+        unlimit_memory(plan.devices - kept)
 
     def _make_room(self, plan: loader.Plan, progress: Callable[[Progress], None]) -> str:
         """Close the present model where the new one fits only then; its name, or "".
@@ -117,6 +133,7 @@ class Engine:
     def _open(
         self,
         plan: loader.Plan,
+        mark: str,
         tokenizer: Tokenizer,
         cancel: threading.Event,
         progress: Callable[[Progress], None],
@@ -129,7 +146,7 @@ class Engine:
         model = loader.load(plan, cancel, tell)
         use_threads_for(plan.parameters)
         try:
-            runner = TransformersRunner(model)
+            runner = TransformersRunner(model, plan.placing.kv)
             progress(Progress(Stage.WARMING_UP))
             runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
         except NameError:
@@ -155,6 +172,10 @@ class Engine:
             can_think=tokenizer.can_think,
             demo=checkpoint.demo,
             family_name=family_name(checkpoint.family),
+            fingerprint=mark,
+            kv_format=capabilities.kv_format,
+            rope_factor=plan.rope_factor,
+            cpu_fallback=plan.cpu_fallback,
         )
         return Loaded(
             info=info,
@@ -170,6 +191,7 @@ class Engine:
         loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
+            unlimit_memory(loaded.devices)
             del loaded
             give_back(device)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.runner import Runner
@@ -22,3 +24,8 @@ class Loaded:
     runner: Runner[Any]
     end_ids: frozenset[int]
     bytes_by_device: Mapping[str, int]
+
+    @property
+    def devices(self) -> frozenset[torch.device]:
+        """Where weights are."""
+        return frozenset(map(torch.device, self.bytes_by_device))

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from qwen_desktop.engine.device import (
     is_out_of_memory,
     machine,
 )
+from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.matching import (
     cancellable,
     configuration,
@@ -46,6 +47,7 @@ from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.sources import FloatSource, Source
 from qwen_desktop.engine.spread import connect, without_dispatch
+from qwen_desktop.engine.stretch import stretched_config
 from qwen_desktop.engine.weights import DTYPES, LazyWeights, described
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
@@ -68,6 +70,8 @@ class Plan:
     dtype: torch.dtype
     parameters: int
     nbytes: int  # of the weights in memory
+    rope_factor: float = 1.0  # how far YaRN stretches the context, which `checkpoint` has in it
+    cpu_fallback: str = ""  # see `placement.cpu_fallback`
 
     @property
     def foreign(self) -> Quantisation | None:
@@ -79,6 +83,11 @@ class Plan:
     def device(self) -> torch.device:
         """Where inputs go and logits come from."""
         return torch.device(self.placing.shares[0].device.id)
+
+    @property
+    def devices(self) -> frozenset[torch.device]:
+        """Where weights go."""
+        return frozenset(torch.device(share.device.id) for share in self.placing.shares)
 
     @property
     def places(self) -> dict[str, str]:
@@ -127,9 +136,11 @@ def plan(
             file=next(e.shard.name for e in checkpoint.tensors.values() if e.dtype in unknown),
             dtype=", ".join(sorted(unknown)),
         )
+    checkpoint = _stretched(checkpoint, request.rope_factor)
+    present = machine().giving_back(held)
     try:
         config = configuration(checkpoint)
-        placing = _place(checkpoint, request, held)
+        placing, fallback = _place(checkpoint, request, present)
         dtype = _dtype_of(placing)
         empty = empty_model(config, dtype, cancel)
     except Known:
@@ -160,6 +171,8 @@ def plan(
             dtype=dtype,
             parameters=parameters,
             nbytes=placing.weights,
+            rope_factor=request.rope_factor,
+            cpu_fallback=fallback,
         )
     sources, forms = arrange(sources, matrices(empty), placing)
     places = {place_of(name): form for name, form in forms.items()}
@@ -186,17 +199,41 @@ def plan(
         dtype=dtype,
         parameters=parameters,
         nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
+        rope_factor=request.rope_factor,
+        cpu_fallback=fallback,
     )
 
 
-def _place(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int]) -> LoadPlan:
-    """Where it goes. Raises Known for a device that is not there, ValueError for nonsense."""
+def _stretched(checkpoint: Checkpoint, factor: float) -> Checkpoint:
+    """`checkpoint` with its context stretched by YaRN. Raises Known where that is not possible."""
+    try:
+        return replace(checkpoint, config=stretched_config(checkpoint.config, factor))
+    except ValueError as error:
+        raise Known(
+            QT_TRANSLATE_NOOP(
+                "errors", "The context of {model} cannot be stretched {factor} times."
+            ),
+            QT_TRANSLATE_NOOP("errors", "Open it with the context it has."),
+            details=str(error),
+            model=checkpoint.name,
+            factor=f"{factor:g}",
+        ) from error
+
+
+def _place(checkpoint: Checkpoint, request: LoadRequest, present: Machine) -> tuple[LoadPlan, str]:
+    """Where it goes, and why not to a card.
+
+    Raises Known for a device or a format there is not, ValueError for nonsense.
+    """
+    model = placement.model_of(checkpoint)
+    if request.kv not in model.architecture.kv_formats:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{model} cannot keep its KV cache in 8 bits."),
+            QT_TRANSLATE_NOOP("errors", "Open it with the KV cache as the model has it."),
+            model=checkpoint.name,
+        )
     found = placement.plan(
-        placement.model_of(checkpoint),
-        machine().giving_back(held),
-        request.placement,
-        request.precision,
-        request.context,
+        model, present, request.placement, request.precision, request.context, request.kv
     )
     if found is None:
         raise Known(
@@ -204,7 +241,7 @@ def _place(checkpoint: Checkpoint, request: LoadRequest, held: Mapping[str, int]
             QT_TRANSLATE_NOOP("errors", "Choose “auto”, or see the README about CUDA."),
             device=request.placement,
         )
-    return found
+    return found, placement.cpu_fallback(model, found, present)
 
 
 def _dtype_of(placing: LoadPlan) -> torch.dtype:

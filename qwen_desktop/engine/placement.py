@@ -17,6 +17,7 @@ from qwen_desktop.engine.architecture import Architecture, Weights, architecture
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.precision import ITEM_BYTES, settle
+from qwen_desktop.errors import QT_TRANSLATE_NOOP
 
 MIB = 2**20
 
@@ -143,6 +144,32 @@ def plan(
                 return found
     # None fits. The one with most room says best how much is lacking.
     return max(tries, key=lambda found: sum(s.device.free for s in found.shares), default=None)
+
+
+def cpu_fallback(model: Model, made: LoadPlan, machine: Machine) -> str:
+    """Why `made`, which was planned for `machine` by itself, leaves all cards alone; else "".
+
+    An English sentence to be translated, without values.
+    """
+    if not machine.gpus or made.placement != "auto" or not _is_on_cpu(made):
+        return ""
+    if not machine.usable:
+        return QT_TRANSLATE_NOOP(
+            "errors", "The graphics card is not used: torch and driver do not fit together."
+        )
+    emptied = machine.giving_back({gpu.device.id: gpu.device.total for gpu in machine.gpus})
+    alone = plan(model, emptied, "auto", made.precision, made.context, made.kv)
+    if alone is not None and not _is_on_cpu(alone):
+        return QT_TRANSLATE_NOOP(
+            "errors", "The graphics card is not used: other programs have taken its memory."
+        )
+    return QT_TRANSLATE_NOOP(
+        "errors", "The graphics card is not used: its memory is too small for this model."
+    )
+
+
+def _is_on_cpu(made: LoadPlan) -> bool:
+    return all(share.device.id == "cpu" for share in made.shares)
 
 
 def device_map(made: LoadPlan, tied: bool) -> dict[str, str]:
