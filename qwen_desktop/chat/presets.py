@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from qwen_desktop.chat.settings import BY_NAME, Value
+from qwen_desktop.chat.text import whole
 
 # What a preset holds. Thinking is not part of it: the recommended values follow its switch.
 NAMES = (
@@ -47,3 +50,17 @@ class Preset:
 
 
 RECOMMENDED = Preset("", {})
+
+
+def made_of(name: str, values: Mapping[str, Any]) -> Preset:
+    """A preset of what is fit for one in `values`: those in `NAMES` that the table accepts.
+
+    White space in `name` is tidied. Raises ValueError where nothing is left of it.
+    """
+    name = " ".join(whole(name).split())
+    if not name:
+        raise ValueError("a preset needs a name")
+    good = {
+        key: values[key] for key in NAMES if key in values and BY_NAME[key].accepts(values[key])
+    }
+    return Preset(name, MappingProxyType(good))
