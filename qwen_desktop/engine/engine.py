@@ -17,8 +17,14 @@ import torch
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
-from qwen_desktop.chat.model import GenerationRequest, LoadRequest, MemorySample, ModelInfo
-from qwen_desktop.engine import loader
+from qwen_desktop.chat.model import (
+    EngineOptions,
+    GenerationRequest,
+    LoadRequest,
+    MemorySample,
+    ModelInfo,
+)
+from qwen_desktop.engine import loader, spill
 from qwen_desktop.engine.answering import NEVER, Answering
 from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.aside import Aside
@@ -51,6 +57,7 @@ class Engine:
         self._answering: Answering | None = None  # of the same checkpoint
         self._reading = 0  # bytes of weights in memory by a load in progress
         self._aside = Aside()  # where the checkpoint's own programs and tables are at work
+        self._options = EngineOptions()
 
     @property
     def info(self) -> ModelInfo | None:
@@ -99,7 +106,8 @@ class Engine:
             assert trouble is not None  # anything else has been raised
             raise _closed_for_nothing(trouble, closed) if closed else trouble
         old, self._loaded = self._loaded, loaded
-        self._answering = Answering(loaded, self._aside)
+        self._put_away()
+        self._answering = Answering(loaded, self._aside, self._options)
         if old is not None:
             unlimit_memory(old.devices - loaded.devices)
             del old
@@ -188,6 +196,7 @@ class Engine:
 
     def unload(self) -> None:
         """Close the checkpoint in use and free its memory."""
+        self._put_away()
         loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
@@ -226,6 +235,38 @@ class Engine:
                 QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
             )
         return self._answering
+
+    # At rest
+
+    def configure(self, options: EngineOptions) -> None:
+        """Keep of conversations at rest what `options` allow, from now on and for later loads."""
+        self._options = options
+        if self._answering is not None:
+            self._answering.configure(options)
+        elif options.kv_folder is not None:
+            spill.shrink(options.kv_folder, options.kv_disk)
+
+    def prepare(self, request: GenerationRequest, cancel: threading.Event) -> Iterator[None]:
+        """Read ahead what the next prompt begins with: see `Answering.prepare`."""
+        if self._answering is not None:
+            yield from self._answering.prepare(request, cancel)
+
+    def rest(self) -> Iterator[None]:
+        """Write the caches that changed since they were last written, one in each step."""
+        if self._answering is not None:
+            yield from self._answering.rest()
+
+    def forget(self, conversation_id: str) -> None:
+        """The conversation is deleted: its caches go, and its cache files of any checkpoint."""
+        if self._answering is not None:
+            self._answering.forget(conversation_id)
+        if self._options.kv_folder is not None:
+            spill.forget(self._options.kv_folder, conversation_id)
+
+    def _put_away(self) -> None:
+        """Write the caches of a checkpoint that is about to be closed."""
+        for _ in self.rest():
+            pass
 
     # Memory
 

@@ -1,0 +1,133 @@
+"""Makes the prompt of a request: with the checkpoint's template, within the context, or a sentence.
+
+Templates are programs of strangers, so prompts are built aside, with limits on time and memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from qwen_desktop.chat.messages import Role
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.engine.aside import Aside, Overrun
+from qwen_desktop.engine.decode import check_length
+from qwen_desktop.engine.idle import next_prefix
+from qwen_desktop.engine.loaded import Loaded
+from qwen_desktop.engine.prompt import Prompt, Window, build_prompt
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+T = TypeVar("T")
+
+ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or less where it is limited
+
+# A prompt is built in milliseconds, a million characters in seconds; a template may never end.
+PROMPT_SECONDS = 4
+PROMPT_CHARACTERS = 50_000  # in a further second
+
+
+class Prompting:
+    """Builds prompts for one loaded checkpoint. Used on the engine's thread."""
+
+    def __init__(self, loaded: Loaded, aside: Aside) -> None:
+        self._loaded = loaded
+        self._aside = aside
+        self._last: tuple[GenerationRequest, int, Prompt] | None = None
+
+    def budget(self, limit: int, request: GenerationRequest) -> int:
+        """Tokens a prompt may take of a context of `limit`: the rest is for the answer.
+
+        Not more than a quarter is kept free: a short context is worth more to the conversation.
+        """
+        room = limit - min(request.settings.max_new_tokens, limit // ANSWER_SHARE)
+        window = self._loaded.tokenizer.prompt_window
+        return room if window is None else min(room, window)
+
+    def prompt(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
+        """The prompt for `request` in a context of `limit` tokens.
+
+        One that overflows its budget under Policy.ASK says so. Raises Cancelled, and Known where
+        the template fails or even what always stays does not fit. The last prompt is kept, as a
+        request is counted before it is answered.
+        """
+        if self._last is None or self._last[0] is not request or self._last[1] != limit:
+            prompt = self._built(request, cancel, limit)
+            if not prompt.overflows:
+                check_length(prompt, limit, self._loaded.runner.capabilities.vocab_size)
+            self._last = (request, limit, prompt)
+        return self._last[2]
+
+    def next_prefix(
+        self, request: GenerationRequest, cancel: threading.Event, limit: int
+    ) -> tuple[int, ...]:
+        """What the prompt after the next message begins with; `request` ends with an answer.
+
+        Raises Cancelled, and Known where the template fails.
+        """
+        return self._run(
+            lambda: next_prefix(
+                self._loaded.tokenizer,
+                request.messages,
+                request.settings.system_prompt,
+                thinking=request.settings.thinking,
+                window=Window(self.budget(limit, request), request.policy),
+            ),
+            request,
+            cancel,
+        )
+
+    def _built(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
+        return self._run(
+            lambda: build_prompt(
+                self._loaded.tokenizer,
+                request.messages,
+                request.settings.system_prompt,
+                thinking=thinks(request),
+                window=Window(self.budget(limit, request), request.policy),
+            ),
+            request,
+            cancel,
+        )
+
+    def _run(
+        self, build: Callable[[], T], request: GenerationRequest, cancel: threading.Event
+    ) -> T:
+        said = sum(len(message.text) for message in request.messages)
+        try:
+            return self._aside.run(build, cancel, PROMPT_SECONDS + said / PROMPT_CHARACTERS)
+        except Overrun as error:
+            raise _endless_template(error) from error
+
+
+def thinks(request: GenerationRequest) -> bool:
+    """Whether the model is to think; an answer that is continued goes on as it was begun."""
+    last = request.messages[-1] if request.messages else None
+    if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
+        return last.provenance.thinking
+    return request.settings.thinking
+
+
+def overflow(prompt: Prompt, budget: int) -> Known:
+    """The sentence for a conversation of which nothing may be left out."""
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors", "The conversation has {have} tokens; {budget} fit beside an answer."
+        ),
+        QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
+        have=f"{len(prompt.ids):,}",
+        budget=f"{budget:,}",
+    )
+
+
+def _endless_template(error: Overrun) -> Known:
+    """The sentence for a chat template that was left before it had made a prompt."""
+    if error.memory:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template took all memory.")
+    else:
+        template = QT_TRANSLATE_NOOP("errors", "The checkpoint's chat template does not end.")
+    return Known(
+        template,
+        QT_TRANSLATE_NOOP("errors", "Download the tokenizer files again."),
+        details=f"after {PROMPT_SECONDS} s and 1 s per {PROMPT_CHARACTERS} characters",
+    )
