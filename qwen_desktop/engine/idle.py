@@ -20,9 +20,9 @@ from qwen_desktop.errors import Cancelled
 
 _log = logging.getLogger(__name__)
 
-# Two messages that may come next. A line feed before the text joins the one behind the role in one
-# token: where both prompts agree, every other message will too.
-_NEXT = ("a", "\n\na")
+# Messages that may come next. A line feed joins the one behind the role in one token, a space takes
+# the place of what stands between two texts: where all agree, every other message will too.
+_NEXT = ("a", "\n\nb", " c")
 
 
 def next_prefix(
@@ -38,17 +38,17 @@ def next_prefix(
     `messages` end with a finished answer. Raises Known: the template failed.
     """
     parent = messages[-1].id if messages else None
-    one, other = (
+    first, *others = (
         build_prompt(
             tokenizer,
             [*messages, user_message(text, parent)],
             system,
             thinking=thinking,
             window=window,
-        )
+        ).ids
         for text in _NEXT
     )
-    return one.ids[: common_prefix(one.ids, other.ids)]
+    return first[: min(common_prefix(first, other) for other in others)]
 
 
 def read_ahead(
