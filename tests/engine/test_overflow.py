@@ -98,7 +98,7 @@ def test_a_message_longer_than_the_context_is_refused_with_both_numbers(small):
 
 def test_a_long_last_message_leaves_less_for_the_answer(small):
     """It fits the context though not the budget: what can be answered is answered."""
-    asked = request("hello", "hi", "her " * 140, max_new_tokens=400, seed=1, loop_guard=False)
+    asked = request("hello", "hi", "her " * 152, max_new_tokens=400, seed=1)
     count = small.count_prompt(asked)
     assert count.budget < count.prompt < CONTEXT
     events = ask(small, asked)
