@@ -46,6 +46,9 @@ class BlockView(Protocol):
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
 
+    def set_dim(self, dim: bool) -> None:
+        """Show the text in the dimmer colour, or no longer."""
+
     def setGeometry(self, rect: QRect, /) -> None:
         """As QWidget."""
 
@@ -174,6 +177,9 @@ class RuleBlock(QWidget):
         """A line with a little room."""
         return 9
 
+    def set_dim(self, dim: bool) -> None:
+        """Nothing varies."""
+
     def leaves(self) -> Iterator[Leaf]:
         """No text."""
         return iter(())
@@ -195,6 +201,7 @@ class NestedBlock(QWidget):
         self._shared = shared
         self._kind = kind
         self._marker = ""
+        self._dim = dim
         self._indent = {"quote": _QUOTE_INDENT, "item": INDENT}.get(kind, 0)
         gap = 6 if kind == "list" else GAP
         self._stack = BlockStack(shared, self, dim or kind == "quote", gap)
@@ -230,6 +237,12 @@ class NestedBlock(QWidget):
         self._stack.apply_theme()
         self.update()
 
+    def set_dim(self, dim: bool) -> None:
+        """Show the text in the dimmer colour, or no longer; a quote always has it."""
+        self._dim = dim
+        self._stack.set_dim(dim or self._kind == "quote")
+        self.update()
+
     def paintEvent(self, _event: QPaintEvent) -> None:
         """The bar or the marker."""
         theme = self._shared.theme
@@ -243,7 +256,7 @@ class NestedBlock(QWidget):
             self._paint_box(painter)
         elif self._marker:
             painter.setFont(body_font())
-            painter.setPen(QColor(theme.text))
+            painter.setPen(QColor(theme.dim if self._dim else theme.text))
             place = QRect(-8, 2, self._indent + 2, LINE_HEIGHT)  # text sits low in its line
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, right, self._marker)
@@ -335,6 +348,13 @@ class BlockStack:
         for view in self.views:
             view.apply_theme()
 
+    def set_dim(self, dim: bool) -> None:
+        """Show all texts in the dimmer colour, or no longer."""
+        if dim != self._dim:
+            self._dim = dim
+            for view in self.views:
+                view.set_dim(dim)
+
     def _build(self, block: Block, live: bool) -> BlockView:
         view = self._widget(block.kind)
         view.expect(self._width)
@@ -345,7 +365,7 @@ class BlockStack:
 
     def _widget(self, kind: str) -> BlockView:
         if kind == "code":
-            return CodeBlock(self._shared, self._parent)
+            return CodeBlock(self._shared, self._parent, self._dim)
         if kind == "table":
             return TableBlock(self._shared, self._parent, self._dim)
         if kind == "math":

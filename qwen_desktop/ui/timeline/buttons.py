@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QFontMetrics, QGuiApplication, QPainter, QPaintEvent, QPen
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRect, QSize, Qt, QTimer
+from PySide6.QtGui import (
+    QColor,
+    QGuiApplication,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from qwen_desktop.ui.theme import Theme, body_font
+from qwen_desktop.ui.theme import Theme
+from qwen_desktop.ui.timeline.labels import advance, small_font
 from qwen_desktop.ui.timeline.shared import Shared
 
 HEIGHT = 24  # px
@@ -14,6 +24,8 @@ HEIGHT = 24  # px
 
 class TextButton(QAbstractButton):
     """A button of text alone, reached with Tab; a click leaves the focus where it was."""
+
+    radius = 6.0  # px
 
     def __init__(self, shared: Shared, parent: QWidget, text: str, name: str) -> None:
         super().__init__(parent)
@@ -23,7 +35,7 @@ class TextButton(QAbstractButton):
         self._revealed = True
         self.setText(text)
         self.setAccessibleName(name)
-        self.setFont(body_font(12))
+        self.setFont(small_font())
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -46,13 +58,20 @@ class TextButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """The text with its padding."""
-        width = QFontMetrics(self.font()).horizontalAdvance(self.text())
-        return QSize(width + 16, HEIGHT)
+        return QSize(advance(self.text()) + 16, HEIGHT)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter presses the button too, as Space does."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+            return
+        super().keyPressEvent(event)
 
     def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
         """Text, fill and border."""
         border = theme.field_border if self._outlined else None
-        return theme.text if self.underMouse() else theme.dim, None, border
+        hovered = self.underMouse() and self.isEnabled()
+        return theme.text if hovered else theme.dim, None, border
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Text, hover tint, focus ring."""
@@ -62,9 +81,11 @@ class TextButton(QAbstractButton):
         text, fill, border = self.colours(theme)
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if not self.isEnabled():
+            painter.setOpacity(0.5)
         box = self.rect().toRectF().adjusted(1, 1, -1, -1)
-        radius = min(6.0, box.height() / 2) if fill is None else box.height() / 2
-        if fill is None and (self.underMouse() or self.isDown()):
+        radius = self.radius
+        if fill is None and self.isEnabled() and (self.underMouse() or self.isDown()):
             tint = QColor(theme.dim)
             tint.setAlpha(60 if self.isDown() else 36)
             painter.setPen(Qt.PenStyle.NoPen)
@@ -79,25 +100,65 @@ class TextButton(QAbstractButton):
             painter.setPen(QPen(QColor(theme.accent), 2))
             painter.drawRoundedRect(box, radius, radius)
         painter.setPen(QColor(text))
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.text())
-
-    def event(self, event: QEvent) -> bool:
-        """Repaint where the look depends on the state."""
-        if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
-            self.update()
-        return super().event(event)
+        shown = self.text()
+        if advance(shown) > self.width():
+            elided = Qt.TextElideMode.ElideRight
+            shown = self.fontMetrics().elidedText(shown, elided, self.width() - 8)
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, shown)
 
 
-class ErrorButton(TextButton):
-    """On the red card."""
+class TintedButton(TextButton):
+    """On a card, in its colour: the one of the theme called `tint`."""
+
+    def __init__(
+        self, shared: Shared, parent: QWidget, text: str, name: str, tint: str = "error"
+    ) -> None:
+        super().__init__(shared, parent, text, name)
+        self._tint = tint
+
+    def set_tint(self, tint: str) -> None:
+        """Another colour of the theme."""
+        self._tint = tint
+        self.update()
 
     def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
-        """Error colours."""
-        return theme.error, None, theme.error
+        """Text and border alike."""
+        colour: str = getattr(theme, self._tint)
+        return colour, None, colour
+
+
+class AccentButton(TextButton):
+    """What Enter does."""
+
+    def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
+        """Filled with the accent."""
+        return theme.on_accent, theme.accent, None
+
+
+class PinButton(TextButton):
+    """Pins a message or takes the pin away; as wide as the longer word, so that nothing moves."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(shared, parent, "", self.tr("Pin message"))
+        self._words = (self.tr("Pin"), self.tr("Unpin"))
+        self.setText(self._words[0])
+        self.setToolTip(self.tr("A pinned message is never left out of what the model is shown."))
+
+    def set_pinned(self, pinned: bool) -> None:
+        """Offer the other of the two."""
+        if self.text() != self._words[pinned]:
+            self.setText(self._words[pinned])
+            self.setAccessibleName(self.tr("Unpin message") if pinned else self.tr("Pin message"))
+
+    def sizeHint(self) -> QSize:
+        """Room for both words."""
+        return QSize(max(map(advance, self._words)) + 16, HEIGHT)
 
 
 class PillButton(TextButton):
     """Floats above the text."""
+
+    radius = 15.0
 
     def sizeHint(self) -> QSize:
         """Roomier than the others."""
@@ -114,23 +175,40 @@ class CopyButton(TextButton):
 
     def __init__(self, shared: Shared, parent: QWidget, name: str) -> None:
         super().__init__(shared, parent, "", name)
-        self.setText(self.tr("Copy"))
-        self._back = QTimer(self)
-        self._back.setSingleShot(True)
-        self._back.setInterval(2000)
-        self._back.timeout.connect(self._reset)
+        self._words = (self.tr("Copy"), self.tr("Copied"))
+        self.setText(self._words[0])
+        self._back: QTimer | None = None
 
     def sizeHint(self) -> QSize:
         """Wide enough for both texts, so that nothing moves."""
-        metrics = QFontMetrics(self.font())
-        texts = (self.tr("Copy"), self.tr("Copied"))
-        return QSize(max(map(metrics.horizontalAdvance, texts)) + 16, HEIGHT)
+        return QSize(max(map(advance, self._words)) + 16, HEIGHT)
 
     def copy(self, text: str) -> None:
         """Put `text` on the clipboard and say so."""
         QGuiApplication.clipboard().setText(text)
-        self.setText(self.tr("Copied"))
+        self.setText(self._words[1])
+        if self._back is None:
+            self._back = QTimer(self)
+            self._back.setSingleShot(True)
+            self._back.setInterval(2000)
+            self._back.timeout.connect(self._reset)
         self._back.start()
 
     def _reset(self) -> None:
-        self.setText(self.tr("Copy"))
+        self.setText(self._words[0])
+
+
+def flow(buttons: Sequence[QWidget], x: int, y: int, left: int, right: int) -> int:
+    """Place `buttons` from (`x`, `y`) on, further lines from `left`; returns where they end."""
+    for button in buttons:
+        width = min(button.sizeHint().width(), right - left)
+        if x + width > right and x > left:
+            x, y = left, y + HEIGHT + 4
+        button.setGeometry(QRect(x, y, width, HEIGHT))
+        x += width + 4
+    return y + HEIGHT
+
+
+def row_width(buttons: Sequence[QWidget]) -> int:
+    """How wide `buttons` are on one line."""
+    return sum(button.sizeHint().width() + 4 for button in buttons) - 4 if buttons else 0

@@ -24,15 +24,17 @@ _TOP = 8
 class CodeBlock(QWidget):
     """Grows at its end while it is streamed, and is coloured as it grows."""
 
-    def __init__(self, shared: Shared, parent: QWidget) -> None:
+    def __init__(self, shared: Shared, parent: QWidget, dim: bool = False) -> None:
         super().__init__(parent)
         self._shared = shared
         self._code = ""
+        self._language = ""
         self._live = False
+        self._dim = dim
         self._label = plain_label(self)
         self._copy = CopyButton(shared, self, self.tr("Copy code"))
         self._copy.clicked.connect(self._on_copy)
-        self.body = Leaf(shared, self)
+        self.body = Leaf(shared, self, dim)
         self.body.setFont(code_font())
         self.body.document().setDefaultFont(code_font())
         self.body.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
@@ -66,7 +68,8 @@ class CodeBlock(QWidget):
         settled = self._live and not live
         self._live = live
         self._label.setText(block.language or self.tr("text"))
-        self._highlighter.set_language(block.language)
+        self._language = block.language
+        self._highlighter.set_language("" if self._dim else block.language)
         grown = code.startswith(self._code) and bool(self._code)
         if grown and len(code) > len(self._code):
             cursor = QTextCursor(self.body.document())
@@ -103,6 +106,16 @@ class CodeBlock(QWidget):
             bar.set_colour(theme.field_border)
         self._highlighter.set_style(theme.syntax)
         self.update()
+
+    def set_dim(self, dim: bool) -> None:
+        """One dimmer colour instead of many, or no longer."""
+        self._dim = dim
+        self.body.set_dim(dim)
+        self._highlighter.set_language("" if dim else self._language)
+        if dim:
+            self._highlighter.clear()
+        else:
+            self._highlighter.everything()
 
     def resizeEvent(self, _event: QResizeEvent) -> None:
         """Header above, code below."""

@@ -6,17 +6,19 @@ where it is when they change. Input is the business of the class that builds on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
-from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import Theme, body_font, palette, resolve
 from qwen_desktop.ui.timeline.buttons import PillButton
 from qwen_desktop.ui.timeline.heights import Heights
-from qwen_desktop.ui.timeline.message import Item, MessageView
+from qwen_desktop.ui.timeline.items import Item, mark_unseen
+from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.scrollbar import SlimBar
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -24,6 +26,7 @@ MOST_VIEWS = 40
 STEP = 24  # px of a line of scrolling
 _BELOW = 16  # px below the last message
 _NEAR_END = 4  # px from the end that still count as the end
+_NO_VERSIONS: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 class MessageColumn(QAbstractScrollArea):
@@ -34,12 +37,15 @@ class MessageColumn(QAbstractScrollArea):
         self._shared = Shared(resolve("system"), self)
         self._shared.resized.connect(self._on_resized)
         self._items: list[Item] = []
+        self._unseen: frozenset[str] = frozenset()
+        self._streaming: set[str] = set()  # ids of answers that are being written
         self._index: dict[str, int] = {}
         self._heights = Heights()
         self._exact: set[str] = set()  # ids whose height is measured for this width
         self._views: dict[str, MessageView] = {}
         self._follow = True
         self._anchor = (0, 0)  # first visible message, px of it above the viewport
+        self._stay: tuple[int, int] | None = None  # message and its place in the next path
         self._arranging = False
         self.setFont(body_font())
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -81,23 +87,63 @@ class MessageColumn(QAbstractScrollArea):
                 view.apply_theme()
         self._jump.update()
 
-    def set_messages(self, messages: Sequence[Message]) -> None:
-        """Show a whole path, its end first. System messages are not shown."""
+    def set_messages(
+        self,
+        messages: Sequence[Message],
+        versions: Mapping[str, tuple[int, int]] = _NO_VERSIONS,
+    ) -> None:
+        """Show a whole path, its end first. System messages are not shown.
+
+        `versions`: which one a message is, from 1, and of how many; for those with several. The
+        same messages again stay where they are.
+        """
         self.replaced()
+        before = [item.message.id for item in self._items]
         old = {item.message.id: item for item in self._items}
-        self._items = []
+        items = []
         for message in messages:
             if message.role is not Role.SYSTEM:
                 item = old.get(message.id) or Item(message)
-                item.message = message
-                self._items.append(item)
-        self._index = {item.message.id: index for index, item in enumerate(self._items)}
-        for key in [key for key in self._views if key not in self._index]:
+                item.message, item.versions = message, versions.get(message.id)
+                items.append(item)
+        now = {item.message.id for item in items}
+        for key in [key for key in self._views if key not in now]:
             self._discard(key)
+        self._items = items
+        self._index = {item.message.id: index for index, item in enumerate(items)}
+        mark_unseen(items, self._unseen)
         self._exact.clear()
-        self._heights = Heights(self._estimate(item.message) for item in self._items)
-        self._follow = True
+        if before != list(self._index):
+            self._heights = Heights(self._estimate(item.message) for item in items)
+            self._follow = True
+        if self._stay is not None:
+            index, y = self._stay
+            if before[:index] == list(self._index)[:index] and index < len(items):
+                self._follow, self._anchor = False, (index, -y)
+        self._streaming = {m.id for m in messages if m.status is Status.STREAMING}
+        self._show_streaming()
         self._arrange()
+
+    def set_unseen(self, ids: Collection[str]) -> None:
+        """Dim the messages that the model no longer sees; a line says where seeing begins."""
+        unseen = frozenset(ids)
+        if unseen == self._unseen:
+            return
+        self._unseen = unseen
+        width = self.viewport().width()
+        for index in mark_unseen(self._items, unseen):
+            key = self._items[index].message.id
+            view = self._views.get(key)
+            if view is not None:
+                self._exact.discard(key)
+                view.refresh(index == len(self._items) - 1, width)
+        self._arrange()
+
+    def set_can_answer(self, can_answer: bool) -> None:
+        """Whether there is a model that is free: else Retry, Continue and Edit are disabled."""
+        if can_answer != self._shared.can_answer:
+            self._shared.can_answer = can_answer
+            self._refresh_enabled()
 
     def add(self, message: Message) -> None:
         """Add a message at the end. What the user just sent is scrolled to."""
@@ -111,6 +157,9 @@ class MessageColumn(QAbstractScrollArea):
         self._index[message.id] = len(self._items)
         self._items.append(Item(message))
         self._heights.append(self._estimate(message))
+        if self._unseen:
+            mark_unseen(self._items, self._unseen)
+        self._follow_status(message)
         if message.role is Role.USER:
             self._follow = True
         self._arrange()
@@ -121,6 +170,7 @@ class MessageColumn(QAbstractScrollArea):
         if index is None:
             return
         self._items[index].message = message
+        self._follow_status(message)
         self._refreshed(index)
 
     def set_prefill(self, message_id: str, done: int, total: int) -> None:
@@ -146,6 +196,24 @@ class MessageColumn(QAbstractScrollArea):
         """The widget of message number `index`, built and measured if need be."""
         self._measure(index)
         return self._views[self._items[index].message.id]
+
+    def _follow_status(self, message: Message) -> None:
+        """Know which answers are being written."""
+        if message.status is Status.STREAMING:
+            self._streaming.add(message.id)
+        else:
+            self._streaming.discard(message.id)
+        self._show_streaming()
+
+    def _show_streaming(self) -> None:
+        streaming = bool(self._streaming)
+        if streaming != self._shared.streaming:
+            self._shared.streaming = streaming
+            self._refresh_enabled()
+
+    def _refresh_enabled(self) -> None:
+        for view in self._views.values():
+            view.refresh_enabled()
 
     # Geometry
 
@@ -217,7 +285,8 @@ class MessageColumn(QAbstractScrollArea):
             lowest = max(0, self._extent - height)
             index, above = self._anchor
             index = min(index, count - 1)
-            top = lowest if self._follow else min(self._heights.top(index) + above, lowest)
+            kept = max(0, self._heights.top(index) + above)
+            top = lowest if self._follow else min(kept, lowest)
             first = self._heights.at(top)
             changed = False
             at = first
@@ -264,7 +333,12 @@ class MessageColumn(QAbstractScrollArea):
             self._arrange()
 
     def _discard(self, key: str) -> None:
-        view = self._views.pop(key)
+        view = self._views[key]
+        view.store()
+        focused = QApplication.focusWidget()
+        if focused is not None and view.isAncestorOf(focused):
+            self.setFocus()  # else Qt looks for the next one among what is about to go
+        del self._views[key]
         self._exact.discard(key)
         view.hide()
         view.deleteLater()

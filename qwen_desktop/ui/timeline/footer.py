@@ -1,33 +1,42 @@
-"""What stands under an answer: how it ended and what it cost, or what went wrong."""
+"""What stands under an answer: which version it is, how it ended, what it cost, what to do."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, QRect
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message, Status
-from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton, ErrorButton, TextButton
-from qwen_desktop.ui.timeline.labels import colour_label, plain_label
-from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared, rounded
+from qwen_desktop.ui.timeline import statistics
+from qwen_desktop.ui.timeline.buttons import (
+    HEIGHT,
+    CopyButton,
+    PinButton,
+    TextButton,
+    flow,
+    row_width,
+)
+from qwen_desktop.ui.timeline.items import Item
+from qwen_desktop.ui.timeline.labels import advance, colour_label, plain_label
+from qwen_desktop.ui.timeline.offers import Act, needs_card, split
+from qwen_desktop.ui.timeline.shared import Shared
+from qwen_desktop.ui.timeline.versions import VersionSwitch
 
-_NARROWEST = 80  # px for the text, whatever the buttons take
-_RETRY = (Status.STOPPED, Status.INTERRUPTED)
+_STRONG = (Act.RESUME, Act.RETRY)
+_NARROWEST = 80  # px for the text, whatever stands beside it
 
 
 class Footer(QWidget):
-    """One line: statistics on the left, Copy and Retry on the right."""
+    """One line where there is room: version, statistics, buttons."""
 
     def __init__(self, shared: Shared, parent: QWidget) -> None:
         super().__init__(parent)
         self._shared = shared
         self._message: Message | None = None
+        self._revealed = False
+        self.versions: VersionSwitch | None = None
         self._status = plain_label(self)
-        self._copy = CopyButton(shared, self, self.tr("Copy message"))
-        self._copy.set_quiet(True)
-        self._copy.clicked.connect(self._on_copy)
-        self._retry = TextButton(shared, self, self.tr("Retry"), self.tr("Retry"))
-        self._retry.clicked.connect(self._on_retry)
+        self._buttons: dict[Act, TextButton] = {}
+        self._acts: tuple[Act, ...] = ()
         self.apply_theme()
 
     @property
@@ -35,55 +44,118 @@ class Footer(QWidget):
         """The line as shown."""
         return self._status.text()
 
-    def show_message(self, message: Message, last: bool) -> None:
-        """Take the end of `message`."""
-        self._message = message
-        self._status.setText(self._line(message))
-        self._copy.setVisible(bool(message.text))
-        always = message.status in _RETRY
-        # Only at the end: what was said below another answer would go out of sight.
-        self._retry.setVisible(last and message.status is not Status.FAILED)
-        self._retry.set_quiet(not always)
-        self._retry.set_outlined(always)
+    def show_item(self, item: Item, last: bool) -> None:
+        """Take the end of a message; `last`: nothing follows it."""
+        message = self._message = item.message
+        self._status.setText(self._line(message, needs_card(message, last)))
+        self._status.setToolTip(statistics.tooltip(message))
+        self._show_versions(item)
+        offer = split(message, last)
+        self._acts = offer.line
+        for act in self._acts:
+            button = self._buttons.get(act) or self._make(act)
+            strong = offer.strong and act in _STRONG
+            button.set_quiet(not strong)
+            button.set_outlined(strong)
+            button.show()
+        for act, button in self._buttons.items():
+            if act not in self._acts:
+                button.hide()
+        pin = self._buttons.get(Act.PIN)
+        if isinstance(pin, PinButton):
+            pin.set_pinned(message.pinned)
+        self.refresh_enabled()
+
+    def _show_versions(self, item: Item) -> None:
+        if item.versions is None:
+            if self.versions is not None:
+                self.versions.hide()
+            return
+        if self.versions is None:
+            self.versions = VersionSwitch(self._shared, self)
+        self.versions.show_version(item.message.id, *item.versions)
+        self.versions.show()
+
+    def _make(self, act: Act) -> TextButton:
+        button = self._new(act)
+        self._buttons[act] = button
+        button.reveal(self._revealed)
+        button.clicked.connect(lambda: self._on_clicked(act))
+        return button
+
+    def _new(self, act: Act) -> TextButton:
+        shared = self._shared
+        if act is Act.COPY:
+            return CopyButton(shared, self, self.tr("Copy message"))
+        if act is Act.PIN:
+            return PinButton(shared, self)
+        if act is Act.RESUME:
+            return TextButton(shared, self, self.tr("Continue"), self.tr("Continue"))
+        if act is Act.RETRY:
+            return TextButton(shared, self, self.tr("Retry"), self.tr("Retry"))
+        return TextButton(shared, self, self.tr("Details"), self.tr("Answer details"))
 
     def reveal(self, revealed: bool) -> None:
         """Whether the pointer is on the message."""
-        self._copy.reveal(revealed)
-        self._retry.reveal(revealed)
+        self._revealed = revealed
+        for button in self._buttons.values():
+            button.reveal(revealed)
+
+    def refresh_enabled(self) -> None:
+        """What needs the model waits until it is free."""
+        for act, button in self._buttons.items():
+            button.setEnabled(self._shared.allows(act))
+        if self.versions is not None:
+            self.versions.refresh_enabled()
 
     def height_for(self, width: int) -> int:
-        """The height, with everything placed."""
-        text = QFontMetrics(self._status.font()).horizontalAdvance(self._status.text())
-        x = text + 8 if text else 0
-        buttons = [button for button in (self._retry, self._copy) if not button.isHidden()]
-        needed = sum(button.sizeHint().width() for button in buttons) + 4
-        room = max(_NARROWEST, width - needed)
-        self._status.setWordWrap(x > room)
-        height = HEIGHT
-        if x > room:  # more lines rather than less text; the buttons stay beside the first
-            x = room
-            above = (HEIGHT - QFontMetrics(self._status.font()).height()) // 2
-            height = max(HEIGHT, self._status.heightForWidth(x - 8) + 2 * above)
-        self._status.setGeometry(0, 0, max(0, x - 8), height)
-        for button in buttons:
-            button.setGeometry(QRect(x, 0, button.sizeHint().width(), HEIGHT))
-            x += button.sizeHint().width() + 4
-        return height
+        """The height in px, with everything placed."""
+        x = 0
+        if self.versions is not None and not self.versions.isHidden():
+            size = self.versions.sizeHint()
+            self.versions.setGeometry(0, 0, size.width(), HEIGHT)
+            x = size.width() + 8
+        # A label measures to the fraction of a pixel and would wrap in its very width.
+        text = advance(self._status.text()) + 1 if self._status.text() else 0
+        buttons = [self._buttons[act] for act in self._acts]
+        needed = row_width(buttons)
+        after = x + text + 8 if text else x
+        if after + needed <= width:  # all of it on one line
+            self._place_status(x, text, HEIGHT)
+            flow(buttons, after, 0, 0, width)
+            return HEIGHT
+        end = 0
+        if after:
+            room = min(text, max(_NARROWEST, width - x))
+            above = (HEIGHT - self._status.fontMetrics().height()) // 2
+            self._status.setWordWrap(text > room)
+            end = HEIGHT
+            if text > room:  # more lines rather than less text
+                end = max(HEIGHT, self._status.heightForWidth(room) + 2 * above)
+            self._place_status(x, room, end)
+        return flow(buttons, 0, end, 0, width) if buttons else end
+
+    def _place_status(self, x: int, width: int, height: int) -> None:
+        if height == HEIGHT:
+            self._status.setWordWrap(False)
+        self._status.setGeometry(x, 0, width, height)
 
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
         colour_label(self._status, self._shared.theme.dim)
+        if self.versions is not None:
+            self.versions.apply_theme()
 
-    def _line(self, message: Message) -> str:
-        parts = []
-        if message.status is Status.STOPPED:
-            parts.append(self.tr("Stopped"))
-        elif message.status is Status.INTERRUPTED:
-            parts.append(self.tr("Interrupted: the application closed"))
-        elif message.status is Status.LENGTH:
-            parts.append(self.tr("Cut off at the longest answer"))
-        elif message.status is Status.CONTEXT_FULL:
-            parts.append(self.tr("The context is full"))
+    def _line(self, message: Message, explained: bool) -> str:
+        endings = {
+            Status.STOPPED: self.tr("Stopped"),
+            Status.INTERRUPTED: self.tr("Interrupted: the application closed"),
+            Status.LENGTH: self.tr("Longest answer reached"),
+            Status.CONTEXT_FULL: self.tr("The context is full"),
+            Status.LOOPING: self.tr("Stopped: it repeated itself"),
+        }
+        ending = "" if explained else endings.get(message.status)
+        parts = [ending] if ending else []
         stats = message.stats
         if stats is not None and stats.new_tokens:
             locale = QLocale()
@@ -96,57 +168,12 @@ class Footer(QWidget):
                 parts.append(self.tr("%1 s to first token").replace("%1", seconds))
         return " · ".join(parts)
 
-    def _on_copy(self) -> None:
-        if self._message is not None:
-            self._copy.copy(self._message.text)
-
-    def _on_retry(self) -> None:
-        if self._message is not None:
-            self._shared.retry_requested.emit(self._message.id)
-
-
-class ErrorCard(QWidget):
-    """Why an answer failed, with Retry and Details."""
-
-    def __init__(self, shared: Shared, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._shared = shared
-        self._id = ""
-        self._text = plain_label(self, 500)
-        self._text.setWordWrap(True)
-        self._retry = ErrorButton(shared, self, self.tr("Retry"), self.tr("Retry"))
-        self._retry.clicked.connect(lambda: shared.retry_requested.emit(self._id))
-        self._details = ErrorButton(shared, self, self.tr("Details"), self.tr("Error details"))
-        self._details.clicked.connect(lambda: shared.details_requested.emit(self._id))
-        self.apply_theme()
-
-    def show_message(self, message: Message, last: bool) -> None:
-        """Take the error of `message`."""
-        self._id = message.id
-        self._retry.setVisible(last)
-        text = message.error or self.tr("The answer failed.")
-        self._text.setText(text)
-        self.setAccessibleName(text)
-
-    def height_for(self, width: int) -> int:
-        """The height, with everything placed."""
-        details = self._details.sizeHint().width()
-        retry = 0 if self._retry.isHidden() else self._retry.sizeHint().width() + 8
-        room = max(40, width - 16 - retry - details - 12 - 12)
-        height = max(HEIGHT, self._text.heightForWidth(room))
-        self._text.setGeometry(16, 12, room, height)
-        y = 12 + (height - HEIGHT) // 2
-        x = width - 12 - details
-        self._details.setGeometry(x, y, details, HEIGHT)
-        self._retry.setGeometry(x - retry, y, max(0, retry - 8), HEIGHT)
-        return height + 24
-
-    def apply_theme(self) -> None:
-        """Take the colours of the shared theme."""
-        colour_label(self._text, self._shared.theme.error)
-        self.update()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """The red card."""
-        theme = self._shared.theme
-        rounded(QPainter(self), self, theme.error_background, theme.error, CARD_RADIUS)
+    def _on_clicked(self, act: Act) -> None:
+        message = self._message
+        if message is None:
+            return
+        button = self._buttons[act]
+        if isinstance(button, CopyButton):
+            button.copy(message.text)
+        else:
+            self._shared.perform(act, message)

@@ -79,6 +79,17 @@ class Highlighter(QObject):
         self._tail.stop()
         self._start(self._document.firstBlock())
 
+    def clear(self) -> None:
+        """Take all colours away."""
+        self._tail.stop()
+        self._slices.stop()
+        self._work = None
+        block = self._document.firstBlock()
+        while block.isValid():
+            block.layout().clearFormats()
+            block = block.next()
+        self._document.markContentsDirty(0, self._document.characterCount())
+
     def grown(self) -> None:
         """Text was added at the end: look at the last lines soon."""
         if not self._tail.isActive() and find_lexer(self._language) is not None:

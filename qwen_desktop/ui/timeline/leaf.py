@@ -92,6 +92,12 @@ class Leaf(QTextBrowser):
         self.setPalette(palette)
         self.highlight(*self._selected)
 
+    def set_dim(self, dim: bool) -> None:
+        """Show the text in the dimmer colour, or no longer."""
+        if dim != self._dim:
+            self._dim = dim
+            Leaf.apply_theme(self)  # the palette alone: nothing is laid out again
+
     def expect(self, width: int) -> None:
         """Get ready for `width` px, so that the text is laid out for it at once."""
         if self.lineWrapColumnOrWidth() != width:

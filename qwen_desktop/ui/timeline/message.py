@@ -3,51 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QLocale, QPoint, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QEnterEvent, QPainter, QPaintEvent, QTextCursor
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QEvent, QLocale, QPoint, QRect, Qt
+from PySide6.QtGui import (
+    QEnterEvent,
+    QTextCursor,
+)
+from PySide6.QtWidgets import QLabel, QWidget
 
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH, LINE_HEIGHT
 from qwen_desktop.ui.timeline.blocks import BlockStack
-from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton
-from qwen_desktop.ui.timeline.footer import ErrorCard, Footer
-from qwen_desktop.ui.timeline.labels import colour_label, plain_label
+from qwen_desktop.ui.timeline.buttons import HEIGHT
+from qwen_desktop.ui.timeline.cards import EndCard, GapCard
+from qwen_desktop.ui.timeline.caret import CARET_WIDTH, Caret
+from qwen_desktop.ui.timeline.footer import Footer
+from qwen_desktop.ui.timeline.items import Gap, Item
+from qwen_desktop.ui.timeline.labels import PinMark, advance, colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import Block, MarkdownTail, normalized, parse, steady
+from qwen_desktop.ui.timeline.offers import needs_card
 from qwen_desktop.ui.timeline.reasoning import ReasoningView
-from qwen_desktop.ui.timeline.shared import CARD_RADIUS, GAP, Shared
-from qwen_desktop.ui.timeline.usertext import UserText
+from qwen_desktop.ui.timeline.shared import GAP, Shared
+from qwen_desktop.ui.timeline.usercard import UserCard
+from qwen_desktop.ui.timeline.versions import VersionSwitch
 
 _NAME = 16  # px
 _ABOVE = 12  # px above a message
-_SIDE = 14  # padding of a card
-_CARET_WIDTH = 8
-
-
-@dataclass
-class Item:
-    """A message with what the reader chose for it; outlives its widget."""
-
-    message: Message
-    shown: int = 0  # characters of a long user message
-    reasoning_open: bool | None = None  # None: as the state of the answer has it
-    progress: tuple[int, int] | None = None  # prompt tokens read, of how many
-
-
-class Caret(QWidget):
-    """A block after the last character that was written."""
-
-    def __init__(self, shared: Shared, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._shared = shared
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """A filled block; it does not blink."""
-        QPainter(self).fillRect(self.rect(), QColor(self._shared.theme.text))
 
 
 class MessageView(QWidget):
@@ -57,22 +39,20 @@ class MessageView(QWidget):
         super().__init__(parent)
         self._shared = shared
         self._item = item
-        self._shown: tuple[Message, bool, tuple[int, int] | None] | None = None
+        self._shown: tuple[Message, tuple[object, ...]] | None = None
         self._dirty = True
         self._laid_out = (-1, 0)  # width, height
-        self._column = QRect()
-        self._name = plain_label(self, 600)
+        self._name: QLabel | None = None
+        self._pinned: PinMark | None = None
         self._stack = BlockStack(shared, self)
         self._tail: MarkdownTail | None = None
         self._reasoning: ReasoningView | None = None
-        self._user: UserText | None = None
-        self._copy: CopyButton | None = None
+        self._user: UserCard | None = None
         self._footer: Footer | None = None
-        self._error: ErrorCard | None = None
-        self._waiting = plain_label(self)
-        self._waiting.hide()
-        self._caret = Caret(shared, self)
-        self._caret.hide()
+        self._end: EndCard | None = None
+        self._gap: GapCard | None = None
+        self._waiting: QLabel | None = None
+        self._caret: Caret | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.apply_theme()
 
@@ -98,11 +78,13 @@ class MessageView(QWidget):
 
         `last`: nothing follows. `width`: of the pane in px, for which new blocks are built.
         """
-        state = (self._item.message, last, self._item.progress)
-        if self._shown is not None and state[0] is self._shown[0] and state[1:] == self._shown[1:]:
+        item = self._item
+        state = (last, item.progress, item.versions, item.unseen, item.gap)
+        if self._shown is not None and item.message is self._shown[0] and state == self._shown[1]:
             return
-        self._shown = state
+        self._shown = (item.message, state)
         self._dirty = True
+        self._show_gap(item.gap)
         if self.message.role is Role.USER:
             self._show_user(_column_width(width))
         else:
@@ -111,25 +93,19 @@ class MessageView(QWidget):
 
     def _show_user(self, column: int) -> None:
         if self._user is None:
-            self._name.setText(self.tr("You"))
             self.setAccessibleName(self.tr("Your message"))
-            self._user = UserText(self._shared, self, self._set_shown)
-            self._user.expect(column - 2 * _SIDE)
+            self._user = UserCard(self._shared, self, self._item, self._on_changed)
+            self._user.expect(column)
+            self._user.reveal(self.underMouse())
             self._user.show()
-            self._copy = CopyButton(self._shared, self, self.tr("Copy message"))
-            self._copy.set_quiet(True)
-            self._copy.reveal(self.underMouse())
-            self._copy.clicked.connect(self._on_copy)
-            self._copy.show()
-        self._user.show_text(normalized(self.message.text), self._item.shown)
+        self._user.show_item()
 
     def _show_answer(self, last: bool, column: int) -> None:
         message = self.message
         stats = message.stats
-        name = (stats.model if stats else "") or "Qwen"
-        if name != self._name.text():
-            self._name.setText(name)
-            self.setAccessibleName(self.tr("Answer by %1").replace("%1", name))
+        self._show_name((stats.model if stats else "") or "Qwen")
+        self._show_pinned(message.pinned)
+        self._stack.set_dim(self._item.unseen)
         live = message.status is Status.STREAMING
         text, reasoning = message.text, message.reasoning
         self._show_reasoning(reasoning, live and not text, column)
@@ -144,6 +120,33 @@ class MessageView(QWidget):
             self._stack.sync(0, parse(source) if source else [], False)
         self._show_waiting(live and not text and not reasoning)
         self._show_end(live, last)
+
+    def _show_gap(self, gap: Gap | None) -> None:
+        if gap is not None:
+            if self._gap is None:
+                self._gap = GapCard(self._shared, self)
+            self._gap.show_gap(gap)
+            self._gap.show()
+        elif self._gap is not None:
+            self._gap.hide()
+            self._gap.deleteLater()
+            self._gap = None
+
+    def _show_name(self, name: str) -> None:
+        if self._name is None:
+            self._name = plain_label(self, 600)
+            colour_label(self._name, self._shared.theme.dim)
+        if name != self._name.text():
+            self._name.setText(name)
+            self._name.show()
+            self.setAccessibleName(self.tr("Answer by %1").replace("%1", name))
+
+    def _show_pinned(self, pinned: bool) -> None:
+        if pinned and self._pinned is None:
+            self._pinned = PinMark(self)
+            self._pinned.apply_theme(self._shared.theme)
+        if self._pinned is not None:
+            self._pinned.setVisible(pinned)
 
     def _show_reasoning(self, reasoning: str, live: bool, column: int) -> None:
         if not reasoning:
@@ -163,9 +166,14 @@ class MessageView(QWidget):
         self._reasoning.show_text(reasoning, tokens, live, opened)
 
     def _show_waiting(self, waiting: bool) -> None:
-        self._waiting.setVisible(waiting)
         if not waiting:
+            if self._waiting is not None:
+                self._waiting.hide()
             return
+        if self._waiting is None:
+            self._waiting = plain_label(self)
+            colour_label(self._waiting, self._shared.theme.dim)
+        self._waiting.show()
         progress = self._item.progress
         if progress is None:
             self._waiting.setText("")
@@ -183,14 +191,43 @@ class MessageView(QWidget):
         if self._footer is not None:
             self._footer.setVisible(not live)
             if not live:
-                self._footer.show_message(message, last)
-        failed = message.status is Status.FAILED
-        if failed and self._error is None:
-            self._error = ErrorCard(self._shared, self)
-        if self._error is not None:
-            self._error.setVisible(failed)
-            if failed:
-                self._error.show_message(message, last)
+                self._footer.show_item(self._item, last)
+        carded = needs_card(message, last)
+        if carded and self._end is None:
+            self._end = EndCard(self._shared, self)
+        if self._end is not None:
+            self._end.setVisible(carded)
+            if carded:
+                self._end.show_message(message, last)
+
+    def refresh_enabled(self) -> None:
+        """The model became free, or is no longer."""
+        for part in (self._user, self._footer, self._end):
+            if part is not None:
+                part.refresh_enabled()
+
+    # Editing
+
+    @property
+    def card(self) -> UserCard | None:
+        """The card of a user message."""
+        return self._user
+
+    @property
+    def versions(self) -> VersionSwitch | None:
+        """The way to other versions, where there are some."""
+        part = self._user or self._footer
+        return part.versions if part is not None else None
+
+    def store(self) -> None:
+        """Keep in the item what only the widgets know: they go."""
+        if self._user is not None:
+            self._user.store()
+
+    def _on_changed(self) -> None:
+        """The card wants another height."""
+        self._dirty = True
+        self._shared.resized.emit()
 
     # Geometry
 
@@ -200,10 +237,17 @@ class MessageView(QWidget):
             self._dirty = False
             column = _column_width(width)
             x = (width - column) // 2
-            user = self._user
-            height = (
-                self._lay_out_user(user, x, column) if user else self._lay_out_answer(x, column)
-            )
+            y = _ABOVE
+            if self._gap is not None:
+                height = self._gap.height_for(column)
+                self._gap.setGeometry(x, y, column, height)
+                y += height + _ABOVE
+            if self._user is not None:
+                height = self._user.height_for(column)
+                self._user.setGeometry(x, y, column, height)
+                height += y
+            else:
+                height = self._lay_out_answer(x, y, column)
             self._laid_out = (width, height)
         return self._laid_out[1]
 
@@ -212,50 +256,45 @@ class MessageView(QWidget):
         """Whether a part changed its height since the last layout."""
         return self._dirty
 
-    def _lay_out_user(self, user: UserText, x: int, column: int) -> int:
-        y = _ABOVE + 12
-        inner = column - 2 * _SIDE
-        self._name.setGeometry(x + _SIDE, y, inner, _NAME)
-        if self._copy is not None:
-            button = self._copy.sizeHint().width()
-            self._copy.setGeometry(x + column - button - 6, y - 6, button, HEIGHT)
-        y += _NAME + 4
-        height = user.height_for(inner)
-        user.setGeometry(x + _SIDE, y, inner, height)
-        y += height + 12
-        self._column = QRect(x, _ABOVE, column, y - _ABOVE)
-        self.update()
-        return y
-
-    def _lay_out_answer(self, x: int, column: int) -> int:
-        y = _ABOVE
-        self._name.setGeometry(x, y, column, _NAME)
+    def _lay_out_answer(self, x: int, y: int, column: int) -> int:
+        self._lay_out_name(x, y, column)
         y += _NAME + 6
         if self._reasoning is not None:
             height = self._reasoning.height_for(column)
             self._reasoning.setGeometry(x, y, column, height)
             y += height + (GAP if self._stack.views else 0)
-        if not self._waiting.isHidden():
-            inset = _CARET_WIDTH + 8
+        waiting = self._waiting is not None and not self._waiting.isHidden()
+        if self._waiting is not None and waiting:
+            inset = CARET_WIDTH + 8
             self._waiting.setGeometry(x + inset, y, column - inset, LINE_HEIGHT)
             self._place_caret(QRect(x, y, 0, LINE_HEIGHT))
             y += LINE_HEIGHT
         y = self._stack.layout(x, y, column)
         if self.message.status is Status.STREAMING:
-            if self._waiting.isHidden():
+            if not waiting:
                 self._caret_after_text()
             y += 6 + HEIGHT  # the footer's place, so that nothing moves at the end
         else:
-            self._caret.hide()
+            if self._caret is not None:
+                self._caret.hide()
             y = self._lay_out_end(x, y, column)
-        self._column = QRect(x, _ABOVE, column, y - _ABOVE)
         return y + 4
 
+    def _lay_out_name(self, x: int, y: int, column: int) -> None:
+        if self._name is None:
+            return
+        width = column
+        if self._pinned is not None and not self._pinned.isHidden():
+            mark = self._pinned.sizeHint().width()
+            width = min(advance(self._name.text(), 600), column - mark - 10)
+            self._pinned.setGeometry(x + width + 10, y, mark, _NAME)
+        self._name.setGeometry(x, y, width, _NAME)
+
     def _lay_out_end(self, x: int, y: int, column: int) -> int:
-        if self._error is not None and not self._error.isHidden():
+        if self._end is not None and not self._end.isHidden():
             y += GAP if self._stack.views or self._reasoning else 0
-            height = self._error.height_for(column)
-            self._error.setGeometry(x, y, column, height)
+            height = self._end.height_for(column)
+            self._end.setGeometry(x, y, column, height)
             y += height
         if self._footer is not None:
             height = self._footer.height_for(column)
@@ -267,7 +306,8 @@ class MessageView(QWidget):
         """Put the caret behind the last character."""
         leaves = list(self.leaves())
         if not leaves:
-            self._caret.hide()
+            if self._caret is not None:
+                self._caret.hide()
             return
         leaf = leaves[-1]
         cursor = QTextCursor(leaf.document())
@@ -275,13 +315,15 @@ class MessageView(QWidget):
         place = leaf.cursorRect(cursor)
         place.moveTopLeft(leaf.viewport().mapTo(self, place.topLeft()))
         edge = leaf.mapTo(self, QPoint(leaf.width(), 0)).x()
-        place.moveLeft(min(place.left() + 2, edge - _CARET_WIDTH))
+        place.moveLeft(min(place.left() + 2, edge - CARET_WIDTH))
         self._place_caret(place)
 
     def _place_caret(self, place: QRect) -> None:
+        if self._caret is None:
+            self._caret = Caret(self._shared, self)
         height = 16
         y = place.top() + (place.height() - height) // 2
-        self._caret.setGeometry(place.left(), y, _CARET_WIDTH, height)
+        self._caret.setGeometry(place.left(), y, CARET_WIDTH, height)
         self._caret.show()
         self._caret.raise_()
 
@@ -310,23 +352,16 @@ class MessageView(QWidget):
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
         theme = self._shared.theme
-        colour_label(self._name, theme.dim)
-        colour_label(self._waiting, theme.dim)
+        for label in (self._name, self._waiting):
+            if label is not None:
+                colour_label(label, theme.dim)
         self._stack.apply_theme()
-        for part in (self._user, self._reasoning, self._footer, self._error):
+        for part in (self._user, self._reasoning, self._footer, self._end, self._gap):
             if part is not None:
                 part.apply_theme()
+        if self._pinned is not None:
+            self._pinned.apply_theme(theme)
         self.update()
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """The card of a user message."""
-        if self._user is None:
-            return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(self._shared.theme.user))
-        painter.drawRoundedRect(QRectF(self._column), CARD_RADIUS, CARD_RADIUS)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         """Show the quiet buttons."""
@@ -339,17 +374,9 @@ class MessageView(QWidget):
         super().leaveEvent(event)
 
     def _reveal(self, revealed: bool) -> None:
-        for part in (self._copy, self._footer):
+        for part in (self._user, self._footer):
             if part is not None:
                 part.reveal(revealed)
-
-    def _on_copy(self) -> None:
-        if self._copy is not None:
-            self._copy.copy(self.message.text)
-
-    def _set_shown(self, characters: int) -> None:
-        self._item.shown = characters
-        self._dirty = True
 
     def _set_reasoning_open(self, opened: bool) -> None:
         self._item.reasoning_open = opened

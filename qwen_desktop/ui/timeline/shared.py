@@ -8,7 +8,9 @@ from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.chat.messages import Message
 from qwen_desktop.ui.theme import CODE_FAMILIES, LINE_HEIGHT, Theme
+from qwen_desktop.ui.timeline.offers import ASKING, Act
 
 GAP = 12  # px between blocks
 RADIUS = 8  # px, code
@@ -19,13 +21,27 @@ class Shared(QObject):
     """Handed to every block, so that none needs to know the timeline."""
 
     link_activated = Signal(QUrl)
-    retry_requested = Signal(str)
-    details_requested = Signal(str)
+    acted = Signal(object, object)  # Act, Message; all but EDIT and COPY, which stay inside
+    edit_requested = Signal(str, str)  # message id, new text
+    edit_begun = Signal()  # an editor opened and has the focus
+    edit_ended = Signal()  # it is gone, and nothing has the focus
+    version_requested = Signal(str, int)  # message id, -1 or 1
+    policy_requested = Signal()
     resized = Signal()  # a part changed its height by itself
 
     def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.theme = theme
+        self.can_answer = True  # there is a model, and it is free
+        self.streaming = False  # one of the answers shown is being written
+
+    def allows(self, act: Act) -> bool:
+        """Whether `act` can be done now."""
+        return act not in ASKING or (self.can_answer and not self.streaming)
+
+    def perform(self, act: Act, message: Message) -> None:
+        """Ask for `act`."""
+        self.acted.emit(act, message)
 
 
 @lru_cache(maxsize=8)

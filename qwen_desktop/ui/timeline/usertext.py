@@ -28,6 +28,7 @@ class UserText(QWidget):
         self._text = ""
         self._shown = 0
         self._pieces: list[Leaf] = []
+        self._dim = False
         self._more = TextButton(shared, self, "", "")
         self._more.set_outlined(True)
         self._more.clicked.connect(self._on_more)
@@ -47,6 +48,12 @@ class UserText(QWidget):
             self._pieces, self._shown, self._text = [], 0, text
             self._height = (-1, 0, 0)
         self._grow(max(shown, first_part(text)))
+
+    def set_dim(self, dim: bool) -> None:
+        """Show the text in the dimmer colour, or no longer."""
+        self._dim = dim
+        for piece in self._pieces:
+            piece.set_dim(dim)
 
     def height_for(self, width: int) -> int:
         """The height of what is shown."""
@@ -75,7 +82,7 @@ class UserText(QWidget):
     def _grow(self, shown: int) -> None:
         while self._shown < min(shown, len(self._text)):
             end = _cut(self._text, self._shown, min(shown - self._shown, _PIECE))
-            piece = Leaf(self._shared, self)
+            piece = Leaf(self._shared, self, self._dim)
             piece.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
             part = self._text[self._shown : end]
             piece.expect(self._width)

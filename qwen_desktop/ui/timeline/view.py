@@ -24,10 +24,14 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
+from qwen_desktop.chat.messages import Message, Role
 from qwen_desktop.ui.timeline.column import STEP, MessageColumn
+from qwen_desktop.ui.timeline.editor import Editor
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
+from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
+from qwen_desktop.ui.timeline.offers import ASKING, Act
 from qwen_desktop.ui.timeline.selection import Place, Selection
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -55,15 +59,26 @@ class Timeline(MessageColumn):
     """The messages of one conversation."""
 
     retry_requested = Signal(str)  # message id
-    link_activated = Signal(QUrl)  # http, https or mailto; ask before opening
+    edit_requested = Signal(str, str)  # message id, new text; the editor stays until it is gone
+    version_requested = Signal(str, int)  # message id, -1 or 1
+    resume_requested = Signal(str, bool)  # message id, whether with a presence penalty
+    pin_requested = Signal(str, bool)  # message id, whether it is to be pinned
+    provenance_requested = Signal(str)  # message id
     details_requested = Signal(str)  # message id of a failed answer
+    policy_requested = Signal()  # why messages are left out, and what to do about it
+    link_activated = Signal(QUrl)  # http, https or mailto; ask before opening
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._selection = Selection(self, self)
-        self._shared.retry_requested.connect(self.retry_requested)
-        self._shared.details_requested.connect(self.details_requested)
+        self._shared.acted.connect(self._on_acted)
+        self._shared.edit_requested.connect(self.edit_requested)
+        self._shared.version_requested.connect(self._on_version)
+        self._shared.policy_requested.connect(self.policy_requested)
         self._shared.link_activated.connect(self.link_activated)
+        self._shared.edit_begun.connect(self._show_focused)
+        self._shared.edit_ended.connect(self.setFocus)
+        self._shared.resized.connect(self._show_editor)
         self._ring = _FocusRing(self._shared, self)
         self._triple = QTimer(self)  # runs while a third click would select a paragraph
         self._triple.setSingleShot(True)
@@ -76,6 +91,18 @@ class Timeline(MessageColumn):
         """What is selected, as it reads."""
         return self._selection.text()
 
+    def begin_edit(self, message_id: str) -> None:
+        """Turn a message of the user into an editor, and show it. Others are left alone."""
+        index = self._index.get(message_id)
+        if index is None or self._items[index].message.role is not Role.USER:
+            return
+        top = self._heights.top(index)
+        if not self._bar.value() <= top < self._bar.value() + self.viewport().height():
+            self._bar.setValue(top)
+        card = self.view_at(index).card
+        if card is not None:
+            card.begin_edit()
+
     def replaced(self) -> None:
         """Other messages: nothing is selected."""
         self._selection.clear()
@@ -84,6 +111,41 @@ class Timeline(MessageColumn):
         """New content: mark again what is selected of it."""
         if not self._selection.is_empty:
             self._selection.paint(index, view)
+
+    # What the messages ask
+
+    def _on_acted(self, act: Act, message: Message) -> None:
+        if act in ASKING:
+            focused = QApplication.focusWidget()
+            if focused is not None and self.viewport().isAncestorOf(focused):
+                self.setFocus()  # the button is about to go
+        if act is Act.RETRY:
+            self.retry_requested.emit(message.id)
+        elif act in (Act.RESUME, Act.RESUME_OTHERWISE):
+            self.resume_requested.emit(message.id, act is Act.RESUME_OTHERWISE)
+        elif act is Act.PIN:
+            self.pin_requested.emit(message.id, not message.pinned)
+        elif act is Act.DETAILS:
+            self.provenance_requested.emit(message.id)
+        elif act is Act.ERROR:
+            self.details_requested.emit(message.id)
+        elif act is Act.CONTEXT:
+            self.policy_requested.emit()
+
+    def _on_version(self, message_id: str, step: int) -> None:
+        """Another version comes to stand where this one is; the focus stays on its arrow."""
+        index = self._index[message_id]
+        switch = self.view_at(index).versions
+        focused = QApplication.focusWidget()
+        held = switch is not None and focused is not None and switch.isAncestorOf(focused)
+        self._stay = (index, self._heights.top(index) - self._bar.value())
+        self.version_requested.emit(message_id, step)
+        self._stay = None
+        if held and index < len(self._items):
+            switch = self.view_at(index).versions
+            arrow = switch.arrow(step) if switch is not None else None
+            if arrow is not None:
+                arrow.setFocus(Qt.FocusReason.TabFocusReason)
 
     # What the selection asks
 
@@ -197,7 +259,7 @@ class Timeline(MessageColumn):
 
     def context_menu(self, point: QPoint) -> QMenu:
         """The menu for a point of the viewport."""
-        menu = QMenu(self)
+        menu = MessageMenu(self._shared, self)
         copy = menu.addAction(self.tr("Copy"))
         copy.triggered.connect(self._copy)
         markdown = menu.addAction(self.tr("Copy as Markdown"))
@@ -209,6 +271,11 @@ class Timeline(MessageColumn):
             address = menu.addAction(self.tr("Copy link address"))
             address.triggered.connect(lambda: QGuiApplication.clipboard().setText(link))
         menu.addSeparator()
+        if self._items:
+            index = self._heights.at(point.y() + self._bar.value())
+            item = self._items[index]
+            menu.add_message(self.view_at(index), item, index == len(self._items) - 1)
+            menu.addSeparator()
         everything = menu.addAction(self.tr("Select all"))
         everything.triggered.connect(self._selection.select_all)
         everything.setEnabled(bool(self._items))
@@ -230,20 +297,33 @@ class Timeline(MessageColumn):
             if view.isVisible():
                 found = [child for child in view.findChildren(QWidget) if _focusable(child)]
                 origin = QPoint(0, 0)
-                found.sort(key=lambda child: (child.mapTo(view, origin).y(), child.x()))
+                found.sort(key=lambda child: child.mapTo(view, origin).toTuple()[::-1])
                 controls += found
         for before, after in pairwise(controls):
             QWidget.setTabOrder(before, after)
         moved = super().focusNextPrevChild(forward)
-        focused = QApplication.focusWidget()
-        if focused is not None and self.viewport().isAncestorOf(focused):
-            top = focused.mapTo(self.viewport(), QPoint(0, 0)).y()
-            below = top + focused.height() + 8 - self.viewport().height()
-            if top < 8:
-                self._bar.setValue(self._bar.value() + top - 8)
-            elif below > 0:
-                self._bar.setValue(self._bar.value() + min(below, top - 8))
+        self._show_focused()
         return moved
+
+    def _show_focused(self) -> None:
+        """Scroll to what has the focus; a field with what belongs to it."""
+        focused = QApplication.focusWidget()
+        if focused is None or not self.viewport().isAncestorOf(focused):
+            return
+        parent = focused.parentWidget()
+        shown = parent if isinstance(parent, Editor) else focused
+        top = shown.mapTo(self.viewport(), QPoint(0, 0)).y()
+        below = top + shown.height() + 8 - self.viewport().height()
+        if top < 8:
+            self._bar.setValue(self._bar.value() + top - 8)
+        elif below > 0:
+            self._bar.setValue(self._bar.value() + min(below, top - 8))
+
+    def _show_editor(self) -> None:
+        """The editor grew: its buttons stay in view."""
+        focused = QApplication.focusWidget()
+        if focused is not None and isinstance(focused.parentWidget(), Editor):
+            self._show_focused()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show to who came by keyboard where the focus is."""

@@ -1,0 +1,74 @@
+"""What an answer took, in words: for the line under it, its tooltip and the details."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, QLocale
+
+from qwen_desktop.chat.messages import AnswerStats, Message
+from qwen_desktop.errors import QT_TRANSLATE_NOOP
+from qwen_desktop.ui.texts import size_text
+
+CONTEXT = "statistics"
+
+_PROMPT = QT_TRANSLATE_NOOP("statistics", "Prompt")
+_REUSED = QT_TRANSLATE_NOOP("statistics", "Reused from the cache")
+_PREFILLED = QT_TRANSLATE_NOOP("statistics", "Read anew")
+_THINKING = QT_TRANSLATE_NOOP("statistics", "Thinking")
+_ANSWER = QT_TRANSLATE_NOOP("statistics", "Answer")
+_FIRST = QT_TRANSLATE_NOOP("statistics", "Time to first token")
+_READING = QT_TRANSLATE_NOOP("statistics", "Reading speed")
+_WRITING = QT_TRANSLATE_NOOP("statistics", "Writing speed")
+_PEAK = QT_TRANSLATE_NOOP("statistics", "Peak memory")
+_TOKENS = QT_TRANSLATE_NOOP("statistics", "{count} tokens")
+_SECONDS = QT_TRANSLATE_NOOP("statistics", "{seconds} s")
+_SPEED = QT_TRANSLATE_NOOP("statistics", "{speed} tok/s")
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate(CONTEXT, text)
+
+
+def prefill_speed(stats: AnswerStats) -> float:
+    """Tokens of the prompt read per second; 0.0 where none was, or it took no time."""
+    read = stats.prompt_tokens - stats.reused_tokens
+    return read / stats.prefill_seconds if read > 0 and stats.prefill_seconds > 0 else 0.0
+
+
+def rows(message: Message) -> list[tuple[str, str]]:
+    """Names and values of everything that is known; empty where nothing is."""
+    stats, locale = message.stats, QLocale()
+    found: list[tuple[str, str]] = []
+
+    def tokens(name: str, count: int) -> None:
+        found.append((_tr(name), _tr(_TOKENS).format(count=locale.toString(count))))
+
+    def speed(name: str, value: float) -> None:
+        digits = 1 if value < 1000 else 0
+        found.append(
+            (_tr(name), _tr(_SPEED).format(speed=locale.toString(float(value), "f", digits)))
+        )
+
+    if stats is not None and (stats.prompt_tokens or stats.new_tokens):
+        if stats.prompt_tokens:
+            tokens(_PROMPT, stats.prompt_tokens)
+            tokens(_REUSED, stats.reused_tokens)
+            tokens(_PREFILLED, stats.prompt_tokens - stats.reused_tokens)
+        if stats.reasoning_tokens:
+            tokens(_THINKING, stats.reasoning_tokens)
+        tokens(_ANSWER, stats.answer_tokens)
+        if stats.first_token_seconds:
+            seconds = locale.toString(float(stats.first_token_seconds), "f", 2)
+            found.append((_tr(_FIRST), _tr(_SECONDS).format(seconds=seconds)))
+        if prefill_speed(stats):
+            speed(_READING, prefill_speed(stats))
+        if stats.decode_speed:
+            speed(_WRITING, stats.decode_speed)
+    peak = message.provenance.peak_bytes if message.provenance else 0
+    if peak:
+        found.append((_tr(_PEAK), size_text(peak, locale)))
+    return found
+
+
+def tooltip(message: Message) -> str:
+    """All of it, one to a line."""
+    return "\n".join(f"{name}: {value}" for name, value in rows(message))

@@ -1,0 +1,206 @@
+"""A message of the user: a tinted card with what can be done with it, or an editor in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from qwen_desktop.ui.timeline.buttons import (
+    HEIGHT,
+    CopyButton,
+    PinButton,
+    TextButton,
+    flow,
+    row_width,
+)
+from qwen_desktop.ui.timeline.editor import Editor
+from qwen_desktop.ui.timeline.items import Item
+from qwen_desktop.ui.timeline.labels import PinMark, advance, colour_label, plain_label
+from qwen_desktop.ui.timeline.leaf import Leaf
+from qwen_desktop.ui.timeline.markdown import normalized
+from qwen_desktop.ui.timeline.offers import Act
+from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
+from qwen_desktop.ui.timeline.usertext import UserText
+from qwen_desktop.ui.timeline.versions import VersionSwitch
+
+_NAME = 16  # px
+_SIDE = 14  # px of padding left and right
+_EDGE = 12  # px of padding above and below
+
+
+class UserCard(QWidget):
+    """As wide as the column. `changed` is called when it wants another height."""
+
+    def __init__(
+        self, shared: Shared, parent: QWidget, item: Item, changed: Callable[[], None]
+    ) -> None:
+        super().__init__(parent)
+        self._shared = shared
+        self._item = item
+        self._changed = changed
+        self._name = plain_label(self, 600)
+        self._name.setText(self.tr("You"))
+        self._pinned: PinMark | None = None
+        self._text = UserText(shared, self, self._set_shown)
+        self.versions: VersionSwitch | None = None
+        self._editor: Editor | None = None
+        self._edit = TextButton(shared, self, self.tr("Edit"), self.tr("Edit message"))
+        self._edit.clicked.connect(self.begin_edit)
+        self._pin = PinButton(shared, self)
+        self._pin.clicked.connect(lambda: shared.perform(Act.PIN, item.message))
+        self._copy = CopyButton(shared, self, self.tr("Copy message"))
+        self._copy.clicked.connect(lambda: self._copy.copy(item.message.text))
+        self._buttons: tuple[TextButton, ...] = (self._edit, self._pin, self._copy)
+        for button in self._buttons:
+            button.set_quiet(True)
+        self.apply_theme()
+
+    @property
+    def editor(self) -> Editor | None:
+        """The editor, while there is one."""
+        return self._editor
+
+    def expect(self, column: int) -> None:
+        """Build new texts for a column of `column` px."""
+        self._text.expect(column - 2 * _SIDE)
+
+    def show_item(self) -> None:
+        """Show the item as it is now."""
+        item = self._item
+        self._text.set_dim(item.unseen)
+        self._text.show_text(normalized(item.message.text), item.shown)
+        self._show_pinned(item.message.pinned)
+        if item.versions is not None:
+            if self.versions is None:
+                self.versions = VersionSwitch(self._shared, self)
+            self.versions.show_version(item.message.id, *item.versions)
+        if item.draft is not None and self._editor is None:
+            self._open_editor(item.draft)
+        self._show_parts()
+        self.refresh_enabled()
+
+    def _show_pinned(self, pinned: bool) -> None:
+        self._pin.set_pinned(pinned)
+        if pinned and self._pinned is None:
+            self._pinned = PinMark(self)
+            self._pinned.apply_theme(self._shared.theme)
+        if self._pinned is not None:
+            self._pinned.setVisible(pinned)
+
+    def _show_parts(self) -> None:
+        editing = self._editor is not None
+        for part in (self._text, *self._buttons):
+            part.setVisible(not editing)
+        if self.versions is not None:
+            self.versions.setVisible(not editing and self._item.versions is not None)
+
+    # Editing
+
+    def begin_edit(self) -> None:
+        """Turn the text into an editor that has the focus."""
+        if self._editor is None and self._shared.allows(Act.EDIT):
+            self._item.draft = self._item.message.text
+            self._open_editor(self._item.draft)
+            self._show_parts()
+            self._changed()
+        if self._editor is not None:
+            self._editor.field.setFocus(Qt.FocusReason.OtherFocusReason)
+            self._shared.edit_begun.emit()
+
+    def end_edit(self) -> None:
+        """Back to the message as it was."""
+        editor, self._editor, self._item.draft = self._editor, None, None
+        if editor is not None:
+            self._show_parts()
+            if self._edit.isEnabled():
+                self._edit.setFocus(Qt.FocusReason.OtherFocusReason)  # where it began
+            else:
+                self._shared.edit_ended.emit()
+            editor.hide()
+            editor.deleteLater()
+            self._changed()
+
+    def store(self) -> None:
+        """Keep what the editor holds: this widget goes."""
+        if self._editor is not None:
+            self._item.draft = self._editor.text
+
+    def _open_editor(self, text: str) -> None:
+        editor = self._editor = Editor(self._shared, self)
+        editor.set_text(text)
+        editor.sent.connect(
+            lambda new: self._shared.edit_requested.emit(self._item.message.id, new)
+        )
+        editor.cancelled.connect(self.end_edit)
+        editor.height_changed.connect(self._changed)
+        editor.show()
+
+    # Geometry
+
+    def height_for(self, width: int) -> int:
+        """The height in px, with everything placed."""
+        inner = width - 2 * _SIDE
+        y = _EDGE
+        name = advance(self._name.text(), 600)
+        self._name.setGeometry(_SIDE, y, name, _NAME)
+        if self._pinned is not None:
+            mark = self._pinned.sizeHint().width()
+            self._pinned.setGeometry(_SIDE + name + 10, y, mark, _NAME)
+        flow(self._buttons, width - row_width(self._buttons) - 6, y - 6, 0, width)
+        y += _NAME + 4
+        if self._editor is not None:
+            height = self._editor.height_for(inner)
+            self._editor.setGeometry(_SIDE, y, inner, height)
+            return y + height + _EDGE
+        height = self._text.height_for(inner)
+        self._text.setGeometry(_SIDE, y, inner, height)
+        y += height
+        if self.versions is not None and not self.versions.isHidden():
+            size = self.versions.sizeHint()
+            self.versions.setGeometry(_SIDE - 6, y + 4, size.width(), HEIGHT)
+            y += 4 + HEIGHT - 6
+        return y + _EDGE
+
+    def leaves(self) -> Iterator[Leaf]:
+        """The texts; none while they are being edited."""
+        return self._text.leaves() if self._editor is None else iter(())
+
+    # Looks
+
+    def reveal(self, revealed: bool) -> None:
+        """Whether the pointer is on the message."""
+        for button in self._buttons:
+            button.reveal(revealed)
+
+    def refresh_enabled(self) -> None:
+        """What needs the model waits until it is free."""
+        self._edit.setEnabled(self._shared.allows(Act.EDIT))
+        if self.versions is not None:
+            self.versions.refresh_enabled()
+
+    def apply_theme(self) -> None:
+        """Take the colours of the shared theme."""
+        theme = self._shared.theme
+        colour_label(self._name, theme.dim)
+        if self._pinned is not None:
+            self._pinned.apply_theme(theme)
+        self._text.apply_theme()
+        for part in (self.versions, self._editor):
+            if part is not None:
+                part.apply_theme()
+        self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The card."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self._shared.theme.user))
+        painter.drawRoundedRect(self.rect().toRectF(), CARD_RADIUS, CARD_RADIUS)
+
+    def _set_shown(self, characters: int) -> None:
+        self._item.shown = characters
+        self._changed()
