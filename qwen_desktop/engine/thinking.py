@@ -45,6 +45,7 @@ class ThinkingBudget:
         if not parser.whole and self._waited < PATIENCE:
             self._waited += 1
             return ()
+        self._waited = 0
         return self._closing[_overlap(said, self._closing) :]
 
 
