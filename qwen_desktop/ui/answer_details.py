@@ -1,0 +1,166 @@
+"""Where an answer came from: what computed it and how, what it took, its tokens, its prompt.
+
+What the model wrote is plain text here, in views that know no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from PySide6.QtCore import QDateTime, QLocale, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
+
+from qwen_desktop.chat.messages import AnswerTrace, Message
+from qwen_desktop.ui.answer_facts import origin_rows
+from qwen_desktop.ui.controls import Button, ElidedLabel
+from qwen_desktop.ui.dialog import Dialog
+from qwen_desktop.ui.model_card import COPIED_MS, PairsView, TextView
+from qwen_desktop.ui.score_table import ScoreTable
+from qwen_desktop.ui.timeline import statistics
+
+SIZE = (680, 560)
+IDS_IN_A_LINE = 10
+
+
+class AnswerDetails(Dialog):
+    """Everything that is kept of one answer. `set_trace` brings what is read from disk."""
+
+    def __init__(self, message: Message, parent: QWidget | None = None) -> None:
+        super().__init__("answerDetails", self.tr("Answer details"), parent)
+        self._message = message
+        self._trace: AnswerTrace | None = None
+        self._ids_shown = False
+        self.resize(*SIZE)
+        self.setMinimumSize(360, 320)
+        stats = message.stats
+        self.title = ElidedLabel((stats.model if stats else "") or "Qwen", 16, bold=True)
+        moment = QDateTime.fromSecsSinceEpoch(int(message.created_at))
+        when = QLocale().toString(moment, QLocale.FormatType.ShortFormat)
+        self.when = ElidedLabel(when, 12, dim=True)
+        self._build_tabs()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 16, 24, 14)
+        column.setSpacing(2)
+        column.addWidget(self.title)
+        column.addWidget(self.when)
+        column.addSpacing(8)
+        column.addWidget(self.tabs, 1)
+        column.addSpacing(10)
+        column.addLayout(self._bottom())
+        self.tabs.setFocus()
+
+    def set_trace(self, trace: AnswerTrace) -> None:
+        """What is kept apart: the ids of the prompt, and log probabilities."""
+        self._trace = trace
+        self._ids_shown = False
+        self.scores.set_scores(trace.scores)
+        self._show_page(self.tabs.currentIndex())
+
+    # -- building --------------------------------------------------------------------------
+
+    def _build_tabs(self) -> None:
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("detailTabs")
+        self.tabs.setAccessibleName(self.tr("Parts of the answer's details"))
+        self.tabs.setDocumentMode(True)
+        names = (self.tr("Name"), self.tr("Value"))
+        self.origin = PairsView(self.tr("Origin"), names, self.tr("Search origin"))
+        self.origin.set_pairs(self._origin())
+        self.statistics = PairsView(self.tr("Statistics"), names, self.tr("Search statistics"))
+        self.statistics.set_pairs(statistics.rows(self._message))
+        self.scores = ScoreTable()
+        self.prompt = TextView(
+            self.tr("Ids of the prompt"),
+            self.tr("Copy ids of the prompt"),
+            self.tr("Reading…"),
+        )
+        self.prompt.set_text("", None)
+        for page, words in (
+            (self.origin, self.tr("Origin")),
+            (self.statistics, self.tr("Statistics")),
+            (self.scores, self.tr("Log probabilities")),
+            (self.prompt, self.tr("Prompt")),
+        ):
+            self.tabs.addTab(page, words)
+        self.tabs.currentChanged.connect(self._show_page)
+
+    def _bottom(self) -> QHBoxLayout:
+        self.copy = Button(self.tr("Copy"), height=32)
+        self.copy.setAccessibleName(self.tr("Copy details"))
+        self.copy.clicked.connect(lambda: self._copy(self.copy, self.as_text()))
+        self.copy_json = Button(self.tr("Copy as JSON"), height=32)
+        self.copy_json.setAccessibleName(self.tr("Copy details as JSON"))
+        self.copy_json.clicked.connect(lambda: self._copy(self.copy_json, self.as_json()))
+        self._words = {self.copy: self.copy.text(), self.copy_json: self.copy_json.text()}
+        self._back = QTimer(self)
+        self._back.setSingleShot(True)
+        self._back.setInterval(COPIED_MS)
+        self._back.timeout.connect(self._reset)
+        close: QDialogButtonBox = self.close_box()
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        line.addWidget(self.copy)
+        line.addWidget(self.copy_json)
+        line.addStretch(1)
+        line.addWidget(close)
+        return line
+
+    # -- content ---------------------------------------------------------------------------
+
+    def _origin(self) -> list[tuple[str, str]]:
+        nothing = [(self.tr("Origin"), self.tr("Not kept"))]
+        return origin_rows(self._message.provenance) or nothing
+
+    def _show_page(self, index: int) -> None:
+        """The ids of a long prompt are a large text: made when it is looked at."""
+        if self.tabs.widget(index) is not self.prompt or self._ids_shown or self._trace is None:
+            return
+        self._ids_shown = True
+        ids = self._trace.prompt_ids
+        if not ids:
+            self.prompt.title.setText(self.tr("The prompt of this answer was not kept."))
+            return
+        self.prompt.set_text(self.tr("%Ln tokens", "", len(ids)), _lines(ids))
+
+    def as_text(self) -> str:
+        """The names and values, one to a line."""
+        rows = [("", f"{self.title.text()}, {self.when.text()}")]
+        rows += self._origin() + statistics.rows(self._message)
+        return "\n".join(f"{name}: {value}" if name else value for name, value in rows) + "\n"
+
+    def as_json(self) -> str:
+        """Everything that is kept of the answer but its words, by the names of the program."""
+        message, trace = self._message, self._trace
+        origin = asdict(message.provenance) if message.provenance else None
+        if origin is not None:
+            origin["sampling"] = dict(origin["sampling"])
+        found = {
+            "id": message.id,
+            "created_at": message.created_at,
+            "status": message.status.value,
+            "stats": asdict(message.stats) if message.stats else None,
+            "provenance": origin,
+            "token_ids": message.token_ids,
+            "prompt_ids": trace.prompt_ids if trace else None,
+            "scores": [asdict(score) for score in trace.scores] if trace else None,
+        }
+        return json.dumps(found, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+
+    def _copy(self, button: Button, text: str) -> None:
+        QGuiApplication.clipboard().setText(text)
+        self._reset()
+        button.setText(self.tr("Copied"))
+        self._back.start()
+
+    def _reset(self) -> None:
+        for button, words in self._words.items():
+            button.setText(words)
+
+
+def _lines(ids: Sequence[int]) -> str:
+    """Short lines: a paragraph of a hundred thousand numbers would take seconds to lay out."""
+    starts = range(0, len(ids), IDS_IN_A_LINE)
+    return ",\n".join(", ".join(map(str, ids[at : at + IDS_IN_A_LINE])) for at in starts)
