@@ -33,6 +33,7 @@ from qwen_desktop.chat.messages import (
 )
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
+from tests.turn_pictures import long_talk, take_full, take_stretched, take_turns
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -112,6 +113,7 @@ def fill(file: Path) -> None:
         )
         tree = Tree.of([asked, said])
         store.create(Conversation(title=title, created_at=when, updated_at=when, tree=tree))
+    store.create(long_talk(time.time() - 20 * DAY_S))
     store.close()
 
 
@@ -151,7 +153,7 @@ def take(folder: Path, theme: str, language: str) -> None:
         driver.wait(name, lambda: taken)
         signal.disconnect(look)  # type: ignore[attr-defined]
 
-    driver.wait("the list", lambda: len(app.chats.summaries) == len(TALKS))
+    driver.wait("the list", lambda: len(app.chats.summaries) == len(TALKS) + 1)
     app.chats.open(app.chats.summaries[0].id)
 
     def half_read() -> bool:
@@ -196,6 +198,13 @@ def take(folder: Path, theme: str, language: str) -> None:
     driver.wait_idle()
     picture("stopped")
 
+    def dialog(widget: QWidget, name: str) -> None:
+        save(widget, folder / f"{name}-{theme}.png")
+        widget.close()
+
+    take_turns(driver, picture, dialog)
+    take_full(driver, picture, dialog)
+
     broken = work / "Qwen3-8B"
     broken.mkdir()
     driver.drop_folder(broken)
@@ -223,6 +232,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     )
     for at, name in zip(folders, ("open", "open-too-large", "open-broken"), strict=True):
         take_dialog(driver, at, folder / f"{name}-{theme}.png")
+    take_stretched(driver, folders[0], dialog)
     driver.close()
 
 

@@ -28,6 +28,7 @@ from qwen_desktop.ui.header import Header
 from qwen_desktop.ui.sidebar import Sidebar
 
 if TYPE_CHECKING:
+    from qwen_desktop.ui.alarms import AlarmBanner
     from qwen_desktop.ui.drop_overlay import DropOverlay
     from qwen_desktop.ui.empty_state import EmptyState
     from qwen_desktop.ui.memory_panel import MemoryPanel
@@ -60,6 +61,7 @@ class Frame(QWidget):
     folder_dropped = Signal(Path)
 
     # Made by `build_rest()`.
+    alarms: AlarmBanner
     banner: Banner
     empty: EmptyState
     toast: Toast
@@ -98,14 +100,17 @@ class Frame(QWidget):
 
     def build_rest(self) -> None:
         """Make what the first paint does without."""
+        from qwen_desktop.ui.alarms import AlarmBanner
         from qwen_desktop.ui.drop_overlay import DropOverlay
         from qwen_desktop.ui.empty_state import EmptyState
         from qwen_desktop.ui.memory_panel import MemoryPanel
         from qwen_desktop.ui.problem import Banner
         from qwen_desktop.ui.toast import Toast
 
+        self.alarms = AlarmBanner()
         self.banner = Banner()
-        self._column.insertWidget(self._column.indexOf(self.body), self.banner)
+        for card in (self.alarms, self.banner):
+            self._column.insertWidget(self._column.indexOf(self.body), card)
         self.empty = EmptyState()
         self.body.addWidget(self.empty)
         self.toast = Toast(self.centre, self.composer)
@@ -115,12 +120,15 @@ class Frame(QWidget):
         self._place()
         order = (
             self.header.panel,
+            *(card.close_button for card in self.alarms.cards.values()),
             self.banner.action,
             self.banner.details,
             self.banner.close_button,
             self.empty.open_button,
             self.empty.more,
             self.composer.edit,
+            self.composer.options,
+            self.composer.thinking,
             self.composer.button,
             self.toast.undo_button,
             self.toast.close_button,

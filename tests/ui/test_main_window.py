@@ -121,7 +121,7 @@ def test_each_conversation_keeps_its_draft(qtbot, application, window, stored):
 
 
 def test_what_is_typed_before_the_list_is_read_stays(qtbot, application, window, stored):
-    window._shown = False  # as at the start, before anything was opened
+    window.pane.shown = False  # as at the start, before anything was opened
     QTest.keyClicks(window.composer.edit, "early bird")
     application.chats.open(stored[0].id)
     qtbot.waitUntil(lambda: application.chats.current.id == stored[0].id)

@@ -1,0 +1,216 @@
+"""The middle of the window: the timeline of the shown conversation and what is asked of it.
+
+The timeline is built by `build()`, after the first paint; dialogs are imported when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QWidget
+
+from qwen_desktop.chat.messages import Role
+from qwen_desktop.errors import Report
+from qwen_desktop.ui import theme
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QUrl
+
+    from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.models import Models
+    from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.chat.messages import AnswerTrace, Message
+    from qwen_desktop.chat.tree import Conversation
+    from qwen_desktop.ui.answer_details import AnswerDetails
+    from qwen_desktop.ui.asking import Asking
+    from qwen_desktop.ui.main_window import MainWindow
+    from qwen_desktop.ui.theme import Theme
+    from qwen_desktop.ui.timeline.view import Timeline
+
+PRESENCE_PENALTY = 1.5  # to go on after a loop; what Qwen advises against repetitions
+
+
+class ConversationPane(QObject):
+    """Belongs to the window."""
+
+    def __init__(self, window: MainWindow, chats: Chats, models: Models, asking: Asking) -> None:
+        super().__init__(window)
+        self._window = window
+        self._chats = chats
+        self._models = models
+        self._asking = asking
+        self._timeline: Timeline | None = None
+        self._unseen: Collection[str] = ()
+        self._details: AnswerDetails | None = None
+        self._details_of = ""  # id of the answer that is looked at
+        self.shown = False  # whether a conversation was shown yet
+        chats.message_added.connect(self._on_added)
+        chats.message_changed.connect(self._on_changed)
+        chats.rewound.connect(self.show)
+        chats.unseen_changed.connect(self._on_unseen)
+        chats.trace_read.connect(self._on_trace)
+        chats.run_changed.connect(self._on_run)
+        models.changed.connect(self._refresh_offers)
+
+    def build(self) -> None:
+        """Make the timeline. Safe to call twice."""
+        if self._timeline is not None:
+            return
+        from qwen_desktop.ui.timeline.view import Timeline
+
+        made = self._timeline = Timeline()
+        made.setObjectName("timeline")
+        made.set_theme(theme.current())
+        made.retry_requested.connect(self._retry)
+        made.edit_requested.connect(self._edit)
+        made.version_requested.connect(self._chats.show_version)
+        made.resume_requested.connect(self._resume)
+        made.pin_requested.connect(self._chats.set_pinned)
+        made.provenance_requested.connect(self.show_provenance)
+        made.policy_requested.connect(lambda: self._asking.show_chat_settings(policy=True))
+        made.details_requested.connect(self._show_details)
+        made.link_activated.connect(self._ask_link)
+        self._window.body.addWidget(made)
+        QWidget.setTabOrder(self._window.empty.more, made)
+        QWidget.setTabOrder(made, self._window.composer.edit)
+        self._refresh_offers()
+
+    @property
+    def timeline(self) -> Timeline:
+        """The messages."""
+        self._window.finish_building()
+        assert self._timeline is not None
+        return self._timeline
+
+    def set_theme(self, wanted: Theme) -> None:
+        """Another theme."""
+        if self._timeline is not None:
+            self._timeline.set_theme(wanted)
+
+    # -- what is shown ---------------------------------------------------------------------
+
+    @Slot(object)
+    def show(self, conversation: Conversation) -> None:
+        """Show the path of `conversation` that is being read."""
+        self.shown = True
+        tree = conversation.tree
+        path, timeline = tree.path(), self.timeline
+        if path:
+            timeline.set_messages(path, tree.version_positions(path))
+            timeline.set_unseen(self._unseen)
+            self._window.body.setCurrentWidget(timeline)
+        else:
+            timeline.clear()
+            self._window.body.setCurrentWidget(self._window.empty)
+        self._window.refresh_title()
+        self._on_run(self._chats.run)
+
+    @Slot(object)
+    def _on_added(self, message: Message) -> None:
+        self.timeline.add(message)
+        self._window.body.setCurrentWidget(self.timeline)
+        self._window.sidebar.set_open(self._chats.current.id)
+        self._window.refresh_title()
+
+    @Slot(object)
+    def _on_changed(self, message: Message) -> None:
+        self.timeline.change(message)
+
+    @Slot(object)
+    def _on_unseen(self, ids: Collection[str]) -> None:
+        self._unseen = ids
+        if self._timeline is not None:
+            self._timeline.set_unseen(ids)
+
+    @Slot(object)
+    def _on_run(self, run: RunState) -> None:
+        progress = run.progress
+        here = run.running and run.conversation_id == self._chats.current.id
+        if here and progress is not None and run.answer_id:
+            self.timeline.set_prefill(run.answer_id, progress.done, progress.total)
+        self._refresh_offers()
+
+    @Slot()
+    def _refresh_offers(self) -> None:
+        """Whether an answer can be asked for now."""
+        state = self._models.state
+        free = state.info is not None and not state.busy and not self._chats.run.running
+        for name in ("regenerate", "edit"):
+            self._window.actions_by_name[name].setEnabled(free)
+        if self._timeline is not None:
+            self._timeline.set_can_answer(free)
+
+    # -- answers and versions --------------------------------------------------------------
+
+    def regenerate(self) -> None:
+        """Answer the last question again."""
+        answer = self._last(Role.ASSISTANT)
+        if answer is not None:
+            self._retry(answer.id)
+
+    def edit_last(self) -> None:
+        """Write the last question anew, in its place."""
+        question = self._last(Role.USER)
+        if question is not None:
+            self.timeline.begin_edit(question.id)
+
+    def _last(self, role: Role) -> Message | None:
+        path = self._chats.current.tree.path()
+        return next((message for message in reversed(path) if message.role is role), None)
+
+    @Slot(str)
+    def _retry(self, message_id: str) -> None:
+        question = self._chats.current.tree.messages[message_id].parent_id
+        text = self._chats.current.tree.messages[question].text if question else ""
+        self._asking.attempt(lambda: self._chats.retry(message_id), text)
+
+    @Slot(str, str)
+    def _edit(self, message_id: str, text: str) -> None:
+        self._asking.attempt(lambda: self._chats.edit(message_id, text), text)
+
+    @Slot(str, bool)
+    def _resume(self, message_id: str, with_penalty: bool) -> None:
+        penalty = PRESENCE_PENALTY if with_penalty else None
+        self._asking.attempt(lambda: self._chats.resume(message_id, penalty), "")
+
+    # -- details ---------------------------------------------------------------------------
+
+    @Slot(str)
+    def show_provenance(self, message_id: str) -> None:
+        """Where an answer came from."""
+        message = self._chats.current.tree.messages.get(message_id)
+        if message is None:
+            return
+        from qwen_desktop.ui.answer_details import AnswerDetails
+
+        dialog = AnswerDetails(message, self._window)
+        dialog.finished.connect(self._forget_details)
+        self._details, self._details_of = dialog, message_id
+        dialog.open()
+        self._chats.read_trace(message_id)
+
+    @Slot(str, object)
+    def _on_trace(self, message_id: str, trace: AnswerTrace) -> None:
+        if self._details is not None and message_id == self._details_of:
+            self._details.set_trace(trace)
+
+    @Slot()
+    def _forget_details(self) -> None:
+        self._details = None
+
+    @Slot(str)
+    def _show_details(self, message_id: str) -> None:
+        report = self._chats.report_for(message_id)
+        message = self._chats.current.tree.messages.get(message_id)
+        if report is None and message is not None and message.error:
+            # Of an earlier start only the sentence was kept.
+            report = Report("{sentence}", values={"sentence": message.error})
+        self._window.show_details(report)
+
+    @Slot(object)
+    def _ask_link(self, url: QUrl) -> None:
+        from qwen_desktop.ui.link_dialog import LinkDialog
+
+        LinkDialog(url, self._window).open()
