@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qwen_desktop import __version__
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.settings import SETTINGS, Setting, Value
 from qwen_desktop.errors import Known
 from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
+
+MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
 
 def _flag_type(setting: Setting) -> object:
@@ -45,6 +47,16 @@ def _device(text: str) -> str:
     return text
 
 
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 1 <= factor <= MAX_STRETCH:
+        raise argparse.ArgumentTypeError(f"say a number from 1 to {MAX_STRETCH}")
+    return factor
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="qwen-desktop",
@@ -62,6 +74,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="auto|cpu|cuda[:N]|split",
         type=_device,
         help="where it runs; split is over all cards and main memory. Default: as the last time.",
+    )
+    parser.add_argument(
+        "--kv",
+        choices=[kv.value for kv in KvFormat],
+        help="what its KV cache is kept in; int8 takes about half of 16 bits. Default: as the last "
+        "time, else model.",
+    )
+    parser.add_argument(
+        "--rope-factor",
+        metavar="N",
+        type=_factor,
+        help="stretch its context N times by YaRN; 1 is not at all. Default: as the last time.",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
@@ -125,6 +149,8 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         given.ask,
         given.headless,
         overrides,
+        KvFormat(given.kv) if given.kv else None,
+        given.rope_factor,
     )
 
 

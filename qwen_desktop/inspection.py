@@ -16,9 +16,12 @@ Neither Qt nor torch is imported. The exit status is 0 where the folder opens an
     placements  what can be chosen on this machine, "auto" first
     precisions  what this folder can be run in, "auto" first
     contexts    tokens, the model's maximum last
-    plans       list of {placement, precision, runs_in, packed, context, weights,
+    kv_formats  what the KV cache can be kept in: "model", and maybe "int8"
+    stretched   list of {rope_factor, contexts}: what YaRN can make of the context
+    plans       list of {placement, precision, runs_in, packed, context, kv_format, weights,
                 fit: yes | tight | no, shares: list of {device, weights, kv, reserve, first, last}};
                 first and last are decoder layers, -1 for none
+    variants    list of plans as these, with other KV formats and with stretched contexts
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from qwen_desktop.chat.checkpoint import (
     CheckpointFacts,
     Fit,
     FolderReport,
+    KvFormat,
     LoadPlan,
     Precision,
     Severity,
@@ -96,7 +100,18 @@ def as_object(report: FolderReport) -> dict[str, Any]:
         "placements": list(report.placements),
         "precisions": [precision.value for precision in report.precisions],
         "contexts": list(report.contexts),
+        "kv_formats": [kv.value for kv in report.kv_formats],
+        "stretched": [
+            {"rope_factor": factor, "contexts": list(contexts)}
+            for factor, contexts in (report.stretched or {}).items()
+        ],
         "plans": [_plan_object(plan) for plan in (report.plans or {}).values()],
+        "variants": [
+            _plan_object(plan)
+            for kv, plans in (report.variants or {}).items()
+            for key, plan in plans.items()
+            if kv is not KvFormat.MODEL or key not in (report.plans or {})
+        ],
     }
 
 
@@ -107,6 +122,7 @@ def _plan_object(plan: LoadPlan) -> dict[str, Any]:
         "runs_in": plan.runs_in.value,
         "packed": plan.packed,
         "context": plan.context,
+        "kv_format": plan.kv.value,
         "weights": plan.weights,
         "fit": plan.fit.value,
         "shares": [
@@ -138,6 +154,7 @@ def _lines(report: FolderReport) -> Iterator[str]:
     if report.plans:
         yield ""
         yield from _table(report, report.plans)
+        yield from _variants(report)
         yield ""
         yield from _split(report, report.plans)
     yield ""
@@ -224,6 +241,36 @@ def _table(
         yield f"  {name:<14}{_size(row[0].weights):>10}  {cells}"
     if marked:
         yield "  + a part in main memory, which is slower"
+
+
+_KV_ROWS = {KvFormat.MODEL: "as the model", KvFormat.INT8: "--kv int8"}
+
+
+def _variants(report: FolderReport) -> Iterator[str]:
+    """KV format × contexts from the model's own on; precision and place as they come."""
+    stretched, longest = report.stretched or {}, report.contexts[-1]
+    if len(report.kv_formats) == 1 and not stretched:
+        return
+    further = {n for found in stretched.values() for n in found if n > longest}
+    contexts = (longest, *sorted(further))
+    heads = [_tokens(context) for context in contexts]
+    widths = [max(len(head), 6) for head in heads]
+    yield ""
+    yield "With the KV cache of either kind, and the context stretched by YaRN:"
+    cells = "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
+    yield f"  {'KV cache':<14}{'at ' + heads[-1]:>10}  {cells}"
+    for kv in report.kv_formats:
+        row = [report.plans_for(kv)["auto", Precision.AUTO, context] for context in contexts]
+        cells = "  ".join(
+            f"{_cell(plan):>{width}}" for plan, width in zip(row, widths, strict=True)
+        )
+        size = _size(sum(share.kv for share in row[-1].shares))
+        yield f"  {_KV_ROWS[kv]:<14}{size:>10}  {cells}"
+    for factor, found in stretched.items():
+        reach = f"{_tokens(longest)} to {_tokens(found[-1])}"
+        yield f"  --rope-factor {factor:g} stretches it from {reach}"
+    if stretched:
+        yield "  stretched, short conversations may be answered a little worse"
 
 
 def _is_mixed(plan: LoadPlan) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.settings import Value
 from qwen_desktop.paths import Profile
 
@@ -15,8 +15,8 @@ from qwen_desktop.paths import Profile
 class Options:
     """`overrides` are settings for this run only; they are not saved.
 
-    `precision` and `device` (a placement, as in LoadRequest) are those of the first checkpoint;
-    None for what it was opened with the last time.
+    `precision`, `device` (a placement), `kv` and `rope_factor` are those of the first checkpoint,
+    as in LoadRequest; None for what it was opened with the last time.
     """
 
     profile: Profile
@@ -26,3 +26,5 @@ class Options:
     ask: str | None = None
     headless: bool = False
     overrides: Mapping[str, Value] = field(default_factory=dict)
+    kv: KvFormat | None = None
+    rope_factor: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_desktop import cli
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.paths import default_profile
 
@@ -44,6 +44,9 @@ def test_how_the_first_checkpoint_is_opened():
     options = cli.parse(["--checkpoint", "x", "--precision", "int4", "--device", "cuda:1"])
     assert options.precision is Precision.INT4
     assert options.device == "cuda:1"
+    assert (cli.parse([]).kv, cli.parse([]).rope_factor) == (None, None)
+    options = cli.parse(["--checkpoint", "x", "--kv", "int8", "--rope-factor", "2"])
+    assert (options.kv, options.rope_factor) == (KvFormat.INT8, 2.0)
 
 
 def test_settings_of_this_run():
@@ -61,6 +64,9 @@ def test_settings_of_this_run():
         (["--theme", "pink"], "one of system, light, dark"),
         (["--thinking", "maybe"], "say on or off"),
         (["--precision", "int3"], "invalid choice: 'int3'"),
+        (["--kv", "int4"], "invalid choice: 'int4'"),
+        (["--rope-factor", "x"], "say a number from 1 to 64"),
+        (["--rope-factor", "nan"], "say a number from 1 to 64"),
         (["--device", "the big one"], "say auto, cpu, cuda, cuda:1 or split"),
         (["--ask", "  "], "--ask needs a question"),
         (["--temporary", "--profile", "x"], "not allowed with"),

@@ -59,6 +59,11 @@ def test_a_good_folder_for_people():
     assert done.stderr == b""
     for expected in ("Qwen3, chat", "2.1 M", "auto (fp32)", "✓", "layers 0–2", "It opens."):
         assert expected in text
+    rows = {line[:14].strip(): line.split() for line in text.splitlines()}
+    assert rows["KV cache"][-4:] == ["8k", "2k", "4k", "8k"]
+    assert rows["as the model"][3:] == ["12.0", "MiB", "✓", "✓", "✓"]
+    assert rows["--kv int8"][2:] == ["3.2", "MiB", "✓", "✓", "✓"]
+    assert "--rope-factor 4 stretches it from 2k to 8k" in text
 
 
 def test_a_damaged_folder_for_people(damaged):
@@ -94,7 +99,8 @@ def test_json_has_its_keys_and_nothing_else():
     found = json.loads(done.stdout)
     assert list(found) == [
         "format", "folder", "opens", "facts", "findings",
-        "devices", "placements", "precisions", "contexts", "plans",
+        "devices", "placements", "precisions", "contexts", "kv_formats", "stretched", "plans",
+        "variants",
     ]  # fmt: skip
     assert (found["format"], found["opens"]) == (1, True)
     assert found["folder"] == str(DEMO)
@@ -109,12 +115,24 @@ def test_json_has_its_keys_and_nothing_else():
     assert found["precisions"] == [precision.value for precision in Precision]
     plan = found["plans"][0]
     assert list(plan) == [
-        "placement", "precision", "runs_in", "packed", "context", "weights", "fit", "shares",
+        "placement", "precision", "runs_in", "packed", "context", "kv_format", "weights", "fit",
+        "shares",
     ]  # fmt: skip
     (share,) = plan["shares"]
     assert list(share) == ["device", "weights", "kv", "reserve", "first", "last"]
     expected = len(found["placements"]) * len(found["precisions"]) * len(found["contexts"])
     assert len(found["plans"]) == expected
+    assert found["kv_formats"] == ["model", "int8"]
+    assert found["stretched"] == [
+        {"rope_factor": 2.0, "contexts": [2048, 4096]},
+        {"rope_factor": 4.0, "contexts": [2048, 4096, 8192]},
+    ]
+    assert {plan["kv_format"] for plan in found["plans"]} == {"model"}
+    every = [(p["kv_format"], p["context"]) for p in found["variants"] if p["precision"] == "auto"]
+    assert set(every) == {
+        ("model", 4096), ("model", 8192), ("int8", 2048), ("int8", 4096), ("int8", 8192),
+    }  # fmt: skip
+    assert list(found["variants"][0]) == list(plan)
     documented = inspection.__doc__ or ""
     for names in (found, found["facts"], plan, share):
         assert all(name in documented for name in names)

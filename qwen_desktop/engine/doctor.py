@@ -6,18 +6,22 @@ Codes of the findings are listed in checks.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from qwen_desktop.chat.checkpoint import (
     CheckpointFacts,
     Finding,
     FolderReport,
+    KvFormat,
     LoadPlan,
     Precision,
     Severity,
 )
 from qwen_desktop.engine import placement
-from qwen_desktop.engine.architecture import family_name
+from qwen_desktop.engine.architecture import architecture, family_name
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint, folder_names, survey
 from qwen_desktop.engine.checks import (
     Patient,
@@ -30,6 +34,7 @@ from qwen_desktop.engine.files import broken
 from qwen_desktop.engine.gpus import Machine, this_machine
 from qwen_desktop.engine.machine_checks import machine_checks
 from qwen_desktop.engine.placement import Model, model_of
+from qwen_desktop.engine.stretch import rope_factors, stretched_config
 from qwen_desktop.errors import Known
 
 _ORDER = list(Severity)
@@ -61,18 +66,25 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
     if whole:  # else what is missing is told already
         findings += checkpoint_checks(patient)
         whole = not any(finding.severity is Severity.ERROR for finding in findings)
-    choices = placement.placements(machine) if whole else ()
-    precisions = _precisions(checkpoint) if whole else ()
-    contexts = placement.contexts(model.architecture.context_length) if whole else ()
-    plans: dict[tuple[str, Precision, int], LoadPlan] = {}
-    for choice in choices:
-        for precision in precisions:
-            for context in contexts:
-                made = placement.plan(model, machine, choice, precision, context)
-                if made is not None:
-                    plans[choice, precision, context] = made
-    if whole:
-        findings += machine_checks(patient, plans.get(("auto", Precision.AUTO, contexts[0])))
+    if not whole:
+        return FolderReport(folder, _facts(checkpoint, model), _sorted(findings), machine.devices)
+    choices = placement.placements(machine)
+    precisions = _precisions(checkpoint)
+    contexts = placement.contexts(model.architecture.context_length)
+    stretched = _stretched(checkpoint.config, model)
+    longest = max(stretched.values(), key=len, default=contexts)
+    asked = [
+        (choice, precision, context)
+        for choice in choices
+        for precision in precisions
+        for context in sorted({*contexts, *longest, *(c[-1] for c in stretched.values())})
+    ]
+    variants = {
+        kv: _plans(_without_end(model, longest[-1]), machine, asked, kv)
+        for kv in model.architecture.kv_formats
+    }
+    plans = {key: plan for key, plan in variants[KvFormat.MODEL].items() if key[2] in contexts}
+    findings += machine_checks(patient, plans.get(("auto", Precision.AUTO, contexts[0])))
     return FolderReport(
         folder=folder,
         facts=_facts(checkpoint, model),
@@ -81,8 +93,35 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
         placements=choices,
         precisions=precisions,
         contexts=contexts,
-        plans=plans or None,
+        kv_formats=model.architecture.kv_formats,
+        rope_factors=(1.0, *stretched),
+        plans=plans,
+        variants=variants,
+        stretched=stretched,
     )
+
+
+def _stretched(config: Mapping[str, Any], model: Model) -> dict[float, tuple[int, ...]]:
+    """The contexts for each factor over 1 by which YaRN can stretch the model's."""
+    found = {}
+    for factor in rope_factors(config)[1:]:
+        longest = architecture(stretched_config(config, factor)).context_length
+        if longest > model.architecture.context_length:
+            found[factor] = placement.contexts(longest)
+    return found
+
+
+def _plans(
+    model: Model, machine: Machine, asked: Iterable[tuple[str, Precision, int]], kv: KvFormat
+) -> dict[tuple[str, Precision, int], LoadPlan]:
+    """The plan for each placement, precision and context."""
+    made = ((key, placement.plan(model, machine, *key, kv)) for key in asked)
+    return {key: plan for key, plan in made if plan is not None}
+
+
+def _without_end(model: Model, longest: int) -> Model:
+    """`model` with a context of `longest` tokens, to be planned for any up to it."""
+    return replace(model, architecture=replace(model.architecture, context_length=longest))
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ of what is free; what the estimates below leave out has to go into the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qwen_desktop.chat.checkpoint import Device, Fit, KvFormat, LoadPlan, Precision, Share
 from qwen_desktop.engine.architecture import Architecture, Weights, architecture, weights
@@ -218,6 +218,8 @@ class _Ask:
     precision: Precision
     context: int
     kv: KvFormat
+    # Units by precision: several cards are filled in many ways.
+    _known: dict[Precision, list[_Unit]] = field(default_factory=dict, repr=False)
 
     def on(self, devices: Sequence[Device]) -> LoadPlan:
         """All of it on the only one of `devices`."""
@@ -286,18 +288,26 @@ class _Ask:
         )
 
     def _units(self, precision: Precision) -> list[_Unit]:
-        made, sorted_weights = self.model.architecture, self.model.weights
+        found = self._known.get(precision)
+        if found is None:
+            found = self._known[precision] = self._new_units(precision)
+        return found
+
+    def _new_units(self, precision: Precision) -> list[_Unit]:
+        made, sorted_weights, own = self.model.architecture, self.model.weights, self._own
         item = ITEM_BYTES.get(precision, 2)
+        kv = {
+            kind: made.layer_cache_bytes(made.layer_kinds.index(kind), self.context, item, self.kv)
+            for kind in set(made.layer_kinds)
+        }
         layers = [
-            _Unit(
-                part.nbytes(precision, self._own),
-                made.layer_cache_bytes(number, self.context, item, self.kv),
-                number,
+            _Unit(part.nbytes(precision, own), kv[kind], number)
+            for number, (part, kind) in enumerate(
+                zip(sorted_weights.layers, made.layer_kinds, strict=True)
             )
-            for number, part in enumerate(sorted_weights.layers)
         ]
-        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision, self._own), 0)
-        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision, self._own), 0)]
+        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision, own), 0)
+        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision, own), 0)]
 
     def _reserve(self, device: Device, all_of: Sequence[Device], precision: Precision) -> int:
         """What `device` needs besides; pieces are small where one of `all_of` is the CPU."""

@@ -23,6 +23,7 @@ def rope_factors(config: Mapping[str, Any]) -> tuple[float, ...]:
     length = config.get("max_position_embeddings")
     plain = (
         config.get("model_type") in FAMILIES
+        and "text_config" not in config
         and type(length) is int
         and length > 0
         and not config.get("use_sliding_window")

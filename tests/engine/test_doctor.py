@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_desktop import inspection
-from qwen_desktop.chat.checkpoint import Device, Fit, FolderReport, Precision, Severity
+from qwen_desktop.chat.checkpoint import (
+    Device,
+    Fit,
+    FolderReport,
+    KvFormat,
+    Precision,
+    Severity,
+)
 from qwen_desktop.engine.doctor import examine
 from qwen_desktop.engine.gpus import Gpu, Machine
 from qwen_desktop.engine.nested import checkpoints_in
@@ -56,6 +63,46 @@ def test_a_good_folder(made):
     keys = {(p, q, c) for p in report.placements for q in report.precisions for c in (512,)}
     assert set(report.plans) == keys
     assert all(plan.fit is Fit.YES for plan in report.plans.values())
+
+
+def test_other_formats_and_longer_contexts_are_planned_too(made):
+    folder = made("qwen3", head_dim=32, max_position_embeddings=4096)
+    report = examine(folder, machine=machine_of())
+    assert report.contexts == report.contexts_for(1.0) == (2048, 4096)
+    assert report.rope_factors == (1.0, 2.0, 4.0)
+    assert report.contexts_for(2.0) == (2048, 4096, 8192)
+    assert report.contexts_for(4.0) == (2048, 4096, 8192, 16384)
+    assert report.kv_formats == (KvFormat.MODEL, KvFormat.INT8)
+    assert report.findings == ()
+    for kv in KvFormat:
+        plans = report.plans_for(kv)
+        assert set(plans) == {
+            (place, precision, context)
+            for place in report.placements
+            for precision in report.precisions
+            for context in report.contexts_for(4.0)
+        }
+        for (_, _, context), plan in plans.items():
+            assert (plan.kv, plan.context) == (kv, context)
+    key = ("cpu", Precision.BF16, 16384)
+    sizes = [report.plans_for(kv)[key].shares[0].kv for kv in KvFormat]
+    assert sizes[1] == sizes[0] * 17 / 32
+    assert report.plans == {
+        key: plan for key, plan in report.plans_for(KvFormat.MODEL).items() if key[2] <= 4096
+    }
+
+
+def test_formats_and_stretches_that_a_folder_cannot_have(made, copied):
+    report = examine(made("qwen3"), machine=machine_of())  # heads of 8
+    assert report.kv_formats == (KvFormat.MODEL,)
+    assert report.plans_for(KvFormat.INT8) == {}
+    folder = copied("qwen3_5_text", head_dim=32)
+    report = examine(folder, machine=machine_of())
+    assert report.kv_formats == (KvFormat.MODEL, KvFormat.INT8)  # of its full attention
+    assert (report.rope_factors, dict(report.stretched)) == ((1.0,), {})
+    (folder / "tokenizer.json").unlink()
+    broken = examine(folder, machine=machine_of())
+    assert (broken.variants, broken.stretched, broken.rope_factors) == (None, None, (1.0,))
 
 
 # What is no error by itself, but told.

@@ -14,11 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import Device, KvFormat, Precision
 from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.checkpoint import inspect
+from qwen_desktop.engine.fingerprint import fingerprint
+from qwen_desktop.engine.gpus import Gpu
 from qwen_desktop.errors import Cancelled, Known
 from tests.engine.checkpoints import edit_json
 from tests.engine.helpers import NEVER, ask, load, request, text_of, usage_of
@@ -33,6 +35,8 @@ def test_what_was_loaded_is_told(opened, made):
     assert info.kv_bytes_per_token == 2 * 2 * 2 * 8 * 4  # K and V, layers, heads, width, float32
     assert (info.has_chat_template, info.can_think) == (True, True)
     assert info.context_length == 512
+    assert info.fingerprint == fingerprint(inspect(info.folder))
+    assert (info.kv_format, info.rope_factor) == (KvFormat.MODEL, 1.0)
 
 
 def test_precision_can_be_chosen(made, engine):
@@ -160,6 +164,21 @@ def test_nothing_is_fetched_and_nothing_written(copied, engine, monkeypatch):
     load(engine, folder)
     ask(engine, request("hello"))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_card_that_torch_cannot_use_is_told(made, engine, monkeypatch):
+    """The driver tells of a card, and the installed torch is one for the CPU."""
+    if torch.cuda.is_available():
+        pytest.skip("torch can use the card of this machine")
+    card = Gpu(Device("cuda:0", "NVIDIA Some Card", 24 * 2**30, 23 * 2**30), (8, 9))
+    monkeypatch.setattr("qwen_desktop.engine.device.cuda_gpus", lambda: (card,))
+    load(engine, made("qwen3"))
+    assert engine.info.device == "CPU"
+    assert engine.info.cpu_fallback.startswith("The graphics card is not used")
+    load(engine, made("qwen3"), placement="cpu")
+    assert engine.info.cpu_fallback == ""
+    with pytest.raises(Known, match="no device cuda"):
+        load(engine, made("qwen3"), placement="cuda")
 
 
 @pytest.mark.parametrize("placement", ["cuda:99", "tpu"])

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_desktop.chat.checkpoint import Device, Fit, LoadPlan, Precision
+from qwen_desktop.chat.checkpoint import Device, Fit, KvFormat, LoadPlan, Precision
 from qwen_desktop.engine.architecture import Architecture, Part, Weights
 from qwen_desktop.engine.gpus import Gpu, Machine
 from qwen_desktop.engine.placement import (
@@ -18,6 +18,7 @@ from qwen_desktop.engine.placement import (
     CPU_RUNTIME,
     Model,
     contexts,
+    cpu_fallback,
     device_map,
     placements,
     plan,
@@ -81,15 +82,16 @@ lengths = st.sampled_from(contexts(131072))
 
 
 @settings(deadline=None)
-@given(models, machines, precisions, lengths, st.data())
-def test_every_plan_adds_up(model, machine, precision, context, data):
+@given(models, machines, precisions, lengths, st.sampled_from(KvFormat), st.data())
+def test_every_plan_adds_up(model, machine, precision, context, kv_format, data):
     placement = data.draw(st.sampled_from(placements(machine)))
-    made = plan(model, machine, placement, precision, context)
+    made = plan(model, machine, placement, precision, context, kv_format)
+    assert made.kv is kv_format
     layers = [n for s in made.shares if s.first >= 0 for n in range(s.first, s.last + 1)]
     assert layers == list(range(model.architecture.layers))
     assert made.weights == model.weights.nbytes(made.runs_in)
     item = 4 if made.runs_in is Precision.FP32 else 2
-    kv = model.architecture.kv_bytes_per_token(item) * context
+    kv = model.architecture.kv_bytes_per_token(item, kv_format) * context
     assert sum(share.kv for share in made.shares) == kv
     order = [device.id for device in machine.devices]
     assert ids(made) == sorted(ids(made), key=order.index)
@@ -194,6 +196,37 @@ def test_room_for_a_context_means_its_cache():
     assert long.shares[0].kv - short.shares[0].kv == (65536 - 2048) * per_token
     assert long.shares[0].reserve > short.shares[0].reserve
     assert plan(model, machine, "cuda:0", Precision.BF16, 10**9).context == 131072
+
+
+def test_codes_make_room_for_longer_contexts():
+    model, machine = model_of(36), machine_of(64, 24)
+    plain, coded = (
+        plan(model, machine, "cuda:0", Precision.BF16, 32768, kv).shares[0].kv for kv in KvFormat
+    )
+    assert coded == plain * 17 / 32
+
+
+def test_why_a_card_is_left_alone():
+    small, eight = model_of(2, 1024), model_of(36)
+    bf16 = Precision.BF16
+
+    def why(model: Model, machine: Machine, placement: str = "auto") -> str:
+        return cpu_fallback(model, plan(model, machine, placement, bf16), machine)
+
+    assert why(small, machine_of(64)) == ""  # no card
+    assert why(small, machine_of(64, 24)) == ""  # on the card
+    assert why(eight, machine_of(64, 12)) == ""  # a part of it
+    assert why(small, machine_of(64, 24), "cpu") == ""  # as asked for
+    full, little = (
+        Machine(
+            Device("cpu", "CPU", 64 * GIB, 64 * GIB),
+            (Gpu(Device("cuda:0", "Card", total, 200 * 2**20), (8, 9)),),
+        )
+        for total in (24 * GIB, GIB // 2)
+    )
+    assert "taken its memory" in why(small, full)
+    assert "too small" in why(small, little)
+    assert "do not fit together" in why(small, Machine(full.ram, full.gpus, usable=False))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a card")

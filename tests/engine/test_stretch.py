@@ -43,6 +43,7 @@ def stretched_runner(folder, factor: float) -> TransformersRunner:
         ({"rope_parameters": {"rope_type": "default", "factor": 2.0}}, False),
         ({"rope_parameters": "yarn"}, False),
         ({"use_sliding_window": True}, False),
+        ({"text_config": {}}, False),
         ({"model_type": "qwen"}, False),
         ({"model_type": "qwen3_5_text"}, False),
         ({"max_position_embeddings": "many"}, False),
