@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from qwen_desktop.chat.checkpoint import Precision
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import loader
 from qwen_desktop.engine.checkpoint import inspect
+from qwen_desktop.engine.device import CARD_MARGIN, TORCH_TYPES
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.precision import INT4_GROUP, Form
 from qwen_desktop.engine.quant.linear import packed_linear
@@ -101,3 +102,62 @@ def test_memory_comes_back(made: Callable[..., Path]) -> None:
     ask(engine, request("hello"))
     engine.unload()
     assert torch.cuda.memory_allocated() - before < 2**20
+
+
+@pytest.mark.parametrize(
+    ("family", "precision"),
+    [
+        *((family, p) for family in ("qwen2", "qwen3") for p in TORCH_TYPES),
+        ("qwen3_5_text", Precision.FP32),
+    ],
+)
+def test_codes_of_keys_and_values_are_those_of_the_cpu(
+    made: Callable[..., Path], tmp_path: Path, family: str, precision: Precision
+) -> None:
+    wide = {"hidden_size": 128, "initializer_range": 0.1} if family == "qwen2" else {"head_dim": 32}
+    folder = made(family, **wide)
+    runners, found = [], []
+    for placement in ("cpu", "cuda"):
+        asked = LoadRequest(folder, precision, placement, kv=KvFormat.INT8)
+        plan = loader.plan(inspect(folder), asked)
+        runners.append(TransformersRunner(loader.load(plan, NEVER, lambda _: None), KvFormat.INT8))
+    for runner in runners:
+        cache = runner.new_cache()
+        runner.prefill(cache, PROMPT * 30, chunk=64, on_progress=lambda _: None, cancel=NEVER)
+        found.append(runner.decode(cache, 7, cancel=NEVER).cpu())
+    assert torch.cosine_similarity(*found, dim=0) > 0.99
+    cache.save(tmp_path / "kv")
+    again = runners[1].new_cache()
+    again.load(tmp_path / "kv")
+    assert (again.length, again.nbytes) == (cache.length, cache.nbytes)
+    logits = [runners[1].decode(one, 9, cancel=NEVER) for one in (cache, again)]
+    assert torch.equal(*logits)
+
+
+def test_torch_takes_no_more_than_was_free(made: Callable[..., Path]) -> None:
+    """While a model is open the allocator refuses what would leave nothing for the driver."""
+    engine = Engine()
+    for _ in range(2):  # the first time loads kernels, which take memory beside torch's
+        load(engine, made("qwen3"), placement="cuda")
+        ask(engine, request("hello"))
+    torch.cuda.empty_cache()
+    free = torch.cuda.mem_get_info()[0]
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(free - CARD_MARGIN // 4, dtype=torch.uint8, device="cuda")
+    assert text_of(ask(engine, request("hello")))
+    engine.unload()
+    free = torch.cuda.mem_get_info()[0]
+    whole = torch.empty(free - CARD_MARGIN // 4, dtype=torch.uint8, device="cuda")
+    del whole
+    torch.cuda.empty_cache()
+
+
+def test_a_stretched_context_on_a_card(made: Callable[..., Path]) -> None:
+    folder = made("qwen3", max_position_embeddings=64)
+    texts = []
+    for placement in ("cpu", "cuda"):
+        engine = Engine()
+        load(engine, folder, placement=placement, precision=Precision.FP32, rope_factor=4.0)
+        assert engine.info.context_length == 256
+        texts.append(text_of(ask(engine, request("hello " * 15))))
+    assert texts[0] == texts[1] != ""
