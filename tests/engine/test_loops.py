@@ -42,6 +42,14 @@ def test_a_cycle_of_any_period_is_found_soon(period, before, data):
     assert found - len(before) == repeats_of(period) * period
 
 
+@pytest.mark.parametrize("period", [3, 40, MAX_PERIOD])
+def test_a_cycle_is_found_however_late_it_begins(period):
+    for before in range(3000, 8000, 450):
+        tokens = itertools.chain(range(before), itertools.cycle(range(before, before + period)))
+        guard = LoopGuard(lambda _: b"word")
+        assert found_at(tokens, guard) == before + repeats_of(period) * period
+
+
 @given(tokens=st.lists(st.integers(0, 3), max_size=120))
 def test_short_texts_are_never_loops(tokens):
     assert found_at(tokens) is None

@@ -111,6 +111,18 @@ def test_a_character_cut_in_half_comes_out_whole(tokens):
         assert new == [(TEXT, "😀b")]
 
 
+def test_what_stood_before_the_half_character_is_not_told_twice(tokens):
+    char = tokens.encode("😀")
+    start = ids_of(tokens, ["a", "EN"])
+    old, new = continued(tokens, start + char[:2], char[2:], ["END"])
+    assert old == [(TEXT, "aEN\N{REPLACEMENT CHARACTER}")]
+    assert new == [(TEXT, "😀")]
+    start = ids_of(tokens, ["<think>", "a", "\n"])
+    old, new = continued(tokens, start + char[:2], char[2:])
+    assert old == [(REASONING, "a\n\N{REPLACEMENT CHARACTER}")]
+    assert new == [(REASONING, "😀")]
+
+
 def test_what_follows_a_half_character_that_stays_one(tokens):
     old, new = continued(tokens, tokens.encode("😀")[:2], tokens.encode("b"))
     assert old == [(TEXT, "\N{REPLACEMENT CHARACTER}")]
