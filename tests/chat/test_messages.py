@@ -78,6 +78,12 @@ def test_messages_cannot_be_changed():
         user_message("a", None).parts = (Part(PartKind.TEXT, "b"),)  # type: ignore[misc]
 
 
+def test_prefill_speed_leaves_out_what_was_reused():
+    stats = AnswerStats(prompt_tokens=120, reused_tokens=20, prefill_seconds=4.0)
+    assert stats.prefill_speed == 25.0
+    assert AnswerStats(prompt_tokens=120).prefill_speed == 0.0
+
+
 def test_decode_speed_leaves_out_the_first_token():
     assert AnswerStats(answer_tokens=3, reasoning_tokens=8, decode_seconds=2.0).decode_speed == 5.0
     assert AnswerStats(answer_tokens=1, decode_seconds=2.0).decode_speed == 0.0
