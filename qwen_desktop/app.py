@@ -24,7 +24,6 @@ preload_before_qt()  # Windows: torch's c10.dll has to come before Qt
 
 from PySide6.QtCore import (  # noqa: E402
     QEvent,
-    QLockFile,
     QObject,
     QTimer,
     Signal,
@@ -38,11 +37,12 @@ spare_source_scans()
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from qwen_desktop import __version__, log  # noqa: E402
+from qwen_desktop.bridge import profile_lock  # noqa: E402
 from qwen_desktop.bridge.file_jobs import FileJobs  # noqa: E402
 from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report, report_of  # noqa: E402
+from qwen_desktop.errors import Known, Report, report_of  # noqa: E402
 from qwen_desktop.options import Options  # noqa: E402
-from qwen_desktop.paths import Profile, demo_checkpoint  # noqa: E402
+from qwen_desktop.paths import demo_checkpoint  # noqa: E402
 from qwen_desktop.storage.preferences import Preferences  # noqa: E402
 from qwen_desktop.storage.state import LoadMark, SidebarCache, StateFile  # noqa: E402
 from qwen_desktop.ui import i18n, theme  # noqa: E402
@@ -55,11 +55,13 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.engine_client import EngineClient
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
+    from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
     from qwen_desktop.chat.recent import Recent
+    from qwen_desktop.chat.settings import Value
     from qwen_desktop.chat.summary import Summary
     from qwen_desktop.chat.tree import Conversation
 
@@ -109,12 +111,13 @@ class App(QObject):
     recents: Recents
     doctor: Doctor
     cards: Cards
+    presets: Presets
 
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.options = options
         profile = options.profile
-        _make_folder(profile)
+        profile_lock.make_folder(profile)
         log.start(profile.log)
         _log.info("Qwen Desktop %s on Python %s", __version__, sys.version.split()[0])
         sys.excepthook = self._on_uncaught
@@ -129,7 +132,7 @@ class App(QObject):
         self._load_that_never_ended = self._load_mark.folder()
         i18n.install(application(), str(self.preferences.get("language")))
         application().setFont(theme.body_font())
-        self._lock = _locked(profile)  # a refusal is told in the language just installed
+        self._lock = profile_lock.taken(profile)  # a refusal is told in the language just installed
 
         self.window = MainWindow(self.preferences)
         self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)
@@ -154,8 +157,10 @@ class App(QObject):
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
+        from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.store_client import StoreClient
+        from qwen_desktop.storage.presets import PresetFile
 
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
@@ -163,9 +168,16 @@ class App(QObject):
         self.recents = Recents(self._saved_state.recents, self)
         self.doctor = Doctor(self.engine.machine, self)
         self.cards = Cards(self.engine, self)
-        self.chats = Chats(self.store, self.engine, self.models, self.preferences.generation, self)
+        preset_file = PresetFile(self.options.profile.presets)
+        self.presets = Presets(preset_file, self.files, self)
+        self._first_problem = self._first_problem or preset_file.problem
+        self.chats = Chats(
+            self.store, self.engine, self.models, lambda: self.preferences.values, self
+        )
         self.memory = MemoryMonitor(self.engine.memory, self)
         self.problem.connect(self.window.show_problem)
+        self.preferences.changed.connect(self._on_preference)
+        self._configure_engine()
         self.chats.run_changed.connect(self._on_busy)
         self.models.changed.connect(self._on_model)
         self.models.opened.connect(self.recents.remember)
@@ -173,7 +185,13 @@ class App(QObject):
         self.chats.opened.connect(self._on_opened)
         self.chats.summaries_changed.connect(self._on_summaries)
         self.window.connect_to(
-            self.chats, self.models, self.memory, self.recents, self.doctor, self.cards
+            self.chats,
+            self.models,
+            self.memory,
+            self.recents,
+            self.doctor,
+            self.cards,
+            self.presets,
         )
         self.built.emit()
 
@@ -250,6 +268,10 @@ class App(QObject):
             request = replace(request, precision=self.options.precision)
         if self.options.device is not None:
             request = replace(request, placement=self.options.device)
+        if self.options.kv is not None:
+            request = replace(request, kv=self.options.kv)
+        if self.options.rope_factor is not None:
+            request = replace(request, rope_factor=self.options.rope_factor)
         asked_for = self.options.checkpoint or self.options.headless or self.options.ask
         if not asked_for and str(folder) == self._load_that_never_ended:
             # What ended the program then may end it again; the mark stands until a load ends.
@@ -260,6 +282,16 @@ class App(QObject):
     def _last_checkpoint(self) -> Path | None:
         last = self._saved_state.checkpoint
         return Path(last) if last and self.preferences.get("reopen_checkpoint") else None
+
+    @Slot(str, object)
+    def _on_preference(self, name: str, value: Value) -> None:
+        if name in ("kv_memory", "kv_disk"):
+            self._configure_engine()
+        self.chats.on_setting(name, value)
+
+    def _configure_engine(self) -> None:
+        """What the engine may keep of conversations at rest, as the settings say."""
+        self.engine.configure(self.preferences.engine_options(self.options.profile.kv_caches))
 
     # -- what is remembered ----------------------------------------------------------------
 
@@ -322,7 +354,8 @@ class App(QObject):
             self.chats.close()
             self.doctor.close()
             self.memory.close()
-            engine_ended = self.engine.close()
+            # The caches of a temporary profile are removed below.
+            engine_ended = self.engine.close(rest=not self.options.profile.temporary)
             self.store.close()
         self.files.close()
         self._lock.unlock()
@@ -340,31 +373,6 @@ class App(QObject):
                 if stream is not None:
                     stream.flush()
             os._exit(self.exit_status)
-
-
-def _make_folder(profile: Profile) -> None:
-    try:
-        profile.root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "The data folder {folder} cannot be made: {reason}."),
-            QT_TRANSLATE_NOOP("errors", "Choose another with --profile DIR."),
-            folder=profile.root,
-            reason=error.strerror,
-        ) from error
-
-
-def _locked(profile: Profile) -> QLockFile:
-    """The lock of the profile; a second instance would take the first one's answers for dead."""
-    lock = QLockFile(str(profile.root / "lock"))
-    lock.setStaleLockTime(0)  # only a dead owner makes it stale
-    if lock.tryLock(100) or lock.error() is not QLockFile.LockError.LockFailedError:
-        return lock
-    raise Known(
-        QT_TRANSLATE_NOOP("errors", "Qwen Desktop is already open with the data in {folder}."),
-        QT_TRANSLATE_NOOP("errors", "Use its window, or start with another --profile DIR."),
-        folder=profile.root,
-    )
 
 
 def application() -> QApplication:

@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Slot
 
 from qwen_desktop import app
 from qwen_desktop.bridge.models import ModelState, Phase
+from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import Message, PartKind, Role, Status
 from qwen_desktop.errors import Report
 from qwen_desktop.options import Options
@@ -40,6 +41,7 @@ class OneQuestion(QObject):
         built.models.changed.connect(self._on_model)
         built.models.problem.connect(self._on_problem)
         built.chats.problem.connect(self._on_problem)
+        built.chats.overflowed.connect(self._on_overflow)
         built.problem.connect(self._on_problem)
         built.chats.message_added.connect(self._on_added)
         built.chats.message_changed.connect(self._on_changed)
@@ -96,6 +98,11 @@ class OneQuestion(QObject):
         _say(report.text())
         if report.is_bug and report.details:
             _say(report.details)
+        app.application().exit(1)
+
+    @Slot(object)
+    def _on_overflow(self, count: PromptCount) -> None:
+        _say(f"The question has {count.prompt:,} tokens; {count.budget:,} fit beside an answer.")
         app.application().exit(1)
 
     @Slot()

@@ -30,6 +30,11 @@ class Profile:
         return self.root / "settings.json"
 
     @property
+    def presets(self) -> Path:
+        """The presets the user made, as JSON."""
+        return self.root / "presets.json"
+
+    @property
     def sidebar_cache(self) -> Path:
         """A copy of the conversation list, small enough to read before the first paint."""
         return self.root / "sidebar.json"
@@ -43,6 +48,11 @@ class Profile:
     def load_mark(self) -> Path:
         """Stands while a checkpoint is being loaded."""
         return self.root / "loading.json"
+
+    @property
+    def kv_caches(self) -> Path:
+        """Cache files of what models have read. Losing them loses time only."""
+        return self.root / "kv-cache"
 
     @property
     def log(self) -> Path:

@@ -8,6 +8,7 @@ on disk is handed back whole.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qwen_desktop.bridge.coalesce import StreamBuffer
 from qwen_desktop.bridge.engine_client import EngineClient
-from qwen_desktop.bridge.run import Run
+from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.bridge.words import translated
-from qwen_desktop.chat.events import GenerationEvent
-from qwen_desktop.chat.messages import Status
+from qwen_desktop.chat.events import Alarm, GenerationEvent, PromptCount
+from qwen_desktop.chat.messages import AnswerTrace, Message, Status
 from qwen_desktop.errors import Report
 
 if TYPE_CHECKING:
@@ -31,17 +32,20 @@ JOURNAL_MS = 250
 class Answering(QObject):
     """Owns at most one run. Made by `Chats`.
 
-    Signals, each with the `Run`: `refused` (not on disk, with the Report or None), `stored` (on
-    disk, generation begins), `grown` (more text), `ticked` (progress or usage changed), `ended`
-    (the answer has its final status; it is on disk a moment later: `saved`).
+    Signals, each with the `Run`: `refused` (not on disk, with the Report or None), `overflowed`
+    (the same, with the PromptCount: the user is to choose what is left out), `stored` (on disk,
+    generation begins), `grown` (more text), `ticked` (progress, usage or what the model sees
+    changed), `ended` (the answer has its final status; it is on disk a moment later: `saved`).
     """
 
     refused = Signal(object, object)
+    overflowed = Signal(object, object)
     stored = Signal(object)
     grown = Signal(object)
     ticked = Signal(object)
     ended = Signal(object, object)  # Run, Report or None
     saved = Signal(object)
+    alarm = Signal(object)  # Alarm
     problem = Signal(object)
 
     def __init__(
@@ -57,6 +61,7 @@ class Answering(QObject):
         self._journal.setInterval(JOURNAL_MS)
         self._journal.timeout.connect(self._write_journal)
         engine.accepted.connect(self._on_accepted)
+        engine.overflowed.connect(self._on_overflowed)
         engine.generated.connect(self._on_event)
         engine.failed.connect(self._on_failed)
 
@@ -80,7 +85,7 @@ class Answering(QObject):
         if run is None:
             return
         run.stop.set()
-        if run.accepted:
+        if run.written is not None:
             self.ticked.emit(run)
         else:
             self._refuse(run.id, None)
@@ -97,6 +102,8 @@ class Answering(QObject):
             self._finish(run, Status.INTERRUPTED)
             return None
         self._run = None
+        if run.kind is RunKind.RESUME and run.written is not None:
+            self._write_end(run, run.original or run.answer)  # its text is all there
         return run
 
     def _current(self, run_id: str) -> Run | None:
@@ -107,27 +114,24 @@ class Answering(QObject):
     def _on_accepted(self, run_id: str, _tokens: int) -> None:
         if (run := self._current(run_id)) is None:
             return
-        run.accepted = True
-        conversation, answer = run.conversation, run.answer
-        question = conversation.tree.messages[answer.parent_id or ""]
-        is_new, is_retry = run.is_new, run.is_retry
-
-        def save(store: Store) -> None:
-            if is_new:
-                store.create(conversation)
-                return
-            if not is_retry:
-                store.add_message(conversation.id, question)
-            store.add_message(conversation.id, answer)
-
+        run.written = run.as_written()
         self._store.submit(
-            save, lambda _: self._on_stored(run_id), lambda report: self._refuse(run_id, report)
+            _saving(run),
+            lambda trace: self._on_stored(run_id, trace),
+            lambda report: self._refuse(run_id, report),
         )
 
-    def _on_stored(self, run_id: str) -> None:
+    @Slot(str, object)
+    def _on_overflowed(self, run_id: str, count: PromptCount) -> None:
+        if (run := self._current(run_id)) is not None:
+            self._run = None
+            self.overflowed.emit(run, count)
+
+    def _on_stored(self, run_id: str, trace: AnswerTrace) -> None:
         if (run := self._current(run_id)) is None:
             return
         run.stored = True
+        run.trace_before = trace
         self.stored.emit(run)
         self._journal.start()
         self._engine.generate(run.id, run.request, run.stop)
@@ -147,17 +151,29 @@ class Answering(QObject):
         run = self._run
         if run is None:
             return
-        answer, progress, usage, reason = run.answer, run.progress, run.usage, None
+        answer, told, reason = run.answer, (run.progress, run.usage, run.started), None
         for event in events:
             reason = run.take(event) or reason
+            if isinstance(event, Alarm):
+                self.alarm.emit(event)
+        if run.started is not told[2]:
+            self._save_start(run)
         if reason is not None:
             self._finish(run, reason.status)
             return
         if run.answer is not answer:
             run.merge()
             self.grown.emit(run)
-        if run.progress is not progress or run.usage is not usage:
+        if (run.progress, run.usage, run.started) != told:
             self.ticked.emit(run)
+
+    def _save_start(self, run: Run) -> None:
+        """What a crash must not take along: where the answer comes from."""
+        started, answer_id = run.started, run.answer.id
+        if started is not None:
+            self._store.submit(
+                lambda store: store.save_start(answer_id, started.provenance, started.prompt_ids)
+            )
 
     @Slot(str, object)
     def _on_failed(self, run_id: str, report: Report) -> None:
@@ -167,21 +183,24 @@ class Answering(QObject):
             self._refuse(run_id, report)
             return
         self._buffer.flush()
-        run.answer = replace(run.answer, error=translated(report))
         self._finish(run, Status.FAILED, report)
 
     def _finish(self, run: Run, status: Status, report: Report | None = None) -> None:
         self._journal.stop()
         self._buffer.clear()
-        self._engine.forget(run.id)
-        run.answer = replace(run.answer, status=status)
+        self._engine.release(run.id)
+        run.end(status, translated(report) if report is not None else "")
         run.merge()
         run.conversation = replace(run.conversation, updated_at=time.time())
         self._run = None
         self.ended.emit(run, report)
-        conversation_id, answer = run.conversation.id, run.answer
+        self._write_end(run, run.answer)
+
+    def _write_end(self, run: Run, answer: Message) -> None:
+        conversation_id, trace = run.conversation.id, run.trace()
         self._store.submit(
-            lambda store: store.finish(conversation_id, answer), lambda _: self.saved.emit(run)
+            lambda store: store.finish(conversation_id, answer, trace),
+            lambda _: self.saved.emit(run),
         )
 
     @Slot()
@@ -193,8 +212,8 @@ class Answering(QObject):
         answer_id = run.answer.id
 
         def write(store: Store) -> None:
-            for kind, text in pieces:
-                store.journal(answer_id, kind, text)
+            for kind, text, ids in pieces:
+                store.journal(answer_id, kind, text, ids)
 
         def failed(report: Report) -> None:
             run.put_back(pieces)
@@ -203,3 +222,23 @@ class Answering(QObject):
                 self.problem.emit(report)
 
         self._store.submit(write, on_failed=failed)
+
+
+def _saving(run: Run) -> Callable[[Store], AnswerTrace]:
+    """The job that puts a run on disk; it gives the trace of the answer that is continued."""
+    conversation, answer, question = run.conversation, run.answer, run.question
+    kind, is_new, has_new_message = run.kind, run.is_new, run.has_new_message
+
+    def save(store: Store) -> AnswerTrace:
+        if kind is RunKind.RESUME:
+            store.reopen(conversation.id, answer)
+            return store.trace(answer.id)
+        if is_new:
+            store.create(conversation)
+        else:
+            if has_new_message:
+                store.add_message(conversation.id, question)
+            store.add_message(conversation.id, answer)
+        return AnswerTrace()
+
+    return save

@@ -1,51 +1,43 @@
 """The main thread's owner of conversations: the shown one, the list, and who is answering.
 
-QtCore only. What happens to a request is told in `answering.py`.
+QtCore only. What happens to a request is told in `answering.py`; how it is made in `asking.py`;
+what is shown and chosen in `shown.py`, what is typed in `composing.py`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qwen_desktop.bridge import asking
+from qwen_desktop.bridge.alarms import Alarms
 from qwen_desktop.bridge.answering import Answering
+from qwen_desktop.bridge.asking import Terms
+from qwen_desktop.bridge.chat_list import ChatList
+from qwen_desktop.bridge.composing import Composing
+from qwen_desktop.bridge.context_use import ContextUse
 from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.engine_client import EngineClient
-from qwen_desktop.bridge.models import Models, ModelState
-from qwen_desktop.bridge.run import Run, RunState, last_usage
+from qwen_desktop.bridge.models import Models
+from qwen_desktop.bridge.run import Run, RunState
+from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.bridge.store_client import StoreClient
-from qwen_desktop.chat.messages import Message, Role, pending_answer, user_message
-from qwen_desktop.chat.model import GenerationRequest
-from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.events import PromptCount
+from qwen_desktop.chat.messages import Role, Status
+from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.summary import Summary
-from qwen_desktop.chat.tree import Conversation, Tree
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report
-
-if TYPE_CHECKING:
-    from qwen_desktop.storage.store import Store
-
-NOTHING_TYPED = Report(
-    QT_TRANSLATE_NOOP("errors", "There is nothing to send."),
-    QT_TRANSLATE_NOOP("errors", "Type a message first."),
-)
-NO_MODEL = Report(
-    QT_TRANSLATE_NOOP("errors", "No checkpoint is open."),
-    QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first (Ctrl+O)."),
-)
-LOADING = Report(
-    QT_TRANSLATE_NOOP("errors", "The checkpoint is still loading."),
-    QT_TRANSLATE_NOOP("errors", "Your text stays here; send it when loading has ended."),
-)
+from qwen_desktop.chat.tree import Conversation
+from qwen_desktop.errors import Report
 
 
 class Chats(QObject):
     """Owns the shown conversation and the list of all. Made by the application.
 
-    Signals: see each line. Messages, conversations and reports are frozen values.
+    Signals: see each line. Messages, conversations and reports are frozen values. `general` gives
+    the general settings by name; `on_setting` is to be told when one changes.
     """
 
     started = Signal()  # the store has been opened, or cannot be
@@ -53,10 +45,16 @@ class Chats(QObject):
     summaries_changed = Signal(object)  # tuple[Summary, ...], newest first
     opened = Signal(object)  # Conversation: show this one
     message_added = Signal(object)  # Message at the end of the shown path
-    message_changed = Signal(object)  # Message of the shown conversation
+    message_changed = Signal(object)  # Message of the shown path
     rewound = Signal(object)  # Conversation: the shown path changed otherwise
     run_changed = Signal(object)  # RunState
     usage = Signal(object)  # Usage in the shown conversation, or None
+    counted = Signal(object)  # PromptCount of the draft and all before it, or None
+    unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
+    options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
+    overflowed = Signal(object)  # PromptCount: not sent; the user is to choose what is left out
+    alarm = Signal(object)  # Alarm
+    trace_read = Signal(str, object)  # message id, AnswerTrace
     draft_restored = Signal(str)  # text for the composer
     deleted = Signal(str, str)  # conversation id, title
     problem = Signal(object)  # Report
@@ -67,29 +65,37 @@ class Chats(QObject):
         store: StoreClient,
         engine: EngineClient,
         models: Models,
-        settings: Callable[[], GenerationSettings],
+        general: Callable[[], Mapping[str, Value]],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._store = store
+        self._engine = engine
         self._models = models
-        self._settings = settings
-        self._current = Conversation()
-        self._is_new = True  # the current conversation has no row yet
+        self._general = general
         self._wanted = ""  # the conversation being read from disk
-        self._summaries: tuple[Summary, ...] = ()
         self._reports: dict[str, Report] = {}  # of failed answers, by message
-        self._drafts = Drafts(store, self)
-        self._held_draft = ""  # typed while the message before it is not on disk yet
         self._answering = Answering(store, engine, self)
+        self._shown = Shown(store, self._answering)
+        self._composing = Composing(Drafts(store, self), self._shown, self._answering)
+        self._list = ChatList(store, self)
+        self._context = ContextUse(engine, models, self._shown, self._answering, self._terms, self)
+        self._alarms = Alarms(self)
         self._answering.refused.connect(self._on_refused)
+        self._answering.overflowed.connect(self._on_overflowed)
         self._answering.stored.connect(self._on_stored)
         self._answering.grown.connect(self._on_grown)
         self._answering.ticked.connect(self._on_ticked)
         self._answering.ended.connect(self._on_ended)
         self._answering.saved.connect(self._on_saved)
+        self._answering.alarm.connect(self._alarms.take)
         self._answering.problem.connect(self.problem)
-        models.changed.connect(self._on_model)
+        self._alarms.changed.connect(self.alarm)
+        self._context.usage.connect(self.usage)
+        self._context.counted.connect(self.counted)
+        self._context.unseen_changed.connect(self.unseen_changed)
+        self._list.changed.connect(self.summaries_changed)
+        models.changed.connect(self._alarms.follow)
         store.problem.connect(self.problem)
 
     # -- what is shown ---------------------------------------------------------------------
@@ -97,18 +103,31 @@ class Chats(QObject):
     @property
     def current(self) -> Conversation:
         """The shown conversation."""
-        return self._current
+        return self._shown.conversation
+
+    @property
+    def options(self) -> ChatOptions:
+        """What the shown conversation wants."""
+        return self.current.options
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """The settings in effect for the shown conversation: general ones and its own."""
+        return asking.values_in_effect(self._general(), self.options)
 
     @property
     def run(self) -> RunState:
         """The run under way, or an idle state."""
         run = self._answering.run
-        return run.state() if run else RunState()
+        if run is None:
+            return RunState()
+        hidden = self._shown.is_of(run) and not self._shown.shows(run)
+        return replace(run.state(), answer_id="") if hidden else run.state()
 
     @property
     def summaries(self) -> tuple[Summary, ...]:
         """The rows of the list, newest first."""
-        return self._summaries
+        return self._list.rows
 
     def report_for(self, message_id: str) -> Report | None:
         """Why an answer failed, for those of this run of the program."""
@@ -117,26 +136,22 @@ class Chats(QObject):
     def start(self, conversation_id: str) -> None:
         """Read the list and the drafts, and open the conversation that was open last."""
 
-        def read(store: Store) -> tuple[tuple[Summary, ...], dict[str, str]]:
-            return store.summaries(), dict(store.drafts())
-
-        def show(result: tuple[tuple[Summary, ...], dict[str, str]]) -> None:
-            summaries, drafts = result
+        def show(drafts: Mapping[str, str], rows: tuple[Summary, ...]) -> None:
             self.leaving.emit()
-            self._drafts.fill(drafts)
-            self._set_summaries(summaries)
-            if any(row.id == conversation_id for row in summaries):
+            self._composing.fill(drafts)
+            self._list.fill(rows)
+            if self._list.has(conversation_id):
                 self.open(conversation_id)
             else:
-                self._restore_draft()
+                self.draft_restored.emit(self._composing.text)
             self.started.emit()
 
         def failed(report: Report) -> None:
             self.problem.emit(report)
-            self._restore_draft()
+            self.draft_restored.emit(self._composing.text)
             self.started.emit()
 
-        self._store.submit(read, show, failed)
+        self._list.read(show, failed)
 
     def new(self) -> None:
         """Show an empty conversation; it gets a row with its first message."""
@@ -155,8 +170,8 @@ class Chats(QObject):
                 self._show(conversation, is_new=False)
 
         def failed(report: Report) -> None:
-            if self._wanted == conversation_id:
-                self._show(self._current, is_new=self._is_new)  # at the start nothing is shown yet
+            if self._wanted == conversation_id:  # at the start nothing is shown yet
+                self._show(self.current, is_new=self._shown.is_new)
             self.problem.emit(report)
 
         self._store.submit(lambda store: store.load(conversation_id), show, failed)
@@ -164,171 +179,208 @@ class Chats(QObject):
     def _show(self, conversation: Conversation, *, is_new: bool) -> None:
         self._wanted = ""
         self.leaving.emit()
-        self._current = conversation
-        self._is_new = is_new
+        self._shown.show(conversation, is_new=is_new)
         self.opened.emit(conversation)
-        self._emit_usage()
-        self._restore_draft()
+        self.options_changed.emit(self.options)
+        self._context.show(self._composing.text)
+        self.draft_restored.emit(self._composing.text)
 
-    def _restore_draft(self) -> None:
-        text, run = self._drafts.text(self._draft_key()), self._answering.run
-        if run is not None and not run.stored and self._is_new and text == run.typed:
-            text = ""  # the draft on disk is a message on its way, in another new chat
-        self.draft_restored.emit(text)
-
-    def _draft_key(self) -> str:
-        return "" if self._is_new else self._current.id
+    def _show_path(self) -> None:
+        """The path is another one now, of the same conversation."""
+        self.rewound.emit(self.current)
+        self._context.show_path()
 
     def set_draft(self, text: str) -> None:
         """Keep what is typed; on disk within a second."""
-        run = self._answering.run
-        if run is not None and not run.stored and self._is_shown(run):
-            self._held_draft = text  # the draft on disk is still the message being sent
-        else:
-            self._drafts.set(self._draft_key(), text)
+        self._composing.set(text)
 
-    def _is_shown(self, run: Run) -> bool:
-        return run.conversation.id == self._current.id
+    def show_version(self, message_id: str, step: int) -> None:
+        """Read the version `step` beside a message, up to its newest leaf; none if there is none.
+
+        An answer that is being written goes on meanwhile, wherever one looks.
+        """
+        tree = self.current.tree
+        if message_id not in tree.messages:
+            return
+        versions = tree.versions(message_id)
+        index = versions.index(message_id) + step
+        if step == 0 or not 0 <= index < len(versions):
+            return
+        self._shown.read_up_to(tree.newest_leaf(versions[index]))
+        self._show_path()
+        self.run_changed.emit(self.run)
+        self._list.update(self.current)
+
+    def set_pinned(self, message_id: str, on: bool) -> None:
+        """Let a message stay in every prompt, or no longer."""
+        if message_id in self.current.tree.messages:
+            self.message_changed.emit(self._shown.pin(message_id, on))
+            self._context.count_again()
+
+    def read_trace(self, message_id: str) -> None:
+        """Read what is kept of an answer only to be looked at: `trace_read` tells it."""
+        self._store.submit(
+            lambda store: store.trace(message_id),
+            lambda trace: self.trace_read.emit(message_id, trace),
+        )
+
+    # -- settings and counting -------------------------------------------------------------
+
+    def set_options(self, options: ChatOptions) -> None:
+        """What the shown conversation wants from its next request on."""
+        self._shown.set_options(options)
+        self.options_changed.emit(options)
+        self._context.count_again()
+
+    @Slot(str, object)
+    def on_setting(self, name: str, _value: Value) -> None:
+        """A general setting has changed."""
+        if BY_NAME[name].group in ("generation", "context"):
+            self.options_changed.emit(self.options)
+            self._context.count_again()
+
+    def count(self, text: str) -> None:
+        """Count the prompt with `text` as its last message: `counted` tells, a little later."""
+        self._context.count(text)
+
+    def _terms(self) -> Terms:
+        info = self._models.state.info
+        return Terms.of(self._general(), self.options, info.name if info else "")
 
     # -- asking ----------------------------------------------------------------------------
 
     def ask(self, text: str) -> bool:
         """Send `text`. False if it was refused: a problem was emitted, keep the text."""
-        refusal = NOTHING_TYPED if not text.strip() else self._refusal()
-        if refusal is not None:
-            self.problem.emit(refusal)
+        if not self._is_free(text):
             return False
-        tree = self._current.tree
-        message = user_message(text, tree.head)
-        answer = pending_answer(message.id, self._model_name())
-        run = self._run_for(tree.added(message).added(answer), answer, typed=text)
-        self.message_added.emit(message)
-        self.message_added.emit(answer)
+        run = asking.ask(self.current, text, self._terms(), is_new=self._shown.is_new)
+        self._shown.change(run.conversation)
+        self.message_added.emit(run.question)
+        self.message_added.emit(run.answer)
         self._begin(run)
         return True
 
+    def edit(self, message_id: str, text: str) -> bool:
+        """Say `text` in place of an earlier message, as a branch. False if it was refused."""
+        old = self.current.tree.messages.get(message_id)
+        if old is None or old.role is not Role.USER or not self._is_free(text):
+            return False
+        self._begin_elsewhere(asking.edit(self.current, old, text, self._terms()))
+        return True
+
     def retry(self, message_id: str) -> None:
-        """Answer again below the same user message, as a new branch."""
-        tree = self._current.tree
-        old = tree.messages.get(message_id)
+        """Answer again below the same user message, as a new version."""
+        old = self.current.tree.messages.get(message_id)
         if old is None or old.role is not Role.ASSISTANT or old.parent_id is None:
             return
-        if (refusal := self._refusal()) is not None:
-            self.problem.emit(refusal)
+        if self._is_free():
+            self._begin_elsewhere(asking.retry(self.current, old, self._terms()))
+
+    def resume(self, message_id: str, presence_penalty: float | None = None) -> None:
+        """Go on with an answer that was cut, with a presence penalty of its own if there is one."""
+        old = self.current.tree.messages.get(message_id)
+        if old is None or old.role is not Role.ASSISTANT or not old.status.is_cut:
             return
-        answer = pending_answer(old.parent_id, self._model_name())
-        run = self._run_for(tree.added(answer), answer, typed="")
-        self.rewound.emit(self._current)
+        if not self._is_free():
+            return
+        if self.current.tree.head != message_id:
+            self.problem.emit(asking.NOT_THE_LAST)
+            return
+        run = asking.resume(self.current, old, presence_penalty, self._terms())
+        self._shown.change(run.conversation)
+        self.message_changed.emit(run.answer)
         self._begin(run)
 
     def stop(self) -> None:
         """End the run; the text is kept."""
         self._answering.stop()
 
-    def _refusal(self) -> Report | None:
-        if (run := self._answering.run) is not None:
-            return Report(
-                QT_TRANSLATE_NOOP("errors", "An answer is still being written in “{title}”."),
-                QT_TRANSLATE_NOOP("errors", "Wait for it or stop it."),
-                {"title": run.state().title},
-            )
-        if self._models.state.busy:
-            return LOADING
-        return None if self._models.state.info else NO_MODEL
+    def _is_free(self, text: str | None = None) -> bool:
+        """Whether a request can be made, one with `text`; if not, a problem is emitted."""
+        refusal = asking.refusal(text, self._models.state, self._answering.run)
+        if refusal is not None:
+            self.problem.emit(refusal)
+        return refusal is None
 
-    def _model_name(self) -> str:
-        info = self._models.state.info
-        return info.name if info else ""
-
-    def _run_for(self, tree: Tree, answer: Message, typed: str) -> Run:
-        before = self._current
-        self._current = replace(before, tree=tree, updated_at=time.time())
-        request = GenerationRequest(
-            conversation_id=before.id,
-            # An answer that ended before its first word would only be an empty turn.
-            messages=tuple(
-                m for m in tree.path(answer.parent_id) if m.role is not Role.ASSISTANT or m.text
-            ),
-            settings=self._settings(),
-        )
-        return Run(before, self._current, answer, request, typed, self._is_new)
+    def _begin_elsewhere(self, run: Run) -> None:
+        """Begin a run whose answer does not stand below what was shown."""
+        self._shown.change(run.conversation)
+        self._show_path()
+        self._begin(run)
 
     def _begin(self, run: Run) -> None:
-        self._held_draft = ""
+        self._composing.begin()
         self._answering.begin(run)
+        self._context.begin()
         self.run_changed.emit(self.run)
+
+    # -- what becomes of it ----------------------------------------------------------------
 
     @Slot(object, object)
     def _on_refused(self, run: Run, report: Report | None) -> None:
         """Take back a request that is not on disk (None: by Stop); nothing of it is lost."""
-        self.run_changed.emit(self.run)
-        self._keep_typed(run)
-        if self._is_shown(run):
-            self._current = run.before
-            self.rewound.emit(run.before)
-        if run.typed and self._draft_key() == _draft_key_of(run):
-            # What was typed meanwhile is still in the composer, which puts it below.
-            self.draft_restored.emit(run.typed)
+        self._take_back(run)
         if report is not None:
             self.problem.emit(report)
 
-    def _keep_typed(self, run: Run) -> None:
-        """Make a draft of a message that does not get on disk, and of what was typed after it."""
-        if run.typed:
-            key = _draft_key_of(run)
-            texts = [run.typed, self._held_draft]
-            if (kept := self._drafts.text(key)) not in texts:
-                texts.append(kept)  # typed in another new chat
-            self._drafts.set(key, "\n".join(text for text in texts if text))
+    @Slot(object, object)
+    def _on_overflowed(self, run: Run, count: PromptCount) -> None:
+        self._take_back(run)
+        self.overflowed.emit(count)
+
+    def _take_back(self, run: Run) -> None:
+        self.run_changed.emit(self.run)
+        conversation = run.taken_back()
+        if not run.is_new:
+            self._shown.settle(run.before, conversation)
+        is_for_composer = self._composing.take_back(run)
+        if self._shown.is_of(run):
+            self._shown.change(conversation)
+            self._show_path()
+        if is_for_composer:
+            # What was typed meanwhile is still in the composer, which puts it below.
+            self.draft_restored.emit(run.typed)
 
     @Slot(object)
     def _on_stored(self, run: Run) -> None:
-        if run.is_new and (self._is_shown(run) or self._drafts.text("") == run.typed):
-            self._drafts.set("", "")  # unless it is of another new chat by now
-        if run.typed:
-            self._drafts.set(run.conversation.id, self._held_draft)
-        if self._is_shown(run):
-            self._is_new = False
-        self._update_summary(run.conversation, is_new=run.is_new)
+        self._composing.is_stored(run)
+        if self._shown.is_of(run):
+            self._shown.is_new = False
+        if run.written is not None:
+            self._shown.settle(run.written, run.conversation)
+        self._list.update(run.conversation, is_new=run.is_new)
 
     @Slot(object)
     def _on_grown(self, run: Run) -> None:
-        if self._is_shown(run):
-            self._current = run.conversation
-            self.message_changed.emit(run.answer)
+        if self._shown.is_of(run):
+            self._shown.change(run.conversation)
+            if self._shown.shows(run):
+                self.message_changed.emit(run.answer)
 
     @Slot(object)
     def _on_ticked(self, run: Run) -> None:
-        self.run_changed.emit(run.state())
-        if self._is_shown(run):
-            self._emit_usage()
+        self.run_changed.emit(self.run)
+        if self._shown.shows(run):
+            self._context.follow()
 
     @Slot(object, object)
     def _on_ended(self, run: Run, report: Report | None) -> None:
-        if report is not None:
-            self._reports[run.answer.id] = report
+        if not run.undone:
+            self._reports.pop(run.answer.id, None)
+            if report is not None:
+                self._reports[run.answer.id] = report
         self._on_grown(run)
         self.run_changed.emit(self.run)
-        self._emit_usage()
-        self._update_summary(run.conversation)
+        self._context.end()
+        self._list.update(run.conversation)
+        if run.answer.status is Status.COMPLETE and self._list.has(run.conversation.id):
+            self._engine.prepare(run.next_request())
+        if run.undone and report is not None:
+            self.problem.emit(report)
 
     @Slot(object)
     def _on_saved(self, run: Run) -> None:
         self.answer_saved.emit(run.answer)
-
-    def _emit_usage(self) -> None:
-        run = self._answering.run
-        if run is not None and run.usage is not None and self._is_shown(run):
-            self.usage.emit(run.usage)
-            return
-        info = self._models.state.info
-        path = self._current.tree.path()
-        self.usage.emit(last_usage(path, info) if info else None)
-
-    @Slot(object)
-    def _on_model(self, state: ModelState) -> None:
-        if not state.busy:
-            self._emit_usage()
 
     # -- the list --------------------------------------------------------------------------
 
@@ -339,49 +391,26 @@ class Chats(QObject):
             return
         if (run := self._answering.run) is not None and run.conversation.id == conversation_id:
             run.conversation = replace(run.conversation, title=title)
-        if self._current.id == conversation_id:
-            self._current = replace(self._current, title=title)
-        self._set_summaries(
-            replace(row, title=title) if row.id == conversation_id else row
-            for row in self._summaries
-        )
-        self._store.submit(lambda store: store.rename(conversation_id, title))
+        if self.current.id == conversation_id:
+            self._shown.change(replace(self.current, title=title))
+        self._list.rename(conversation_id, title)
 
     def delete(self, conversation_id: str) -> None:
         """Take a conversation off the list; `undo_delete` brings it back."""
-        row = next((row for row in self._summaries if row.id == conversation_id), None)
+        row = self._list.row(conversation_id)
         if row is None:
             return
         if (run := self._answering.run) is not None and run.conversation.id == conversation_id:
             self.stop()
-        self._set_summaries(r for r in self._summaries if r.id != conversation_id)
-        if self._current.id == conversation_id:
+        self._list.remove(conversation_id)
+        if self.current.id == conversation_id:
             self.new()
-        self._store.submit(lambda store: store.delete(conversation_id))
+        self._engine.forget(conversation_id)
         self.deleted.emit(conversation_id, row.title)
 
     def undo_delete(self, conversation_id: str) -> None:
         """Bring a deleted conversation back and show it."""
-
-        def restore(store: Store) -> tuple[Summary, ...]:
-            store.restore(conversation_id)
-            return store.summaries()
-
-        def show(summaries: tuple[Summary, ...]) -> None:
-            self._set_summaries(summaries)
-            self.open(conversation_id)
-
-        self._store.submit(restore, show)
-
-    def _update_summary(self, conversation: Conversation, *, is_new: bool = False) -> None:
-        row = conversation.summary()
-        others = [r for r in self._summaries if r.id != row.id]
-        if is_new or len(others) < len(self._summaries):  # else it has been deleted meanwhile
-            self._set_summaries((row, *others))
-
-    def _set_summaries(self, summaries: Iterable[Summary]) -> None:
-        self._summaries = tuple(sorted(summaries, key=lambda row: -row.updated_at))
-        self.summaries_changed.emit(self._summaries)
+        self._list.restore(conversation_id, lambda: self.open(conversation_id))
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -389,10 +418,5 @@ class Chats(QObject):
         """Keep everything: an answer being written stays with its text, as interrupted."""
         unstored = self._answering.close()
         if unstored is not None:
-            self._keep_typed(unstored)
-        self._drafts.save_now()
-
-
-def _draft_key_of(run: Run) -> str:
-    """Under which key the draft of the conversation was before `run`."""
-    return "" if run.is_new else run.before.id
+            self._composing.take_back(unstored)
+        self._composing.save_now()

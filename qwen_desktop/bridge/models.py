@@ -136,7 +136,7 @@ class Models(QObject):
 
     @Slot(str, object)
     def _on_loaded(self, job_id: str, info: ModelInfo) -> None:
-        self._engine.forget(job_id)
+        self._engine.release(job_id)
         if job_id != self._job_id:
             # Superseded, yet it had finished: it is what the engine holds until the next one.
             phase = self._state.phase if self._state.busy else Phase.READY
@@ -147,7 +147,7 @@ class Models(QObject):
 
     @Slot(str, object, object)
     def _on_load_ended(self, job_id: str, report: Report | None, info: ModelInfo | None) -> None:
-        self._engine.forget(job_id)
+        self._engine.release(job_id)
         if job_id != self._job_id:
             return
         self._ended(info)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from qwen_desktop.bridge.file_jobs import FileJobs
-from qwen_desktop.chat.settings import BY_NAME, GenerationSettings, Value
+from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.storage.preferences import Preferences
+
+if TYPE_CHECKING:
+    from qwen_desktop.chat.model import EngineOptions
 
 
 class PreferencesModel(QObject):
@@ -50,6 +55,14 @@ class PreferencesModel(QObject):
         self._files.submit(f"setting {name}", lambda: self._preferences.set(name, value))
         self.changed.emit(name, value)
 
-    def generation(self) -> GenerationSettings:
-        """The settings of the next request."""
-        return GenerationSettings.from_values(self._values)
+    def engine_options(self, kv_folder: Path) -> EngineOptions:
+        """What the engine may keep of conversations at rest, its files in `kv_folder`."""
+        from qwen_desktop.chat.model import EngineOptions  # not needed at the first paint
+
+        memory, disk = _bytes(self._values["kv_memory"]), _bytes(self._values["kv_disk"])
+        return EngineOptions(kv_memory=memory, kv_disk=disk or 0, kv_folder=kv_folder)
+
+
+def _bytes(gigabytes: Value) -> int | None:
+    """GiB of a setting as bytes; None where it is empty."""
+    return int(gigabytes * 2**30) if isinstance(gigabytes, (int, float)) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.store_client import StoreClient
-from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.messages import Status
+from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.storage.store import Store
 from tests.engine.checkpoints import chatty_checkpoint
 
@@ -29,7 +29,8 @@ class Desk:
     def __init__(self, qtbot, file: Path) -> None:
         self.qtbot = qtbot
         self.file = file
-        self.settings = GenerationSettings(max_new_tokens=40, seed=1, temperature=1.0)
+        self.settings = {setting.name: setting.default for setting in SETTINGS}
+        self.settings |= {"max_new_tokens": 40, "seed": 1, "temperature": 1.0}
         self.store = StoreClient(file)
         self.engine = EngineClient()
         self.models = Models(self.engine)
@@ -53,7 +54,9 @@ class Desk:
         self.qtbot.waitUntil(lambda: bool(condition()), timeout=timeout)
 
     def set(self, **changes) -> None:
-        self.settings = replace(self.settings, **changes)
+        self.settings |= changes
+        for name, value in changes.items():
+            self.chats.on_setting(name, value)
 
     def ask_and_wait(self, text: str):
         """Ask, wait until the answer is on disk, and give it."""
@@ -64,6 +67,11 @@ class Desk:
 
     def path(self):
         return self.chats.current.tree.path()
+
+    def answer_in_work(self):
+        """The answer being written, wherever one looks."""
+        tree = self.chats.current.tree
+        return next(m for m in tree.messages.values() if m.status is Status.STREAMING)
 
     def on_disk(self, copy: Path) -> Store:
         """A copy of the database as a crash would leave it, opened by a store of its own."""

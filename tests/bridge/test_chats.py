@@ -374,27 +374,28 @@ def test_a_panic_of_a_library_ends_the_answer_and_nothing_else(desk, monkeypatch
     assert desk.ask_and_wait("second").status is Status.LENGTH
 
 
-def test_reasoning_and_text_are_journalled_as_parts_of_their_own(desk):
-    from qwen_desktop.bridge.run import Run
+def test_reasoning_and_text_are_journalled_as_parts_of_their_own():
+    from qwen_desktop.bridge.run import Run, RunKind
     from qwen_desktop.chat.events import Delta
     from qwen_desktop.chat.messages import pending_answer, user_message
     from qwen_desktop.chat.model import GenerationRequest
+    from qwen_desktop.chat.settings import GenerationSettings
     from qwen_desktop.chat.tree import Conversation, Tree
 
     question = user_message("q", None)
     answer = pending_answer(question.id, "m")
     talk = Conversation(tree=Tree.of([question, answer]))
-    request = GenerationRequest(talk.id, (question,), desk.settings)
-    run = Run(Conversation(id=talk.id), talk, answer, request, "q", True)
+    request = GenerationRequest(talk.id, (question,), GenerationSettings())
+    run = Run(Conversation(id=talk.id), talk, answer, request, RunKind.ASK, "q", True)
 
-    for kind, text in [("reasoning", "a"), ("reasoning", "b"), ("text", "c")]:
-        run.take(Delta(PartKind(kind), text))
+    for token, (kind, text) in enumerate([("reasoning", "a"), ("reasoning", "b"), ("text", "c")]):
+        run.take(Delta(PartKind(kind), text, (token,)))
     first = run.unsaved()
-    run.take(Delta(PartKind.TEXT, "d"))
+    run.take(Delta(PartKind.TEXT, "d", (3, 4)))
     run.put_back(first)
 
-    assert first == [(PartKind.REASONING, "ab"), (PartKind.TEXT, "c")]
-    assert run.unsaved() == [(PartKind.REASONING, "ab"), (PartKind.TEXT, "cd")]
+    assert first == [(PartKind.REASONING, "ab", (0, 1)), (PartKind.TEXT, "c", (2,))]
+    assert run.unsaved() == [(PartKind.REASONING, "ab", (0, 1)), (PartKind.TEXT, "cd", (2, 3, 4))]
     assert run.unsaved() == []
     assert run.answer.reasoning == "ab"
     assert run.answer.text == "cd"

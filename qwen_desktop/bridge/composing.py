@@ -1,0 +1,75 @@
+"""What stands in the composer: a draft, or text typed while the message before it is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qwen_desktop.bridge.answering import Answering
+from qwen_desktop.bridge.drafts import Drafts
+from qwen_desktop.bridge.run import Run, RunKind
+from qwen_desktop.bridge.shown import Shown
+
+
+class Composing:
+    """Main-thread owner of what is typed. A message that is sent stays the draft on disk until it
+    is a message there; what is typed meanwhile is held here.
+    """
+
+    def __init__(self, drafts: Drafts, shown: Shown, answering: Answering) -> None:
+        self._drafts = drafts
+        self._shown = shown
+        self._answering = answering
+        self._held = ""
+
+    def fill(self, drafts: Mapping[str, str]) -> None:
+        """Take what the store kept."""
+        self._drafts.fill(drafts)
+
+    @property
+    def text(self) -> str:
+        """What the composer of the shown conversation begins with."""
+        text, run = self._drafts.text(self._key()), self._answering.run
+        if run is None or run.stored or run.kind is not RunKind.ASK or not self._shown.is_new:
+            return text
+        return text if text != run.typed else ""  # on its way, in another new chat
+
+    def set(self, text: str) -> None:
+        """Keep what is typed; on disk within a second."""
+        run = self._shown.run
+        if run is not None and not run.stored and run.kind is RunKind.ASK:
+            self._held = text  # the draft on disk is still the message being sent
+        else:
+            self._drafts.set(self._key(), text)
+
+    def begin(self) -> None:
+        """A message is sent."""
+        self._held = ""
+
+    def is_stored(self, run: Run) -> None:
+        """What was sent is a message on disk, so no draft any more."""
+        if run.kind is not RunKind.ASK:
+            return
+        if run.is_new and (self._shown.is_of(run) or self._drafts.text("") == run.typed):
+            self._drafts.set("", "")  # unless it is of another new chat by now
+        self._drafts.set(run.conversation.id, self._held)
+
+    def take_back(self, run: Run) -> bool:
+        """Make a draft of a message that does not get on disk, and of what was typed after it.
+
+        True where it belongs into the composer that is shown.
+        """
+        if not run.typed:
+            return False
+        key = "" if run.is_new else run.before.id
+        texts = [run.typed, self._held]
+        if (kept := self._drafts.text(key)) not in texts:
+            texts.append(kept)  # typed in another new chat, or before an earlier message was edited
+        self._drafts.set(key, "\n".join(text for text in texts if text))
+        return key == self._key()
+
+    def save_now(self) -> None:
+        """Write what has changed."""
+        self._drafts.save_now()
+
+    def _key(self) -> str:
+        return "" if self._shown.is_new else self._shown.conversation.id
