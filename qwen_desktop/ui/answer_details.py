@@ -53,9 +53,8 @@ class AnswerDetails(Dialog):
         self.tabs.setFocus()
 
     def set_trace(self, trace: AnswerTrace) -> None:
-        """What is kept apart: the ids of the prompt, and log probabilities."""
+        """What is kept apart: the ids of the prompt, and log probabilities. To be called once."""
         self._trace = trace
-        self._ids_shown = False
         self.scores.set_scores(trace.scores)
         self._show_page(self.tabs.currentIndex())
 

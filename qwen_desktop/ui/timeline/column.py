@@ -107,6 +107,7 @@ class MessageColumn(QAbstractScrollArea):
                 item.message, item.versions = message, versions.get(message.id)
                 items.append(item)
         now = {item.message.id for item in items}
+        # Before the index changes: where one has the focus, Qt looks for the next among them.
         for key in [key for key in self._views if key not in now]:
             self._discard(key)
         self._items = items
@@ -333,12 +334,8 @@ class MessageColumn(QAbstractScrollArea):
             self._arrange()
 
     def _discard(self, key: str) -> None:
-        view = self._views[key]
+        view = self._views.pop(key)
         view.store()
-        focused = QApplication.focusWidget()
-        if focused is not None and view.isAncestorOf(focused):
-            self.setFocus()  # else Qt looks for the next one among what is about to go
-        del self._views[key]
         self._exact.discard(key)
         view.hide()
         view.deleteLater()

@@ -118,7 +118,7 @@ class Timeline(MessageColumn):
         if act in ASKING:
             focused = QApplication.focusWidget()
             if focused is not None and self.viewport().isAncestorOf(focused):
-                self.setFocus()  # the button is about to go
+                self.setFocus(Qt.FocusReason.TabFocusReason)  # the button is about to go
         if act is Act.RETRY:
             self.retry_requested.emit(message.id)
         elif act in (Act.RESUME, Act.RESUME_OTHERWISE):

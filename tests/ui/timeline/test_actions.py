@@ -8,11 +8,19 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QWidget,
+)
 
 from qwen_desktop.chat.messages import Provenance, Status
 from qwen_desktop.ui.timeline.cards import Card
 from qwen_desktop.ui.timeline.footer import Footer
+from qwen_desktop.ui.timeline.view import Timeline
 from tests.ui.timeline.conftest import answer, button, click, has_button, settle, user
 
 CUT = [Status.STOPPED, Status.INTERRUPTED, Status.LENGTH, Status.FAILED, Status.LOOPING]
@@ -202,12 +210,48 @@ def test_the_keyboard_presses_and_the_focus_is_not_lost(timeline, qtbot, key):
     assert len(timeline.messages()) == 2
 
 
-def test_messages_go_while_one_has_the_focus(timeline):
-    timeline.set_messages([user("q"), answer("text")])
+def test_an_answer_goes_on_while_its_button_has_the_focus(timeline):
+    message = answer("part", Status.STOPPED)
+    timeline.set_messages([user("q"), answer("one"), user("r"), message])
     settle()
     timeline.activateWindow()
-    button(timeline.view_at(1), "Copy message").setFocus(Qt.FocusReason.TabFocusReason)
-    timeline.clear()
+    timeline.resume_requested.connect(
+        lambda *_: timeline.change(replace(message, status=Status.STREAMING))
+    )
+    resume = button(timeline.view_at(3), "Continue")
+    resume.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(resume, Qt.Key.Key_Return)
+    settle()
+    assert QApplication.focusWidget() is timeline
+
+
+def test_a_button_that_is_switched_off_leaves_the_focus_to_the_pane(timeline):
+    timeline.set_messages([user("q"), answer("one")])
+    settle()
+    timeline.activateWindow()
+    timeline.retry_requested.connect(lambda _: timeline.set_can_answer(False))
+    retry = button(timeline.view_at(1), "Retry")
+    retry.setFocus(Qt.FocusReason.TabFocusReason)
+    QTest.keyClick(retry, Qt.Key.Key_Return)
+    assert QApplication.focusWidget() is timeline
+
+
+def test_messages_go_while_one_has_the_focus(qtbot, looks):
+    """The focus stays with the pane rather than to go on to what happens to be next."""
+    window = QWidget()
+    row = QHBoxLayout(window)
+    timeline, beside = Timeline(), QLineEdit()
+    row.addWidget(timeline)
+    row.addWidget(beside)
+    qtbot.addWidget(window)
+    window.resize(828, 600)
+    window.show()
+    messages = [user("q"), answer("text"), user("r"), answer("more"), user("s")]
+    timeline.set_messages(messages)
+    settle()
+    window.activateWindow()
+    button(timeline.view_at(1), "Pin message").setFocus(Qt.FocusReason.TabFocusReason)
+    timeline.set_messages([messages[0], messages[2], messages[4]])
     settle()
     assert QApplication.focusWidget() is timeline
 

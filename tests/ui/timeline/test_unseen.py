@@ -75,6 +75,21 @@ def test_the_oldest_are_dimmed_above_the_line(timeline):
     assert all(ink(timeline, i) == {LIGHT.text} for i in range(8))
 
 
+def test_the_line_has_its_own_room(timeline):
+    messages = talk()
+    timeline.set_messages(messages)
+    settle()
+    before = timeline.view_at(4).height()
+    timeline.set_unseen([m.id for m in messages[:4]])
+    view = timeline.view_at(4)
+    (line,) = view.findChildren(GapCard)
+    assert view.height() >= before + line.height()
+    assert line.geometry().bottom() < view.card.y()
+    assert timeline.view_at(5).y() == view.geometry().bottom() + 1
+    timeline.set_unseen([])
+    assert timeline.view_at(4).height() == before
+
+
 def test_the_line_stands_after_a_gap_in_the_middle(timeline):
     messages = talk()
     timeline.set_messages(messages)

@@ -109,6 +109,23 @@ def test_the_reader_stays_where_the_version_is(timeline, talk):
     assert timeline.verticalScrollBar().value() == 0
 
 
+def test_the_reader_stays_at_the_end_too(timeline):
+    above = [m for i in range(20) for m in (user(f"{i}"), answer("Some words.\n\n" * 5))]
+    parent, messages = None, []
+    for message in above:
+        parent = under(parent, message)
+        messages.append(parent)
+    last = [under(parent, user("once")), under(parent, user("twice"))]
+    talk = Talk(timeline, Tree.of([*messages, *last]))
+    settle()
+    y = timeline.view_at(40).y()
+    click(button(timeline.view_at(40), PREVIOUS))
+    settle()
+    assert talk.tree.head == last[0].id
+    assert timeline.messages()[40].text == "once"
+    assert timeline.view_at(40).y() == y
+
+
 def test_the_keyboard_steps_on(timeline, talk):
     timeline.verticalScrollBar().setValue(0)
     settle()
