@@ -33,7 +33,7 @@ from qwen_desktop.chat.messages import (
 )
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
-from tests.turn_pictures import long_talk, take_full, take_stretched, take_turns
+from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -124,7 +124,7 @@ def take(folder: Path, theme: str, language: str) -> None:
 
     from qwen_desktop.paths import demo_checkpoint
     from tests.e2e.driver import Driver
-    from tests.engine.checkpoints import chatty_checkpoint, make_checkpoint
+    from tests.engine.checkpoints import THINKING, chatty_checkpoint, make_checkpoint
     from tests.layouts import qwen2_layout
 
     work = Path(tempfile.mkdtemp(prefix="qwen-desktop-pictures-"))
@@ -220,6 +220,8 @@ def take(folder: Path, theme: str, language: str) -> None:
     driver.wait("a base model", lambda: driver.window.header.mode.isVisible())
     picture("completion")
     take_card(driver, folder / f"card-{theme}.png")
+
+    take_thinking(driver, make_checkpoint(work / "Qwen3-0.6B", "qwen3", template=THINKING), picture)
 
     broken = make_checkpoint(work / "Qwen3-4B", "qwen3", shards=True)
     shards = sorted(broken.glob("*.safetensors"))

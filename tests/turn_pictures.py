@@ -56,6 +56,8 @@ def long_talk(when: float) -> Conversation:
 
 def take_turns(driver: Driver, picture: Picture, save: Save) -> None:
     """With a chat of the demo checkpoint that is shown, its last answer cut."""
+    from qwen_desktop.ui.timeline.editor import Editor
+
     window, chats = driver.window, driver.app.chats
     edit, line = window.composer.edit, window.composer.prompt
     edit.setPlainText("How do I see how much of the context is used?")
@@ -68,9 +70,11 @@ def take_turns(driver: Driver, picture: Picture, save: Save) -> None:
     save(_top(driver, "answerDetails"), "details")
     chats.retry(answer.id)
     driver.wait_idle()
-    window.pane.edit_last()
-    driver.wait("the editor", lambda: driver.window.timeline.isAncestorOf(driver.qt.focusWidget()))
+    driver.to_front()
     picture("versions")
+    window.pane.edit_last()
+    driver.wait("the editor", lambda: window.timeline.findChildren(Editor))
+    picture("editing")
     chats.new()
 
     window.asking.show_chat_settings()
@@ -79,6 +83,16 @@ def take_turns(driver: Driver, picture: Picture, save: Save) -> None:
     chats.alarm.emit(SLOW)
     picture("alarm")
     chats.alarm.emit(Alarm(AlarmKind.SLOW_AND_FULL, on=False))
+
+
+def take_thinking(driver: Driver, folder: Path, picture: Picture) -> None:
+    """A model that can think, and the switch for it."""
+    driver.app.chats.new()
+    driver.app.models.open(folder)
+    driver.wait_ready()
+    thinking = driver.window.composer.thinking
+    driver.wait("the switch", lambda: thinking.isVisible() and thinking.isChecked())
+    picture("thinking")
 
 
 def take_full(driver: Driver, picture: Picture, save: Save) -> None:
@@ -112,6 +126,7 @@ def take_stretched(driver: Driver, folder: Path, save: Save) -> None:
     choices = dialog.choices
     for box, value in ((choices.kv, KvFormat.INT8), (choices.stretch, 4.0)):
         box.setCurrentIndex(next(i for i in range(box.count()) if box.itemData(i) == value))
+    _settle(driver)
     save(dialog, "open-stretched")
 
 
@@ -122,4 +137,14 @@ def _top(driver: Driver, name: str) -> QWidget:
         return [w for w in driver.qt.topLevelWidgets() if w.objectName() == name and w.isVisible()]
 
     driver.wait(name, found)
+    _settle(driver)
     return found()[0]
+
+
+def _settle(driver: Driver) -> None:
+    """Let what changed be laid out."""
+    from PySide6.QtCore import QTimer
+
+    done: list[bool] = []
+    QTimer.singleShot(0, lambda: done.append(True))
+    driver.wait("another look", lambda: done)

@@ -34,7 +34,7 @@ class _AlarmCard(Card):
 class AlarmBanner(QWidget):
     """The alarms that are on. One that was closed stays closed until it has ended.
 
-    `changed(tuple[str, ...])`: the sentences of all that are on, closed ones too.
+    `changed(tuple[str, ...])`: in short, all that are on, closed ones too.
     """
 
     changed = Signal(object)
@@ -43,6 +43,7 @@ class AlarmBanner(QWidget):
         super().__init__(parent)
         self.setObjectName("alarms")
         self._texts: dict[AlarmKind, str] = {}
+        self._short: dict[AlarmKind, str] = {}
         self._closed: set[AlarmKind] = set()
         self.cards: dict[AlarmKind, _AlarmCard] = {}
         inner = QVBoxLayout()
@@ -65,20 +66,22 @@ class AlarmBanner(QWidget):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The sentences of all alarms that are on."""
-        return tuple(self._texts.values())
+        """All alarms that are on, in short."""
+        return tuple(self._short.values())
 
     def show_alarm(self, alarm: Alarm) -> None:
         """An alarm begins, changes its numbers, or ends."""
         before = self._texts.get(alarm.kind, "")
         if alarm.on:
             text = self._texts[alarm.kind] = self._text(alarm)
+            self._short[alarm.kind] = self._short_text(alarm)
             card = self.cards[alarm.kind]
             card.label.setText(text)
             card.label.setAccessibleName(text)
         else:
             text = ""
             self._texts.pop(alarm.kind, None)
+            self._short.pop(alarm.kind, None)
             self._closed.discard(alarm.kind)
         if text == before:
             return
@@ -99,18 +102,30 @@ class AlarmBanner(QWidget):
         self.setVisible(bool(shown))
 
     def _text(self, alarm: Alarm) -> str:
-        values = dict(alarm.values)
+        values = _values(alarm)
         if alarm.kind is AlarmKind.CPU_FALLBACK:
-            reason = QCoreApplication.translate(CONTEXT, values.get("reason", ""))
-            return self.tr("The model runs on the CPU, which is slow. {reason}").format(
-                reason=reason
-            )
-        speeds = {name: _number(values.get(name, "")) for name in ("speed", "usual")}
+            return self.tr("The model runs on the CPU, which is slow. {reason}").format_map(values)
         return self.tr(
             "The answer comes at {speed} instead of {usual} tokens per second, and the memory of "
             "the device is full. Close other programs, or open the checkpoint with room for less "
             "context or with an 8-bit KV cache."
-        ).format_map(speeds)
+        ).format_map(values)
+
+    def _short_text(self, alarm: Alarm) -> str:
+        values = _values(alarm)
+        if alarm.kind is AlarmKind.CPU_FALLBACK:
+            return self.tr("On the CPU: {reason}").format_map(values)
+        return self.tr("Memory is full: {speed} instead of {usual} tok/s").format_map(values)
+
+
+def _values(alarm: Alarm) -> dict[str, str]:
+    """What fills the sentences of an alarm."""
+    told = dict(alarm.values)
+    return {
+        "reason": QCoreApplication.translate(CONTEXT, told.get("reason", "")),
+        "speed": _number(told.get("speed", "")),
+        "usual": _number(told.get("usual", "")),
+    }
 
 
 def _number(text: str) -> str:

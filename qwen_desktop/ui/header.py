@@ -15,6 +15,7 @@ from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton, Label, pla
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
+    from qwen_desktop.chat.model import ModelInfo
     from qwen_desktop.chat.recent import Recent
 
 HEIGHT = 52
@@ -75,8 +76,23 @@ class Header(QWidget):
             self._name_model(name, self.tr("Loading {name}…").format(name=name))
         elif state.info is not None:
             self._name_model(state.info.name, state.info.name)
+            if unusual := self._unusual(state.info):
+                self.model.setToolTip(plain_tip(f"{state.info.name}\n{unusual}"))
+                self.model.setAccessibleDescription(unusual)
         else:
             self._name_model("", self.tr("No checkpoint"))
+
+    def _unusual(self, info: ModelInfo) -> str:
+        """How it was opened, where that is not as usual."""
+        from qwen_desktop.chat.checkpoint import KvFormat  # the first paint does without
+        from qwen_desktop.ui.texts import kv_text, stretch_text
+
+        words = []
+        if info.kv_format is not KvFormat.MODEL:
+            words.append(self.tr("KV cache: {format}").format(format=kv_text(info.kv_format)))
+        if info.rope_factor > 1:
+            words.append(stretch_text(info.rope_factor, self.locale()))
+        return " · ".join(words)
 
     def _name_model(self, name: str, text: str) -> None:
         self.model.setText(f"{text}  ▾")
@@ -84,6 +100,7 @@ class Header(QWidget):
             self.tr("Checkpoint: {name}").format(name=name) if name else self.tr("Checkpoint")
         )
         self.model.setToolTip(plain_tip(name))
+        self.model.setAccessibleDescription("")
 
     def show_menu(self) -> None:
         """What can be done about the checkpoint."""

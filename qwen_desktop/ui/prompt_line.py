@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import ElidedLabel
+
+if TYPE_CHECKING:
+    from qwen_desktop.chat.events import PromptCount
 
 NEARLY_FULL = 0.85  # of the budget
 
@@ -43,9 +46,10 @@ class PromptLine(ElidedLabel):
             return self.tr("Too long: {prompt} of {budget} tokens").format(
                 prompt=prompt, budget=budget
             )
-        text = self.tr("Draft {draft} · Prompt {prompt} of {budget} tokens").format(
-            draft=locale.toString(count.draft), prompt=prompt, budget=budget
-        )
+        text = self.tr("Prompt {prompt} of {budget} tokens").format(prompt=prompt, budget=budget)
+        if count.draft:
+            draft = self.tr("Draft {draft}").format(draft=locale.toString(count.draft))
+            text = f"{draft} · {text}"
         if going:
             goes = self.tr("%Ln messages will be left out", "", going)
             text = f"{text} · {goes}"

@@ -225,6 +225,20 @@ def test_the_model_that_is_open_is_named(application, window):
     assert window.panel.facts["device"].value == "NVIDIA GeForce RTX 4090"
 
 
+def test_a_model_that_was_opened_otherwise_says_so_in_the_header(application, window):
+    from dataclasses import replace
+
+    from qwen_desktop.chat.checkpoint import KvFormat
+
+    info = replace(INFO, kv_format=KvFormat.INT8, rope_factor=4.0)
+    application.models.changed.emit(ModelState(Phase.READY, info=info))
+    assert window.header.model.toolTip() == "Qwen3-4B\nKV cache: 8-bit · YaRN ×4"
+    assert window.header.model.accessibleDescription() == "KV cache: 8-bit · YaRN ×4"
+    application.models.changed.emit(ModelState(Phase.READY, info=INFO))
+    assert window.header.model.toolTip() == "Qwen3-4B"
+    assert window.header.model.accessibleDescription() == ""
+
+
 def test_the_demo_says_what_it_is_and_offers_questions(qtbot, application, window):
     from dataclasses import replace
 

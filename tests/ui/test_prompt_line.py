@@ -32,6 +32,8 @@ def test_it_tells_the_draft_and_the_whole_prompt(line):
     assert line.text() == "Draft 120 · Prompt 3,412 of 28,672 tokens"
     assert line.accessibleName() == line.text()
     assert line.tint == "dim"
+    line.set_count(PromptCount(3292, 0, 28672, 32768))
+    assert line.text() == "Prompt 3,292 of 28,672 tokens"
     line.set_count(None)
     assert line.text() == ""
 
