@@ -105,6 +105,7 @@ class Answering:
         mode = recommended(
             loaded.checkpoint.generation,
             tokenizer.template,
+            family=loaded.info.family,
             can_think=tokenizer.can_think,
             thinking=thinking,
         )

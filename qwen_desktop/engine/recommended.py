@@ -15,6 +15,9 @@ from qwen_desktop.engine.sampling import GREEDY
 # As published with Qwen3, the first family that has both modes.
 THINKING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0.0}
 DIRECT: Mapping[str, Any] = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0}
+# As published with Qwen3.5, whose models repeat themselves more readily.
+PENALTY: Mapping[str, Any] = {"presence_penalty": 1.5}
+_OF_QWEN35 = "qwen3_5"  # model types begin with it
 
 SWITCH = "enable_thinking"
 # Small Qwen3.5 think only where they are asked to; the others unless they are asked not to.
@@ -26,9 +29,16 @@ _ONLY_IF_ASKED = re.compile(
 
 
 def recommended(
-    generation: Mapping[str, Any], template: str | None, *, can_think: bool, thinking: bool
+    generation: Mapping[str, Any],
+    template: str | None,
+    *,
+    family: str,
+    can_think: bool,
+    thinking: bool,
 ) -> Mapping[str, Any]:
     """`generation` (generation_config.json) with the sampling values of the mode.
+
+    `family` is the model_type.
 
     Whoever can only think, or cannot, keeps the file's values. Thinking is never greedy: that
     makes models repeat themselves without end.
@@ -36,14 +46,16 @@ def recommended(
     if not can_think:
         return generation
     both = template is not None and SWITCH in template
+    newer = family.startswith(_OF_QWEN35)
     if thinking or not both:
         its_own = not both or thinks_unasked(template)
         if its_own and _says(generation) and not _is_greedy(generation):
             return generation
-        return {**generation, **THINKING, "do_sample": True}
+        values = {**THINKING, "temperature": 1.0, **PENALTY} if newer else THINKING
+        return {**generation, **values, "do_sample": True}
     if generation.get("do_sample") is False or not thinks_unasked(template):
         return generation
-    return {**generation, **DIRECT}
+    return {**generation, **DIRECT, **(PENALTY if newer else {})}
 
 
 def thinks_unasked(template: str | None) -> bool:

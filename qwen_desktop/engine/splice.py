@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.messages import Message, PartKind, Role
 from qwen_desktop.chat.text import whole
+from qwen_desktop.engine.output import OutputParser
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
 
 
@@ -75,7 +76,7 @@ def written_ids(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> 
 
     `thinking_open`: the prompt before it ends within a think block.
     """
-    if _spells(tokenizer, message):
+    if _spells(tokenizer, message, thinking_open):
         return list(message.token_ids)
     ids: list[int] = []
     if message.reasoning or thinking_open:
@@ -88,12 +89,21 @@ def written_ids(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> 
     return ids + tokenizer.encode(whole(message.text))
 
 
-def _spells(tokenizer: Tokenizer, message: Message) -> bool:
-    """Whether the ids of an answer are those of this tokenizer: another model may have made it."""
+def _spells(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> bool:
+    """Whether the ids of an answer spell it here: another model may have made it."""
     if not message.token_ids:
         return False
-    spelled = tokenizer.decode(list(message.token_ids))
-    return all(part.text.strip().rstrip("\ufffd") in spelled for part in message.parts)
+    parser = OutputParser(tokenizer, thinking_open=thinking_open)
+    pieces = [piece for token in message.token_ids for piece in parser.feed(token)]
+    said = Message(Role.ASSISTANT, ())
+    for kind, text in [*pieces, *parser.flush()]:
+        said = said.appended(kind, text)
+    return all(_bare(said.text_of(kind)) == _bare(message.text_of(kind)) for kind in PartKind)
+
+
+def _bare(text: str) -> str:
+    """`text` without what depends on where it was cut."""
+    return text.strip().rstrip("\ufffd").rstrip()
 
 
 def _marker(tokenizer: Tokenizer, token: int | None, text: str) -> list[int]:

@@ -24,8 +24,8 @@ def numbers(values):
     return {name: values.get(name) for name in NUMBERS}
 
 
-def found(generation, template, *, thinking, can_think=True):
-    return recommended(generation, template, can_think=can_think, thinking=thinking)
+def found(generation, template, *, thinking, can_think=True, family="qwen3"):
+    return recommended(generation, template, family=family, can_think=can_think, thinking=thinking)
 
 
 @pytest.mark.parametrize("template", [SWITCHED, THINKING_OPEN])
@@ -41,6 +41,18 @@ def test_the_file_is_for_thinking_and_qwens_values_for_the_rest(template):
 def test_where_thinking_has_to_be_asked_for_it_is_the_other_way_round():
     assert found(FILE, ONLY_IF_ASKED, thinking=False) == FILE
     assert numbers(found(FILE, ONLY_IF_ASKED, thinking=True)) == numbers(THINKING)
+
+
+@pytest.mark.parametrize("family", ["qwen3_5_text", "qwen3_5_moe_text"])
+def test_newer_models_are_kept_from_repeating_themselves(family):
+    assert found(FILE, SWITCHED, thinking=True, family=family) == FILE
+    direct = settle(GenerationSettings(), found(FILE, SWITCHED, thinking=False, family=family))
+    assert (direct.temperature, direct.top_p, direct.presence_penalty) == (0.7, 0.8, 1.5)
+    asked = settle(GenerationSettings(), found(FILE, ONLY_IF_ASKED, thinking=True, family=family))
+    assert (asked.temperature, asked.top_p, asked.presence_penalty) == (1.0, 0.95, 1.5)
+    own = GenerationSettings(presence_penalty=0.0)
+    mode = found(FILE, SWITCHED, thinking=False, family=family)
+    assert settle(own, mode).presence_penalty == 0.0
 
 
 @pytest.mark.parametrize("thinking", [True, False])
