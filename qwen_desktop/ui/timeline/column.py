@@ -98,28 +98,28 @@ class MessageColumn(QAbstractScrollArea):
         same messages again stay where they are.
         """
         self.replaced()
-        before = [item.message.id for item in self._items]
-        old = {item.message.id: item for item in self._items}
+        old, before = self._items, self._index
         items = []
         for message in messages:
             if message.role is not Role.SYSTEM:
-                item = old.get(message.id) or Item(message)
+                at = before.get(message.id)
+                item = Item(message) if at is None else old[at]
                 item.message, item.versions = message, versions.get(message.id)
                 items.append(item)
-        now = {item.message.id for item in items}
+        now = {item.message.id: index for index, item in enumerate(items)}
         # Before the index changes: where one has the focus, Qt looks for the next among them.
         for key in [key for key in self._views if key not in now]:
             self._discard(key)
-        self._items = items
-        self._index = {item.message.id: index for index, item in enumerate(items)}
-        mark_unseen(items, self._unseen)
+        self._items, self._index = items, now
+        if self._unseen:
+            mark_unseen(items, self._unseen)
         self._exact.clear()
-        if before != list(self._index):
+        if list(before) != list(now):
             self._heights = Heights(self._estimate(item.message) for item in items)
             self._follow = True
         if self._stay is not None:
             index, y = self._stay
-            if before[:index] == list(self._index)[:index] and index < len(items):
+            if index < len(items) and list(before)[:index] == list(now)[:index]:
                 self._follow, self._anchor = False, (index, -y)
         self._streaming = {m.id for m in messages if m.status is Status.STREAMING}
         self._show_streaming()
