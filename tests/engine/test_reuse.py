@@ -33,7 +33,7 @@ from tests.engine.checkpoints import PLAIN, THINKING, THINKING_OPEN
 from tests.engine.helpers import NEVER, runner_of, tokenizer_of
 from tests.engine.qwen1.checkpoints import make as make_first
 from tests.engine.qwen1.conftest import golden
-from tests.engine.test_runner import CancelAfter
+from tests.engine.test_runner import CancelAfter, ignore
 
 NEW = 5  # tokens of an answer
 CLOSE = {"atol": 2e-3, "rtol": 1e-3}
@@ -98,17 +98,27 @@ class Walk:
                 return
             last = session.append(token, cancel, relief)
 
+    def anew(self, prompt: Prompt) -> Iterator[tuple[int, Logits]]:
+        """The same without anything that remembers: one forward, then token by token."""
+        runner, ids = self.model.runner, list(prompt.ids)
+        cache = runner.new_cache(runner.rope_scale(len(ids)))
+        last = runner.prefill(cache, ids, chunk=len(ids), on_progress=ignore, cancel=NEVER)
+        for _ in range(NEW):
+            token = int(last.argmax())
+            yield token, last.clone()
+            if token in self.model.tokenizer.end_ids:
+                return
+            last = runner.decode(cache, token, cancel=NEVER)
+
     def answer(self, number: int, stop: int) -> None:
         """Answer the path of conversation `number`; compare with a model that reads it anew."""
         path, name = self.paths[number], f"c{number}"
         prompt = build_prompt(self.model.tokenizer, path, "", thinking=True)
         session = self.sessions.take(name, prompt.ids)
         tokens = []
-        fresh = self.generated(Session("fresh", self.model.runner), prompt, -1)
+        steps = zip(self.generated(session, prompt, stop), self.anew(prompt), strict=True)
         try:
-            for (token, logits), (wanted, expected) in zip(
-                self.generated(session, prompt, stop), fresh, strict=True
-            ):
+            for (token, logits), (wanted, expected) in steps:
                 torch.testing.assert_close(logits, expected, **CLOSE)
                 assert token == wanted
                 tokens.append(token)
