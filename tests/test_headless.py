@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from qwen_desktop.paths import demo_checkpoint
+from qwen_desktop.storage.preferences import Preferences
 from qwen_desktop.storage.state import LoadMark, StateFile, WindowState
 
 PATIENCE_S = 180
@@ -47,6 +48,15 @@ def test_a_console_that_knows_few_characters_gets_the_answer_in_the_precision_as
     assert run.returncode == 0, told
     assert "> ??" in said
     assert "on CPU, INT8" in told
+
+
+def test_a_question_that_does_not_fit_is_told_with_both_numbers(tmp_path):
+    """Under this policy a window would ask what is to be left out."""
+    Preferences(tmp_path / "settings.json").set("context_policy", "ask")
+    run = start("--profile", str(tmp_path), "--ask", "too long " * 5_000)
+    _, told = run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 1
+    assert "fit beside an answer" in told
 
 
 def test_a_question_is_answered_also_after_a_crash_in_a_load(tmp_path):

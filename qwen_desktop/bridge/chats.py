@@ -387,13 +387,9 @@ class Chats(QObject):
     def rename(self, conversation_id: str, title: str) -> None:
         """Give a conversation a title of the user's own."""
         title = " ".join(title.split())
-        if not title:
-            return
-        if (run := self._answering.run) is not None and run.conversation.id == conversation_id:
-            run.conversation = replace(run.conversation, title=title)
-        if self.current.id == conversation_id:
-            self._shown.change(replace(self.current, title=title))
-        self._list.rename(conversation_id, title)
+        if title:
+            self._shown.rename(conversation_id, title)
+            self._list.rename(conversation_id, title)
 
     def delete(self, conversation_id: str) -> None:
         """Take a conversation off the list; `undo_delete` brings it back."""

@@ -165,7 +165,8 @@ class EngineClient(QObject):
     def forget(self, conversation_id: str) -> None:
         """Keep nothing of what was read of a conversation that was deleted."""
         if conversation_id == self._idle_for:
-            self._idling.set()
+            self._stop_idling()
+            self._rest_timer.start()
         self._forget.emit(conversation_id)
 
     @Slot(str, object)
@@ -198,6 +199,9 @@ class EngineClient(QObject):
     def _interrupt(self) -> None:
         self._rest_timer.stop()
         self._counting.set()
+        self._stop_idling()
+
+    def _stop_idling(self) -> None:
         self._idling.set()
         self._idling = threading.Event()
         self._idle_for = ""

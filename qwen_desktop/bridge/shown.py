@@ -60,6 +60,14 @@ class Shown:
             run.conversation = conversation
         self.conversation = conversation
 
+    def rename(self, conversation_id: str, title: str) -> None:
+        """A conversation, shown or with a run, has another title; nothing is written."""
+        run = self._answering.run
+        if run is not None and run.conversation.id == conversation_id:
+            run.conversation = replace(run.conversation, title=title)
+        if self.conversation.id == conversation_id:
+            self.conversation = replace(self.conversation, title=title)
+
     def read_up_to(self, message_id: str) -> None:
         """Read the branch that ends with `message_id`."""
         tree = self.conversation.tree.with_head(message_id)
