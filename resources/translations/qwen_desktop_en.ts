@@ -2,12 +2,22 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="en">
 <context>
+    <name>AnswerDetails</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message numerus="yes">
         <source>The model no longer sees %Ln messages of this chat.</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>The model no longer sees %Ln message of this chat.</numerusform>
+            <numerusform>The model no longer sees %Ln messages of this chat.</numerusform>
         </translation>
     </message>
 </context>
@@ -18,6 +28,33 @@
         <translation>
             <numerusform>%Ln token</numerusform>
             <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>GapCard</name>
+    <message numerus="yes">
+        <source>The model no longer sees the %Ln messages above.</source>
+        <translation>
+            <numerusform>The model no longer sees the %Ln message above.</numerusform>
+            <numerusform>The model no longer sees the %Ln messages above.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The model no longer sees %Ln of the messages above.</source>
+        <translation>
+            <numerusform>The model no longer sees %Ln of the messages above.</numerusform>
+            <numerusform>The model no longer sees %Ln of the messages above.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>PromptLine</name>
+    <message numerus="yes">
+        <source>%Ln messages will be left out</source>
+        <translation>
+            <numerusform>%Ln message will be left out</numerusform>
+            <numerusform>%Ln messages will be left out</numerusform>
         </translation>
     </message>
 </context>

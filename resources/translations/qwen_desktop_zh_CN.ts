@@ -2,6 +2,141 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>AlarmBanner</name>
+    <message>
+        <source>Close the warning about the device</source>
+        <translation>关闭关于设备的警告</translation>
+    </message>
+    <message>
+        <source>Close the warning about the speed</source>
+        <translation>关闭关于速度的警告</translation>
+    </message>
+    <message>
+        <source>The model runs on the CPU, which is slow. {reason}</source>
+        <translation>模型在 CPU 上运行，速度较慢。{reason}</translation>
+    </message>
+    <message>
+        <source>The answer comes at {speed} instead of {usual} tokens per second, and the memory of the device is full. Close other programs, or open the checkpoint with room for less context or with an 8-bit KV cache.</source>
+        <translation>回答速度为每秒 {speed} 个词元，平时为 {usual} 个，且设备内存已满。请关闭其他程序，或以更短的上下文或 8 位 KV 缓存打开检查点。</translation>
+    </message>
+    <message>
+        <source>On the CPU: {reason}</source>
+        <translation>在 CPU 上：{reason}</translation>
+    </message>
+    <message>
+        <source>Memory is full: {speed} instead of {usual} tok/s</source>
+        <translation>内存已满：{speed} 词元/秒，平时为 {usual}</translation>
+    </message>
+</context>
+<context>
+    <name>AnswerDetails</name>
+    <message>
+        <source>Answer details</source>
+        <translation>回答详情</translation>
+    </message>
+    <message>
+        <source>Parts of the answer&apos;s details</source>
+        <translation>回答详情的各部分</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Value</source>
+        <translation>值</translation>
+    </message>
+    <message>
+        <source>Origin</source>
+        <translation>来源</translation>
+    </message>
+    <message>
+        <source>Search origin</source>
+        <translation>搜索来源</translation>
+    </message>
+    <message>
+        <source>Statistics</source>
+        <translation>统计</translation>
+    </message>
+    <message>
+        <source>Search statistics</source>
+        <translation>搜索统计</translation>
+    </message>
+    <message>
+        <source>Ids of the prompt</source>
+        <translation>提示词的编号</translation>
+    </message>
+    <message>
+        <source>Copy ids of the prompt</source>
+        <translation>复制提示词的编号</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>Log probabilities</source>
+        <translation>对数概率</translation>
+    </message>
+    <message>
+        <source>Prompt</source>
+        <translation>提示词</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copy details</source>
+        <translation>复制详细信息</translation>
+    </message>
+    <message>
+        <source>Copy as JSON</source>
+        <translation>复制为 JSON</translation>
+    </message>
+    <message>
+        <source>Copy details as JSON</source>
+        <translation>将详细信息复制为 JSON</translation>
+    </message>
+    <message>
+        <source>Not kept</source>
+        <translation>未保留</translation>
+    </message>
+    <message>
+        <source>The prompt of this answer was not kept.</source>
+        <translation>此回答的提示词未保留。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>Asking</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Answering in “{title}”</source>
+        <translation>正在“{title}”中回答</translation>
+    </message>
+    <message>
+        <source>Loading…</source>
+        <translation>正在加载…</translation>
+    </message>
+    <message>
+        <source>Open a checkpoint first</source>
+        <translation>请先打开检查点</translation>
+    </message>
+</context>
+<context>
     <name>Banner</name>
     <message>
         <source>What to do</source>
@@ -14,6 +149,33 @@
     <message>
         <source>Close message</source>
         <translation>关闭消息</translation>
+    </message>
+</context>
+<context>
+    <name>ChatSettingsDialog</name>
+    <message>
+        <source>Chat settings</source>
+        <translation>对话设置</translation>
+    </message>
+    <message>
+        <source>For this chat alone. What is not set here follows the general settings.</source>
+        <translation>仅对本对话有效。这里未设置的项遵循常规设置。</translation>
+    </message>
+    <message>
+        <source>Preset</source>
+        <translation>预设</translation>
+    </message>
+    <message>
+        <source>Reset to general settings</source>
+        <translation>恢复为常规设置</translation>
+    </message>
+    <message>
+        <source>last: {value}</source>
+        <translation>上次：{value}</translation>
+    </message>
+    <message>
+        <source>This chat has a value of its own.</source>
+        <translation>本对话有自己的值。</translation>
     </message>
 </context>
 <context>
@@ -62,12 +224,28 @@
         <translation>预留上下文</translation>
     </message>
     <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>Longest context</source>
+        <translation>最长上下文</translation>
+    </message>
+    <message>
         <source>What fits now</source>
         <translation>现在放得下什么</translation>
     </message>
     <message>
         <source>Plan</source>
         <translation>加载计划</translation>
+    </message>
+    <message>
+        <source>As it is</source>
+        <translation>保持原样</translation>
+    </message>
+    <message>
+        <source>YaRN stretches the positions beyond what the model was made for: answers to short texts can get worse. Choose it for long texts only.</source>
+        <translation>YaRN 会把位置拉伸到模型设计的范围之外：对短文本的回答可能变差。仅在处理长文本时选择。</translation>
     </message>
     <message>
         <source>Auto</source>
@@ -104,6 +282,14 @@
         <translation>消息</translation>
     </message>
     <message>
+        <source>Chat settings</source>
+        <translation>对话设置</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
         <source>Context</source>
         <translation>上下文</translation>
     </message>
@@ -129,13 +315,21 @@
     </message>
     <message numerus="yes">
         <source>The model no longer sees %Ln messages of this chat.</source>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>模型已看不到本对话的 %Ln 条消息。</numerusform>
         </translation>
     </message>
     <message>
         <source>{used} / {length} tokens</source>
         <translation>{used} / {length} 个词元</translation>
+    </message>
+    <message>
+        <source>The model thinks before it answers</source>
+        <translation>模型先思考再回答</translation>
+    </message>
+    <message>
+        <source>The model answers at once</source>
+        <translation>模型直接回答</translation>
     </message>
     <message>
         <source>Esc to stop</source>
@@ -215,6 +409,33 @@
     </message>
 </context>
 <context>
+    <name>Editor</name>
+    <message>
+        <source>Edit message</source>
+        <translation>编辑消息</translation>
+    </message>
+    <message>
+        <source>Enter to send · Shift+Enter for a new line · Esc to cancel</source>
+        <translation>Enter 发送 · Shift+Enter 换行 · Esc 取消</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Cancel editing</source>
+        <translation>取消编辑</translation>
+    </message>
+    <message>
+        <source>Send</source>
+        <translation>发送</translation>
+    </message>
+    <message>
+        <source>Send edited message</source>
+        <translation>发送编辑后的消息</translation>
+    </message>
+</context>
+<context>
     <name>EmptyState</name>
     <message>
         <source>Open checkpoint folder…</source>
@@ -262,10 +483,26 @@
     </message>
 </context>
 <context>
-    <name>ErrorCard</name>
+    <name>EndCard</name>
+    <message>
+        <source>Continue</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Continue with presence penalty</source>
+        <translation>带存在惩罚继续</translation>
+    </message>
     <message>
         <source>Retry</source>
         <translation>重试</translation>
+    </message>
+    <message>
+        <source>Context…</source>
+        <translation>上下文…</translation>
+    </message>
+    <message>
+        <source>Context of this chat</source>
+        <translation>本对话的上下文</translation>
     </message>
     <message>
         <source>Details</source>
@@ -274,6 +511,14 @@
     <message>
         <source>Error details</source>
         <translation>错误详情</translation>
+    </message>
+    <message>
+        <source>The context is full, so the answer ends here. Go on with another message, or start a new chat.</source>
+        <translation>上下文已满，回答到此为止。请继续发送消息，或新建对话。</translation>
+    </message>
+    <message>
+        <source>The answer began to repeat itself word for word, so it was stopped.</source>
+        <translation>回答开始逐字重复，因此已停止。</translation>
     </message>
     <message>
         <source>The answer failed.</source>
@@ -346,12 +591,24 @@
 <context>
     <name>Field</name>
     <message>
+        <source>{words} ({value})</source>
+        <translation>{words}（{value}）</translation>
+    </message>
+    <message>
         <source>A new one for every answer</source>
         <translation>每次回答使用新的种子</translation>
     </message>
     <message>
-        <source>As the checkpoint recommends</source>
-        <translation>采用检查点的推荐值</translation>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
+        <source>What is free</source>
+        <translation>空闲的部分</translation>
+    </message>
+    <message>
+        <source>As recommended</source>
+        <translation>按推荐值</translation>
     </message>
     <message>
         <source>On</source>
@@ -425,8 +682,20 @@
         <translation>复制消息</translation>
     </message>
     <message>
+        <source>Continue</source>
+        <translation>继续</translation>
+    </message>
+    <message>
         <source>Retry</source>
         <translation>重试</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>详细信息</translation>
+    </message>
+    <message>
+        <source>Answer details</source>
+        <translation>回答详情</translation>
     </message>
     <message>
         <source>Stopped</source>
@@ -437,12 +706,16 @@
         <translation>已中断：应用已关闭</translation>
     </message>
     <message>
-        <source>Cut off at the longest answer</source>
-        <translation>已达到回答长度上限</translation>
+        <source>Longest answer reached</source>
+        <translation>已达最长回答</translation>
     </message>
     <message>
         <source>The context is full</source>
         <translation>上下文已满</translation>
+    </message>
+    <message>
+        <source>Stopped: it repeated itself</source>
+        <translation>已停止：内容重复</translation>
     </message>
     <message numerus="yes">
         <source>%Ln tokens</source>
@@ -457,6 +730,29 @@
     <message>
         <source>%1 s to first token</source>
         <translation>首个词元 %1 秒</translation>
+    </message>
+</context>
+<context>
+    <name>GapCard</name>
+    <message>
+        <source>Why messages are left out</source>
+        <translation>为什么省略消息</translation>
+    </message>
+    <message>
+        <source>Why?</source>
+        <translation>为什么？</translation>
+    </message>
+    <message numerus="yes">
+        <source>The model no longer sees the %Ln messages above.</source>
+        <translation>
+            <numerusform>模型已看不到上面的 %Ln 条消息。</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The model no longer sees %Ln of the messages above.</source>
+        <translation>
+            <numerusform>模型已看不到上面消息中的 %Ln 条。</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -488,6 +784,10 @@
     <message>
         <source>No checkpoint</source>
         <translation>未打开检查点</translation>
+    </message>
+    <message>
+        <source>KV cache: {format}</source>
+        <translation>KV 缓存：{format}</translation>
     </message>
     <message>
         <source>Checkpoint: {name}</source>
@@ -552,16 +852,8 @@
         <translation>已删除“{title}”</translation>
     </message>
     <message>
-        <source>Answering in “{title}”</source>
-        <translation>正在“{title}”中回答</translation>
-    </message>
-    <message>
         <source>Loading…</source>
         <translation>正在加载…</translation>
-    </message>
-    <message>
-        <source>Open a checkpoint first</source>
-        <translation>请先打开检查点</translation>
     </message>
 </context>
 <context>
@@ -612,6 +904,10 @@
     <message>
         <source>Precision</source>
         <translation>精度</translation>
+    </message>
+    <message>
+        <source>KV format</source>
+        <translation>KV 格式</translation>
     </message>
     <message>
         <source>Context</source>
@@ -674,10 +970,6 @@
         <translation>正在取消…</translation>
     </message>
     <message>
-        <source>{count} tokens</source>
-        <translation>{count} 个词元</translation>
-    </message>
-    <message>
         <source>{speed} tok/s</source>
         <translation>{speed} 词元/秒</translation>
     </message>
@@ -734,18 +1026,61 @@
     </message>
 </context>
 <context>
-    <name>MessageView</name>
+    <name>MessageMenu</name>
     <message>
-        <source>You</source>
-        <translation>你</translation>
+        <source>Previous version</source>
+        <translation>上一版本</translation>
     </message>
     <message>
-        <source>Your message</source>
-        <translation>你的消息</translation>
+        <source>Next version</source>
+        <translation>下一版本</translation>
+    </message>
+    <message>
+        <source>Edit message</source>
+        <translation>编辑消息</translation>
+    </message>
+    <message>
+        <source>Continue</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Continue with presence penalty</source>
+        <translation>带存在惩罚继续</translation>
+    </message>
+    <message>
+        <source>Retry</source>
+        <translation>重试</translation>
     </message>
     <message>
         <source>Copy message</source>
         <translation>复制消息</translation>
+    </message>
+    <message>
+        <source>Unpin message</source>
+        <translation>取消固定消息</translation>
+    </message>
+    <message>
+        <source>Pin message</source>
+        <translation>固定消息</translation>
+    </message>
+    <message>
+        <source>Context of this chat…</source>
+        <translation>本对话的上下文…</translation>
+    </message>
+    <message>
+        <source>Error details</source>
+        <translation>错误详情</translation>
+    </message>
+    <message>
+        <source>Answer details</source>
+        <translation>回答详情</translation>
+    </message>
+</context>
+<context>
+    <name>MessageView</name>
+    <message>
+        <source>Your message</source>
+        <translation>你的消息</translation>
     </message>
     <message>
         <source>Answer by %1</source>
@@ -789,6 +1124,14 @@
     <message>
         <source>Prefill chunk</source>
         <translation>预填充块</translation>
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
     </message>
     <message>
         <source>Parts of the model card</source>
@@ -1009,6 +1352,67 @@
     </message>
 </context>
 <context>
+    <name>OverflowDialog</name>
+    <message>
+        <source>The context is full</source>
+        <translation>上下文已满</translation>
+    </message>
+    <message>
+        <source>With this message the prompt has {prompt} tokens. There is room for {budget} of {limit}; the rest is kept for the answer.</source>
+        <translation>加上这条消息，提示词有 {prompt} 个词元。{limit} 个中可用 {budget} 个，其余留给回答。</translation>
+    </message>
+    <message>
+        <source>Nothing is deleted: what the model no longer sees stays in the chat, dimmed.</source>
+        <translation>不会删除任何内容：模型看不到的消息仍留在对话中，以暗色显示。</translation>
+    </message>
+    <message>
+        <source>Drop the oldest turns and send</source>
+        <translation>省略最早的轮次并发送</translation>
+    </message>
+    <message>
+        <source>Keep the first turn, drop the middle and send</source>
+        <translation>保留首轮、省略中间并发送</translation>
+    </message>
+    <message>
+        <source>Take the message to a new chat</source>
+        <translation>把消息带到新对话</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+</context>
+<context>
+    <name>PinButton</name>
+    <message>
+        <source>Pin message</source>
+        <translation>固定消息</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>固定</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>取消固定</translation>
+    </message>
+    <message>
+        <source>A pinned message is never left out of what the model is shown.</source>
+        <translation>固定的消息始终会展示给模型。</translation>
+    </message>
+    <message>
+        <source>Unpin message</source>
+        <translation>取消固定消息</translation>
+    </message>
+</context>
+<context>
+    <name>PinMark</name>
+    <message>
+        <source>Pinned</source>
+        <translation>已固定</translation>
+    </message>
+</context>
+<context>
     <name>PlanView</name>
     <message>
         <source>Weights</source>
@@ -1021,6 +1425,69 @@
     <message>
         <source>Reserve</source>
         <translation>预留</translation>
+    </message>
+</context>
+<context>
+    <name>PresetRow</name>
+    <message>
+        <source>Preset</source>
+        <translation>预设</translation>
+    </message>
+    <message>
+        <source>Save as…</source>
+        <translation>另存为…</translation>
+    </message>
+    <message>
+        <source>Save as preset</source>
+        <translation>保存为预设</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Delete preset</source>
+        <translation>删除预设</translation>
+    </message>
+    <message>
+        <source>Name of the preset</source>
+        <translation>预设名称</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
+    </message>
+    <message>
+        <source>Save preset</source>
+        <translation>保存预设</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Cancel saving</source>
+        <translation>取消保存</translation>
+    </message>
+    <message>
+        <source>Recommended by Qwen</source>
+        <translation>Qwen 推荐</translation>
+    </message>
+    <message>
+        <source>Own values</source>
+        <translation>自定义值</translation>
+    </message>
+    <message>
+        <source>What Qwen and the checkpoint recommend, with thinking and without.</source>
+        <translation>Qwen 与检查点在思考和不思考时各自推荐的值。</translation>
+    </message>
+    <message>
+        <source>A preset holds the system prompt, sampling, lengths and stop strings.</source>
+        <translation>预设包含系统提示词、采样、长度和停止字符串。</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>替换</translation>
     </message>
 </context>
 <context>
@@ -1040,6 +1507,27 @@
     <message>
         <source>Copied</source>
         <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>PromptLine</name>
+    <message>
+        <source>Too long: {prompt} of {budget} tokens</source>
+        <translation>过长：{prompt} / {budget} 个词元</translation>
+    </message>
+    <message>
+        <source>Prompt {prompt} of {budget} tokens</source>
+        <translation>提示词 {prompt} / {budget} 个词元</translation>
+    </message>
+    <message>
+        <source>Draft {draft}</source>
+        <translation>草稿 {draft}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln messages will be left out</source>
+        <translation>
+            <numerusform>将省略 %Ln 条消息</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -1071,6 +1559,44 @@
     <message>
         <source>Conversation title</source>
         <translation>对话标题</translation>
+    </message>
+</context>
+<context>
+    <name>ScoreModel</name>
+    <message>
+        <source>Token</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Probability</source>
+        <translation>概率</translation>
+    </message>
+    <message>
+        <source>Log</source>
+        <translation>对数</translation>
+    </message>
+    <message>
+        <source>Alternatives</source>
+        <translation>候选</translation>
+    </message>
+    <message>
+        <source>Token {id}</source>
+        <translation>词元 {id}</translation>
+    </message>
+</context>
+<context>
+    <name>ScoreTable</name>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>Log probabilities</source>
+        <translation>对数概率</translation>
+    </message>
+    <message>
+        <source>None were kept. Set “Alternatives per token” in the settings, then answers keep how likely each token was.</source>
+        <translation>没有保留。在设置中设定“每个词元的候选数”后，回答会保留各词元的概率。</translation>
     </message>
 </context>
 <context>
@@ -1194,6 +1720,25 @@
     </message>
 </context>
 <context>
+    <name>UserCard</name>
+    <message>
+        <source>You</source>
+        <translation>你</translation>
+    </message>
+    <message>
+        <source>Edit</source>
+        <translation>编辑</translation>
+    </message>
+    <message>
+        <source>Edit message</source>
+        <translation>编辑消息</translation>
+    </message>
+    <message>
+        <source>Copy message</source>
+        <translation>复制消息</translation>
+    </message>
+</context>
+<context>
     <name>UserText</name>
     <message>
         <source>Show more (%1 characters left)</source>
@@ -1202,6 +1747,21 @@
     <message>
         <source>Show all</source>
         <translation>全部显示</translation>
+    </message>
+</context>
+<context>
+    <name>VersionSwitch</name>
+    <message>
+        <source>Previous version</source>
+        <translation>上一版本</translation>
+    </message>
+    <message>
+        <source>Next version</source>
+        <translation>下一版本</translation>
+    </message>
+    <message>
+        <source>Version %1 of %2</source>
+        <translation>第 %1 个版本，共 %2 个</translation>
     </message>
 </context>
 <context>
@@ -1225,6 +1785,22 @@
     <message>
         <source>Go to the message field</source>
         <translation>转到消息框</translation>
+    </message>
+    <message>
+        <source>Answer again</source>
+        <translation>重新回答</translation>
+    </message>
+    <message>
+        <source>Edit the last message</source>
+        <translation>编辑最后一条消息</translation>
+    </message>
+    <message>
+        <source>Thinking on or off</source>
+        <translation>开启或关闭思考</translation>
+    </message>
+    <message>
+        <source>Chat settings</source>
+        <translation>对话设置</translation>
     </message>
     <message>
         <source>Stop the answer</source>
@@ -1312,6 +1888,14 @@
     <message>
         <source>Your text stays here; send it when loading has ended.</source>
         <translation>输入的文字会保留；加载完成后再发送。</translation>
+    </message>
+    <message>
+        <source>Only the last answer of a chat can be continued.</source>
+        <translation>只能继续对话中的最后一个回答。</translation>
+    </message>
+    <message>
+        <source>Regenerate this one, or ask for the rest.</source>
+        <translation>请重新生成它，或请模型补充其余部分。</translation>
     </message>
     <message>
         <source>An answer is still being written in “{title}”.</source>
@@ -1570,20 +2154,20 @@
         <translation>请先打开检查点文件夹。</translation>
     </message>
     <message>
+        <source>The conversation has {have} tokens; {budget} fit beside an answer.</source>
+        <translation>对话有 {have} 个词元；除回答外可容纳 {budget} 个。</translation>
+    </message>
+    <message>
+        <source>Choose what to leave out, or start a new chat.</source>
+        <translation>请选择省略哪些内容，或新建对话。</translation>
+    </message>
+    <message>
         <source>The checkpoint&apos;s chat template took all memory.</source>
         <translation>检查点的对话模板占满了内存。</translation>
     </message>
     <message>
         <source>The checkpoint&apos;s chat template does not end.</source>
         <translation>检查点的对话模板无法结束。</translation>
-    </message>
-    <message>
-        <source>Memory ran out: the context of {tokens} tokens took {kv}.</source>
-        <translation>内存不足：{tokens} 个词元的上下文占用了 {kv}。</translation>
-    </message>
-    <message>
-        <source>{free} are free now; start a new chat or close programs.</source>
-        <translation>现在有 {free} 可用；请新建对话或关闭其他程序。</translation>
     </message>
     <message>
         <source>{file} cannot be read: {reason}.</source>
@@ -1624,6 +2208,22 @@
     <message>
         <source>Get the BF16 version of this checkpoint.</source>
         <translation>请使用此检查点的 BF16 版本。</translation>
+    </message>
+    <message>
+        <source>The context of {model} cannot be stretched {factor} times.</source>
+        <translation>{model} 的上下文不能拉伸到 {factor} 倍。</translation>
+    </message>
+    <message>
+        <source>Open it with the context it has.</source>
+        <translation>请以其原有的上下文打开。</translation>
+    </message>
+    <message>
+        <source>{model} cannot keep its KV cache in 8 bits.</source>
+        <translation>{model} 不能用 8 位保存 KV 缓存。</translation>
+    </message>
+    <message>
+        <source>Open it with the KV cache as the model has it.</source>
+        <translation>请以模型原有的 KV 缓存格式打开。</translation>
     </message>
     <message>
         <source>{file} does not describe a model that can be built.</source>
@@ -1881,6 +2481,141 @@
         <source>Open it again, or choose another checkpoint.</source>
         <translation>请再次打开它，或选择其他检查点。</translation>
     </message>
+    <message>
+        <source>The graphics card is not used: torch and driver do not fit together.</source>
+        <translation>未使用显卡：torch 与驱动不匹配。</translation>
+    </message>
+    <message>
+        <source>The graphics card is not used: other programs have taken its memory.</source>
+        <translation>未使用显卡：其他程序占用了显存。</translation>
+    </message>
+    <message>
+        <source>The graphics card is not used: its memory is too small for this model.</source>
+        <translation>未使用显卡：显存不足以容纳此模型。</translation>
+    </message>
+    <message>
+        <source>The presets in {file} cannot be read.</source>
+        <translation>无法读取 {file} 中的预设。</translation>
+    </message>
+    <message>
+        <source>There are only the built-in ones for now.</source>
+        <translation>目前只有内置预设。</translation>
+    </message>
+    <message>
+        <source>The presets could not be read.</source>
+        <translation>无法读取预设。</translation>
+    </message>
+</context>
+<context>
+    <name>provenance</name>
+    <message>
+        <source>The model ended it</source>
+        <translation>模型自行结束</translation>
+    </message>
+    <message>
+        <source>A stop string came</source>
+        <translation>遇到停止字符串</translation>
+    </message>
+    <message>
+        <source>Stopped by you</source>
+        <translation>由你停止</translation>
+    </message>
+    <message>
+        <source>Longest answer reached</source>
+        <translation>已达最长回答</translation>
+    </message>
+    <message>
+        <source>The context was full</source>
+        <translation>上下文已满</translation>
+    </message>
+    <message>
+        <source>It repeated itself</source>
+        <translation>内容重复</translation>
+    </message>
+    <message>
+        <source>As the model computes</source>
+        <translation>与模型计算相同</translation>
+    </message>
+    <message>
+        <source>8-bit</source>
+        <translation>8 位</translation>
+    </message>
+    <message>
+        <source>Checkpoint fingerprint</source>
+        <translation>检查点指纹</translation>
+    </message>
+    <message>
+        <source>Chat template (SHA-256)</source>
+        <translation>对话模板（SHA-256）</translation>
+    </message>
+    <message>
+        <source>None: a base model</source>
+        <translation>无：基础模型</translation>
+    </message>
+    <message>
+        <source>Family</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>Precision</source>
+        <translation>精度</translation>
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>Device</source>
+        <translation>设备</translation>
+    </message>
+    <message>
+        <source>Computed by</source>
+        <translation>计算组件</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>On</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>Seed</source>
+        <translation>种子</translation>
+    </message>
+    <message>
+        <source>Thinking budget</source>
+        <translation>思考预算</translation>
+    </message>
+    <message>
+        <source>Stop strings</source>
+        <translation>停止字符串</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>Context limit</source>
+        <translation>上下文上限</translation>
+    </message>
+    <message>
+        <source>Messages left out</source>
+        <translation>省略的消息</translation>
+    </message>
+    <message>
+        <source>How it ended</source>
+        <translation>如何结束</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
 </context>
 <context>
     <name>settings</name>
@@ -1894,7 +2629,7 @@
     </message>
     <message>
         <source>Context and memory</source>
-        <translation type="unfinished"></translation>
+        <translation>上下文与内存</translation>
     </message>
     <message>
         <source>Start-up</source>
@@ -2010,71 +2745,71 @@
     </message>
     <message>
         <source>Stop strings</source>
-        <translation type="unfinished"></translation>
+        <translation>停止字符串</translation>
     </message>
     <message>
         <source>An answer ends before any of these, one to a line.</source>
-        <translation type="unfinished"></translation>
+        <translation>回答会在这些字符串之前结束，每行一个。</translation>
     </message>
     <message>
         <source>Thinking budget</source>
-        <translation type="unfinished"></translation>
+        <translation>思考预算</translation>
     </message>
     <message>
         <source>Tokens of thought after which the model has to answer.</source>
-        <translation type="unfinished"></translation>
+        <translation>思考达到此词元数后，模型必须作答。</translation>
     </message>
     <message>
         <source>Loop guard</source>
-        <translation type="unfinished"></translation>
+        <translation>循环保护</translation>
     </message>
     <message>
         <source>Stop an answer that repeats itself word for word.</source>
-        <translation type="unfinished"></translation>
+        <translation>停止逐字重复的回答。</translation>
     </message>
     <message>
         <source>Alternatives per token</source>
-        <translation type="unfinished"></translation>
+        <translation>每个词元的候选数</translation>
     </message>
     <message>
         <source>Keep how likely each token was, with so many others; 0 keeps nothing.</source>
-        <translation type="unfinished"></translation>
+        <translation>保留每个词元及这么多候选的概率；0 为不保留。</translation>
     </message>
     <message>
         <source>When the context is full</source>
-        <translation type="unfinished"></translation>
+        <translation>上下文已满时</translation>
     </message>
     <message>
         <source>What the model is no longer shown. Each chat can differ.</source>
-        <translation type="unfinished"></translation>
+        <translation>不再展示给模型的内容。各对话可以不同。</translation>
     </message>
     <message>
         <source>Drop the oldest turns</source>
-        <translation type="unfinished"></translation>
+        <translation>省略最早的轮次</translation>
     </message>
     <message>
         <source>Keep the first turn, drop the middle</source>
-        <translation type="unfinished"></translation>
+        <translation>保留首轮，省略中间</translation>
     </message>
     <message>
         <source>Stop and ask</source>
-        <translation type="unfinished"></translation>
+        <translation>停下并询问</translation>
     </message>
     <message>
         <source>Chats kept in memory</source>
-        <translation type="unfinished"></translation>
+        <translation>保留在内存中的对话</translation>
     </message>
     <message>
         <source>GiB for the KV caches of chats that were left; empty: what is free.</source>
-        <translation type="unfinished"></translation>
+        <translation>已离开的对话的 KV 缓存可用的 GiB；留空则用空闲内存。</translation>
     </message>
     <message>
         <source>Chats kept on disk</source>
-        <translation type="unfinished"></translation>
+        <translation>保留在磁盘上的对话</translation>
     </message>
     <message>
         <source>GiB for KV caches, so that old chats answer at once; 0 keeps none.</source>
-        <translation type="unfinished"></translation>
+        <translation>KV 缓存文件可用的 GiB，使旧对话能立即回答；0 为不保留。</translation>
     </message>
     <message>
         <source>Reopen the last checkpoint</source>
@@ -2083,6 +2818,57 @@
     <message>
         <source>At start, load the checkpoint that was open last.</source>
         <translation>启动时加载上次打开的检查点。</translation>
+    </message>
+</context>
+<context>
+    <name>statistics</name>
+    <message>
+        <source>Prompt</source>
+        <translation>提示词</translation>
+    </message>
+    <message>
+        <source>Reused from the cache</source>
+        <translation>从缓存复用</translation>
+    </message>
+    <message>
+        <source>Read anew</source>
+        <translation>新读取</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Time to first token</source>
+        <translation>首个词元用时</translation>
+    </message>
+    <message>
+        <source>Reading speed</source>
+        <translation>读取速度</translation>
+    </message>
+    <message>
+        <source>Writing speed</source>
+        <translation>生成速度</translation>
+    </message>
+    <message>
+        <source>Peak memory</source>
+        <translation>内存峰值</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+    <message>
+        <source>{speed} tok/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>
@@ -2106,6 +2892,18 @@
     <message>
         <source>layers {first}–{last}</source>
         <translation>第 {first}–{last} 层</translation>
+    </message>
+    <message>
+        <source>As the model</source>
+        <translation>与模型相同</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>YaRN ×{factor}</source>
+        <translation>YaRN ×{factor}</translation>
     </message>
     <message>
         <source>Auto</source>
