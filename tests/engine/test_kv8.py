@@ -105,6 +105,14 @@ def test_a_token_is_coded_by_itself(given_states, number):
         assert torch.equal(whole[number % len(values) :][:1], alone)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_every_type_reads_the_same_values(dtype):
+    torch.manual_seed(0)
+    codes, scales = encode(torch.randn(2, 5000, 32))  # more than are read back at once
+    exact = decode(codes, scales, torch.float32)
+    assert torch.equal(decode(codes, scales, dtype), exact.to(dtype))
+
+
 def test_zeros_stay_zeros_and_nonsense_stays_nonsense():
     codes, scales = encode(torch.zeros(2, 64))
     assert not codes.any()
