@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QCoreApplication, QEvent, QLocale
 
 from qwen_desktop.ui import theme
 
@@ -41,7 +41,11 @@ def application(qtbot, looks, tmp_path):
     yield built
     built.window.close()
     built.close()
-    built.window.deleteLater()
+    # Now, on this thread: left to the garbage collector they may be found on another one, where
+    # a QTimer cannot be stopped.
+    for made in (built.window, built):
+        made.deleteLater()
+        QCoreApplication.sendPostedEvents(made, QEvent.Type.DeferredDelete.value)
 
 
 @pytest.fixture
