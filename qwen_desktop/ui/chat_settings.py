@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, Slot
+from PySide6.QtCore import QLocale, QTimer, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QDialogButtonBox, QPushButton, QVBoxLayout, QWidget
 
@@ -93,9 +93,12 @@ class ChatSettingsDialog(Dialog):
 
     def focus_policy(self) -> None:
         """Show what happens when the context is full."""
-        field = self.fields[POLICY]
-        field.control.setFocus()
-        self.form.ensureWidgetVisible(field)
+        self.fields[POLICY].control.setFocus()
+        QTimer.singleShot(0, self, self._scroll_to_policy)  # after it is laid out
+
+    @Slot()
+    def _scroll_to_policy(self) -> None:
+        self.form.ensureWidgetVisible(self.fields[POLICY])
 
     # -- what is shown ---------------------------------------------------------------------
 
