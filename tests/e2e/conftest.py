@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.checkpoints import chatty_checkpoint
+from tests.engine.checkpoints import THINKING_OPEN, chatty_checkpoint, edit_json
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 240
@@ -39,6 +39,22 @@ def profile(tmp_path):
 def endless(tmp_path_factory) -> Path:
     """A checkpoint with random weights that never ends an answer by itself."""
     return chatty_checkpoint(tmp_path_factory.mktemp("endless") / "Endless-Chat")
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory) -> Path:
+    """The same with a context that a few short messages fill."""
+    folder = chatty_checkpoint(tmp_path_factory.mktemp("narrow") / "Narrow-Chat")
+    edit_json(folder / "config.json", max_position_embeddings=320)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def thinking(tmp_path_factory) -> Path:
+    """The same with a template that lets it think."""
+    folder = chatty_checkpoint(tmp_path_factory.mktemp("thinking") / "Thinking-Chat")
+    (folder / "chat_template.jinja").write_text(THINKING_OPEN, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

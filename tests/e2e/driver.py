@@ -81,12 +81,14 @@ class Driver:
                 texts.append(widget.text())
         return "\n".join(text for text in texts if text)
 
-    def widget(self, name: str, kind: type[W] = QWidget) -> W:
-        """The visible control a screen reader calls `name`."""
+    def widget(self, name: str, kind: type[W] = QWidget, at: int | None = None) -> W:
+        """The visible control a screen reader calls `name`; of several that `at`, from the top."""
         found = [w for w in self._visible(kind) if w.accessibleName() == name]
         if not found:
             raise NotShown(f"no control “{name}”; shown is:\n{self.shown()}")
-        return found[0]
+        if at is None:
+            return found[0]
+        return sorted(found, key=lambda w: w.mapToGlobal(w.rect().center()).y())[at]
 
     def has(self, name: str) -> bool:
         """Whether a control of that name is visible."""
@@ -111,9 +113,10 @@ class Driver:
 
     # -- acting ----------------------------------------------------------------------------
 
-    def click(self, name: str) -> None:
-        """Click the middle of a control."""
-        widget = self.widget(name)
+    def click(self, name: str, at: int | None = None) -> None:
+        """Click the middle of a control; of several that `at`, from the top."""
+        widget = self.widget(name, at=at)
+        assert widget.isEnabled(), f"“{name}” cannot be clicked now"
         QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=widget.rect().center())
 
     def click_text(self, text: str) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QAbstractButton, QDialog, QFileDialog, QLineEdit, 
 from qwen_desktop.bridge.models import ModelState
 from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.messages import Status
+from tests.e2e import answer_steps
 from tests.e2e.driver import Driver, say
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -376,6 +377,7 @@ STEPS = {
         refusals,
         stream_for_ever,
         partial_answer_opens,
+        *answer_steps.STEPS,
     )
 }
 
