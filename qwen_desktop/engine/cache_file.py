@@ -26,6 +26,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from qwen_desktop.engine.runner import Cache, Runner
+from qwen_desktop.errors import Cancelled
 
 FORMAT = 1
 DATA_SUFFIX = ".safetensors"
@@ -130,15 +131,15 @@ def read_about(path: Path, *, vocab_size: int, context_length: int) -> About:
     return about
 
 
-def load(path: Path, about: About, cache: Cache, layout: Layout) -> None:
+def load(path: Path, about: About, cache: Cache, layout: Layout, cancel: threading.Event) -> None:
     """Fill the empty `cache` from the safetensors file `path` of `about`.
 
-    Raises Unusable, OSError, CacheFileError; `cache` is then as it was.
+    Raises Cancelled, Unusable, OSError, CacheFileError; `cache` is then as it was.
     """
     with _opened(path, about.nbytes) as file:
         layout.check(_header(file, about.nbytes), len(about.ids))
         file.seek(0)
-        if _checksum(file) != about.checksum or file.tell() != about.nbytes:
+        if _checksum(file, cancel) != about.checksum or file.tell() != about.nbytes:
             raise Unusable(f"{path.name} is damaged")
     cache.load(path)
     if cache.length != len(about.ids):
@@ -157,12 +158,14 @@ def _opened(path: Path, limit: int) -> Any:
     return file
 
 
-def _checksum(file: Any) -> int:
-    """CRC-32 of `file` from where it stands to its end."""
+def _checksum(file: Any, cancel: threading.Event | None = None) -> int:
+    """CRC-32 of `file` from where it stands to its end. Raises Cancelled."""
     block = memoryview(bytearray(_BLOCK))
     checksum = 0
     while count := file.readinto(block):
         checksum = zlib.crc32(block[:count], checksum)
+        if cancel is not None and cancel.is_set():
+            raise Cancelled
     return checksum
 
 

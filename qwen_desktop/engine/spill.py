@@ -113,7 +113,7 @@ class Spill:
         try:
             if self._layout is None:
                 self._layout = cache_file.layout_of(self._runner, self._folder, cancel)
-            cache_file.load(self._folder / about.data, about, cache, self._layout)
+            cache_file.load(self._folder / about.data, about, cache, self._layout, cancel)
             os.utime(self._folder / f"{about.owner}{ABOUT_SUFFIX}")
         except (OSError, Unusable, CacheFileError) as error:
             self._give_up(about.owner, error)

@@ -120,7 +120,9 @@ class Walk:
         try:
             for (token, logits), (wanted, expected) in steps:
                 torch.testing.assert_close(logits, expected, **CLOSE)
-                assert token == wanted
+                if token != wanted:  # only where two are as good as each other
+                    assert expected[wanted] - expected[token] < 2 * CLOSE["atol"]
+                    break
                 tokens.append(token)
         except Cancelled:
             pass
