@@ -30,6 +30,7 @@ from qwen_desktop.engine.sampling import Sampler, settle
 from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.sessions import Sessions
 from qwen_desktop.engine.spill import CacheKey
+from qwen_desktop.engine.watch import SpeedWatch, is_full
 from qwen_desktop.errors import Cancelled, Known
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Answering:
         self._loaded = loaded
         self._prompting = Prompting(loaded, aside)
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
+        self._watch = SpeedWatch(lambda: is_full(loaded.runner.capabilities.device))
 
     @property
     def kv_bytes(self) -> int:
@@ -143,7 +145,7 @@ class Answering:
             cancel=cancel,
         )
         answer.begin_prefill()
-        yield from answer.events(steps)
+        yield from self._watch.over(answer.events(steps), len(prompt.ids))
 
     def count(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> PromptCount:
         """Count the prompt that `generate` would feed for the draft that `request` ends with.
