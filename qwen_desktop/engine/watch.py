@@ -78,6 +78,6 @@ def is_full(device: torch.device) -> bool:
     """Whether nearly all memory of `device` is in use, by whatever program."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
-        return free <= (1 - FULL) * total
+        return bool(free <= (1 - FULL) * total)
     memory = psutil.virtual_memory()
     return bool(memory.available <= (1 - FULL) * memory.total)
