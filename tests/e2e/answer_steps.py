@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.messages import Message, Status
@@ -185,11 +185,11 @@ def presets(profile: Path) -> None:
     driver.click("Save as preset")
     driver.type("Calm", into="Name of the preset")
     driver.click("Save preset")
-    driver.wait("the preset", lambda: _combo(driver, "Preset").currentText() == "Calm")
+    driver.wait("the preset", lambda: driver.combo("Preset").currentText() == "Calm")
 
-    _pick(driver, "Preset", "Recommended by Qwen")
+    driver.pick("Preset", "Recommended by Qwen")
     driver.wait("no own value", lambda: driver.app.chats.values["temperature"] is None)
-    _pick(driver, "Preset", "Calm")
+    driver.pick("Preset", "Calm")
     driver.wait("the value again", lambda: driver.app.chats.values["temperature"] == 0.35)
     _close_dialog(driver)
     answer = _ask(driver, QUESTION)
@@ -209,10 +209,10 @@ def presets_are_there(profile: Path) -> None:
     assert driver.app.chats.values["temperature"] is None
     driver.click("Chat settings")
     _wait_for_settings(driver)
-    _pick(driver, "Preset", "Calm")
+    driver.pick("Preset", "Calm")
     driver.wait("the value", lambda: driver.app.chats.values["temperature"] == 0.35)
     driver.click("Delete preset")
-    driver.wait("no preset", lambda: _combo(driver, "Preset").findText("Calm") < 0)
+    driver.wait("no preset", lambda: driver.combo("Preset").findText("Calm") < 0)
     _close_dialog(driver)
     driver.close()
 
@@ -228,7 +228,7 @@ def outgrow_the_context(profile: Path, checkpoint: str) -> None:
     # With "stop and ask", the next one is not sent.
     driver.click("Why messages are left out")
     _wait_for_settings(driver)
-    _pick(driver, "When the context is full", "Stop and ask")
+    driver.pick("When the context is full", "Stop and ask")
     driver.wait("the choice", lambda: driver.app.chats.options.policy is Policy.ASK)
     _close_dialog(driver)
     count = len(_path(driver))
@@ -350,23 +350,6 @@ def _is_checked(driver: Driver, name: str) -> bool:
 def _text_of(driver: Driver, name: str) -> str:
     text = driver.widget(name).property("plainText")
     return str(text)
-
-
-def _combo(driver: Driver, name: str) -> QComboBox:
-    return driver.widget(name, QComboBox)
-
-
-def _pick(driver: Driver, name: str, text: str) -> None:
-    """Choose from a list by its keyboard."""
-    box = _combo(driver, name)
-    assert box.findText(text) >= 0, [box.itemText(at) for at in range(box.count())]
-    box.setFocus()
-    QTest.keyClick(box, Qt.Key.Key_Home)
-    for _ in range(box.count()):
-        if box.currentText() == text:
-            return
-        QTest.keyClick(box, Qt.Key.Key_Down)
-    raise AssertionError(f"“{text}” cannot be reached in “{name}”")
 
 
 def _set_number(driver: Driver, name: str, value: str) -> None:

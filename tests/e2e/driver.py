@@ -21,6 +21,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
+    QComboBox,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
@@ -128,6 +129,21 @@ class Driver:
 
         self.wait(f"the button “{text}”", found)
         QTest.mouseClick(found()[0], Qt.MouseButton.LeftButton)
+
+    def combo(self, name: str) -> QComboBox:
+        """The list to choose from that a screen reader calls `name`."""
+        return self.widget(name, QComboBox)
+
+    def pick(self, name: str, text: str) -> None:
+        """Choose from a list by its keyboard."""
+        box = self.combo(name)
+        box.setFocus()
+        QTest.keyClick(box, Qt.Key.Key_Home)
+        for _ in range(box.count()):
+            if box.currentText() == text:
+                return
+            QTest.keyClick(box, Qt.Key.Key_Down)
+        raise NotShown(f"“{text}” cannot be reached in “{name}”; shown is:\n{self.shown()}")
 
     def to_front(self) -> None:
         """Make the window the active one again, as a desktop does when a dialog is closed."""
