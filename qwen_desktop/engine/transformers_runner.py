@@ -5,6 +5,7 @@ Knows nothing of conversations, text or sampling. See runner.py for what it prom
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,6 +43,7 @@ class TransformersRunner:
                 places += [m for m in layer.modules() if isinstance(m, linears)]
             for module in places:
                 module.register_forward_pre_hook(self._interrupt)
+        _group_queries(all(device.type == "cpu" for device in self._devices))
         probe = self.new_cache()
         parameters = list(model.named_parameters())
         on_cpu = any(device.type == "cpu" for device in self._devices)
@@ -137,6 +139,15 @@ class TransformersRunner:
     def _interrupt(self, *_: Any) -> None:
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled
+
+
+def _group_queries(wanted: bool) -> None:
+    """Let attention with a mask read grouped keys and values as they are.
+
+    transformers repeats them for all heads otherwise: a copy of the whole cache for each layer and
+    piece. The kernel of a CPU needs none; with a mask, those of cards would be the slow ones.
+    """
+    os.environ["TRANSFORMERS_SDPA_FORCE_GQA"] = "1" if wanted else "0"  # read at every call
 
 
 def _active(config: Any, parameters: list[tuple[str, torch.nn.Parameter]]) -> int:

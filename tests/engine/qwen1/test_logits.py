@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from qwen_desktop.engine.qwen1.facts import ntk_alpha
+from qwen_desktop.engine.relief import Relief
 from qwen_desktop.engine.session import Session
 from tests.engine.helpers import NEVER
 from tests.engine.qwen1.conftest import GOLDENS, golden
@@ -84,15 +85,16 @@ def greedy(session: Session, prompt: list[int], case, *, cached: bool):
     """The greedy path of `case` step by step: (alpha, logits), the best token fed back."""
     ids = list(prompt)
     logits = None
+    relief = Relief(torch.device("cpu"), lambda: 0)
     for step in range(len(case["generated"])):
         if logits is None or not cached:
             session.rewind(ids)
-            *_, (_, logits) = session.prefill(ids, 0, NEVER)
+            *_, (_, logits) = session.prefill(ids, 0, NEVER, chunk=64, relief=relief)
         assert logits is not None
         yield step, session.cache.rope_scale, logits
         ids.append(int(logits.argmax()))
         if cached:
-            logits = session.append(ids[-1], NEVER)
+            logits = session.append(ids[-1], NEVER, relief)
 
 
 def test_greedy_paths(runner, name):
