@@ -116,6 +116,14 @@ class Chats(QObject):
         return asking.values_in_effect(self._general(), self.options)
 
     @property
+    def recommended(self) -> Mapping[str, float]:
+        """What the open model's sampling values are where none is set, in the mode chosen now."""
+        info = self._models.state.info
+        if info is None:
+            return {}
+        return dict(info.thinking_sampling if self.values["thinking"] else info.sampling)
+
+    @property
     def run(self) -> RunState:
         """The run under way, or an idle state."""
         run = self._answering.run

@@ -69,6 +69,9 @@ class ModelInfo:
     fingerprint: str = ""  # of the checkpoint's files
     kv_format: KvFormat = KvFormat.MODEL
     rope_factor: float = 1.0  # over 1: the context is stretched by YaRN
+    # Sampling values by name where nothing is set, without thinking and with it.
+    sampling: tuple[tuple[str, float], ...] = ()
+    thinking_sampling: tuple[tuple[str, float], ...] = ()
     cpu_fallback: str = ""  # why it runs on the CPU though a card was meant, an English sentence
 
 

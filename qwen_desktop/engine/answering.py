@@ -24,9 +24,9 @@ from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.prompting import Prompting, overflow, thinks
 from qwen_desktop.engine.provenance import provenance_of
-from qwen_desktop.engine.recommended import recommended
+from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import OutOfMemory, Relief
-from qwen_desktop.engine.sampling import Sampler, settle
+from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.sessions import Sessions
 from qwen_desktop.engine.spill import CacheKey
@@ -104,14 +104,7 @@ class Answering:
     ) -> Iterator[GenerationEvent]:
         loaded, settings, thinking = self._loaded, request.settings, thinks(request)
         capabilities, tokenizer = loaded.runner.capabilities, loaded.tokenizer
-        mode = recommended(
-            loaded.checkpoint.generation,
-            tokenizer.template,
-            family=loaded.info.family,
-            can_think=tokenizer.can_think,
-            thinking=thinking,
-        )
-        sampling = settle(settings, mode)
+        sampling = settled(settings, loaded.checkpoint, tokenizer, thinking=thinking)
         sampler = relief.run(
             lambda: Sampler(
                 sampling,

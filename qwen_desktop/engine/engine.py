@@ -24,6 +24,7 @@ from qwen_desktop.chat.model import (
     MemorySample,
     ModelInfo,
 )
+from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine import loader, spill
 from qwen_desktop.engine.answering import NEVER, Answering
 from qwen_desktop.engine.architecture import family_name
@@ -43,6 +44,7 @@ from qwen_desktop.engine.fingerprint import fingerprint
 from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
+from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
@@ -183,6 +185,8 @@ class Engine:
             fingerprint=mark,
             kv_format=capabilities.kv_format,
             rope_factor=plan.rope_factor,
+            sampling=_recommended(checkpoint, tokenizer, thinking=False),
+            thinking_sampling=_recommended(checkpoint, tokenizer, thinking=True),
             cpu_fallback=plan.cpu_fallback,
         )
         return Loaded(
@@ -325,6 +329,12 @@ def _closed_for_nothing(trouble: BaseException, closed: str) -> BaseException:
         details=trouble.details,
         **values,
     )
+
+
+def _recommended(
+    checkpoint: Checkpoint, tokenizer: Tokenizer, *, thinking: bool
+) -> tuple[tuple[str, float], ...]:
+    return settled(GenerationSettings(), checkpoint, tokenizer, thinking=thinking).numbers
 
 
 def _check(cancel: threading.Event) -> None:

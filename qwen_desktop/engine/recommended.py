@@ -10,7 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from qwen_desktop.engine.sampling import GREEDY
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.engine.sampling import GREEDY, Sampling, settle
+from qwen_desktop.engine.tokenizer import Tokenizer
 
 # As published with Qwen3, the first family that has both modes.
 THINKING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0.0}
@@ -26,6 +29,20 @@ _ONLY_IF_ASKED = re.compile(
     r"|\{%-?\s*if enable_thinking\s*-?%\}",
     re.IGNORECASE,
 )
+
+
+def settled(
+    settings: GenerationSettings, checkpoint: Checkpoint, tokenizer: Tokenizer, *, thinking: bool
+) -> Sampling:
+    """The sampling of an answer: what the user set, else what is recommended for the mode."""
+    mode = recommended(
+        checkpoint.generation,
+        tokenizer.template,
+        family=checkpoint.family,
+        can_think=tokenizer.can_think,
+        thinking=thinking,
+    )
+    return settle(settings, mode)
 
 
 def recommended(

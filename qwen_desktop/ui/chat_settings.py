@@ -112,24 +112,24 @@ class ChatSettingsDialog(Dialog):
     @Slot()
     def _show(self) -> None:
         own = own_names(self._chats.options)
-        used = self._last_used()
+        known = self._known()
         for name, field in self.fields.items():
             field.set_value(self._value(name))
-            last = used.get(name, "")
-            field.set_known(self.tr("last: {value}").format(value=last) if last else "")
+            field.set_known(known.get(name, ""))
             self._mark(name, own=name in own)
         self.presets.set_values({name: self._value(name) for name in NAMES})
         self.reset.setEnabled(bool(own))
 
-    def _last_used(self) -> dict[str, str]:
-        """What the last answer of this chat was really made with, in the mode chosen now."""
+    def _known(self) -> dict[str, str]:
+        """What leaving a setting alone comes to; of the seed, the one of the last answer."""
+        locale = QLocale()
+        recommended = self._chats.recommended.items()
+        known = {name: locale.toString(float(value), "g", 4) for name, value in recommended}
         path = self._chats.current.tree.path()
         last = next((m.provenance for m in reversed(path) if m.provenance is not None), None)
-        if last is None or last.thinking is not self._value("thinking"):
-            return {}
-        locale = QLocale()
-        used = {name: locale.toString(float(value), "g", 4) for name, value in last.sampling}
-        return {**used, "seed": str(last.seed)}
+        if last is not None:
+            known["seed"] = self.tr("last: {value}").format(value=str(last.seed))
+        return known
 
     def _mark(self, name: str, *, own: bool) -> None:
         weight = QFont.Weight.DemiBold if own else QFont.Weight.Normal

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
+from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.messages import Provenance, Status, pending_answer, user_message
 from qwen_desktop.chat.presets import NAMES
@@ -14,6 +17,7 @@ from qwen_desktop.chat.settings import BY_NAME, SETTINGS
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.ui.chat_settings import ChatSettingsDialog
 from qwen_desktop.ui.chat_values import POLICY
+from tests.ui.test_main_window import INFO
 from tests.ui.test_settings_dialog import change_by_hand
 
 OWN = [s.name for s in SETTINGS if s.group == "generation"] + [POLICY]
@@ -154,23 +158,29 @@ def test_escape_leaves_the_name_and_not_the_dialog(application, dialog):
     assert len(application.presets.entries) == 1
 
 
-def test_it_tells_what_the_last_answer_was_made_with(qtbot, application, window):
-    from dataclasses import replace
-
+def test_it_tells_what_is_recommended_in_each_mode_and_the_last_seed(qtbot, application, window):
+    info = replace(
+        INFO,
+        sampling=(("temperature", 0.7), ("top_p", 0.8)),
+        thinking_sampling=(("temperature", 0.6), ("top_p", 0.95)),
+    )
+    application.models._set(ModelState(Phase.READY, info=info))
     asked = user_message("bees?", None)
-    source = Provenance(thinking=True, sampling=(("temperature", 0.6),), seed=1234)
-    answer = replace(pending_answer(asked.id, "Qwen3"), status=Status.COMPLETE, provenance=source)
+    answer = replace(
+        pending_answer(asked.id, "Qwen3"), status=Status.COMPLETE, provenance=Provenance(seed=1234)
+    )
     made = Conversation(title="Bees", tree=Tree.of([asked, answer]))
     application.store.submit(lambda store: store.create(made))
     application.chats.open(made.id)
     qtbot.waitUntil(lambda: application.chats.current.id == made.id)
     window.asking.show_chat_settings()
     dialog = window.findChild(ChatSettingsDialog)
-    assert dialog.fields["temperature"].recommended.text() == "As recommended (last: 0.6)"
+    assert dialog.fields["temperature"].recommended.text() == "As recommended (0.6)"
     assert dialog.fields["seed"].recommended.text() == "A new one for every answer (last: 1234)"
-    assert dialog.fields["top_p"].recommended.text() == "As recommended"
-    change_by_hand(dialog, "thinking")  # other values are recommended without
-    assert dialog.fields["temperature"].recommended.text() == "As recommended"
+    assert dialog.fields["min_p"].recommended.text() == "As recommended"
+    change_by_hand(dialog, "thinking")
+    assert dialog.fields["temperature"].recommended.text() == "As recommended (0.7)"
+    assert dialog.fields["top_p"].recommended.text() == "As recommended (0.8)"
     dialog.close()
 
 
