@@ -22,6 +22,7 @@ from qwen_desktop.chat.messages import (
     AnswerTrace,
     Message,
     PartKind,
+    Provenance,
     Status,
     TokenScore,
     new_id,
@@ -251,7 +252,10 @@ def last_usage(messages: tuple[Message, ...], info: ModelInfo) -> Usage | None:
         if stats is not None and stats.prompt_tokens:
             if stats.model != info.name:
                 return None
-            return Usage(stats, stats.prompt_tokens + stats.new_tokens, info.context_length)
+            source = message.provenance or Provenance()
+            limit = source.context_limit or info.context_length
+            tokens = min(stats.prompt_tokens + stats.new_tokens, limit)
+            return Usage(stats, tokens, limit, source.unseen)
     return None
 
 
