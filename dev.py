@@ -544,7 +544,7 @@ def demo_model(arguments: list[str]) -> int:
 def screenshots(arguments: list[str]) -> int:
     """Take pictures of the window in its states."""
     prepare("dev", "qt", "fonts")
-    return become([str(ROOT / "tests" / "screenshots.py"), *arguments], **offscreen())
+    return become(["-m", "tests.screenshots", *arguments], PYTHONPATH=str(ROOT), **offscreen())
 
 
 COMMANDS = {
