@@ -76,6 +76,12 @@ class Architecture:
     # Of linear attention: elements of the two states of one layer.
     conv_state: int = 0
     recurrent_state: int = 0
+    # Of the same: elements of queries, keys and values of a token; heads of its values, to which
+    # keys are repeated, and their widths.
+    conv_width: int = 0
+    linear_heads: int = 0
+    linear_key_dim: int = 0
+    linear_value_dim: int = 0
     indexer: int = 0  # elements an indexer keeps of a token to find it again
     # Which projections of attention add a bias; no other matrix of a decoder layer does.
     input_biases: bool = False  # of queries, keys and values
@@ -168,6 +174,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     value_dim = _count(values, "linear_value_head_dim", 0)
     # Families that know no such key have biases of inputs, and none of outputs.
     biased = values.get("attention_bias") if "attention_bias" in _defaults(family) else None
+    conv_width = 2 * key_width + value_heads * value_dim
     kernel = _count(values, "linear_conv_kernel_dim", 0)
     return Architecture(
         family=family,
@@ -183,9 +190,13 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
         experts=experts,
         experts_per_token=_count(values, "num_experts_per_tok", 1) if experts else 0,
         tied=bool(values.get("tie_word_embeddings")),
-        conv_state=(2 * key_width + value_heads * value_dim) * kernel,
+        conv_state=conv_width * kernel,
+        conv_width=conv_width,
         indexer=_count(values, "indexer_kv_heads", 1) * _count(values, "indexer_head_dim", 0),
         recurrent_state=value_heads * _count(values, "linear_key_head_dim", 0) * value_dim,
+        linear_heads=value_heads,
+        linear_key_dim=_count(values, "linear_key_head_dim", 0),
+        linear_value_dim=value_dim,
         input_biases=bool(values.get("qkv_bias", True) if biased is None else biased),
         output_bias=bool(biased),
     )

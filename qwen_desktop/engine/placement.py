@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from qwen_desktop.chat.checkpoint import Device, Fit, KvFormat, LoadPlan, Precision, Share
+from qwen_desktop.engine.activations import activations
 from qwen_desktop.engine.architecture import Architecture, Weights, architecture, weights
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.gpus import Machine
@@ -86,25 +87,6 @@ def placements(machine: Machine) -> tuple[str, ...]:
     cards = _cards(machine)
     split = ("split",) if cards else ()
     return ("auto", *(card.id for card in cards), *split, "cpu")
-
-
-def activations(made: Architecture, chunk: int, context: int, item: int) -> int:
-    """Bytes that one forward of `chunk` tokens holds at its peak, after `context` tokens.
-
-    An estimate from the widths: what is alive within one layer (the residual and its normed copy
-    in float32, queries, keys and values, the inner width of the MLP), the mask, keys and values
-    repeated for all heads (grouped attention with a mask makes them so), a layer's cache while it
-    grows or, where it is 8-bit codes, as it is read back, and some copies of a row of logits in
-    float32. Measured on a CPU, prefill of 4,096 and 12,288 tokens took 73 to 97 % of it.
-    """
-    hidden, width = made.hidden_size, made.head_dim
-    inner = made.intermediate_size * max(1, made.experts_per_token)
-    per_token = hidden * (4 * item + 8) + item * (2 * (made.heads + made.kv_heads) * width)
-    per_token += 3 * inner * item
-    repeated = 2 * made.heads * width * item if made.heads != made.kv_heads else 0
-    grown = 2 * made.kv_heads * width * item
-    mask = chunk * (1 + item)
-    return chunk * per_token + context * (repeated + grown + mask) + 16 * made.vocabulary
 
 
 def plan(
@@ -314,7 +296,14 @@ class _Ask:
         on_cpu = any(other.id == "cpu" for other in all_of)
         chunk = prefill_chunk(self.model.weights.active, on_cpu=on_cpu)
         item = ITEM_BYTES.get(precision, 2)
-        working = activations(self.model.architecture, chunk, self.context, item)
+        working = activations(
+            self.model.architecture,
+            chunk,
+            self.context,
+            item,
+            self.kv,
+            on_cpu=all(other.id == "cpu" for other in all_of),
+        )
         return working + (CPU_RUNTIME if device.id == "cpu" else CARD_RUNTIME)
 
 

@@ -1,0 +1,96 @@
+"""How much memory a forward takes for a moment, beside weights and KV cache. Arithmetic only.
+
+Counted off the code of transformers and of the cache, moment by moment; the tests compare it with
+what torch's allocator says of real forwards. No torch.
+"""
+
+from __future__ import annotations
+
+from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.engine.architecture import FULL, KV_STEP, STATE_ITEM, Architecture
+
+KV_PIECE = 2048  # tokens of 8-bit keys and values that a CPU reads back together (kv8.py)
+LINEAR_BLOCK = 64  # tokens that linear attention computes together
+
+
+def activations(
+    made: Architecture,
+    chunk: int,
+    context: int,
+    item: int,
+    kv: KvFormat = KvFormat.MODEL,
+    *,
+    on_cpu: bool = False,
+) -> int:
+    """Bytes of tensors at the peak of a forward of `chunk` tokens that ends at `context` tokens.
+
+    Counted off transformers' code: the moment within a layer at which most is alive, beside what
+    lives all along (embeddings, the layer's input and its normed copy, angles, the mask, the logits
+    of the piece before). The KV cache is not in it, but for what its growth leaves behind for a
+    moment; nor what libraries take for themselves. `item` is the bytes of an element; `on_cpu`: all
+    of the model computes there.
+    """
+    chunk = min(chunk, context)
+    masked = 1 < chunk < context  # the first piece needs no mask, a single token neither
+    hidden, rows = made.hidden_size, made.heads * made.head_dim
+    kv_rows = made.kv_heads * made.head_dim
+    always = chunk * item * (3 * hidden + 2 * made.head_dim)
+    if masked:
+        always += chunk * context + 4 * made.vocabulary
+    # Turning by angles takes products and sums beside what is turned; norms of queries floats.
+    turned = chunk * max(item * (4 * rows + 2 * kv_rows), rows * (item + 8))
+    read = _attention(made, chunk, context, item, kv, masked=masked, on_cpu=on_cpu)
+    moments = [turned, read]
+    if FULL in made.layer_kinds:
+        layer, before = made.layer_kinds.index(FULL), max(0, context - KV_STEP)
+        coded = 2 * kv_rows * (item + 9) if kv is KvFormat.INT8 else 0  # floats on their way
+        written = chunk * (item * (rows + 2 * kv_rows) + coded)
+        moments.append(written + made.layer_cache_bytes(layer, before, item, kv))
+        if kv is KvFormat.INT8 and on_cpu and item < 4:  # read back piece by piece, through floats
+            floats = 2 * kv_rows * (context * item + min(context, KV_PIECE) * 4)
+            moments.append(chunk * item * (rows + 2 * kv_rows) + floats)
+    inner = made.intermediate_size
+    if made.experts:  # a row for each expert that a token meets
+        wide = made.experts_per_token * max(4 * hidden, hidden + 4 * inner)
+        moments.append(chunk * item * (2 * hidden + wide))
+    else:
+        moments.append(chunk * item * (hidden + 3 * inner))
+    if made.linear_heads:
+        moments.append(_linear_attention(made, chunk, item))
+    # The last row alone becomes logits, which are made floats; drawing takes some copies of them.
+    moments.append((item + 8) * made.vocabulary)
+    return max(always + max(moments), 16 * made.vocabulary)
+
+
+def _attention(
+    made: Architecture,
+    chunk: int,
+    context: int,
+    item: int,
+    kv: KvFormat,
+    *,
+    masked: bool,
+    on_cpu: bool,
+) -> int:
+    """Bytes of queries, the answer to them, and what keys and values are read as."""
+    rows, kv_rows = made.heads * made.head_dim, made.kv_heads * made.head_dim
+    found = chunk * item * rows * (4 if made.linear_heads else 2)  # hybrids gate it
+    if kv is KvFormat.INT8:
+        found += context * item * 2 * kv_rows
+    if masked:  # as floats; and the kernels of cards then want keys and values of each head
+        repeated = 2 * rows if 1 < made.kv_heads < made.heads and not on_cpu else 0
+        found += context * item * (chunk + repeated)
+    return found
+
+
+def _linear_attention(made: Architecture, chunk: int, item: int) -> int:
+    """Bytes of the gated delta rule, which works in float32 on blocks of whole `LINEAR_BLOCK`."""
+    heads, keys, values = made.linear_heads, made.linear_key_dim, made.linear_value_dim
+    inputs = item * (made.conv_width + 2 * heads * values)
+    if made.family.startswith("qwen3_next"):  # which projects them jointly and sorts them apart
+        inputs *= 2
+    if chunk == 1:
+        return inputs + 3 * STATE_ITEM * made.recurrent_state
+    padded = -(-chunk // LINEAR_BLOCK) * LINEAR_BLOCK
+    floats = heads * (6 * keys + 4 * values + 3 * LINEAR_BLOCK)
+    return chunk * inputs + STATE_ITEM * (padded * floats + 3 * made.recurrent_state)
