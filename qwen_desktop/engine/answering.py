@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, PromptCount
 from qwen_desktop.chat.messages import Role
@@ -16,11 +17,14 @@ from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside
+from qwen_desktop.engine.budget import RequestPlan
 from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.decode import decode
-from qwen_desktop.engine.device import free_memory, gigabytes, give_back
+from qwen_desktop.engine.device import give_back, limit_memory
 from qwen_desktop.engine.idle import read_ahead
 from qwen_desktop.engine.loaded import Loaded
+from qwen_desktop.engine.memory import PeakMeter
+from qwen_desktop.engine.planning import Planner
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.prompting import Prompting, overflow, thinks
 from qwen_desktop.engine.provenance import provenance_of
@@ -45,6 +49,7 @@ class Answering:
         self._loaded = loaded
         self._prompting = Prompting(loaded, aside)
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
+        self._planner = Planner(loaded)
         self._watch = SpeedWatch(lambda: is_full(loaded.runner.capabilities.device))
 
     @property
@@ -67,7 +72,9 @@ class Answering:
         stands, and the next request works. `cancel` ends it as an ordinary STOPPED.
         """
         started = time.perf_counter()
-        conversation, limit = request.conversation_id, self._limit()
+        conversation = request.conversation_id
+        limit_memory(self._loaded.devices)
+        limit = self._limit(conversation)
         try:
             prompt = self._prompting.prompt(request, cancel, limit)
         except Cancelled:
@@ -82,7 +89,10 @@ class Answering:
             session = self._sessions.take(conversation, prompt.ids, cancel)
             yield from self._answer(request, prompt, session, relief, limit, started, cancel)
         except OutOfMemory as error:
-            trouble = _no_memory(self._loaded, prompt, self._sessions.find(conversation))
+            held = self._sessions.find(conversation)
+            trouble = self._planner.no_memory(
+                max(len(prompt.ids), len(held.ids) if held is not None else 0), str(error)
+            )
             if not error.repaired:
                 self._sessions.drop(conversation)
         except Exception:
@@ -104,6 +114,12 @@ class Answering:
     ) -> Iterator[GenerationEvent]:
         loaded, settings, thinking = self._loaded, request.settings, thinks(request)
         capabilities, tokenizer = loaded.runner.capabilities, loaded.tokenizer
+        end = min(limit, len(prompt.ids) + settings.max_new_tokens)
+        others = self._sessions.at_rest(request.conversation_id)
+        plan = self._planner.plan(len(prompt.ids), end, session.cache.nbytes, others)
+        if plan.drop:
+            self._sessions.make_room(plan.drop, request.conversation_id)
+        peak = PeakMeter(capabilities.device)
         sampling = settled(settings, loaded.checkpoint, tokenizer, thinking=thinking)
         sampler = relief.run(
             lambda: Sampler(
@@ -130,7 +146,7 @@ class Answering:
             session,
             prompt,
             chooser,
-            chunk=capabilities.prefill_chunk,
+            chunk=plan.chunk,
             relief=relief,
             end_ids=loaded.end_ids,
             max_new_tokens=settings.max_new_tokens,
@@ -138,7 +154,20 @@ class Answering:
             cancel=cancel,
         )
         answer.begin_prefill()
-        yield from self._watch.over(answer.events(steps), len(prompt.ids))
+        for event in self._watch.over(answer.events(steps), len(prompt.ids)):
+            if isinstance(event, Finished):
+                event = replace(event, peak_bytes=peak.read(self._held(plan, prompt, session)))
+            yield event
+
+    def _held(self, plan: RequestPlan, prompt: Prompt, session: Session) -> int:
+        """Bytes on the main device at the highest, as they are counted: see `PeakMeter`."""
+        device = str(self._loaded.runner.capabilities.device)
+        weights = self._loaded.bytes_by_device.get(device, 0)
+        working = max(
+            self._planner.working(plan.chunk, len(prompt.ids)),
+            self._planner.working(1, max(1, len(session.ids))),
+        )
+        return weights + self._sessions.nbytes + working
 
     def count(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> PromptCount:
         """Count the prompt that `generate` would feed for the draft that `request` ends with.
@@ -146,7 +175,7 @@ class Answering:
         Raises Known where `generate` would refuse, but for a prompt that overflows under
         Policy.ASK: the count says so. Raises Cancelled.
         """
-        limit = self._limit()
+        limit = self._limit(request.conversation_id)
         prompt = self._prompting.prompt(request, cancel, limit)
         last = request.messages[-1] if request.messages else None
         draft = last.text if last is not None and last.role is Role.USER else ""
@@ -159,9 +188,11 @@ class Answering:
             overflows=prompt.overflows,
         )
 
-    def _limit(self) -> int:
-        """Tokens that the context may hold now."""
-        return self._loaded.runner.capabilities.context_length
+    def _limit(self, conversation_id: str) -> int:
+        """Tokens that the context of a conversation may hold now."""
+        session = self._sessions.find(conversation_id)
+        held = session.cache.nbytes if session is not None else 0
+        return self._planner.limit(held, self._sessions.at_rest(conversation_id))
 
     # At rest
 
@@ -176,7 +207,9 @@ class Answering:
         if session is None or last is None or last.role is not Role.ASSISTANT or last.status.is_cut:
             return
         try:
-            prefix = self._prompting.next_prefix(request, cancel, self._limit())
+            prefix = self._prompting.next_prefix(
+                request, cancel, self._limit(request.conversation_id)
+            )
         except Cancelled:
             return
         except Known as known:  # the next request will say so, if it is still true then
@@ -209,16 +242,3 @@ def _cache_key(loaded: Loaded) -> CacheKey:
 
 def _nothing() -> None:
     """There is nothing to repair yet."""
-
-
-def _no_memory(loaded: Loaded, prompt: Prompt, session: Session | None) -> Known:
-    held = session.nbytes if session is not None else 0
-    length = len(session.ids) if session is not None else 0
-    device = loaded.runner.capabilities.device
-    return Known(
-        "Memory ran out: the context of {tokens} tokens took {kv}.",
-        "{free} are free now; start a new chat or close programs.",
-        tokens=f"{max(len(prompt.ids), length):,}",
-        kv=gigabytes(held),
-        free=gigabytes(free_memory(device) + held),
-    )

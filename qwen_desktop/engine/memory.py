@@ -33,6 +33,29 @@ def ram_sample(weights: int = 0, kv: int = 0) -> MemorySample:
     )
 
 
+class PeakMeter:
+    """The highest memory the engine holds on `device`, from now on.
+
+    Cards tell it. What a process holds in main memory cannot be told apart from the window's and
+    the libraries' own, and sampling it would miss the moment: there the engine's count stands.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self, counted: int) -> int:
+        """Bytes at the highest so far; `counted` by the engine, where the device cannot tell."""
+        if self._device.type != "cuda":
+            return counted
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(self._device))
+
+
 def cuda_sample(device: torch.device, name: str, weights: int = 0, kv: int = 0) -> MemorySample:
     """Memory of the CUDA device now. What other programs use is in `other`."""
     import torch

@@ -53,8 +53,11 @@ class Prompting:
         """
         if self._last is None or self._last[0] is not request or self._last[1] != limit:
             prompt = self._built(request, cancel, limit)
+            capabilities = self._loaded.runner.capabilities
             if not prompt.overflows:
-                check_length(prompt, limit, self._loaded.runner.capabilities.vocab_size)
+                if limit < len(prompt.ids) <= capabilities.context_length:
+                    raise _too_long_for_memory(len(prompt.ids), limit)
+                check_length(prompt, limit, capabilities.vocab_size)
             self._last = (request, limit, prompt)
         return self._last[2]
 
@@ -117,6 +120,19 @@ def overflow(prompt: Prompt, budget: int) -> Known:
         QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
         have=f"{len(prompt.ids):,}",
         budget=f"{budget:,}",
+    )
+
+
+def _too_long_for_memory(tokens: int, limit: int) -> Known:
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors", "The prompt has {have} tokens; the memory that is free now holds {limit}."
+        ),
+        QT_TRANSLATE_NOOP(
+            "errors", "Close other programs, or open the checkpoint with an 8-bit KV cache."
+        ),
+        have=f"{tokens:,}",
+        limit=f"{limit:,}",
     )
 
 

@@ -45,7 +45,8 @@ class Capabilities:
     kv_bytes_per_token: int
     prefill_chunk: int  # tokens per forward that keep progress lively and Stop quick here
     weight_bytes: int
-    device: torch.device
+    device: torch.device  # the main one: where logits are
+    layer_devices: tuple[torch.device, ...]  # where each decoder layer computes
     dtype: torch.dtype
     name: str  # for people: which path computes
     kv_format: KvFormat = KvFormat.MODEL  # what caches keep

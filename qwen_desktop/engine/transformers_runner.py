@@ -56,6 +56,7 @@ class TransformersRunner:
             prefill_chunk=prefill_chunk(_active(self._config, parameters), on_cpu=on_cpu),
             weight_bytes=sum(p.numel() * p.element_size() for _, p in parameters),
             device=model.device,
+            layer_devices=self._devices,
             dtype=model.dtype,
             name="transformers",
             kv_format=kv,
