@@ -55,9 +55,9 @@ class Prompting:
             prompt = self._built(request, cancel, limit)
             capabilities = self._loaded.runner.capabilities
             if not prompt.overflows:
-                if limit < len(prompt.ids) <= capabilities.context_length:
+                check_length(prompt, capabilities.context_length, capabilities.vocab_size)
+                if len(prompt.ids) > limit:
                     raise _too_long_for_memory(len(prompt.ids), limit)
-                check_length(prompt, limit, capabilities.vocab_size)
             self._last = (request, limit, prompt)
         return self._last[2]
 
