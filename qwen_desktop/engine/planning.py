@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from qwen_desktop.chat.checkpoint import KvFormat
@@ -18,6 +20,9 @@ from qwen_desktop.engine.budget import (
 from qwen_desktop.engine.device import free_memory, gigabytes
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+
+RESERVE_SHARE = 4  # at most a quarter of what is free is left alone
 
 
 class Planner:
@@ -84,7 +89,10 @@ class Planner:
         )
 
     def _rooms(self, held: int, others: int) -> list[Room]:
-        return [
-            Room(costs, free_memory(device), int(share * held), int(share * others))
-            for (device, costs), share in zip(self._costs.items(), self._shares, strict=True)
-        ]
+        rooms = []
+        for (device, costs), share in zip(self._costs.items(), self._shares, strict=True):
+            free = free_memory(device)
+            # A machine with less than the reserve may still answer with a small model.
+            costs = replace(costs, reserve=min(costs.reserve, free // RESERVE_SHARE))
+            rooms.append(Room(costs, free, int(share * held), int(share * others)))
+        return rooms
