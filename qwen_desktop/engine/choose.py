@@ -39,10 +39,15 @@ class Chooser:
     def __call__(self, logits: Logits) -> int:
         """The next token. May be called again where it failed: it then has changed nothing."""
         scores = self._sampler.penalised(logits)
-        forced = self.is_forcing
-        token = self._coming[0] if forced else self._sampler.draw(scores)
-        found = score(scores, token, self._logprobs, self._tokenizer) if self._logprobs else None
-        self._sampler.tell(token)
+        forced, before = self.is_forcing, self._sampler.chance
+        try:
+            token = self._coming[0] if forced else self._sampler.draw(scores)
+            top = self._logprobs
+            found = score(scores, token, top, self._tokenizer) if top else None
+            self._sampler.tell(token)
+        except BaseException:
+            self._sampler.chance = before  # drawn again, the seed gives the same token
+            raise
         if forced:
             self._coming.popleft()
         self.forced, self.score = forced, found

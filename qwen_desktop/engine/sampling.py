@@ -119,6 +119,19 @@ class Sampler:
         self._generator = torch.Generator(device)
         self._generator.manual_seed(sampling.seed)
 
+    @property
+    def chance(self) -> torch.Tensor | None:
+        """Where the seed's numbers have got to; None where none are drawn. Can be put back."""
+        if self._sampling.temperature <= GREEDY:
+            return None
+        state: torch.Tensor = self._generator.get_state()
+        return state
+
+    @chance.setter
+    def chance(self, state: torch.Tensor | None) -> None:
+        if state is not None:
+            self._generator.set_state(state)
+
     def __call__(self, logits: torch.Tensor) -> int:
         """The next token for float32 `logits` [vocab], which are left as they are."""
         token = self.draw(self.penalised(logits))
