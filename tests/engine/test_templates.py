@@ -9,7 +9,7 @@ import pytest
 
 from qwen_desktop.chat.events import FinishReason
 from qwen_desktop.engine import aside as aside_module
-from qwen_desktop.engine import engine as engine_module
+from qwen_desktop.engine import prompting
 from qwen_desktop.engine.aside import Aside, Overrun
 from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.engine import Engine
@@ -209,7 +209,7 @@ def endless(copied) -> Engine:
 
 
 def test_a_template_without_end_is_left(endless, monkeypatch):
-    monkeypatch.setattr(engine_module, "PROMPT_SECONDS", 0.2)
+    monkeypatch.setattr(prompting, "PROMPT_SECONDS", 0.2)
     for attempt in (endless.count_prompt, lambda asked: ask(endless, asked)):
         with pytest.raises(Known, match="chat template does not end"):
             attempt(request("hello"))

@@ -73,7 +73,7 @@ def test_what_follows_is_what_the_model_says_after_these_words(thinker):
     _, answer = cut_at_closing(tokenizer, ids)
     said = Message(
         Role.ASSISTANT,
-        (Part(REASONING, SENTENCE.strip("\n")),),
+        (Part(REASONING, text_of(events, REASONING)),),
         parent_id=asked.messages[-1].id,
         status=Status.STOPPED,
         token_ids=tuple(ids[: len(ids) - len(answer)]),
