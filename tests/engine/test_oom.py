@@ -1,100 +1,370 @@
 """Memory runs out at every place that allocates, one after another, and nothing is lost.
 
-torch itself tells the places: each of its operations that makes or fills a tensor passes a
-dispatch mode, which refuses the chosen one as an allocator does. So nothing has to be listed by
-hand, and what is added to the product later is refused as well.
+torch itself tells the places: each of its operations passes a dispatch mode, which refuses the
+chosen one as an allocator does. So nothing has to be listed by hand, and what is added to the
+product later is refused as well. What other libraries allocate is refused by replacing their calls.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qwen_desktop.chat.events import GenerationEvent
+from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent
+from qwen_desktop.chat.messages import Message, Role, user_message
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine import transformers_runner
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.errors import Known
-from tests.engine.helpers import NEVER, reason_of, request, text_of
+from tests.engine.checkpoints import PLAIN, THINKING_OPEN
+from tests.engine.helpers import NEVER, load, reason_of, text_of, usage_of
 
-REFUSALS = [
+REFUSALS: list[Callable[[], Exception]] = [
     lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     lambda: RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried 99"),
-    lambda: MemoryError(),
+    MemoryError,
 ]
 
 
-class Places(TorchDispatchMode):
-    """Numbers what allocates, from 1 on; refuses number `at`, and with `always` all after it."""
+class Place(NamedTuple):
+    """An operation and the line of the product or of a model that asks for it."""
 
-    def __init__(self, at: int = 0, *, always: bool = False) -> None:
+    operation: str
+    file: str
+    line: int
+
+
+class Point(NamedTuple):
+    """An allocation of a piece of work, counted from 1."""
+
+    number: int
+    place: Place
+
+
+class Memory(TorchDispatchMode):
+    """Watches what is allocated; refuses from `refuse` on, once or, with `always`, ever after."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.at, self.always = at, always
-        self.count = 0
-        self.seen: list[tuple[str, str, int]] = []
+        self.places: list[Place] | None = None  # written down where it is a list
+        self.refused = 0
+        self._left = -1  # allocations until the refusal; -1: none is wanted
+        self._always = False
+        self._kind = 0
+        self._made: dict[StorageWeakRef, int] = {}
+        self._views: dict[Any, bool] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and to say so takes longer than to watch
+
+    @property
+    def alive(self) -> int:
+        """Bytes that were allocated under watch and are held by anybody."""
+        self._made = {ref: nbytes for ref, nbytes in self._made.items() if not ref.expired()}
+        return sum(self._made.values())
+
+    @contextmanager
+    def refusing(self, number: int, *, always: bool = False) -> Iterator[None]:
+        """Refuse the allocation `number` within, counted from 1; it does come to that."""
+        self._left, self._always, self._kind, self.refused = number, always, number, 0
+        try:
+            with self:
+                yield
+        finally:
+            self._left = -1
+        assert self.refused, "it did not come to that allocation"
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if _allocates(func):
-            self.count += 1
-            if not self.at:
-                self.seen.append(_place(func))
-            elif self.count == self.at or (self.always and self.count > self.at):
-                raise REFUSALS[self.at % len(REFUSALS)]()
-        return func(*args, **(kwargs or {}))
+        if func not in self._views:
+            returned = [value.alias_info for value in func._schema.returns]
+            self._views[func] = all(alias and not alias.is_write for alias in returned)
+        if not self._views[func]:
+            self._allocate(func)
+            made = func(*args, **(kwargs or {}))
+            self._watch(made)
+            return made
+        made = func(*args, **(kwargs or {}))
+        # Also what gives a copy only where it needs one: `to`, `contiguous`, `reshape`.
+        if isinstance(made, torch.Tensor) and not _shares(made, args):
+            self._allocate(func)
+            self._watch(made)
+        return made
+
+    def _allocate(self, func: Any) -> None:
+        if self.places is not None:
+            self.places.append(_place(func))
+        if self._left < 0:
+            return
+        self._left = max(0, self._left - 1)
+        if self._left == 0 and (self._always or not self.refused):
+            self.refused += 1
+            raise REFUSALS[self._kind % len(REFUSALS)]()
+
+    def _watch(self, made: Any) -> None:
+        for tensor in made if isinstance(made, (tuple, list)) else (made,):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self._made[StorageWeakRef(storage)] = storage.nbytes()
 
 
-def _allocates(func: Any) -> bool:
-    """Whether the operation gives more than a view of what it was given."""
-    returned = [value.alias_info for value in func._schema.returns]
-    return any(alias is None or alias.is_write for alias in returned)
+def _shares(made: torch.Tensor, args: Any) -> bool:
+    address = made.untyped_storage().data_ptr()
+    given = (arg for arg in args if isinstance(arg, torch.Tensor))
+    return any(tensor.untyped_storage().data_ptr() == address for tensor in given)
 
 
-def _place(func: Any) -> tuple[str, str, int]:
-    """The operation, and the line of the product or of transformers that asked for it."""
-    frame = sys._getframe(2)
+def _place(func: Any) -> Place:
+    frame = sys._getframe(3)
     while frame is not None:
         file = frame.f_code.co_filename
         if "qwen_desktop" in file or "transformers" in file:
-            return str(func), file, frame.f_lineno
+            return Place(str(func), file.rpartition("site-packages/")[2], frame.f_lineno)
         frame = frame.f_back
-    return str(func), "", 0
+    return Place(str(func), "", 0)
 
 
-def ask(engine: Engine, asked: Any) -> list[GenerationEvent]:
-    return list(engine.generate(asked, NEVER))
+@dataclass(frozen=True)
+class Kind:
+    """A checkpoint, how it is loaded and asked.
+
+    `own`: only the product's own lines are refused, as those of the model are those of another.
+    `step`: where something is done for every such place only, as there are many.
+    """
+
+    family: str
+    made: dict[str, Any]
+    loaded: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    own: bool = False
+    step: int = 1
 
 
-@contextmanager
-def in_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Prompts are read in pieces of 16 tokens."""
-    with monkeypatch.context() as patch:
-        patch.setattr("qwen_desktop.engine.transformers_runner.prefill_chunk", lambda *_, **__: 16)
-        yield
+HYBRID = {"num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"]}
+THINK = {"thinking": True, "temperature": 0.0}
+KINDS = {
+    "qwen2": Kind("qwen2", {"template": PLAIN}, settings={"repetition_penalty": 1.3}),
+    "qwen3": Kind("qwen3", {"template": THINKING_OPEN}, settings=THINK),
+    "hybrid": Kind("qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, step=3),
+    "int8": Kind(
+        "qwen3",
+        {"template": PLAIN, "head_dim": 32},
+        {"kv": KvFormat.INT8},
+        {"presence_penalty": 0.5, "logprobs": 3},
+        own=True,
+    ),
+}
 
 
-@pytest.mark.parametrize("at", [1, 50, 150])
-def test_refused_once_nobody_notices(opened, monkeypatch, at):
-    with in_pieces(monkeypatch):
-        engine = opened("qwen3")
-    expected = ask(engine, request("hello", conversation="a"))
-    with Places(at):
-        events = ask(engine, request("hello", conversation="b"))
-    assert text_of(events) == text_of(expected)
-    assert reason_of(events) is reason_of(expected)
+class Said(NamedTuple):
+    """An answer, as far as it was given out."""
+
+    text: str
+    ids: tuple[int, ...]
+    reason: FinishReason | None
+
+    def begins(self, other: Said) -> bool:
+        """Whether `other` may go on from here."""
+        return other.text.startswith(self.text) and other.ids[: len(self.ids)] == self.ids
 
 
-@pytest.mark.parametrize("at", [1, 50, 150])
-def test_refused_again_it_is_one_sentence(opened, monkeypatch, at):
-    with in_pieces(monkeypatch):
-        engine = opened("qwen3")
-    asked = request("hello")
-    expected = ask(engine, request("hello", conversation="a"))
-    events: list[GenerationEvent] = []
-    with Places(at, always=True), pytest.raises(Known, match=r"Memory ran out.*\d tokens"):
-        events.extend(engine.generate(asked, NEVER))
-    assert text_of(expected).startswith(text_of(events))
-    assert text_of(ask(engine, asked)) == text_of(expected)
+def said(events: list[GenerationEvent]) -> Said:
+    ended = any(isinstance(event, Finished) for event in events)
+    return Said(
+        text_of(events),
+        tuple(i for event in events if isinstance(event, Delta) for i in event.ids),
+        reason_of(events) if ended else None,
+    )
+
+
+class Chat:
+    """What is said in three turns, and the answers where nothing is refused."""
+
+    def __init__(self, engine: Engine, kind: Kind) -> None:
+        self.engine, self.kind = engine, kind
+        self._known: tuple[str, ...] = ("undisturbed",)
+        self.requests: list[GenerationRequest] = []
+        self.answered: list[GenerationRequest] = []  # each ends with the answer
+        self.expected: list[Said] = []
+        messages: list[Message] = []
+        for text, new in (("hello", 2), ("and the other?", 6), ("end", 2)):
+            messages.append(user_message(text, messages[-1].id if messages else None))
+            values = GenerationSettings(**{"max_new_tokens": new, **kind.settings})
+            self.requests.append(GenerationRequest("undisturbed", tuple(messages), values))
+            events = self.ask(len(self.requests) - 1, "undisturbed")
+            self.expected.append(said(events))
+            answer = Message(Role.ASSISTANT, (), token_ids=self.expected[-1].ids)
+            for event in events:
+                if isinstance(event, Delta):
+                    answer = answer.appended(event.kind, event.text)
+            messages.append(answer)
+            self.answered.append(replace(self.requests[-1], messages=tuple(messages)))
+
+    @property
+    def kv(self) -> int:
+        """Bytes of caches, as the engine tells."""
+        return self.engine.memory().kv
+
+    def start(self, *conversations: str) -> None:
+        """The first turn of `conversations`, and nothing else."""
+        for conversation in self._known:
+            self.engine.forget(conversation)
+        self._known = conversations
+        for conversation in conversations:
+            self.ask(0, conversation)
+
+    def stream(self, turn: int, conversation: str) -> Iterator[GenerationEvent]:
+        asked = replace(self.requests[turn], conversation_id=conversation)
+        return self.engine.generate(asked, NEVER)
+
+    def ask(self, turn: int, conversation: str) -> list[GenerationEvent]:
+        return list(self.stream(turn, conversation))
+
+    def goes_on(self, turn: int, conversation: str) -> bool:
+        """Whether the answer of this turn is the one that it should be."""
+        return said(self.ask(turn, conversation)) == self.expected[turn]
+
+    def prepare(self, turn: int, conversation: str) -> None:
+        answered = replace(self.answered[turn], conversation_id=conversation)
+        for _ in self.engine.prepare(answered, NEVER):
+            pass
+
+    def points(self, begin: Callable[[], object], work: Callable[[], object]) -> list[Point]:
+        """The allocations of `work` that stand for all: one of each place, after `begin`.
+
+        Early ones, late ones and those in between take turns.
+        """
+        memory = Memory()
+        with memory:
+            begin()
+            memory.places = []
+            work()
+        numbers: dict[Place, list[int]] = {}
+        for number, place in enumerate(memory.places, 1):
+            if not self.kind.own or "qwen_desktop" in place.file:
+                numbers.setdefault(place, []).append(number)
+        chosen = (
+            Point(found[index * 3 % 7 * len(found) // 7], place)
+            for index, (place, found) in enumerate(numbers.items())
+        )
+        return sorted(chosen)
+
+
+def each(points: list[Point], check: Callable[[Point], None]) -> None:
+    """Check all of `points`, and tell of all that fail at once."""
+    failures = []
+    for point in points:
+        try:
+            check(point)
+        except Exception as error:  # noqa: BLE001 - told
+            failures.append(f"{point}: {type(error).__name__} {str(error).splitlines()[:1]}")
+    assert points, "nothing was allocated"
+    assert not failures, "\n".join([f"{len(failures)} of {len(points)}", *failures])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def chat(request, made, started) -> Iterator[Chat]:
+    kind = KINDS[request.param]
+    engine = Engine()
+    with pytest.MonkeyPatch.context() as patch:  # so that a prompt has several pieces
+        patch.setattr(transformers_runner, "prefill_chunk", lambda *_, **__: 16)
+        load(engine, made(kind.family, **kind.made), **kind.loaded)
+    chat = Chat(engine, kind)
+    # A refusal collects garbage: only what comes from now on is looked through for it.
+    gc.collect()
+    gc.freeze()
+    yield chat
+    gc.unfreeze()
+    engine.unload()
+
+
+def test_refused_once_nobody_notices(chat):
+    def begin() -> None:
+        chat.start("c")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            begin()
+        with memory.refusing(point.number):
+            assert said(chat.ask(1, "c")) == chat.expected[1]
+        assert memory.alive == chat.kv
+        assert chat.goes_on(2, "c")
+
+    each(chat.points(begin, lambda: chat.ask(1, "c")), check)
+
+
+def test_refused_again_it_is_one_sentence(chat):
+    def begin() -> None:
+        chat.start("c")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        events: list[GenerationEvent] = []
+        with memory:
+            begin()
+        with memory.refusing(point.number, always=True), pytest.raises(Known) as caught:
+            events.extend(chat.stream(1, "c"))
+        assert {"tokens", "kv", "free"} <= caught.value.values.keys()
+        assert said(events).begins(chat.expected[1])
+        assert memory.alive == chat.kv  # although `caught` has the frames
+        assert chat.goes_on(1, "c")
+
+    each(chat.points(begin, lambda: chat.ask(1, "c"))[:: chat.kind.step], check)
+
+
+def test_others_are_given_up_and_read_anew(chat):
+    def begin() -> None:
+        chat.start("other", "c")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            begin()
+        with memory.refusing(point.number):
+            assert said(chat.ask(1, "c")) == chat.expected[1]
+        assert memory.alive == chat.kv
+        with memory:
+            again = chat.ask(1, "other")
+        assert said(again) == chat.expected[1]
+        assert usage_of(again).stats.reused_tokens == 0
+        assert memory.alive == chat.kv
+        assert chat.goes_on(2, "c")
+
+    each(chat.points(begin, lambda: chat.ask(1, "c"))[::8], check)
+
+
+def test_reading_ahead_that_is_refused_is_no_trouble(chat):
+    def begin() -> None:
+        chat.start("c")
+        chat.ask(1, "c")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            begin()
+        with memory.refusing(point.number, always=point.number % 2 == 0):
+            chat.prepare(1, "c")
+        assert memory.alive == chat.kv
+        assert chat.goes_on(2, "c")
+
+    each(chat.points(begin, lambda: chat.prepare(1, "c"))[:: chat.kind.step], check)
+
+
+def test_counting_takes_nothing_of_torch(chat):
+    memory = Memory()
+    memory.places = []
+    with memory:
+        chat.engine.count_prompt(chat.requests[1])
+    assert not memory.places
