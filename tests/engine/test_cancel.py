@@ -37,7 +37,13 @@ class Looks(threading.Event):
 
 
 def bytes_of_tensors() -> int:
-    """Memory of all tensors that are still there."""
+    """Memory of all tensors that are still there.
+
+    transformers leaves the threads that read for it to end by themselves, each with its tensor.
+    """
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(10)
     gc.collect()
     found = [one for one in gc.get_objects() if isinstance(one, torch.Tensor)]
     return sum(one.nbytes for one in found if not one.is_meta)
