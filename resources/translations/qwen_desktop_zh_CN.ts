@@ -2162,6 +2162,14 @@
         <translation>请选择省略哪些内容，或新建对话。</translation>
     </message>
     <message>
+        <source>The prompt has {have} tokens; the memory that is free now holds {limit}.</source>
+        <translation>提示词有 {have} 个词元；现在的空闲内存可容纳 {limit} 个。</translation>
+    </message>
+    <message>
+        <source>Close other programs, or open the checkpoint with an 8-bit KV cache.</source>
+        <translation>请关闭其他程序，或以 8 位 KV 缓存打开检查点。</translation>
+    </message>
+    <message>
         <source>The checkpoint&apos;s chat template took all memory.</source>
         <translation>检查点的对话模板占满了内存。</translation>
     </message>
@@ -2504,6 +2512,18 @@
     <message>
         <source>The presets could not be read.</source>
         <translation>无法读取预设。</translation>
+    </message>
+    <message>
+        <source>Shorten the chat, close other programs, or open it in another precision.</source>
+        <translation>请缩短对话、关闭其他程序，或以其他精度打开。</translation>
+    </message>
+    <message>
+        <source>Shorten the chat, or open it with an 8-bit KV cache or in another precision.</source>
+        <translation>请缩短对话，或以 8 位 KV 缓存或其他精度打开。</translation>
+    </message>
+    <message>
+        <source>Memory ran out: {tokens} tokens take {kv} of it; {free} are free now.</source>
+        <translation>内存已用尽：{tokens} 个词元占用 {kv}；现在空闲 {free}。</translation>
     </message>
 </context>
 <context>
