@@ -7,6 +7,7 @@ where that is wanted. Lives on the engine's thread; only `nbytes` may be asked f
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +16,13 @@ from typing import Any
 
 from qwen_desktop.chat.model import EngineOptions
 from qwen_desktop.engine import spill
-from qwen_desktop.engine.device import free_memory, give_back, machine
+from qwen_desktop.engine.device import free_memory, give_back, is_out_of_memory, machine
 from qwen_desktop.engine.runner import Runner
 from qwen_desktop.engine.session import Session, common_prefix
 from qwen_desktop.engine.spill import CacheKey, Spill
 from qwen_desktop.errors import Cancelled
+
+_log = logging.getLogger(__name__)
 
 NEVER = threading.Event()
 
@@ -188,6 +191,17 @@ class Sessions:
         return common_prefix(ids, filed) == len(ids)
 
     def _from_file(
+        self, conversation_id: str, prompt: Sequence[int], cancel: threading.Event
+    ) -> _Kept | None:
+        try:
+            return self._read(conversation_id, prompt, cancel)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            _log.info("a cache file is not read: %s", str(error) or "no memory")
+        return None  # the prompt is read anew, in smaller pieces where need be
+
+    def _read(
         self, conversation_id: str, prompt: Sequence[int], cancel: threading.Event
     ) -> _Kept | None:
         about = self._spill.find(conversation_id) if self._spill is not None else None

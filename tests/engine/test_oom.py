@@ -8,10 +8,12 @@ product later is refused as well. What other libraries allocate is refused by re
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,9 +22,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qwen_desktop.chat.checkpoint import KvFormat
-from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Started
 from qwen_desktop.chat.messages import Message, Role, user_message
-from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine import transformers_runner
 from qwen_desktop.engine.engine import Engine
@@ -37,12 +39,20 @@ REFUSALS: list[Callable[[], Exception]] = [
 ]
 
 
+LAY_OVER = torch.ops.aten.set_.source_Storage  # a tensor over memory that is there already
+
+
 class Place(NamedTuple):
     """An operation and the line of the product or of a model that asks for it."""
 
     operation: str
     file: str
     line: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether the product asks for it by itself."""
+        return "qwen_desktop" in self.file
 
 
 class Point(NamedTuple):
@@ -53,7 +63,7 @@ class Point(NamedTuple):
 
 
 class Memory(TorchDispatchMode):
-    """Watches what is allocated; refuses from `refuse` on, once or, with `always`, ever after."""
+    """Watches what operations of torch allocate, and refuses it where that is wanted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +73,7 @@ class Memory(TorchDispatchMode):
         self._always = False
         self._kind = 0
         self._made: dict[StorageWeakRef, int] = {}
-        self._views: dict[Any, bool] = {}
+        self._writes: dict[Any, bool] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -87,19 +97,21 @@ class Memory(TorchDispatchMode):
         assert self.refused, "it did not come to that allocation"
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in self._views:
+        if func not in self._writes:
             returned = [value.alias_info for value in func._schema.returns]
-            self._views[func] = all(alias and not alias.is_write for alias in returned)
-        if not self._views[func]:
-            self._allocate(func)
-            made = func(*args, **(kwargs or {}))
-            self._watch(made)
-            return made
+            self._writes[func] = any(alias and alias.is_write for alias in returned)
+        if self._writes[func] and func is not LAY_OVER:
+            self._allocate(func)  # converting or spreading what is written may take memory
+            return func(*args, **(kwargs or {}))
         made = func(*args, **(kwargs or {}))
-        # Also what gives a copy only where it needs one: `to`, `contiguous`, `reshape`.
-        if isinstance(made, torch.Tensor) and not _shares(made, args):
+        storages = list(_storages(made))
+        if not storages or func is LAY_OVER:
+            return made
+        given = {storage.data_ptr() for storage in _storages(args)}
+        new = [one for one in storages if one.nbytes() and one.data_ptr() not in given]
+        if new:  # no view; `to`, `contiguous`, `reshape` are one where they need no copy
             self._allocate(func)
-            self._watch(made)
+            self._made |= {StorageWeakRef(one): one.nbytes() for one in new}
         return made
 
     def _allocate(self, func: Any) -> None:
@@ -112,17 +124,11 @@ class Memory(TorchDispatchMode):
             self.refused += 1
             raise REFUSALS[self._kind % len(REFUSALS)]()
 
-    def _watch(self, made: Any) -> None:
-        for tensor in made if isinstance(made, (tuple, list)) else (made,):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                self._made[StorageWeakRef(storage)] = storage.nbytes()
 
-
-def _shares(made: torch.Tensor, args: Any) -> bool:
-    address = made.untyped_storage().data_ptr()
-    given = (arg for arg in args if isinstance(arg, torch.Tensor))
-    return any(tensor.untyped_storage().data_ptr() == address for tensor in given)
+def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+    for value in values if isinstance(values, (tuple, list)) else (values,):
+        if isinstance(value, torch.Tensor):
+            yield value.untyped_storage()
 
 
 def _place(func: Any) -> Place:
@@ -140,7 +146,7 @@ class Kind:
     """A checkpoint, how it is loaded and asked.
 
     `own`: only the product's own lines are refused, as those of the model are those of another.
-    `step`: where something is done for every such place only, as there are many.
+    `chunk`: tokens of a piece. `step`: some things are done for every such place only.
     """
 
     family: str
@@ -148,6 +154,7 @@ class Kind:
     loaded: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     own: bool = False
+    chunk: int = 16
     step: int = 1
 
 
@@ -156,7 +163,9 @@ THINK = {"thinking": True, "temperature": 0.0}
 KINDS = {
     "qwen2": Kind("qwen2", {"template": PLAIN}, settings={"repetition_penalty": 1.3}),
     "qwen3": Kind("qwen3", {"template": THINKING_OPEN}, settings=THINK),
-    "hybrid": Kind("qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, step=3),
+    "hybrid": Kind(
+        "qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, chunk=32, step=4
+    ),
     "int8": Kind(
         "qwen3",
         {"template": PLAIN, "head_dim": 32},
@@ -198,7 +207,7 @@ class Chat:
         self.answered: list[GenerationRequest] = []  # each ends with the answer
         self.expected: list[Said] = []
         messages: list[Message] = []
-        for text, new in (("hello", 2), ("and the other?", 6), ("end", 2)):
+        for text, new in (("hello", 1), ("and the other one?", 4), ("end", 2)):
             messages.append(user_message(text, messages[-1].id if messages else None))
             values = GenerationSettings(**{"max_new_tokens": new, **kind.settings})
             self.requests.append(GenerationRequest("undisturbed", tuple(messages), values))
@@ -216,11 +225,12 @@ class Chat:
         """Bytes of caches, as the engine tells."""
         return self.engine.memory().kv
 
-    def start(self, *conversations: str) -> None:
-        """The first turn of `conversations`, and nothing else."""
+    def start(self, *conversations: str, keep: str = "") -> None:
+        """The first turn of `conversations`; of all others only `keep` stays."""
         for conversation in self._known:
-            self.engine.forget(conversation)
-        self._known = conversations
+            if conversation != keep:
+                self.engine.forget(conversation)
+        self._known = (*conversations, keep)
         for conversation in conversations:
             self.ask(0, conversation)
 
@@ -252,7 +262,7 @@ class Chat:
             work()
         numbers: dict[Place, list[int]] = {}
         for number, place in enumerate(memory.places, 1):
-            if not self.kind.own or "qwen_desktop" in place.file:
+            if place.ours or not self.kind.own:
                 numbers.setdefault(place, []).append(number)
         chosen = (
             Point(found[index * 3 % 7 * len(found) // 7], place)
@@ -278,7 +288,7 @@ def chat(request, made, started) -> Iterator[Chat]:
     kind = KINDS[request.param]
     engine = Engine()
     with pytest.MonkeyPatch.context() as patch:  # so that a prompt has several pieces
-        patch.setattr(transformers_runner, "prefill_chunk", lambda *_, **__: 16)
+        patch.setattr(transformers_runner, "prefill_chunk", lambda *_, **__: kind.chunk)
         load(engine, made(kind.family, **kind.made), **kind.loaded)
     chat = Chat(engine, kind)
     # A refusal collects garbage: only what comes from now on is looked through for it.
@@ -368,3 +378,84 @@ def test_counting_takes_nothing_of_torch(chat):
     with memory:
         chat.engine.count_prompt(chat.requests[1])
     assert not memory.places
+
+
+@pytest.fixture
+def folder(chat, tmp_path) -> Iterator[Path]:
+    """Where caches are written to. Only the conversation in use stays in memory."""
+    folder = tmp_path / "caches"
+    yield folder
+    chat.start()
+    chat.engine.configure(EngineOptions())
+
+
+def put_away(chat: Chat, folder: Path) -> None:
+    """Leave two turns of "c" in a cache file only, and "other" in memory, not yet written."""
+    chat.start("c")
+    chat.ask(1, "c")
+    chat.prepare(1, "c")
+    # Configured anew, it knows nothing of the files.
+    chat.engine.configure(EngineOptions(kv_memory=0, kv_folder=folder, kv_disk=2**30))
+    for _ in chat.engine.rest():
+        pass
+    chat.start("other", keep="c")
+
+
+def files(folder: Path) -> set[str]:
+    """Names of what lies in the folder; no drafts are among them."""
+    names = {path.name for path in folder.iterdir()}
+    assert not any(name.endswith(".tmp") for name in names)
+    return names
+
+
+def begun(chat: Chat) -> None:
+    """Ask the third turn of "c", until its session is there and the answer begins."""
+    events = chat.stream(2, "c")
+    with suppress(Known):  # the very last that is taken until then has to be there
+        assert isinstance(next(events), Started)
+    events.close()
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["once", "ever after"])
+def test_a_cache_file_that_cannot_be_read_is_not_needed(chat, folder, caplog, always):
+    # pytest keeps records, they keep exceptions, and these what they came through.
+    caplog.set_level(logging.CRITICAL, "qwen_desktop")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            put_away(chat, folder)
+        there = files(folder)
+        with memory.refusing(point.number, always=always):
+            begun(chat)
+        assert files(folder) >= there  # it is not the file's fault
+        assert memory.alive == chat.kv
+        assert chat.goes_on(2, "c")
+
+    points = chat.points(lambda: put_away(chat, folder), lambda: begun(chat))
+    each([point for point in points if point.place.ours], check)
+
+
+def test_caches_that_cannot_be_written_stay(chat, folder):
+    def rest() -> None:
+        for _ in chat.engine.rest():
+            pass
+
+    def begin() -> None:
+        chat.start("c")
+        chat.ask(1, "c")
+        chat.engine.configure(EngineOptions(kv_folder=folder, kv_disk=2**30))
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            begin()
+        with memory.refusing(point.number, always=point.number % 2 == 0):
+            rest()
+        assert not files(folder)
+        assert memory.alive == chat.kv
+        assert chat.goes_on(2, "c")
+        rest()
+        assert files(folder)
+
+    each(chat.points(begin, rest), check)
