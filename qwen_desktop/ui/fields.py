@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -139,7 +140,11 @@ class Field(QWidget):
         control.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Pass the wheel on."""
+        """Pass the wheel on; Enter takes a number, rather than press a dialog's button too."""
+        if isinstance(watched, QAbstractSpinBox) and _is_enter(event):
+            watched.interpretText()
+            watched.selectAll()
+            return True
         wheel = event.type() == QEvent.Type.Wheel
         if wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
@@ -181,6 +186,13 @@ class Field(QWidget):
             self._tell()
 
 
+def _is_enter(event: QEvent) -> bool:
+    """Whether the Enter key is pressed."""
+    if event.type() != QEvent.Type.KeyPress or not isinstance(event, QKeyEvent):
+        return False
+    return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+
 class Form(QScrollArea):
     """Settings one below the other, with names on the left and explanations below.
 
@@ -197,7 +209,7 @@ class Form(QScrollArea):
         self._grid.setHorizontalSpacing(24)
         self._grid.setVerticalSpacing(4)
         self._grid.setColumnStretch(1, 1)
-        content = QWidget()
+        self._content = content = QWidget()
         self._column = QVBoxLayout(content)
         self._column.setContentsMargins(24, 20, 24, 20)
         self._column.setSpacing(8)
@@ -209,6 +221,14 @@ class Form(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidget(content)
+        content.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay as wide as the rows need: there is no scrolling sideways, only clipped controls."""
+        if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
+            bar = self.verticalScrollBar().sizeHint().width()
+            self.setMinimumWidth(self._content.minimumSizeHint().width() + bar)
+        return super().eventFilter(watched, event)
 
     def add_group(self, title: str, settings: Iterable[tuple[Setting, Value]]) -> None:
         """A heading and a row for each setting, with the value it has now."""

@@ -37,6 +37,12 @@ def click(widget: QWidget) -> None:
     QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
+def is_wholly_seen(dialog, name: str) -> bool:
+    """Whether nothing of a control is cut off at its right."""
+    control, seen = dialog.fields[name].control, dialog.form.viewport()
+    return control.mapTo(seen, control.rect().bottomRight()).x() < seen.width()
+
+
 def save_as(dialog, name: str) -> None:
     click(dialog.presets.save_as)
     dialog.presets.name.clear()
@@ -167,7 +173,9 @@ def test_it_tells_what_is_recommended_in_each_mode_and_the_last_seed(qtbot, appl
     application.models._set(ModelState(Phase.READY, info=info))
     asked = user_message("bees?", None)
     answer = replace(
-        pending_answer(asked.id, "Qwen3"), status=Status.COMPLETE, provenance=Provenance(seed=1234)
+        pending_answer(asked.id, "Qwen3"),
+        status=Status.COMPLETE,
+        provenance=Provenance(seed=2_047_483_647),
     )
     made = Conversation(title="Bees", tree=Tree.of([asked, answer]))
     application.store.submit(lambda store: store.create(made))
@@ -176,9 +184,13 @@ def test_it_tells_what_is_recommended_in_each_mode_and_the_last_seed(qtbot, appl
     window.asking.show_chat_settings()
     dialog = window.findChild(ChatSettingsDialog)
     assert dialog.fields["temperature"].recommended.text() == "As recommended (0.6)"
-    assert dialog.fields["seed"].recommended.text() == "A new one for every answer (last: 1234)"
+    assert (
+        dialog.fields["seed"].recommended.text() == "A new one for every answer (last: 2047483647)"
+    )
     assert dialog.fields["min_p"].recommended.text() == "As recommended"
     change_by_hand(dialog, "thinking")
+    dialog.resize(300, 500)  # as narrow as it gets
+    qtbot.waitUntil(lambda: all(is_wholly_seen(dialog, name) for name in OWN))
     assert dialog.fields["temperature"].recommended.text() == "As recommended (0.7)"
     assert dialog.fields["top_p"].recommended.text() == "As recommended (0.8)"
     dialog.close()

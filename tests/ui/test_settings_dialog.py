@@ -105,6 +105,19 @@ def test_numbers_stay_in_the_range_of_the_table(dialog, preferences, name):
     assert setting.accepts(preferences.get(name))
 
 
+@pytest.mark.parametrize("name", ["max_new_tokens", "temperature"])
+def test_enter_takes_a_number_and_leaves_the_dialog_open(dialog, preferences, name):
+    field = dialog.fields[name]
+    if field.recommended is not None:
+        field.recommended.setChecked(False)
+    field.control.setFocus()
+    field.control.selectAll()
+    QTest.keyClicks(field.control, "2")
+    QTest.keyClick(field.control, Qt.Key.Key_Return)
+    assert preferences.get(name) == 2
+    assert dialog.isVisible()
+
+
 @pytest.mark.parametrize("name", [n for n in OPTIONAL if n != "seed"])
 def test_a_setting_that_is_taken_up_starts_where_it_changes_nothing(dialog, preferences, name):
     neutral = {
