@@ -21,8 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +249,55 @@ def restarts(folder: Path, kv: Path, talk: Talk, runs: int) -> Iterator[float]:
         yield seconds
 
 
+def stops(talk: Talk, runs: int) -> dict[str, float]:
+    """Milliseconds from Stop until the engine is free again, at most: by what it was doing."""
+    from qwen_desktop.chat.messages import user_message
+
+    question = user_message(talk.words.text(QUESTION), None)
+    rng = random.Random(2)
+
+    def longest(work: Callable[[int, threading.Event], Iterator[object]], latest: float) -> float:
+        found = []
+        for run in range(runs):
+            stop = threading.Event()
+            pressed: list[float] = []
+
+            def press(stop: threading.Event = stop, pressed: list[float] = pressed) -> None:
+                pressed.append(time.perf_counter())
+                stop.set()
+
+            timer = threading.Timer(rng.uniform(0.1, latest), press)
+            timer.start()
+            for _ in work(run, stop):
+                pass
+            timer.join()
+            found.append((time.perf_counter() - pressed[0]) * 1000)
+        return max(found)
+
+    def reading(run: int, stop: threading.Event) -> Iterator[object]:
+        yield from talk.engine.generate(talk.request(question, name=f"stop {run}"), stop)
+        talk.engine.forget(f"stop {run}")
+
+    def writing(_run: int, stop: threading.Event) -> Iterator[object]:
+        asked = talk.request(question)
+        settings = replace(asked.settings, max_new_tokens=10_000, loop_guard=False)
+        yield from talk.engine.generate(replace(asked, settings=settings), stop)
+
+    for run in range(runs):  # so that there is something to go on with
+        short = replace(talk.request(name=f"ahead {run}"), messages=(question,))
+        list(talk.engine.generate(short, NEVER))
+
+    def ahead(run: int, stop: threading.Event) -> Iterator[object]:
+        yield from talk.engine.prepare(talk.request(name=f"ahead {run}"), stop)
+        talk.engine.forget(f"ahead {run}")
+
+    return {
+        "stop_reading_ms": longest(reading, 8.0),
+        "stop_writing_ms": longest(writing, 4.0),
+        "stop_ahead_ms": longest(ahead, 8.0),
+    }
+
+
 def measure(base: Path, runs: int) -> dict[str, object]:
     """Everything; prints a table."""
     with tempfile.TemporaryDirectory(dir=base.parent, ignore_cleanup_errors=True) as temporary:
@@ -258,6 +307,7 @@ def measure(base: Path, runs: int) -> dict[str, object]:
         talk = Talk(opened(plain, kv), words, "talk", thinking=False)
         anew = conversation(talk, ANEW)[TURNS]
         kept = first_and_last(talk, runs)
+        stopped = stops(talk, 4 * runs)
         files = sum(1 for _ in talk.engine.rest())
         size = sum(path.stat().st_size for path in kv.iterdir())
         print(f"written: {files} cache file, {size / 2**20:.0f} MiB", flush=True)
@@ -279,6 +329,7 @@ def measure(base: Path, runs: int) -> dict[str, object]:
         "thinking_turn10_over_turn1": round(thought.ratio, 3),
         "thinking_reuse_speedup": round(thought_anew / thought.long, 1),
         "disk_over_prefill": round(disk / anew, 4),
+        **{name: round(value) for name, value in stopped.items()},
         "turn1_ms": round(kept.short * 1000),
         "turn10_ms": round(kept.long * 1000),
         "anew_ms": round(anew * 1000),
@@ -292,7 +343,10 @@ def measure(base: Path, runs: int) -> dict[str, object]:
         f" (floor {lowest:.2f}); anew {anew:.1f} s, {anew / kept.long:.1f} times as long\n"
         f"with thoughts {thought.long:.2f} s, {thought.short:.2f} s: {thought.ratio:.2f} times;"
         f" anew {thought_anew:.1f} s, {thought_anew / thought.long:.1f} times as long\n"
-        f"after a restart {disk:.2f} s, {disk / anew:.3f} of reading anew"
+        f"after a restart {disk:.2f} s, {disk / anew:.3f} of reading anew\n"
+        f"Stop at most {stopped['stop_reading_ms']:.0f} ms while reading,"
+        f" {stopped['stop_writing_ms']:.0f} while writing, {stopped['stop_ahead_ms']:.0f} while"
+        " reading ahead"
     )
     return result
 
