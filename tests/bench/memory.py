@@ -8,8 +8,9 @@ highest memory of the process, less what it had before the load, with all librar
 On a CPU that is anonymous memory (RssAnon on Linux: no files that are mapped, no pages of the file
 cache; elsewhere what psutil calls unique), looked at once a millisecond by a thread. On a card it
 is what torch's allocator says (max_memory_allocated). Each figure comes from a process of its own,
-as allocators keep what they once had. The C library's rounding and holes and the buffers of matrix
-products are in the measured figure and not in the predicted one.
+as allocators keep what they once had. On Linux the C library keeps up to 64 MiB of what was freed
+(the threshold above which it gives memory back rises to that with what was freed before): half of
+it is predicted, the rest is the unrest of the figures from run to run.
 
 For contrast the same prompts as the document that this program grew from fed them: eager
 attention, logits of every position, no cache, all tokens in one forward.
@@ -30,10 +31,11 @@ from typing import Any
 
 from load import make_folder  # beside this file
 
+MIB = 2**20
 LENGTHS = (64, 256, 1024, 2048, 4096, 8192)
 CONTRAST = (64, 256, 1024, 2048)
+HEAP = 32 * MIB  # of freed memory that glibc keeps, see above
 ANSWER = 4  # tokens written after the prompt
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -144,13 +146,14 @@ def _planned(runner: Any, checkpoint: Any, tokens: int) -> int:
     from qwen_desktop.engine.budget import Costs
 
     made, capabilities = architecture(checkpoint.config), runner.capabilities
+    on_cpu = capabilities.device.type == "cpu"
     costs = Costs(
         made=made,
         item=capabilities.dtype.itemsize,
         kv=capabilities.kv_format,
         layers=tuple(range(made.layers)),
-        on_cpu=capabilities.device.type == "cpu",
-        reserve=0,
+        on_cpu=on_cpu,
+        reserve=HEAP if on_cpu and sys.platform == "linux" else 0,
     )
     return costs.need(tokens, tokens + ANSWER, capabilities.prefill_chunk)
 
