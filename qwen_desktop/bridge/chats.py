@@ -49,7 +49,7 @@ class Chats(QObject):
     rewound = Signal(object)  # Conversation: the shown path changed otherwise
     run_changed = Signal(object)  # RunState
     usage = Signal(object)  # Usage in the shown conversation, or None
-    counted = Signal(object)  # PromptCount of the draft and all before it, or None
+    counted = Signal(object)  # PromptCount of the draft and all before it; Report: why not; None
     unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
     overflowed = Signal(object)  # PromptCount: not sent; the user is to choose what is left out

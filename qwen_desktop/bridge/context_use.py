@@ -20,13 +20,14 @@ from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import user_message
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.errors import Report
 
 
 class ContextUse(QObject):
     """Follows the run where its answer is shown, else counts what would be sent next."""
 
     usage = Signal(object)  # Usage, or None
-    counted = Signal(object)  # PromptCount of the draft and all before it, or None
+    counted = Signal(object)  # PromptCount of the draft and all before it, why not, or None
     unseen_changed = Signal(object)  # tuple[str, ...]: ids of messages
 
     def __init__(
@@ -92,7 +93,7 @@ class ContextUse(QObject):
         return self._terms().request(conversation, messages)
 
     @Slot(object)
-    def _on_counted(self, count: PromptCount | None) -> None:
+    def _on_counted(self, count: PromptCount | Report | None) -> None:
         self.counted.emit(count)
         self._emit_unseen()
 

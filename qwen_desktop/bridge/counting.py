@@ -20,7 +20,8 @@ class PromptCounter(QObject):
     """Counts what would be sent if `text` were, when nothing changed for a quarter of a second.
 
     `request(text)` makes it, None where nothing is to be counted now. Signal:
-    `counted(PromptCount)`, None where it is not known (any more).
+    `counted(PromptCount)`, the Report of why what is typed cannot be sent, None where nothing is
+    known (any more).
     """
 
     counted = Signal(object)
@@ -35,7 +36,7 @@ class PromptCounter(QObject):
         self._engine = engine
         self._request = request
         self._text = ""
-        self._count: PromptCount | None = None
+        self._count: PromptCount | Report | None = None
         self._job_id = ""
         self._cancel = threading.Event()
         self._timer = QTimer(self)
@@ -48,7 +49,7 @@ class PromptCounter(QObject):
     @property
     def count(self) -> PromptCount | None:
         """What was counted last; None where that no longer holds."""
-        return self._count
+        return self._count if isinstance(self._count, PromptCount) else None
 
     def set_text(self, text: str) -> None:
         """The draft has changed."""
@@ -90,12 +91,12 @@ class PromptCounter(QObject):
             self._set(count)
 
     @Slot(str, object)
-    def _on_failed(self, job_id: str, _report: Report) -> None:
-        if job_id == self._job_id:  # sending it says why
+    def _on_failed(self, job_id: str, report: Report) -> None:
+        if job_id == self._job_id:
             self._job_id = ""
-            self._set(None)
+            self._set(report if self._text.strip() and not report.is_bug else None)
 
-    def _set(self, count: PromptCount | None) -> None:
+    def _set(self, count: PromptCount | Report | None) -> None:
         if count != self._count:
             self._count = count
             self.counted.emit(count)

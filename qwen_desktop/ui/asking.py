@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from qwen_desktop.bridge.words import translated
+from qwen_desktop.errors import Report
 from qwen_desktop.ui.chat_values import with_value
 
 if TYPE_CHECKING:
@@ -163,7 +165,10 @@ class Asking(QObject):
             self._chats.count(self._composer.text())
 
     @Slot(object)
-    def _on_counted(self, count: PromptCount | None) -> None:
+    def _on_counted(self, count: PromptCount | Report | None) -> None:
+        if isinstance(count, Report):
+            self._composer.prompt.set_trouble(translated(count))
+            return
         path = self._chats.current.tree.path()
         known = next((m.provenance for m in reversed(path) if m.provenance is not None), None)
         self._composer.set_count(count, known.unseen if known is not None else ())

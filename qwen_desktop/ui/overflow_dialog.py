@@ -71,6 +71,7 @@ class OverflowDialog(Dialog):
         buttons = QDialogButtonBox()
         buttons.addButton(cancel, QDialogButtonBox.ButtonRole.RejectRole)
         column.addWidget(buttons)
+        cancel.setFocus()  # Enter does what is seen to be chosen, not the first choice unseen
 
     def _choice(self, name: str, text: str) -> Button:
         button = Button(text, height=36, align_left=True)

@@ -32,9 +32,16 @@ class PromptLine(ElidedLabel):
         """
         going = len(set(count.unseen).difference(gone)) if count is not None else 0
         text = self._text(count, going) if count is not None else ""
-        if text == self.text():
+        self._show(text, self._tint(count, going) if count is not None else "dim")
+
+    def set_trouble(self, words: str) -> None:
+        """Show why what is typed cannot be sent."""
+        self._show(words, "error")
+
+    def _show(self, text: str, tint: str) -> None:
+        if (text, tint) == (self.text(), self.tint):
             return
-        self.tint = self._tint(count, going) if count is not None else "dim"
+        self.tint = tint
         self.setText(text)
         self.setAccessibleName(text)
         self.update()

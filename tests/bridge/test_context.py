@@ -10,7 +10,8 @@ import pytest
 
 from qwen_desktop.bridge import counting
 from qwen_desktop.chat.context import ChatOptions, Policy
-from qwen_desktop.chat.events import Alarm, AlarmKind
+from qwen_desktop.chat.events import Alarm, AlarmKind, PromptCount
+from qwen_desktop.errors import Report
 from qwen_desktop.storage.store import Store
 from tests.bridge.conftest import Desk
 
@@ -217,15 +218,18 @@ def test_while_an_answer_is_written_nothing_is_counted(desk, counts, monkeypatch
     assert asked[-1][1].messages[-1].text == "typed meanwhile"
 
 
-def test_what_can_never_fit_has_no_count(small):
+def test_what_can_never_fit_is_told_in_place_of_a_count(small):
     counts = listen(small)
     small.chats.count("hello")
     small.wait(lambda: counts)
 
     small.chats.count("word " * 200)
 
-    small.wait(lambda: counts[-1] is None)
-    assert small.problems == []
+    small.wait(lambda: isinstance(counts[-1], Report))
+    assert counts[-1].values["limit"] == "512"
+    assert small.problems == []  # nobody has sent it yet
+    small.chats.count("hello")
+    small.wait(lambda: isinstance(counts[-1], PromptCount))
 
 
 # Overflow

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPushButton
 from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.events import Alarm, AlarmKind, PromptCount
+from qwen_desktop.errors import Report
 from qwen_desktop.ui.chat_settings import ChatSettingsDialog
 from qwen_desktop.ui.chat_values import POLICY
 from qwen_desktop.ui.overflow_dialog import OverflowDialog
@@ -64,6 +65,16 @@ def test_what_is_counted_is_shown(ready, window):
     assert window.composer.prompt.text() == ""
 
 
+def test_what_cannot_be_sent_says_so_before_it_is(ready, window):
+    words = ("The prompt has {have} tokens.", "Shorten it.")
+    ready.chats.counted.emit(Report(*words, values={"have": "1,903"}))
+    assert window.composer.prompt.text() == "The prompt has 1,903 tokens. Shorten it."
+    assert window.composer.prompt.tint == "error"
+    ready.chats.counted.emit(PromptCount(12, 2, 28_672, 32_768))
+    assert window.composer.prompt.text() == "Draft 2 · Prompt 12 of 28,672 tokens"
+    assert window.composer.prompt.tint == "dim"
+
+
 def test_what_is_typed_is_counted(qtbot, ready, window):
     asked = []
     ready.engine._count.connect(lambda _, request, __: asked.append(request.messages[-1].text))
@@ -94,7 +105,9 @@ def test_a_full_context_is_told_in_numbers_and_the_text_stays(ready, window):
     assert "28,672" in dialog.words.text()
     assert window.composer.text() == "too much"
     assert not ready.chats.current.tree.messages
-    QTest.mouseClick(dialog.findChild(QPushButton, "cancelOverflow"), Qt.MouseButton.LeftButton)
+    cancel = dialog.findChild(QPushButton, "cancelOverflow")
+    assert dialog.focusWidget() is cancel  # Enter, pressed twice by haste, chooses nothing
+    QTest.mouseClick(cancel, Qt.MouseButton.LeftButton)
     assert not dialog.isVisible()
     assert window.composer.text() == "too much"
     assert not ready.chats.run.running
