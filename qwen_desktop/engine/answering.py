@@ -32,14 +32,12 @@ from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import OutOfMemory, Relief
 from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.session import Session
-from qwen_desktop.engine.sessions import Sessions
+from qwen_desktop.engine.sessions import NEVER, Sessions
 from qwen_desktop.engine.spill import CacheKey
 from qwen_desktop.engine.watch import SpeedWatch, is_full
 from qwen_desktop.errors import Cancelled, Known
 
 _log = logging.getLogger(__name__)
-
-NEVER = threading.Event()
 
 
 class Answering:
@@ -118,7 +116,7 @@ class Answering:
         others = self._sessions.at_rest(request.conversation_id)
         plan = self._planner.plan(len(prompt.ids), end, session.cache.nbytes, others)
         if plan.drop:
-            self._sessions.make_room(plan.drop, request.conversation_id)
+            self._sessions.make_room(plan.drop, request.conversation_id, cancel)
         peak = PeakMeter(capabilities.device)
         sampling = settled(settings, loaded.checkpoint, tokenizer, thinking=thinking)
         sampler = relief.run(
@@ -220,9 +218,12 @@ class Answering:
         chunk = capabilities.prefill_chunk
         yield from read_ahead(session, prefix, cancel, chunk=chunk, relief=relief)
 
-    def rest(self) -> Iterator[None]:
-        """Write the caches that changed since they were last written, one in each step."""
-        yield from self._sessions.rest()
+    def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
+        """Write the caches that changed since they were last written, one in each step.
+
+        Ends soon after `cancel` is set, within a step too.
+        """
+        yield from self._sessions.rest(cancel)
 
     def forget(self, conversation_id: str) -> None:
         """Give up what is kept of a conversation."""

@@ -23,8 +23,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from qwen_desktop.engine.runner import Cache, Runner
 from qwen_desktop.errors import Cancelled
 
@@ -59,8 +57,14 @@ class About:
     checksum: int  # CRC-32 of all of it
 
 
-def write(folder: Path, owner: str, cache: Cache, ids: Sequence[int]) -> About:
-    """Write `cache`, which holds `ids`, as `owner`'s file in `folder`. Raises OSError.
+def write(
+    folder: Path,
+    owner: str,
+    cache: Cache,
+    ids: Sequence[int],
+    cancel: threading.Event | None = None,
+) -> About:
+    """Write `cache`, which holds `ids`, as `owner`'s file in `folder`. Raises OSError, Cancelled.
 
     Readable by this user alone. What was there before is replaced, and stands if this fails.
     """
@@ -69,8 +73,8 @@ def write(folder: Path, owner: str, cache: Cache, ids: Sequence[int]) -> About:
     drafts = data.with_name(data.name + ".tmp"), path.with_name(path.name + ".tmp")
     try:
         os.close(_create(drafts[0]))
-        _save(cache, drafts[0])
-        checksum, nbytes = _flushed(drafts[0])
+        cache.save(drafts[0], cancel)
+        checksum, nbytes = _flushed(drafts[0], cancel)
         about = About(FORMAT, owner, cache.rope_scale, tuple(ids), data.name, nbytes, checksum)
         drafts[1].unlink(missing_ok=True)
         with os.fdopen(_create(drafts[1]), "wb") as file:
@@ -87,23 +91,15 @@ def write(folder: Path, owner: str, cache: Cache, ids: Sequence[int]) -> About:
     return about
 
 
-def _save(cache: Cache, path: Path) -> None:
-    try:
-        cache.save(path)
-    except SafetensorError as error:  # how its library tells of a full disk
-        raise OSError(str(error)) from error
-    path.chmod(0o600)
-
-
 def _create(path: Path) -> int:
     """A descriptor of a new file that only this user may read."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS | _BINARY, 0o600)
 
 
-def _flushed(path: Path) -> tuple[int, int]:
-    """Checksum and size of `path`, which is on the disk then."""
-    with path.open("r+b") as file:
-        checksum = _checksum(file)
+def _flushed(path: Path, cancel: threading.Event | None) -> tuple[int, int]:
+    """Checksum and size of `path`, which is on the disk then. Raises Cancelled."""
+    with path.open("r+b", buffering=0) as file:
+        checksum = _checksum(file, cancel)
         os.fsync(file.fileno())
         return checksum, file.tell()
 
@@ -141,7 +137,7 @@ def load(path: Path, about: About, cache: Cache, layout: Layout, cancel: threadi
         file.seek(0)
         if _checksum(file, cancel) != about.checksum or file.tell() != about.nbytes:
             raise Unusable(f"{path.name} is damaged")
-    cache.load(path)
+    cache.load(path, cancel)
     if cache.length != len(about.ids):
         cache.crop(0)
         raise Unusable(f"{path.name} holds another number of tokens")
@@ -220,7 +216,7 @@ def layout_of(runner: Runner[Any], folder: Path, cancel: threading.Event) -> Lay
     try:
         for _ in range(2):
             runner.prefill(cache, [0], chunk=1, on_progress=_ignore, cancel=cancel)
-            _save(cache, draft)
+            cache.save(draft, cancel)
             with draft.open("rb") as file:
                 headers.append(_header(file, draft.stat().st_size))
     finally:

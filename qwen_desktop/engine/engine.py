@@ -7,7 +7,6 @@ cancel events may be used from others. Frozen values go in and come out, no Qt.
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,7 +25,7 @@ from qwen_desktop.chat.model import (
 )
 from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine import loader, spill
-from qwen_desktop.engine.answering import NEVER, Answering
+from qwen_desktop.engine.answering import Answering
 from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.card import make_card
@@ -45,6 +44,8 @@ from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import cuda_sample, ram_sample
 from qwen_desktop.engine.recommended import settled
+from qwen_desktop.engine.relief import let_go
+from qwen_desktop.engine.sessions import NEVER
 from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
@@ -89,7 +90,7 @@ class Engine:
         # Not interrupted when it is left: it imports modules.
         tokenizer = self._aside.run(lambda: load_tokenizer(checkpoint), cancel, interrupt=False)
         _check(cancel)
-        closed = self._make_room(plan, progress)
+        closed = self._make_room(plan, cancel, progress)
         limit_memory(plan.devices)
         loaded: Loaded | None = None
         trouble: BaseException | None = None
@@ -98,7 +99,7 @@ class Engine:
         except (Known, Cancelled) as error:
             # What was read hangs on the frames of the exceptions and in cycles of the model: it
             # can be given back only when they have let go of it.
-            trouble = _without_frames(error)
+            trouble = let_go(error)
         finally:
             self._reading = 0
             if loaded is None:
@@ -108,7 +109,7 @@ class Engine:
             assert trouble is not None  # anything else has been raised
             raise _closed_for_nothing(trouble, closed) if closed else trouble
         old, self._loaded = self._loaded, loaded
-        self._put_away()
+        self._put_away(cancel)
         self._answering = Answering(loaded, self._aside, self._options)
         if old is not None:
             unlimit_memory(old.devices - loaded.devices)
@@ -124,7 +125,9 @@ class Engine:
             kept = self._loaded.devices
         unlimit_memory(plan.devices - kept)
 
-    def _make_room(self, plan: loader.Plan, progress: Callable[[Progress], None]) -> str:
+    def _make_room(
+        self, plan: loader.Plan, cancel: threading.Event, progress: Callable[[Progress], None]
+    ) -> str:
         """Close the present model where the new one fits only then; its name, or "".
 
         Raises Known where it does not fit even so.
@@ -137,7 +140,7 @@ class Engine:
         name = loaded.info.name
         del loaded
         progress(Progress(Stage.FREEING, detail=name))
-        self.unload()
+        self.unload(cancel)
         return name
 
     def _open(
@@ -198,9 +201,12 @@ class Engine:
             bytes_by_device=bytes_by_device(model),
         )
 
-    def unload(self) -> None:
-        """Close the checkpoint in use and free its memory."""
-        self._put_away()
+    def unload(self, cancel: threading.Event = NEVER) -> None:
+        """Close the checkpoint in use and free its memory.
+
+        Its caches are written before, as far as `cancel` is not set.
+        """
+        self._put_away(cancel)
         loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
@@ -255,10 +261,13 @@ class Engine:
         if self._answering is not None:
             yield from self._answering.prepare(request, cancel)
 
-    def rest(self) -> Iterator[None]:
-        """Write the caches that changed since they were last written, one in each step."""
+    def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
+        """Write the caches that changed since they were last written, one in each step.
+
+        Ends soon after `cancel` is set, within a step too.
+        """
         if self._answering is not None:
-            yield from self._answering.rest()
+            yield from self._answering.rest(cancel)
 
     def forget(self, conversation_id: str) -> None:
         """The conversation is deleted: its caches go, and its cache files of any checkpoint."""
@@ -267,9 +276,9 @@ class Engine:
         if self._options.kv_folder is not None:
             spill.forget(self._options.kv_folder, conversation_id)
 
-    def _put_away(self) -> None:
+    def _put_away(self, cancel: threading.Event) -> None:
         """Write the caches of a checkpoint that is about to be closed."""
-        for _ in self.rest():
+        for _ in self.rest(cancel):
             pass
 
     # Memory
@@ -300,21 +309,6 @@ class Engine:
             if device.type == "cuda":
                 return cuda_sample(device, loaded.info.device, weights, kv)
         return ram_sample(weights, kv)
-
-
-def _without_frames(error: BaseException) -> BaseException:
-    """`error` and what led to it, none of them holding on to a frame."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()  # causes and contexts may lead back to where they came from
-    while waiting:
-        link = waiting.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        traceback.clear_frames(link.__traceback__)
-        link.__traceback__ = None
-        waiting += [link.__cause__, link.__context__]
-    return error
 
 
 def _closed_for_nothing(trouble: BaseException, closed: str) -> BaseException:

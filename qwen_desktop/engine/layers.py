@@ -7,13 +7,13 @@ transformers' own.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from transformers.cache_utils import (
     DynamicCache,
     DynamicIndexedLayer,
@@ -27,6 +27,8 @@ from qwen_desktop.engine.architecture import KV_BLOCK
 from qwen_desktop.engine.grow import GrowLayer
 from qwen_desktop.engine.kv8 import SCALE, CodedLayer
 from qwen_desktop.engine.runner import CacheFileError, Snapshot
+from qwen_desktop.engine.tensor_file import write_tensors
+from qwen_desktop.errors import Cancelled
 
 _FORMAT = "qwen-desktop kv 3"
 _INDEXED = ("indexer_keys", "indexer_position_ids")  # of layers that choose what to attend to
@@ -174,23 +176,26 @@ class TransformersCache:
                 if state is not None:
                     layer.__dict__.update(_copied(state))
 
-    def save(self, path: Path) -> None:
-        """Write all layers to `path` as safetensors."""
+    def save(self, path: Path, cancel: threading.Event | None = None) -> None:
+        """Write all layers to `path` as safetensors; Cancelled leaves a part of it there."""
         tensors: dict[str, torch.Tensor] = {}
         facts: list[dict[str, Any]] = []
         for index, layer in enumerate(self.inner.layers):
             for name, tensor in _parts(layer):
-                tensors[f"{index}.{name}"] = tensor.contiguous()
+                tensors[f"{index}.{name}"] = tensor
             fact = {"kind": type(layer).__name__}
             if not _is_linear(layer):
                 fact["tokens"] = layer.get_seq_length()
             facts.append(fact)
         metadata = {"format": _FORMAT, "length": str(self.length), "layers": json.dumps(facts)}
         metadata |= {"rope_scale": str(self.rope_scale), "rope": _positions(self._config)}
-        save_file(tensors, str(path), metadata=metadata)
+        write_tensors(path, tensors, metadata, cancel)
 
-    def load(self, path: Path) -> None:
-        """Replace the content by what `save` wrote for the same architecture, dtype and format."""
+    def load(self, path: Path, cancel: threading.Event | None = None) -> None:
+        """Replace the content by what `save` wrote for the same architecture, dtype and format.
+
+        Cancelled, between two tensors, leaves it as it was.
+        """
         if not path.is_file():
             raise FileNotFoundError(path)
         fresh = new_layers(self._config, self._kv)
@@ -206,6 +211,8 @@ class TransformersCache:
                     raise CacheFileError(f"{path.name} is of another stretch of the context")
                 parts: dict[int, dict[str, torch.Tensor]] = {}
                 for key in file.keys():  # noqa: SIM118 - not a mapping
+                    if cancel is not None and cancel.is_set():
+                        raise Cancelled
                     index, _, name = key.partition(".")
                     tensor = file.get_tensor(key).to(self._devices[int(index)])
                     parts.setdefault(int(index), {})[name] = tensor

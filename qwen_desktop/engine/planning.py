@@ -21,7 +21,6 @@ from qwen_desktop.engine.device import free_memory, gigabytes
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
-
 RESERVE_SHARE = 4  # at most a quarter of what is free is left alone
 
 

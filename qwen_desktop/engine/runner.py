@@ -93,12 +93,16 @@ class Cache(Protocol):
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to `snapshot`, taken from this cache when it held the same first tokens."""
 
-    def save(self, path: Path) -> None:
-        """Write everything to `path` (safetensors). Raises OSError."""
+    def save(self, path: Path, cancel: threading.Event | None = None) -> None:
+        """Write everything to `path` (safetensors). Raises OSError.
 
-    def load(self, path: Path) -> None:
+        Raises Cancelled soon after `cancel` is set; the file is then incomplete.
+        """
+
+    def load(self, path: Path, cancel: threading.Event | None = None) -> None:
         """Replace the content by what `save` wrote. Raises CacheFileError, OSError.
 
+        Raises Cancelled soon after `cancel` is set; the cache is then as it was.
         A file of another `rope_scale` or KV format is refused like one of another model.
         """
 

@@ -80,16 +80,16 @@ class Sessions:
         """The session of the conversation, which is the one in use now.
 
         From memory; else from its cache file, where that holds the beginning of `prompt`; else
-        new. Where `cancel` is set, a file is not waited for.
+        new. Where `cancel` is set, no file is waited for, neither this one nor those of others.
         """
         kept = self._find(conversation_id)
-        if kept is None:
-            kept = self._from_file(conversation_id, prompt, cancel)
+        if kept is None or not kept.session.ids:  # as one that was stopped before the first piece
+            kept = self._from_file(conversation_id, prompt, cancel) or kept
         if kept is None:
             kept = _Kept(Session(conversation_id, self._runner), 0.0)
         kept.used = time.time()
-        self._kept = (*(one for one in self._kept if one is not kept), kept)
-        self._trim()
+        self._kept = (*self._others(conversation_id), kept)
+        self._trim(cancel)
         return kept.session
 
     def find(self, conversation_id: str) -> Session | None:
@@ -101,19 +101,21 @@ class Sessions:
         """Bytes of all conversations but `keep_id`."""
         return sum(one.session.nbytes for one in self._others(keep_id))
 
-    def make_room(self, nbytes: int, keep_id: str) -> int:
+    def make_room(self, nbytes: int, keep_id: str, cancel: threading.Event = NEVER) -> int:
         """Give up conversations other than `keep_id` until `nbytes` are free: bytes given back.
 
-        They are written to cache files first where memory allows it.
+        They are written to cache files first; what is left when `cancel` is set stays.
         """
-        freed = self._give_up(self._others(keep_id), lambda freed: freed >= nbytes, write=True)
+        freed = self._give_up(self._others(keep_id), lambda freed: freed >= nbytes, cancel)
         if freed:
             give_back(self._device)
         return freed
 
     def drop_others(self, keep_id: str) -> int:
         """Give up all conversations but `keep_id` at once: bytes given back. Allocates nothing."""
-        return self._give_up(self._others(keep_id), lambda _: False, write=False)
+        freed = self.at_rest(keep_id)
+        self._kept = tuple(one for one in self._kept if one.session.conversation_id == keep_id)
+        return freed
 
     def drop(self, conversation_id: str) -> None:
         """Give up the conversation's cache; its cache file stays."""
@@ -128,14 +130,19 @@ class Sessions:
         if self._spill is not None:
             self._spill.remove(conversation_id)
 
-    def rest(self) -> Iterator[None]:
+    def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
         """Write what has changed since it was last written, one conversation in each step.
 
-        The one used last comes first. Ends where no files are wanted.
+        The one used last comes first. Ends where no files are wanted, and soon after `cancel` is
+        set: the file before then stands.
         """
         for conversation_id in [one.session.conversation_id for one in reversed(self._kept)]:
             kept = self._find(conversation_id)
-            if kept is not None and self._write(kept):
+            try:
+                written = kept is not None and self._write(kept, cancel)
+            except Cancelled:
+                return
+            if written:
                 yield
 
     def _find(self, conversation_id: str) -> _Kept | None:
@@ -147,39 +154,41 @@ class Sessions:
     def _others(self, keep_id: str) -> list[_Kept]:
         return [one for one in self._kept if one.session.conversation_id != keep_id]
 
-    def _trim(self) -> None:
+    def _trim(self, cancel: threading.Event = NEVER) -> None:
         """Give up conversations at rest beyond the budget, or where memory gets short."""
         resting = list(self._kept[:-1])
         budget = self._budget
         if budget is None:
             short = self._reserve - free_memory(self._device) if resting else 0
-            self._give_up(resting, lambda freed: freed >= short, write=True)
+            self._give_up(resting, lambda freed: freed >= short, cancel)
             return
         surplus = sum(one.session.nbytes for one in resting) - budget
-        self._give_up(resting, lambda freed: freed >= surplus, write=True)
+        self._give_up(resting, lambda freed: freed >= surplus, cancel)
 
-    def _give_up(self, kept: Sequence[_Kept], enough: Callable[[int], bool], *, write: bool) -> int:
-        """Give up `kept` in order until it is `enough`: bytes given back."""
+    def _give_up(
+        self, kept: Sequence[_Kept], enough: Callable[[int], bool], cancel: threading.Event
+    ) -> int:
+        """Write and give up `kept` in order until it is `enough`: bytes given back."""
         freed = 0
         for one in kept:
             if enough(freed):
                 break
-            if write:
-                self._write(one)
+            try:
+                self._write(one, cancel)
+            except Cancelled:  # there is no request any more that would need the room
+                break
             freed += one.session.nbytes
             self._kept = tuple(other for other in self._kept if other is not one)
         return freed
 
     # Cache files
 
-    def _write(self, kept: _Kept) -> bool:
+    def _write(self, kept: _Kept, cancel: threading.Event) -> bool:
         """Bring the conversation's cache file up to date; whether there was anything to write."""
         session = kept.session
         if self._spill is None or not session.ids or self._is_filed(kept):
             return False
-        if free_memory(self._device) < session.nbytes + self._reserve // 2:  # it takes a copy
-            return False
-        self._spill.write(session.conversation_id, session.cache, session.ids, kept.used)
+        self._spill.write(session.conversation_id, session.cache, session.ids, kept.used, cancel)
         kept.filed = list(session.ids)  # what was refused is not tried again and again
         return True
 
@@ -218,7 +227,7 @@ class Sessions:
             return None
         short = about.nbytes + self._reserve - free_memory(self._device)
         if short > 0:
-            self.make_room(short, conversation_id)
+            self.make_room(short, conversation_id, cancel)
         cache = self._runner.new_cache(about.rope_scale)
         try:
             if not self._spill.load(about, cache, cancel):

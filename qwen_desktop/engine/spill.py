@@ -60,11 +60,18 @@ class Spill:
         self._key = key.digest()
         self._layout: Layout | None = None
 
-    def write(self, conversation_id: str, cache: Cache, ids: Sequence[int], used: float) -> bool:
+    def write(
+        self,
+        conversation_id: str,
+        cache: Cache,
+        ids: Sequence[int],
+        used: float,
+        cancel: threading.Event | None = None,
+    ) -> bool:
         """Write `cache`, last used at `used` (Unix seconds); whether it is on the disk now.
 
         It is not where it is larger than the limit, where files used later leave no room for
-        it, or where the disk is nearly full.
+        it, or where the disk is nearly full. Raises Cancelled; the file before it then stands.
         """
         owner = self._owner(conversation_id)
         need = cache.nbytes + _ID_BYTES * len(ids)
@@ -77,7 +84,7 @@ class Spill:
             if newer + need > self._limit or free - need < MIN_DISK_FREE:
                 return False
             _shrink(others, self._limit - need)
-            made = cache_file.write(self._folder, owner, cache, ids)
+            made = cache_file.write(self._folder, owner, cache, ids, cancel)
             os.utime(about, (used, used))
             for path in self._folder.glob(f"{owner}.*{DATA_SUFFIX}"):
                 if path.name != made.data:

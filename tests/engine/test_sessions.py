@@ -14,6 +14,7 @@ from qwen_desktop.engine.relief import Relief
 from qwen_desktop.engine.sessions import Sessions
 from qwen_desktop.engine.spill import CacheKey
 from tests.engine.helpers import NEVER, runner_of
+from tests.engine.test_runner import CancelAfter
 
 KEY = CacheKey("print", "FP32", "float32", "model", 1.0)
 TOKENS = 300  # more than one step of a growing layer
@@ -122,8 +123,8 @@ def test_what_goes_is_written_and_comes_back(runner, ample, tmp_path):
     assert sessions.take("b", [1, 2, *ids_of("b")]).ids == []
 
 
-def test_a_shortage_of_memory_writes_nothing(runner, ample, tmp_path):
-    """Writing takes a copy, for which there is no room."""
+def test_what_goes_for_want_of_memory_is_written(runner, ample, tmp_path):
+    """Writing copies one tensor at a time; what memory runs out for goes as it is."""
     options = EngineOptions(kv_disk=2**30, kv_folder=tmp_path / "kv")
     sessions = Sessions(runner, KEY, options)
     read(sessions, "a")
@@ -131,8 +132,9 @@ def test_a_shortage_of_memory_writes_nothing(runner, ample, tmp_path):
     sessions.drop_others("b")
     assert read(sessions, "a") == 0
     ample[0] = sessions.nbytes // 4
-    sessions.make_room(10**9, "nobody")
-    assert list((tmp_path / "kv").glob("*")) == []
+    sessions.make_room(10**9, "a")
+    assert there(sessions, *"ab") == "a"
+    assert read(sessions, "b") == TOKENS - 1
 
 
 def test_resting_writes_what_changed_one_at_a_time(runner, ample, tmp_path):
@@ -204,6 +206,22 @@ def test_stop_does_not_wait_for_a_file(runner, ample, tmp_path):
     stopped = threading.Event()
     stopped.set()
     assert sessions.take("a", ids_of("a"), stopped).ids == []
+    # Nor for those of others; and the file is still there for the next request.
+    assert there(sessions, *"ab") == "ab"
+    assert read(sessions, "a") == TOKENS - 1
+
+
+def test_stop_ends_the_writing_of_files(runner, ample, tmp_path):
+    options = EngineOptions(kv_disk=2**30, kv_folder=tmp_path / "kv")
+    sessions = Sessions(runner, KEY, options)
+    read(sessions, "a")
+    read(sessions, "b")
+    for looks in range(2 * runner.module.config.num_hidden_layers + 1):
+        assert list(sessions.rest(CancelAfter(looks))) == []
+        assert sessions.make_room(10**9, "b", CancelAfter(looks)) == 0
+        assert list((tmp_path / "kv").glob("*")) == []
+    assert there(sessions, *"ab") == "ab"
+    assert len(list(sessions.rest())) == 2
 
 
 @pytest.mark.parametrize("family", ["qwen3_5_text", "qwen3"])

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from qwen_desktop.engine import spill
 from qwen_desktop.engine.runner import Cache
 from qwen_desktop.engine.spill import CacheKey, Spill
+from qwen_desktop.engine.tensor_file import write_tensors
 from qwen_desktop.errors import Cancelled
 from tests.engine.checkpoints import FAMILY_SIZES
 from tests.engine.helpers import NEVER, runner_of
@@ -227,16 +230,49 @@ def test_a_write_that_fails_leaves_what_was_there(runner, tmp_path, monkeypatch)
         assert loaded(files, runner) is not None
 
 
-@pytest.mark.parametrize("looks", range(4))
-def test_stop_ends_the_reading_of_a_file(made, tmp_path, looks):
-    """While its layout is tried out, and while it is read."""
+def test_stop_ends_the_reading_of_a_file(made, tmp_path):
+    """While its layout is tried out, while it is read, and while the cache is filled."""
     runner = runner_of(made("qwen3"))
     files = written(tmp_path, runner)
     about = files.find("c")
     assert about is not None
-    cache = runner.new_cache()
-    with pytest.raises(Cancelled):
-        files.load(about, cache, CancelAfter(looks))
-    assert cache.length == 0
+    never = CancelAfter(10**6)
+    assert Spill(tmp_path, LARGE, KEY, runner).load(about, runner.new_cache(), never)
+    for looks in range(10**6 - never.left):
+        cache = runner.new_cache()
+        with pytest.raises(Cancelled):
+            Spill(tmp_path, LARGE, KEY, runner).load(about, cache, CancelAfter(looks))
+        assert cache.length == 0
+        assert len(names(tmp_path)) == 2
     assert loaded(files, runner) is not None
-    assert len(names(tmp_path)) == 2
+
+
+def test_stop_ends_the_writing_of_a_file(runner, tmp_path):
+    """Between any two tensors, and while it is read for its checksum."""
+    files = written(tmp_path, runner)
+    before = names(tmp_path)
+    for looks in range(2 * runner.module.config.num_hidden_layers + 1):
+        with pytest.raises(Cancelled):
+            files.write("c", filled(runner, IDS), IDS, 5.0, CancelAfter(looks))
+        assert names(tmp_path) == before
+    assert loaded(files, runner) is not None
+
+
+def test_tensors_are_written_as_their_own_library_reads_them(tmp_path):
+    tensors = {
+        "odd": torch.arange(5, dtype=torch.int8),
+        "floats": torch.randn(3, 4, 5),
+        "half": torch.randn(2, 3).bfloat16().t(),
+        "view": torch.randn(2, 8, 3)[:, :5],
+        "spread": torch.arange(3).reshape(3, 1).expand(3, 4),
+        "empty": torch.empty(0, 4, dtype=torch.float16),
+        "one": torch.tensor(2**40),
+    }
+    write_tensors(tmp_path / "t", tensors, {"a": "b\u4e2d"})
+    found = load_file(tmp_path / "t")
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype is tensor.dtype
+        assert torch.equal(found[name], tensor)
+    with safe_open(tmp_path / "t", framework="pt") as file:
+        assert file.metadata() == {"a": "b\u4e2d"}
