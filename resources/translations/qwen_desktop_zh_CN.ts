@@ -2879,6 +2879,10 @@
         <translation>内存峰值</translation>
     </message>
     <message>
+        <source>{count} token</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
         <source>{count} tokens</source>
         <translation>{count} 个词元</translation>
     </message>

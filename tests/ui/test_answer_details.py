@@ -113,6 +113,8 @@ def test_the_statistics_are_those_of_the_answer(show):
     assert told["Read anew"] == "24 tokens"
     assert told["Reading speed"] == "200.0 tok/s"
     assert told["Peak memory"] == "6.0 GiB"
+    retried = replace(ANSWER, stats=replace(ANSWER.stats, reused_tokens=1023))
+    assert dict(rows(show(retried).statistics.shown))["Read anew"] == "1 token"
     assert rows(show(replace(ANSWER, stats=None, provenance=None)).statistics.shown) == []
 
 

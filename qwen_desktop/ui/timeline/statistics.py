@@ -19,6 +19,7 @@ _FIRST = QT_TRANSLATE_NOOP("statistics", "Time to first token")
 _READING = QT_TRANSLATE_NOOP("statistics", "Reading speed")
 _WRITING = QT_TRANSLATE_NOOP("statistics", "Writing speed")
 _PEAK = QT_TRANSLATE_NOOP("statistics", "Peak memory")
+_TOKEN = QT_TRANSLATE_NOOP("statistics", "{count} token")
 _TOKENS = QT_TRANSLATE_NOOP("statistics", "{count} tokens")
 _SECONDS = QT_TRANSLATE_NOOP("statistics", "{seconds} s")
 _SPEED = QT_TRANSLATE_NOOP("statistics", "{speed} tok/s")
@@ -40,7 +41,8 @@ def rows(message: Message) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
 
     def tokens(name: str, count: int) -> None:
-        found.append((_tr(name), _tr(_TOKENS).format(count=locale.toString(count))))
+        words = _tr(_TOKEN if count == 1 else _TOKENS)
+        found.append((_tr(name), words.format(count=locale.toString(count))))
 
     def speed(name: str, value: float) -> None:
         digits = 1 if value < 1000 else 0
