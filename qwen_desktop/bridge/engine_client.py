@@ -2,14 +2,14 @@
 
 Requests go in as queued signals, answers come out as queued signals with the id of the request.
 Stop is a `threading.Event` that travels with the request and is set directly: a queued stop
-would wait for the very loop it should end. The same holds for the reading that is done while
-nobody waits: a request for an answer or a load sets its event before it is queued.
+would wait for the very loop it should end. The same holds for what is done while nobody waits:
+a request for an answer or a load sets its event before it is queued. The writing of cache files
+is of use to no request, so anything that is asked ends it; it is begun again later.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qwen_desktop.engine.gpus import Machine
 
 SHUTDOWN_MS = 2000
-REST_AT_END_S = 1.2  # of the above: no cache file is begun later
+REST_AT_END_MS = 1200  # of the above, for cache files
 # A cache file may be hundreds of megabytes: not after every turn of a lively talk.
 REST_AFTER_MS = 20_000
 
@@ -55,13 +55,14 @@ class EngineClient(QObject):
     _forget = Signal(str)
     _configure = Signal(object)
     _card = Signal(str)
-    _finish = Signal(float)
+    _finish = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._stops: dict[str, threading.Event] = {}
         self._counting = threading.Event()  # ends the newest count
-        self._idling = threading.Event()  # ends what is done while nobody waits
+        self._idling = threading.Event()  # ends the reading that is done while nobody waits
+        self._resting = threading.Event()  # ends the writing of cache files
         self._idle_for = ""  # the conversation it is done for
         self._closing = threading.Event()
         self._rest_timer = QTimer(self)
@@ -114,6 +115,7 @@ class EngineClient(QObject):
 
     def configure(self, options: EngineOptions) -> None:
         """Say what may be kept of conversations at rest, now and for later checkpoints."""
+        self._rest_later()
         self._configure.emit(options)
 
     def memory(self) -> MemorySample:
@@ -141,6 +143,7 @@ class EngineClient(QObject):
         Reading that is under way goes on meanwhile: it may be just what the request needs.
         """
         self._counting.set()
+        self._rest_later()
         self._check.emit(run_id, request)
 
     def count(self, job_id: str, request: GenerationRequest, cancel: threading.Event) -> None:
@@ -150,6 +153,7 @@ class EngineClient(QObject):
         """
         self._counting.set()
         self._counting = cancel
+        self._rest_later()
         self._count.emit(job_id, request, cancel)
 
     def generate(self, run_id: str, request: GenerationRequest, stop: threading.Event) -> None:
@@ -166,7 +170,7 @@ class EngineClient(QObject):
         """Keep nothing of what was read of a conversation that was deleted."""
         if conversation_id == self._idle_for:
             self._stop_idling()
-            self._rest_timer.start()
+        self._rest_later()
         self._forget.emit(conversation_id)
 
     @Slot(str, object)
@@ -194,9 +198,16 @@ class EngineClient(QObject):
 
     @Slot()
     def _rest_now(self) -> None:
-        self._rest.emit(self._idling)
+        self._rest.emit(self._resting)
+
+    def _rest_later(self) -> None:
+        """End the writing of cache files; it begins anew when nothing was asked for a while."""
+        self._resting.set()
+        self._resting = threading.Event()
+        self._rest_timer.start()
 
     def _interrupt(self) -> None:
+        self._rest_later()
         self._rest_timer.stop()
         self._counting.set()
         self._stop_idling()
@@ -219,5 +230,11 @@ class EngineClient(QObject):
             stop.set()
         if not self._thread.isRunning():
             return True
-        self._finish.emit(time.monotonic() + REST_AT_END_S if rest else 0.0)
-        return self._thread.wait(SHUTDOWN_MS)
+        stop = threading.Event()
+        if not rest:
+            stop.set()
+        self._finish.emit(stop)
+        if self._thread.wait(REST_AT_END_MS):
+            return True
+        stop.set()
+        return self._thread.wait(SHUTDOWN_MS - REST_AT_END_MS)

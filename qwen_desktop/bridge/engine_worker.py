@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
@@ -180,7 +179,7 @@ class EngineWorker(QObject):
         if self.engine is None or stop.is_set():
             return
         try:
-            work = self.engine.rest()
+            work = self.engine.rest(stop)
         except BaseException as error:  # noqa: BLE001 - nobody asked for it: it goes to the log
             self._reported(error)
         else:
@@ -205,15 +204,14 @@ class EngineWorker(QObject):
 
     # -- the end ---------------------------------------------------------------------------
 
-    @Slot(float)
-    def finish(self, until: float) -> None:
-        """Write caches while time.monotonic() is under `until`, then end this thread."""
+    @Slot(object)
+    def finish(self, stop: threading.Event) -> None:
+        """Write caches until `stop`, then end this thread."""
         try:
             self._idle.drop()
-            if self.engine is not None and time.monotonic() < until:
-                for _ in self.engine.rest():
-                    if time.monotonic() >= until:
-                        break
+            if self.engine is not None and not stop.is_set():
+                for _ in self.engine.rest(stop):
+                    pass
         except BaseException as error:  # noqa: BLE001 - the data is in the store; ending goes on
             self._reported(error)
         QThread.currentThread().quit()

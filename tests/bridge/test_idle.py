@@ -290,6 +290,40 @@ def test_what_was_read_is_written_at_the_end_and_serves_the_next_start(desk, kep
     assert not files(kept)
 
 
+@pytest.mark.parametrize("asked", ["answer", "count", "forget", "configure"])
+def test_whatever_is_asked_does_not_wait_for_a_file(qtbot, tmp_path, endless, monkeypatch, asked):
+    begun = []  # what ends the writing of files that would take for ever
+
+    def rest(_engine, cancel):
+        begun.append(cancel)
+        assert cancel.wait(600)
+        yield
+
+    monkeypatch.setattr(engine_client, "REST_AFTER_MS", 1)
+    desk = Desk(qtbot, tmp_path / "data" / "conversations.db")
+    try:
+        desk.load(endless)
+        monkeypatch.setattr(Engine, "rest", rest)
+        desk.engine.configure(EngineOptions())
+        desk.wait(lambda: begun and not begun[-1].is_set())
+        before = len(begun)
+        if asked == "answer":
+            desk.ask_and_wait("a question")
+        elif asked == "count":
+            counts = []
+            desk.chats.counted.connect(counts.append)
+            desk.chats.count("what is typed")
+            desk.wait(lambda: counts and counts[-1])
+        elif asked == "forget":
+            desk.engine.forget("a talk of another day")
+        else:
+            desk.engine.configure(EngineOptions())
+        desk.wait(lambda: len(begun) > before)  # and it begins anew
+    finally:
+        desk.close()
+    assert begun[-1].is_set()
+
+
 def test_without_rest_nothing_is_written_at_the_end(desk, kept):
     desk.engine.configure(EngineOptions(kv_disk=2**30, kv_folder=kept))
     desk.ask_and_wait("a question")
