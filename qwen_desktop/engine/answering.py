@@ -20,7 +20,7 @@ from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.budget import RequestPlan
 from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.decode import decode
-from qwen_desktop.engine.device import give_back, limit_memory
+from qwen_desktop.engine.device import give_back, is_out_of_memory, limit_memory
 from qwen_desktop.engine.idle import read_ahead
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import PeakMeter
@@ -29,7 +29,7 @@ from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.prompting import Prompting, overflow, thinks
 from qwen_desktop.engine.provenance import provenance_of
 from qwen_desktop.engine.recommended import settled
-from qwen_desktop.engine.relief import OutOfMemory, Relief
+from qwen_desktop.engine.relief import OutOfMemory, Relief, let_go
 from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.sessions import NEVER, Sessions
@@ -84,32 +84,36 @@ class Answering:
         relief = Relief(device, lambda: self._sessions.drop_others(conversation))
         trouble: Known | None = None
         try:
-            session = self._sessions.take(conversation, prompt.ids, cancel)
-            yield from self._answer(request, prompt, session, relief, limit, started, cancel)
+            yield from self._answer(request, prompt, relief, limit, started, cancel)
         except OutOfMemory as error:
-            held = self._sessions.find(conversation)
-            trouble = self._planner.no_memory(
-                max(len(prompt.ids), len(held.ids) if held is not None else 0), str(error)
-            )
+            trouble = self._no_memory(conversation, prompt, error)
             if not error.repaired:
                 self._sessions.drop(conversation)
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):  # where relief is no help, as a new cache is refused
+                trouble = self._no_memory(conversation, prompt, let_go(error))
             self._sessions.drop(conversation)  # its cache may be inconsistent
-            raise
+            if trouble is None:
+                raise
         if trouble is not None:
             give_back(device)
             raise trouble
+
+    def _no_memory(self, conversation_id: str, prompt: Prompt, error: BaseException) -> Known:
+        session = self._sessions.find(conversation_id)
+        held = len(session.ids) if session is not None else 0
+        return self._planner.no_memory(max(len(prompt.ids), held), str(error))
 
     def _answer(
         self,
         request: GenerationRequest,
         prompt: Prompt,
-        session: Session,
         relief: Relief,
         limit: int,
         started: float,
         cancel: threading.Event,
     ) -> Iterator[GenerationEvent]:
+        session = self._sessions.take(request.conversation_id, prompt.ids, cancel)
         loaded, settings, thinking = self._loaded, request.settings, thinks(request)
         capabilities, tokenizer = loaded.runner.capabilities, loaded.tokenizer
         end = min(limit, len(prompt.ids) + settings.max_new_tokens)
@@ -216,7 +220,13 @@ class Answering:
         capabilities = self._loaded.runner.capabilities
         relief = Relief(capabilities.device, lambda: 0)  # not worth another chat's cache
         chunk = capabilities.prefill_chunk
-        yield from read_ahead(session, prefix, cancel, chunk=chunk, relief=relief)
+        try:
+            yield from read_ahead(session, prefix, cancel, chunk=chunk, relief=relief)
+        except Exception as error:
+            self._sessions.drop(request.conversation_id)  # its cache may be inconsistent
+            if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
+                raise
+            _log.info("not read ahead: %s", str(error) or "no memory")
 
     def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
         """Write the caches that changed since they were last written, one in each step.

@@ -62,7 +62,8 @@ def read_ahead(
     """Make `session` hold exactly `prefix`, one piece of at most `chunk` tokens in each step.
 
     Does nothing where it holds `prefix` already. Ends early when `cancel` is set or no memory is
-    left; the session then holds a part of it, and is as good as ever.
+    left; the session then holds a part of it, and is as good as ever. Where it is not, as its
+    cache could not be repaired, raises OutOfMemory.
     """
     if cancel.is_set() or not prefix:
         return
@@ -77,4 +78,6 @@ def read_ahead(
     except Cancelled:
         return
     except OutOfMemory as error:
+        if not error.repaired:
+            raise
         _log.info("not read ahead: %s", error)

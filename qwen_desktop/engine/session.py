@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from qwen_desktop.engine.device import is_out_of_memory
+from qwen_desktop.engine.relief import OutOfMemory
 from qwen_desktop.engine.runner import Cache, Logits, Runner, Snapshot
 from qwen_desktop.errors import Cancelled
 
@@ -167,7 +168,7 @@ class Session:
     def _run(self, call: Callable[[], _T], relief: Relief) -> _T:
         try:
             return relief.run(call, self.repair)
-        except Cancelled:  # the runner has put the cache right
+        except (Cancelled, OutOfMemory):  # the runner or `relief` has put the cache right
             raise
         except BaseException:
             self.repair()

@@ -7,6 +7,7 @@ product later is refused as well. What other libraries allocate is refused by re
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import sys
@@ -20,13 +21,14 @@ import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.cache_utils import DynamicCache
 
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Started
 from qwen_desktop.chat.messages import Message, Role, user_message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
-from qwen_desktop.engine import transformers_runner
+from qwen_desktop.engine import cache_file, layers, transformers_runner
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import PLAIN, THINKING_OPEN
@@ -84,6 +86,11 @@ class Memory(TorchDispatchMode):
         """Bytes that were allocated under watch and are held by anybody."""
         self._made = {ref: nbytes for ref, nbytes in self._made.items() if not ref.expired()}
         return sum(self._made.values())
+
+    @property
+    def gone(self) -> bool:
+        """Whether everything is refused now."""
+        return self._always and self._left == 0
 
     @contextmanager
     def refusing(self, number: int, *, always: bool = False) -> Iterator[None]:
@@ -334,6 +341,53 @@ def test_refused_again_it_is_one_sentence(chat):
     each(chat.points(begin, lambda: chat.ask(1, "c"))[:: chat.kind.step], check)
 
 
+@pytest.fixture
+def nothing_left(monkeypatch) -> Iterator[Memory]:
+    """Memory of which, once it is gone, not even Python gets some for an empty cache."""
+    memory = Memory()
+
+    def refused(*args: Any, **options: Any) -> Any:
+        if memory.gone:
+            raise MemoryError
+        return DynamicCache(*args, **options)
+
+    monkeypatch.setattr(layers, "DynamicCache", refused)
+    return memory
+
+
+def test_an_answer_whose_cache_cannot_be_repaired(chat, nothing_left):
+    def begin() -> None:
+        chat.start("c")
+
+    def check(point: Point) -> None:
+        with nothing_left:
+            begin()
+        lost = pytest.raises(Known, match="Memory ran out")
+        with nothing_left.refusing(point.number, always=True), lost as caught:
+            chat.ask(1, "c")
+        assert nothing_left.alive == chat.kv  # although `caught` has the frames
+        assert int(caught.value.values["tokens"]) > 20
+        assert chat.goes_on(1, "c")
+
+    each(chat.points(begin, lambda: chat.ask(1, "c"))[:: 4 * chat.kind.step], check)
+
+
+def test_reading_ahead_whose_cache_cannot_be_repaired(chat, nothing_left):
+    def begin() -> None:
+        chat.start("c")
+        chat.ask(1, "c")
+
+    def check(point: Point) -> None:
+        with nothing_left:
+            begin()
+        with nothing_left.refusing(point.number, always=True):
+            chat.prepare(1, "c")
+        assert nothing_left.alive == chat.kv
+        assert chat.goes_on(2, "c")
+
+    each(chat.points(begin, lambda: chat.prepare(1, "c"))[:: 4 * chat.kind.step], check)
+
+
 def test_others_are_given_up_and_read_anew(chat):
     def begin() -> None:
         chat.start("other", "c")
@@ -459,3 +513,31 @@ def test_caches_that_cannot_be_written_stay(chat, folder):
         assert files(folder)
 
     each(chat.points(begin, rest), check)
+
+
+def refusing_calls() -> Iterator[Callable[..., Any]]:
+    """Stand-ins for a function of a library that cannot get memory, one for each way to say so."""
+    for refusal in (*REFUSALS, lambda: OSError(errno.ENOMEM, "Cannot allocate memory")):
+
+        def refuse(*_: Any, refusal: Callable[[], Exception] = refusal, **__: Any) -> Any:
+            raise refusal()
+
+        yield refuse
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(layers, "safe_open"), (cache_file.json, "dumps"), (cache_file.zlib, "crc32")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_libraries_without_memory_for_a_cache_file(chat, folder, monkeypatch, module, name):
+    for refuse in refusing_calls():
+        put_away(chat, folder)
+        there = files(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, refuse)
+            begun(chat)
+            for _ in chat.engine.rest():
+                pass
+        assert files(folder) >= there
+        assert chat.goes_on(2, "c")
