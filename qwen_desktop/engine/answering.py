@@ -208,14 +208,15 @@ class Answering:
         session = self._sessions.find(request.conversation_id)
         if session is None or last is None or last.role is not Role.ASSISTANT or last.status.is_cut:
             return
+        limit = self._limit(request.conversation_id)
         try:
-            prefix = self._prompting.next_prefix(
-                request, cancel, self._limit(request.conversation_id)
-            )
+            prefix = self._prompting.next_prefix(request, cancel, limit)
         except Cancelled:
             return
         except Known as known:  # the next request will say so, if it is still true then
             _log.info("not read ahead: %s", known)
+            return
+        if len(prefix) >= limit:  # the next message will be refused
             return
         capabilities = self._loaded.runner.capabilities
         relief = Relief(capabilities.device, lambda: 0)  # not worth another chat's cache

@@ -37,13 +37,13 @@ def _with_own_ids(tokenizer: Tokenizer, span: list[int], message: Message) -> li
     """`span`, the whole message as rendered, with the ids of its text as they were generated."""
     own = answer_ids(tokenizer, message.token_ids)
     # Markers that a model wrote into its answer would be turns or thoughts in a prompt.
-    if not own or _find(span, own) >= 0 or any(token in tokenizer.added for token in own):
+    if not own or _find_last(span, own) >= 0 or any(token in tokenizer.added for token in own):
         return span
     text = whole(message.text)
     if tokenizer.decode(own) != text:
         return span  # cut by a stop string, or edited
     usual = tokenizer.encode(text)
-    at = _find(span, usual)
+    at = _find_last(span, usual)  # the role and reasoning come before, and may say the same
     return span if at < 0 else [*span[:at], *own, *span[at + len(usual) :]]
 
 
@@ -61,11 +61,11 @@ def answer_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
     return found[start:]
 
 
-def _find(where: list[int], what: list[int]) -> int:
-    """The first place of `what` in `where`; -1 where it is not."""
+def _find_last(where: list[int], what: list[int]) -> int:
+    """The last place of `what` in `where`; -1 where it is not."""
     if not what:
         return -1
-    for start in range(len(where) - len(what) + 1):
+    for start in range(len(where) - len(what), -1, -1):
         if where[start] == what[0] and where[start : start + len(what)] == what:
             return start
     return -1

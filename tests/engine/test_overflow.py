@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -167,3 +168,17 @@ def test_text_without_turns_is_cut_as_well(opened, made):
     assert usage_of(events).unseen
     assert "question 22 " in seen_text(engine, events)
     assert usage_of(events).stats.prompt_tokens <= CONTEXT - 12
+
+
+@pytest.mark.parametrize("how", ["asked", "pinned"])
+def test_what_will_be_refused_is_not_read_ahead(small, how):
+    ask(small, long_talk(1))
+    talk = long_talk(12)
+    if how == "asked":
+        talk = replace(talk, messages=talk.messages[:-1], policy=Policy.ASK)
+    else:
+        pinned = tuple(replace(message, pinned=True) for message in talk.messages[:-1])
+        talk = replace(talk, messages=pinned)
+    assert list(small.prepare(talk, threading.Event())) == []
+    short = replace(talk, messages=talk.messages[:2])
+    assert list(small.prepare(short, threading.Event())) != []

@@ -63,6 +63,18 @@ def test_of_a_thought_out_answer_only_the_answer_is_spliced(made, template):
     assert "hm" not in tokenizer.decode(list(prompt.ids))
 
 
+def test_a_thought_that_says_the_same_stays_as_it_is(made):
+    """Where a template keeps thoughts, they come before the answer, as the role does."""
+    kept = "{% if m.reasoning_content %}({{ m.reasoning_content }})\n{% endif %}{{ m.content }}"
+    tokenizer = tokenizer_of(made("qwen3", template=PLAIN.replace("{{ m.content }}", kept)))
+    own = bytewise(tokenizer, "the")
+    thought = [tokenizer.think_open, *tokenizer.encode("\nthe\n"), tokenizer.think_close]
+    talk = answered(tokenizer, "the", [*thought, *own], reasoning="the")
+    prompt = build_prompt(tokenizer, talk, "", thinking=True)
+    expected = [*tokenizer.encode("(the)\n"), *own]
+    assert " ".join(map(str, expected)) in " ".join(map(str, prompt.ids))
+
+
 def test_ids_that_spell_something_else_are_not_taken(plain):
     text = "the end"
     for ids in (plain.encode("another"), plain.encode(text)[:-1], [*plain.encode(text), 5]):
