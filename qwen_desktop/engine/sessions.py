@@ -69,6 +69,8 @@ class Sessions:
             spill.shrink(options.kv_folder, options.kv_disk)
             if options.kv_disk > 0 and self._key.fingerprint:
                 self._spill = Spill(options.kv_folder, options.kv_disk, self._key, self._runner)
+        for kept in self._kept:
+            kept.filed = []  # its file may have gone, or have room now
         self._trim()
 
     def take(

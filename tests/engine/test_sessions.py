@@ -184,6 +184,9 @@ def test_switched_off_the_files_go(runner, ample, tmp_path):
     (folder / "of somebody else.json").write_text("{}")
     sessions.configure(EngineOptions(kv_disk=0, kv_folder=folder))
     assert [path.name for path in folder.iterdir()] == ["of somebody else.json"]
+    assert list(sessions.rest()) == []
+    sessions.configure(EngineOptions(kv_disk=2**30, kv_folder=folder))
+    assert len(list(sessions.rest())) == 1  # on again, with what was read meanwhile
 
 
 def test_forgetting_takes_memory_and_file(runner, ample, tmp_path):
