@@ -75,7 +75,8 @@ class Room:
 class RequestPlan:
     """How a request is carried out: tokens of a piece, bytes that others have to give up.
 
-    `need` and `free` are those of the device that has least to spare; `fits` where it is enough.
+    `drop` counts their caches on all devices, as a conversation gives up all of its own. `need` and
+    `free` are those of the device that has least to spare; `fits` where it is enough.
     """
 
     chunk: int
@@ -119,7 +120,11 @@ def plan_request(rooms: Sequence[Room], prompt: int, end: int, chunk: int) -> Re
         plans = [_on(room, prompt, end, chunk) for room in rooms]
         worst = max(plans, key=lambda plan: plan.need - plan.free)
         if worst.fits or chunk <= MIN_CHUNK:
-            drop = max(plan.drop for plan in plans)
+            others = sum(room.others for room in rooms)
+            drop = max(
+                -(-plan.drop * others // max(1, room.others))
+                for room, plan in zip(rooms, plans, strict=True)
+            )
             return RequestPlan(chunk, drop, worst.need, worst.free)
         chunk = max(MIN_CHUNK, chunk // 2)
 

@@ -104,6 +104,16 @@ def test_the_fullest_device_decides():
     assert context_limit([first, full], 32768, 256) == context_limit([full], 32768, 256)
 
 
+@given(st.integers(1, 4), st.integers(0, 512 * MIB), st.integers(120 * MIB, 512 * MIB))
+def test_others_give_up_as_much_as_the_fullest_device_lacks(devices, others, free):
+    """A conversation's cache lies on all of them: of what it gives up, each gets a part only."""
+    layers = range(24 // devices)
+    full = Room(costs(layers=layers), free, others=others)
+    beside = [Room(costs(layers=layers), 8192 * MIB, others=others)] * (devices - 1)
+    alone = plan_request([full], 8192, 9000, 256)
+    assert plan_request([full, *beside], 8192, 9000, 256).drop == devices * alone.drop
+
+
 def test_8_bit_keys_and_values_hold_more():
     plain, coded = (
         context_limit([Room(costs(kv), 320 * MIB)], 32768, 256)
