@@ -337,6 +337,9 @@ class MessageColumn(QAbstractScrollArea):
         view = self._views.pop(key)
         view.store()
         self._exact.discard(key)
+        focused = QApplication.focusWidget()
+        if focused is not None and view.isAncestorOf(focused):
+            self.setFocus()  # hidden, it would hand the focus on to any part of the window
         view.hide()
         view.deleteLater()
 

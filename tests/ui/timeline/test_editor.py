@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QInputMethodEvent, QShortcut
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 
 from qwen_desktop.chat.messages import Status
 from qwen_desktop.ui.theme import DARK
@@ -54,6 +54,20 @@ def test_a_refusal_keeps_the_text(timeline, edited):
     settle()
     assert not has_button(timeline, "Send edited message")
     assert shown_text(timeline.view_at(0)) == "What now?"
+
+
+def test_the_focus_stays_in_the_conversation_when_it_is_accepted(timeline, edited, qtbot):
+    beside = QPushButton("New chat")
+    qtbot.addWidget(beside)
+    beside.setParent(timeline.window())
+    beside.show()
+    QWidget.setTabOrder(beside, timeline)
+    timeline.edit_requested.connect(
+        lambda *_: timeline.set_messages([user("What now?"), answer("", Status.STREAMING)])
+    )
+    QTest.keyClick(field(timeline), Qt.Key.Key_Return)
+    settle()
+    assert QApplication.focusWidget() is timeline
 
 
 @pytest.mark.parametrize("how", ["escape", "button"])
