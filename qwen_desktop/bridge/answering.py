@@ -206,22 +206,28 @@ class Answering(QObject):
     @Slot()
     def _write_journal(self) -> None:
         run = self._run
-        pieces = run.unsaved() if run is not None else []
+        # One at a time: what failed is written again before what came after it.
+        pieces = run.unsaved() if run is not None and not run.journalling else []
         if run is None or not pieces:
             return
+        run.journalling = True
         answer_id = run.answer.id
 
         def write(store: Store) -> None:
             for kind, text, ids in pieces:
                 store.journal(answer_id, kind, text, ids)
 
+        def done(_: None) -> None:
+            run.journalling = False
+
         def failed(report: Report) -> None:
+            run.journalling = False
             run.put_back(pieces)
             if not run.journal_failed:  # once: it is tried again four times a second
                 run.journal_failed = True
                 self.problem.emit(report)
 
-        self._store.submit(write, on_failed=failed)
+        self._store.submit(write, done, failed)
 
 
 def _saving(run: Run) -> Callable[[Store], AnswerTrace]:

@@ -80,6 +80,7 @@ class Run:
     usage: Usage | None = None
     written: Conversation | None = None  # as it was given to the store, once the prompt fits
     stored: bool = False
+    journalling: bool = False  # pieces are on their way to the journal
     journal_failed: bool = False
     started: Started | None = None
     finished: Finished | None = None

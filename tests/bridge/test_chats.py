@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 
+from qwen_desktop.bridge import answering
 from qwen_desktop.chat.messages import PartKind, Role, Status
+from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
+from tests.bridge.conftest import Desk
 
 
 def test_an_answer_streams_and_is_on_disk(desk):
@@ -372,6 +377,37 @@ def test_a_panic_of_a_library_ends_the_answer_and_nothing_else(desk, monkeypatch
     assert failed.status is Status.FAILED
     assert "overflow" in failed.error
     assert desk.ask_and_wait("second").status is Status.LENGTH
+
+
+def test_what_could_not_be_journalled_comes_before_what_followed(
+    qtbot, tmp_path, endless, monkeypatch
+):
+    begun, go, written = threading.Event(), threading.Event(), []
+    journal = Store.journal
+
+    def once_in_vain(store, message_id, kind, text, ids=()):
+        if not begun.is_set():
+            begun.set()
+            assert go.wait(60)
+            raise Known("The disk is busy.", "Wait.")
+        journal(store, message_id, kind, text, ids)
+        written.append(text)
+
+    monkeypatch.setattr(Store, "journal", once_in_vain)
+    monkeypatch.setattr(answering, "JOURNAL_MS", 1)
+    desk = Desk(qtbot, tmp_path / "data" / "conversations.db")
+    try:
+        desk.load(endless)
+        desk.set(max_new_tokens=100_000)
+        desk.chats.ask("a question")
+        desk.wait(begun.is_set)
+        shown = len(desk.answer_in_work().text)
+        desk.wait(lambda: len(desk.answer_in_work().text) > shown + 200)
+        go.set()
+        desk.wait(lambda: len("".join(written)) > shown + 200)
+        assert desk.answer_in_work().text.startswith("".join(written))
+    finally:
+        desk.close()
 
 
 def test_reasoning_and_text_are_journalled_as_parts_of_their_own():
