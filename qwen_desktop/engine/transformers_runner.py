@@ -43,6 +43,8 @@ class TransformersRunner:
                 places += [m for m in layer.modules() if isinstance(m, linears)]
             for module in places:
                 module.register_forward_pre_hook(self._interrupt)
+        # The last row of a piece has strides for which a CPU copies the whole head first.
+        model.get_output_embeddings().register_forward_pre_hook(_with_plain_strides)
         _group_queries(all(device.type == "cpu" for device in self._devices))
         probe = self.new_cache()
         parameters = list(model.named_parameters())
@@ -140,6 +142,11 @@ class TransformersRunner:
     def _interrupt(self, *_: Any) -> None:
         if self._cancel is not None and self._cancel.is_set():
             raise Cancelled
+
+
+def _with_plain_strides(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    (hidden,) = inputs
+    return (hidden.view(hidden.shape),)
 
 
 def _group_queries(wanted: bool) -> None:

@@ -79,10 +79,11 @@ class Field(QWidget):
         if self.recommended is None:
             return
         words = self._none_text()
+        self.recommended.setAccessibleName(f"{setting_text(self.setting.label)}: {words}")
+        self.recommended.setAccessibleDescription(value)
         if value:
             words = self.tr("{words} ({value})").format(words=words, value=value)
         self.recommended.setText(words)
-        self.recommended.setAccessibleName(f"{setting_text(self.setting.label)}: {words}")
 
     def _none_text(self) -> str:
         """What None means."""
