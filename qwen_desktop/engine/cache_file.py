@@ -122,9 +122,18 @@ def read_about(path: Path, *, vocab_size: int, context_length: int) -> About:
         name = re.escape(about.owner) + r"\.[0-9a-f]{8}" + re.escape(DATA_SUFFIX)
         if not re.fullmatch(name, about.data):
             raise Unusable(f"{path.name} names a file that is not its own")
+        if not _has_size(path.with_name(about.data), about.nbytes):  # room is made for that much
+            raise Unusable(f"{path.name} names a file of another size")
     except _NONSENSE as error:
         raise Unusable(f"{path.name}: {type(error).__name__}") from error
     return about
+
+
+def _has_size(path: Path, nbytes: int) -> bool:
+    try:
+        return path.lstat().st_size == nbytes
+    except FileNotFoundError:
+        return False
 
 
 def load(path: Path, about: About, cache: Cache, layout: Layout, cancel: threading.Event) -> None:

@@ -86,6 +86,7 @@ def test_no_flipped_bit_is_believed(runner, tmp_path_factory, place, bit):
         {"data": "../../somewhere.safetensors"},
         {"data": 3},
         {"nbytes": "many"},
+        {"nbytes": 10**15},
         {"rope_scale": "1"},
         {"more": 1},
     ],
