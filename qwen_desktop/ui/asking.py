@@ -212,21 +212,25 @@ class Asking(QObject):
         attempt = self._attempt
         if attempt is None:
             return
-        if not attempt.is_typed and self._composer.text() == attempt.text():
-            self._empty()  # an edited message that came back; it goes where it belongs
+        if not attempt.is_typed:  # an edited message that came back goes where it belongs
+            self._take_out(attempt.text())
         attempt.again()
 
     @Slot()
     def _take_to_new(self) -> None:
         text = self._attempt.text() if self._attempt is not None else self._composer.text()
-        if text == self._composer.text():
-            self._empty()
+        self._take_out(text)
         self._chats.new()
         kept = self._composer.text()  # a draft that waited there
         self._composer.set_text(f"{kept}\n{text}" if kept and text else kept or text)
         self._chats.set_draft(self._composer.text())
         self._composer.focus_edit()
 
-    def _empty(self) -> None:
-        self._composer.clear()
-        self._chats.set_draft("")
+    def _take_out(self, text: str) -> None:
+        """Take a message out of the composer that came back; what was typed below it stays."""
+        typed = self._composer.text()
+        if typed == text:
+            self._composer.clear()
+        elif text and typed.startswith(f"{text}\n"):
+            self._composer.set_text(typed[len(text) + 1 :])
+        self._chats.set_draft(self._composer.text())

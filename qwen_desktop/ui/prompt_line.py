@@ -54,6 +54,12 @@ class PromptLine(ElidedLabel):
                 prompt=prompt, budget=budget
             )
         text = self.tr("Prompt {prompt} of {budget} tokens").format(prompt=prompt, budget=budget)
+        if count.prompt > count.budget:  # the last message alone: it may take of the answer's room
+            text = self.tr("Prompt {prompt} of {limit} tokens, {left} left for the answer").format(
+                prompt=prompt,
+                limit=locale.toString(count.limit),
+                left=locale.toString(count.limit - count.prompt),
+            )
         if count.draft:
             draft = self.tr("Draft {draft}").format(draft=locale.toString(count.draft))
             text = f"{draft} · {text}"

@@ -1520,6 +1520,10 @@
         <translation>提示词 {prompt} / {budget} 个词元</translation>
     </message>
     <message>
+        <source>Prompt {prompt} of {limit} tokens, {left} left for the answer</source>
+        <translation>提示词 {prompt} / {limit} 个词元，留给回答 {left} 个</translation>
+    </message>
+    <message>
         <source>Draft {draft}</source>
         <translation>草稿 {draft}</translation>
     </message>

@@ -165,6 +165,21 @@ def test_a_full_context_at_an_edit_can_be_tried_again(application, window, talk)
     assert window.composer.text() == ""
 
 
+@pytest.mark.parametrize("choice", ["keepFirst", "overflowNew"])
+def test_an_edited_message_that_is_sent_on_leaves_the_draft_below_it(
+    qtbot, application, window, talk, choice
+):
+    window.composer.set_text("later")
+    window.timeline.edit_requested.emit(talk.tree.path()[2].id, "a very long one")
+    application.engine.overflowed.emit(run_of(application).id, COUNT)
+    assert window.composer.text() == "a very long one\nlater"
+    press(window.findChild(OverflowDialog), choice)
+    if choice == "overflowNew":
+        assert window.composer.text() == "a very long one"
+        application.chats.open(talk.id)
+    qtbot.waitUntil(lambda: window.composer.text() == "later")
+
+
 def test_a_full_context_at_a_new_answer_can_be_tried_again(application, window, talk):
     window.pane.regenerate()
     application.engine.overflowed.emit(run_of(application).id, COUNT)

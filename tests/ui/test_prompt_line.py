@@ -65,6 +65,13 @@ def test_a_prompt_that_does_not_fit_says_both_numbers(line):
     assert line.tint == "error"
 
 
+def test_a_long_message_that_takes_of_the_answers_room_says_what_is_left(line):
+    line.set_count(PromptCount(1150, 1100, 1000, 1200))
+    words = "Draft 1,100 · Prompt 1,150 of 1,200 tokens, 50 left for the answer"
+    assert line.text() == words
+    assert line.tint == "warning"
+
+
 def test_thinking_is_offered_only_where_the_model_can(composer):
     assert not composer.thinking.isVisible()
     composer.set_thinking(False)
