@@ -17,7 +17,7 @@ from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside
-from qwen_desktop.engine.budget import RequestPlan
+from qwen_desktop.engine.budget import MIN_CHUNK, RequestPlan
 from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.decode import decode
 from qwen_desktop.engine.device import give_back, is_out_of_memory, limit_memory
@@ -38,6 +38,8 @@ from qwen_desktop.engine.watch import SpeedWatch, is_full
 from qwen_desktop.errors import Cancelled, Known
 
 _log = logging.getLogger(__name__)
+
+AHEAD_SHARE = 4  # pieces that are read ahead are so many times shorter than those of a request
 
 
 class Answering:
