@@ -157,6 +157,15 @@ class MainWindow(Frame):
         """The messages of the shown conversation."""
         return self.pane.timeline
 
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Go on to the next control; into the conversation from either side."""
+        if not self._built:
+            return super().focusNextPrevChild(forward)
+        self.timeline.order_controls()
+        moved = super().focusNextPrevChild(forward)
+        self.timeline.show_focused()
+        return moved
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """What was typed last becomes a draft first; the application saves when Qt quits."""
         self.composer.flush_draft()

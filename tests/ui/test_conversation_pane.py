@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QLabel
 
 from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.bridge.run import RunKind
@@ -178,6 +178,16 @@ def test_an_edited_message_that_is_sent_on_leaves_the_draft_below_it(
         assert window.composer.text() == "a very long one"
         application.chats.open(talk.id)
     qtbot.waitUntil(lambda: window.composer.text() == "later")
+
+
+def test_shift_tab_goes_from_the_message_field_to_what_stands_above_it(window, talk):
+    window.composer.edit.setFocus()
+    QTest.keyClick(window.composer.edit, Qt.Key.Key_Backtab)
+    focused = QApplication.focusWidget()
+    assert focused.accessibleName() == "Answer details"
+    assert window.timeline.view_at(3).isAncestorOf(focused)
+    QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is window.composer.edit
 
 
 def test_a_full_context_at_a_new_answer_can_be_tried_again(application, window, talk):

@@ -76,7 +76,7 @@ class Timeline(MessageColumn):
         self._shared.version_requested.connect(self._on_version)
         self._shared.policy_requested.connect(self.policy_requested)
         self._shared.link_activated.connect(self.link_activated)
-        self._shared.edit_begun.connect(self._show_focused)
+        self._shared.edit_begun.connect(self.show_focused)
         self._shared.edit_ended.connect(self.setFocus)
         self._shared.resized.connect(self._show_editor)
         self._ring = _FocusRing(self._shared, self)
@@ -289,8 +289,8 @@ class Timeline(MessageColumn):
         if not self._selection.is_empty:
             QGuiApplication.clipboard().setText(self._selection.markdown())
 
-    def focusNextPrevChild(self, forward: bool) -> bool:
-        """Go through the controls in the order in which they are seen, and show the next one."""
+    def order_controls(self) -> None:
+        """Let Tab go through the controls in the order in which they are seen."""
         controls: list[QWidget] = [self]
         for key in sorted(self._views, key=self._index.__getitem__):
             view = self._views[key]
@@ -301,11 +301,15 @@ class Timeline(MessageColumn):
                 controls += found
         for before, after in pairwise(controls):
             QWidget.setTabOrder(before, after)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Go on to the next control, and show it."""
+        self.order_controls()
         moved = super().focusNextPrevChild(forward)
-        self._show_focused()
+        self.show_focused()
         return moved
 
-    def _show_focused(self) -> None:
+    def show_focused(self) -> None:
         """Scroll to what has the focus; a field with what belongs to it."""
         focused = QApplication.focusWidget()
         if focused is None or not self.viewport().isAncestorOf(focused):
@@ -323,7 +327,7 @@ class Timeline(MessageColumn):
         """The editor grew: its buttons stay in view."""
         focused = QApplication.focusWidget()
         if focused is not None and isinstance(focused.parentWidget(), Editor):
-            self._show_focused()
+            self.show_focused()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show to who came by keyboard where the focus is."""
