@@ -222,7 +222,8 @@ class Answering:
             return
         capabilities = self._loaded.runner.capabilities
         relief = Relief(capabilities.device, lambda: 0)  # not worth another chat's cache
-        chunk = capabilities.prefill_chunk
+        # A check of the next message waits for the piece under way, which it most likely needs.
+        chunk = max(MIN_CHUNK, capabilities.prefill_chunk // AHEAD_SHARE)
         try:
             yield from read_ahead(session, prefix, cancel, chunk=chunk, relief=relief)
         except Exception as error:
