@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.cache_utils import DynamicCache
 
 from qwen_desktop.chat.checkpoint import KvFormat
-from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Started
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, Scored, Started
 from qwen_desktop.chat.messages import Message, Role, user_message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
@@ -41,20 +42,24 @@ REFUSALS: list[Callable[[], Exception]] = [
 ]
 
 
+DEPTH = 3
 LAY_OVER = torch.ops.aten.set_.source_Storage  # a tensor over memory that is there already
 
 
 class Place(NamedTuple):
-    """An operation and the line of the product or of a model that asks for it."""
+    """An operation and the lines that lead to it, innermost first.
+
+    One line where it is the model's, and one of each of up to `DEPTH` files where they are the
+    product's: what copies something may do so for different reasons.
+    """
 
     operation: str
-    file: str
-    line: int
+    lines: tuple[str, ...]
 
     @property
     def ours(self) -> bool:
         """Whether the product asks for it by itself."""
-        return "qwen_desktop" in self.file
+        return bool(self.lines) and self.lines[0].startswith("engine/")
 
 
 class Point(NamedTuple):
@@ -139,13 +144,18 @@ def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
 
 
 def _place(func: Any) -> Place:
+    lines: dict[str, str] = {}
     frame = sys._getframe(3)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if "qwen_desktop" in file or "transformers" in file:
-            return Place(str(func), file.rpartition("site-packages/")[2], frame.f_lineno)
+    while frame is not None and len(lines) < DEPTH:
+        file = frame.f_code.co_filename.replace(os.sep, "/")
+        where = file.rpartition("qwen_desktop/")[2].rpartition("site-packages/")[2]
+        line = f"{where}:{frame.f_lineno}"
+        if where.startswith("engine/"):
+            lines.setdefault(where, line)
+        elif where.startswith("transformers/") and not lines:
+            return Place(str(func), (line,))
         frame = frame.f_back
-    return Place(str(func), "", 0)
+    return Place(str(func), tuple(lines.values()))
 
 
 @dataclass(frozen=True)
@@ -171,13 +181,13 @@ KINDS = {
     "qwen2": Kind("qwen2", {"template": PLAIN}, settings={"repetition_penalty": 1.3}),
     "qwen3": Kind("qwen3", {"template": THINKING_OPEN}, settings=THINK),
     "hybrid": Kind(
-        "qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, chunk=32, step=2
+        "qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, chunk=32, step=3
     ),
     "int8": Kind(
         "qwen3",
         {"template": PLAIN, "head_dim": 32},
         {"kv": KvFormat.INT8},
-        {"presence_penalty": 0.5, "logprobs": 3},
+        {"presence_penalty": 0.5},
         own=True,
     ),
 }
@@ -189,6 +199,11 @@ class Said(NamedTuple):
     text: str
     ids: tuple[int, ...]
     reason: FinishReason | None
+    scores: tuple[float, ...]  # how likely each token was: they show more than the tokens do
+
+    def equals(self, other: Said) -> bool:
+        """Whether both are the same, but for what the size of pieces does to numbers."""
+        return self[:-1] == other[:-1] and self.scores == pytest.approx(other.scores, abs=2e-3)
 
     def begins(self, other: Said) -> bool:
         """Whether `other` may go on from here."""
@@ -201,6 +216,7 @@ def said(events: list[GenerationEvent]) -> Said:
         text_of(events),
         tuple(i for event in events if isinstance(event, Delta) for i in event.ids),
         reason_of(events) if ended else None,
+        tuple(s.logprob for event in events if isinstance(event, Scored) for s in event.tokens),
     )
 
 
@@ -216,7 +232,7 @@ class Chat:
         messages: list[Message] = []
         for text, new in (("hello", 1), ("and the other one?", 4), ("end", 2)):
             messages.append(user_message(text, messages[-1].id if messages else None))
-            values = GenerationSettings(**{"max_new_tokens": new, **kind.settings})
+            values = GenerationSettings(**{"max_new_tokens": new, "logprobs": 1, **kind.settings})
             self.requests.append(GenerationRequest("undisturbed", tuple(messages), values))
             events = self.ask(len(self.requests) - 1, "undisturbed")
             self.expected.append(said(events))
@@ -250,7 +266,7 @@ class Chat:
 
     def goes_on(self, turn: int, conversation: str) -> bool:
         """Whether the answer of this turn is the one that it should be."""
-        return said(self.ask(turn, conversation)) == self.expected[turn]
+        return said(self.ask(turn, conversation)).equals(self.expected[turn])
 
     def prepare(self, turn: int, conversation: str) -> None:
         answered = replace(self.answered[turn], conversation_id=conversation)
@@ -318,7 +334,7 @@ def test_refused_once_nobody_notices(chat):
         with memory:
             begin()
         with memory.refusing(point.number):
-            assert said(chat.ask(1, "c")) == chat.expected[1]
+            assert chat.goes_on(1, "c")
         assert memory.alive == chat.kv
         assert chat.goes_on(2, "c")
 
@@ -372,7 +388,7 @@ def test_an_answer_whose_cache_cannot_be_repaired(chat, nothing_left):
         assert int(caught.value.values["tokens"]) > 20
         assert chat.goes_on(1, "c")
 
-    each(chat.points(begin, lambda: chat.ask(1, "c"), every=8)[::2], check)
+    each(chat.points(begin, lambda: chat.ask(1, "c"), every=8), check)
 
 
 def test_reading_ahead_whose_cache_cannot_be_repaired(chat, nothing_left):
@@ -388,7 +404,7 @@ def test_reading_ahead_whose_cache_cannot_be_repaired(chat, nothing_left):
         assert nothing_left.alive == chat.kv
         assert chat.goes_on(2, "c")
 
-    each(chat.points(begin, lambda: chat.prepare(1, "c"), every=8)[::2], check)
+    each(chat.points(begin, lambda: chat.prepare(1, "c"), every=8), check)
 
 
 def test_others_are_given_up_and_read_anew(chat):
@@ -400,12 +416,14 @@ def test_others_are_given_up_and_read_anew(chat):
         with memory:
             begin()
         with memory.refusing(point.number):
-            assert said(chat.ask(1, "c")) == chat.expected[1]
+            assert chat.goes_on(1, "c")
         assert memory.alive == chat.kv
         with memory:
             again = chat.ask(1, "other")
-        assert said(again) == chat.expected[1]
-        assert usage_of(again).stats.reused_tokens == 0
+        assert said(again).equals(chat.expected[1])
+        # Snapshots can be done without: nobody has to go for them.
+        snapshot = point.place.lines[1:2] and point.place.lines[1].startswith("engine/session.py")
+        assert usage_of(again).stats.reused_tokens == 0 or snapshot
         assert memory.alive == chat.kv
         assert chat.goes_on(2, "c")
 
@@ -468,8 +486,7 @@ def files(folder: Path) -> set[str]:
 def begun(chat: Chat) -> None:
     """Ask the third turn of "c", until its session is there and the answer begins."""
     events = chat.stream(2, "c")
-    with suppress(Known):  # the very last that is taken until then has to be there
-        assert isinstance(next(events), Started)
+    assert isinstance(next(events), Started)
     events.close()
 
 
@@ -482,13 +499,17 @@ def test_a_cache_file_that_cannot_be_read_is_not_needed(chat, folder, caplog):
         with memory:
             put_away(chat, folder)
         there = files(folder)
-        with memory.refusing(point.number, always=point.number % 2 == 0):
+        always = point.number % 2 == 0
+        # The sampler takes memory as well, and cannot do without.
+        sampler = suppress(Known) if always else nullcontext()
+        with memory.refusing(point.number, always=always), sampler:
             begun(chat)
         assert files(folder) >= there  # it is not the file's fault
         assert memory.alive == chat.kv
         assert chat.goes_on(2, "c")
 
-    each(chat.points(lambda: put_away(chat, folder), lambda: begun(chat), every=0), check)
+    found = chat.points(lambda: put_away(chat, folder), lambda: begun(chat), every=0)
+    each(found[:: 2 if len(found) > 20 else 1], check)
 
 
 def test_caches_that_cannot_be_written_stay(chat, folder):
