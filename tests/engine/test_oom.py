@@ -34,7 +34,7 @@ KINDS = {
     "qwen2": Kind("qwen2", {"template": PLAIN}, settings=SAMPLED),
     "qwen3": Kind("qwen3", {"template": THINKING_OPEN}, settings=THINK, step=2),
     "hybrid": Kind(
-        "qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, chunk=32, step=3
+        "qwen3_5_text", {"template": THINKING_OPEN, **HYBRID}, settings=THINK, chunk=32, step=4
     ),
     "int8": Kind(
         "qwen3",
@@ -94,7 +94,7 @@ def test_refused_again_it_is_one_sentence(chat):
         assert memory.alive == chat.kv  # although `caught` has the frames
         assert chat.goes_on(1, "c")
 
-    each(chat.points(begin, lambda: chat.ask(1, "c"), every=2), check)
+    each(chat.points(begin, lambda: chat.ask(1, "c"), every=3), check)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_reading_ahead_that_is_refused_is_no_trouble(chat):
         assert memory.alive == chat.kv
         assert chat.goes_on(2, "c")
 
-    each(chat.points(begin, lambda: chat.prepare(1, "c"), every=4), check)
+    each(chat.points(begin, lambda: chat.prepare(1, "c"), every=6), check)
 
 
 def test_counting_takes_nothing_of_torch(chat):
