@@ -110,12 +110,12 @@ class Sampler:
         given: int = 0,
     ) -> None:
         self._sampling = sampling
-        self._seen: torch.Tensor | None = None  # bool [vocab]: in the prompt or the answer
-        self._said: torch.Tensor | None = None  # bool [vocab]: in the answer
-        if sampling.repetition_penalty != 1.0:
-            self._seen = _mask(prompt, vocab_size, device)
-        if sampling.presence_penalty != 0.0:
-            self._said = _mask(prompt[len(prompt) - given :], vocab_size, device)
+        # Bool [2, vocab]: in the prompt or the answer; in the answer. One tensor, so that a token
+        # is marked in both or, where memory is refused, in neither.
+        self._marks: torch.Tensor | None = None
+        if sampling.repetition_penalty != 1.0 or sampling.presence_penalty != 0.0:
+            said = prompt[len(prompt) - given :]
+            self._marks = torch.stack([_mask(ids, vocab_size, device) for ids in (prompt, said)])
         self._generator = torch.Generator(device)
         self._generator.manual_seed(sampling.seed)
 
@@ -149,19 +149,21 @@ class Sampler:
 
     def tell(self, token: int) -> None:
         """`token` is the next one of the answer, whether it was drawn or not."""
-        for mask in (self._seen, self._said):
-            if mask is not None:
-                mask[token] = True
+        if self._marks is not None:
+            self._marks[:, token] = True
 
     def penalised(self, logits: torch.Tensor) -> torch.Tensor:
         """`logits` [vocab] after the penalties; themselves where there are none."""
-        scores, penalty = logits, self._sampling.repetition_penalty
+        if self._marks is None:
+            return logits
+        scores, (seen, said) = logits, self._marks
+        penalty, presence = self._sampling.repetition_penalty, self._sampling.presence_penalty
         with torch.inference_mode():
-            if self._seen is not None:
+            if penalty != 1.0:
                 lowered = torch.where(scores < 0, scores * penalty, scores / penalty)
-                scores = torch.where(self._seen, lowered, scores)
-            if self._said is not None:
-                scores = scores - self._said * self._sampling.presence_penalty
+                scores = torch.where(seen, lowered, scores)
+            if presence != 0.0:
+                scores = scores - said * presence
         return scores
 
 

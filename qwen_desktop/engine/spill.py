@@ -92,7 +92,7 @@ class Spill:
         except (OSError, RuntimeError, MemoryError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
                 raise
-            _log.warning("no cache file written: %s", error)
+            _log.warning("no cache file written: %s", str(error))
             return False
         return True
 
@@ -135,7 +135,7 @@ class Spill:
         return f"{_of_conversation(conversation_id)}-{self._key}"
 
     def _give_up(self, owner: str, error: Exception) -> None:
-        _log.warning("a cache file is not used: %s", error)
+        _log.warning("a cache file is not used: %s", str(error))
         if isinstance(error, (Unusable, CacheFileError, FileNotFoundError)) and not (
             error.__cause__ is not None and is_out_of_memory(error.__cause__)
         ):
