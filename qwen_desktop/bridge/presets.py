@@ -36,17 +36,6 @@ class Presets(QObject):
         preset = made_of(name, values)
         self._set((*self._without(preset.name), preset))
 
-    def rename(self, old: str, new: str) -> None:
-        """Give a preset another name. Raises ValueError for one that is taken or empty."""
-        preset = next((preset for preset in self._own if preset.name == old), None)
-        if preset is None:
-            raise ValueError(f"there is no preset {old!r}")
-        renamed = made_of(new, preset.values)
-        others = self._without(old)
-        if any(other.name == renamed.name for other in others):
-            raise ValueError(f"there is a preset {renamed.name!r}")
-        self._set((*others, renamed))
-
     def delete(self, name: str) -> None:
         """Forget a preset; the built-in one stays."""
         self._set(self._without(name))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
+from qwen_desktop.engine.activations import KV_PIECE
 from qwen_desktop.engine.architecture import KV_BLOCK
 from qwen_desktop.engine.grow import room_for
 
@@ -23,7 +24,6 @@ SCALE = torch.bfloat16
 # Codes lie within -127 … 127. A scale is rounded to 8 bits, by up to 1/256, so that the largest
 # value of a block is aimed below 127 and never cut off.
 _LARGEST = 126.5
-_PIECE = 2048  # tokens that a CPU reads back at once
 _TINY = torch.finfo(SCALE).tiny  # the scale of zeros
 
 
@@ -45,8 +45,8 @@ def decode(codes: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype) -> tor
         return _scaled(codes, scales, dtype)
     # A CPU multiplies float32 several times as quickly as what it has to convert on the way.
     states = torch.empty(codes.shape, dtype=dtype)
-    for start in range(0, codes.shape[-2], _PIECE):
-        piece = (..., slice(start, start + _PIECE), slice(None))
+    for start in range(0, codes.shape[-2], KV_PIECE):
+        piece = (..., slice(start, start + KV_PIECE), slice(None))
         states[piece] = _scaled(codes[piece], scales[piece], torch.float32)
     return states
 

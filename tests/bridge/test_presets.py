@@ -64,20 +64,6 @@ def test_a_preset_of_the_same_name_is_replaced(presets):
     assert len(presets.told) == 2
 
 
-def test_a_preset_can_have_another_name(presets, file):
-    presets.save("a", {"top_k": 20})
-    presets.save("b", {"top_k": 30})
-    presets.rename("a", " c ")
-    assert presets.entries == (RECOMMENDED, Preset("b", {"top_k": 30}), Preset("c", {"top_k": 20}))
-    presets.rename("c", "c")
-    for old, new in (("c", "b"), ("c", " "), ("nobody", "d"), ("", "d")):
-        with pytest.raises(ValueError):
-            presets.rename(old, new)
-    assert names(presets) == ["", "b", "c"]
-    presets.close()
-    assert [preset.name for preset in PresetFile(file).presets] == ["b", "c"]
-
-
 def test_a_deleted_preset_is_gone_and_the_recommended_one_stays(presets, file):
     presets.save("a", {})
     presets.delete("a")

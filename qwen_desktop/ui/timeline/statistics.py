@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-from qwen_desktop.chat.messages import AnswerStats, Message
+from qwen_desktop.chat.messages import Message
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
 from qwen_desktop.ui.texts import size_text
 
@@ -27,12 +27,6 @@ _SPEED = QT_TRANSLATE_NOOP("statistics", "{speed} tok/s")
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate(CONTEXT, text)
-
-
-def prefill_speed(stats: AnswerStats) -> float:
-    """Tokens of the prompt read per second; 0.0 where none was, or it took no time."""
-    read = stats.prompt_tokens - stats.reused_tokens
-    return read / stats.prefill_seconds if read > 0 and stats.prefill_seconds > 0 else 0.0
 
 
 def rows(message: Message) -> list[tuple[str, str]]:
@@ -61,8 +55,8 @@ def rows(message: Message) -> list[tuple[str, str]]:
         if stats.first_token_seconds:
             seconds = locale.toString(float(stats.first_token_seconds), "f", 2)
             found.append((_tr(_FIRST), _tr(_SECONDS).format(seconds=seconds)))
-        if prefill_speed(stats):
-            speed(_READING, prefill_speed(stats))
+        if stats.prefill_speed > 0:
+            speed(_READING, stats.prefill_speed)
         if stats.decode_speed:
             speed(_WRITING, stats.decode_speed)
     peak = message.provenance.peak_bytes if message.provenance else 0
