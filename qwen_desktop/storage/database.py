@@ -14,6 +14,7 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage import migrations, trouble
 
 BUSY_SECONDS = 3.0  # how long another process may hold the file before we say so
+PAGE_BYTES = 8192  # of new files; messages of a few kilobytes leave less of a page empty
 
 
 class Database:
@@ -36,6 +37,7 @@ class Database:
             connection = _connect(file)
             try:
                 _refuse_foreign(file, connection)
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # nothing where it has pages
                 # In this order: foreign keys cannot be switched inside a migration.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")

@@ -117,7 +117,65 @@ def options_and_provenance(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (conversations_and_messages, options_and_provenance)
+def finding_and_ordering(connection: sqlite3.Connection) -> None:
+    """Version 3: pins, archive, folders and tags of conversations, where imported ones came from,
+    and the index of words.
+
+    `words` holds what `storage/terms.py` makes of each message, by the number of its row; it is
+    made of ASCII separators and our own terms, so the tokenizer has nothing to decide. A message
+    in `to_index` is not in it yet. From this version on `parts` may be compressed (a BLOB).
+    """
+    connection.execute(
+        """
+        CREATE TABLE folders (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            created_at REAL NOT NULL
+        )
+        """
+    )
+    for column in (
+        "pinned INTEGER NOT NULL DEFAULT 0",
+        "archived INTEGER NOT NULL DEFAULT 0",
+        "folder INTEGER REFERENCES folders (number) ON DELETE SET NULL",
+        "source TEXT",  # of an imported one: what names it there, "chatgpt:…"
+    ):
+        connection.execute(f"ALTER TABLE conversations ADD COLUMN {column}")
+    connection.execute(
+        "CREATE UNIQUE INDEX conversations_source ON conversations (source)"
+        " WHERE source IS NOT NULL"
+    )
+    connection.execute(
+        "CREATE INDEX conversations_listed ON conversations"
+        " (archived, pinned DESC, updated_at DESC, number DESC) WHERE deleted_at IS NULL"
+    )
+    connection.execute(
+        """
+        CREATE TABLE tags (
+            conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            PRIMARY KEY (conversation, name)
+        ) WITHOUT ROWID
+        """
+    )
+    connection.execute("CREATE INDEX tags_by_name ON tags (name)")
+    connection.execute(
+        "CREATE VIRTUAL TABLE words USING fts5"
+        " (terms, content='', detail='none', columnsize=0, tokenize='ascii')"
+    )
+    connection.execute(
+        "CREATE TABLE to_index"
+        " (message INTEGER PRIMARY KEY REFERENCES messages (number) ON DELETE CASCADE)"
+    )
+    connection.execute("INSERT INTO to_index SELECT number FROM messages")
+
+
+STEPS: tuple[Step, ...] = (
+    conversations_and_messages,
+    options_and_provenance,
+    finding_and_ordering,
+)
 LATEST = len(STEPS)
 
 
