@@ -1,26 +1,31 @@
 """The store on its own thread, asked from the main thread. QtCore only.
 
 One thread owns the SQLite connection and does every write, so that the window never waits for a
-disk. Jobs run in the order they were submitted.
+disk. Jobs run in the order they were submitted. What must not be lost is kept: while the disk
+refuses it, it waits here in order and is tried again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, Signal, Slot
+from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, QTimer, Signal, Slot
 
+from qwen_desktop.bridge.saving import SavingState, can_pass
 from qwen_desktop.chat.messages import new_id
-from qwen_desktop.errors import Report, report_of
+from qwen_desktop.errors import Known, Report, report_of
 
 if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
 
 _log = logging.getLogger(__name__)
+
+RETRY_MS = 2000
 
 Job = Callable[["Store"], Any]
 
@@ -29,43 +34,123 @@ def _nothing(_: Any) -> None:
     """Do nothing with a result."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    id: str
+    job: Job
+    key: str
+
+
 class _Worker(QObject):
     """Lives on the store thread. `done` and `failed` carry the job's id and result or Report."""
 
     done = Signal(str, object)
     failed = Signal(str, object)
+    replaced = Signal(str)  # the id of a kept job that never runs
+    saving = Signal(object)  # SavingState
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self._file = file
         self._store: Store | None = None
+        self._kept: deque[_Kept] = deque()
+        self._told = SavingState()
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.setInterval(RETRY_MS)
+        self._retry.timeout.connect(self._run_kept)
 
-    @Slot(str, object)
-    def execute(self, job_id: str, job: Job) -> None:
-        """Run `job` with the open store (opened by the first job)."""
+    def _opened(self) -> Store:
+        """The open store (opened by the first job)."""
+        if self._store is None:
+            # sqlite3 stays off the path to the first paint.
+            from qwen_desktop.storage.store import Store
+
+            self._store = Store.open(self._file)
+        return self._store
+
+    @Slot(str, object, bool)
+    def execute(self, job_id: str, job: Job, in_order: bool) -> None:
+        """Run `job`; one that is `in_order` fails as long as a kept one waits."""
+        self._run_kept()
+        if in_order and self._kept:
+            self.failed.emit(job_id, self._told.report)
+            return
         try:
-            if self._store is None:
-                # sqlite3 stays off the path to the first paint.
-                from qwen_desktop.storage.store import Store
-
-                self._store = Store.open(self._file)
-            result = job(self._store)
+            result = job(self._opened())
         except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
-            report = report_of(error)
-            _log.error("storage job failed: %s", report.details or report.template)
-            self.failed.emit(job_id, report)
+            self.failed.emit(job_id, _logged(error))
         else:
             self.done.emit(job_id, result)
 
+    @Slot(str, object, str)
+    def keep(self, job_id: str, job: Job, key: str) -> None:
+        """Run `job` after all that wait, now or when the disk takes it."""
+        for other in [kept for kept in self._kept if key and kept.key == key]:
+            self._kept.remove(other)
+            self.replaced.emit(other.id)
+        self._kept.append(_Kept(job_id, job, key))
+        self._run_kept()
+
+    @Slot(str)
+    def settle(self, job_id: str) -> None:
+        """Try all that waits once more; the result is the SavingState after it."""
+        self._run_kept()
+        self.done.emit(job_id, self._told)
+
+    @Slot()
+    def _run_kept(self) -> None:
+        """Run what is kept, up to the first that the disk refuses."""
+        why: Report | None = None
+        while self._kept and why is None:
+            kept = self._kept[0]
+            is_open = False
+            try:
+                store = self._opened()
+                is_open = True
+                result = kept.job(store)
+            except Exception as error:  # noqa: BLE001 - the border of this thread, as above
+                report = report_of(error)
+                # Where the store cannot be opened, nothing of it is the job's fault.
+                if can_pass(report) or (isinstance(error, Known) and not is_open):
+                    why = report
+                else:
+                    self._kept.popleft()
+                    self.failed.emit(kept.id, _logged(error))
+            else:
+                self._kept.popleft()
+                self.done.emit(kept.id, result)
+        if why is not None:
+            self._retry.start()
+        else:
+            self._retry.stop()
+        self._tell(SavingState(len(self._kept), why))
+
+    def _tell(self, state: SavingState) -> None:
+        if state == self._told:
+            return
+        if state.report is not None and state.report != self._told.report:
+            _log.warning("%d changes wait for the disk: %s", state.waiting, state.report.text())
+        self._told = state
+        self.saving.emit(state)
+
     @Slot()
     def shutdown(self) -> None:
-        """Close the store, after every job submitted before."""
+        """Try what waits once more and close the store, after every job submitted before."""
+        self._run_kept()
+        self._retry.stop()
         if self._store is not None:
             try:
                 self._store.close()
             except Exception as error:  # noqa: BLE001 - closing must go on; the data is committed
                 _log.error("closing the store: %s", report_of(error).details)
             self._store = None
+
+
+def _logged(error: Exception) -> Report:
+    report = report_of(error)
+    _log.error("storage job failed: %s", report.details or report.template)
+    return report
 
 
 @dataclass(frozen=True)
@@ -77,26 +162,50 @@ class _Waiting:
 class StoreClient(QObject):
     """Main-thread side of the store. Owned by the application.
 
-    Signals: `problem(Report)` for failed jobs whose submitter gave no handler.
+    Three kinds of jobs. `submit`: may fail, and is told so. `write`: the same, but never before a
+    change that waits. `keep`: must not be lost.
+
+    Signals: `problem(Report)` for failed jobs whose submitter gave no handler,
+    `saving_changed(SavingState)` when changes begin to wait for the disk, when their number or
+    the reason changes, and when all are saved.
     """
 
     problem = Signal(object)
-    _requested = Signal(str, object)
+    saving_changed = Signal(object)
+    _requested = Signal(str, object, bool)
+    _kept = Signal(str, object, str)
+    _settling = Signal(str)
 
     def __init__(self, file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._waiting: dict[str, _Waiting] = {}
+        self._unsettled: set[str] = set()
+        self._saving = SavingState()
         self._thread = QThread(self)
         self._thread.setObjectName("store")
         self._worker = _Worker(file)
         self._worker.moveToThread(self._thread)
         self._requested.connect(self._worker.execute)
+        self._kept.connect(self._worker.keep)
+        self._settling.connect(self._worker.settle)
         self._worker.done.connect(self._on_done)
         self._worker.failed.connect(self._on_failed)
+        self._worker.replaced.connect(self._on_replaced)
+        self._worker.saving.connect(self._on_saving)
 
     def start(self) -> None:
         """Start the thread. Jobs submitted before wait for it."""
         self._thread.start()
+
+    @property
+    def saving(self) -> SavingState:
+        """What waits for the disk, as it was told last."""
+        return self._saving
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was given to `keep` and `write` is known to be on disk."""
+        return not self._unsettled
 
     def submit(
         self,
@@ -105,20 +214,79 @@ class StoreClient(QObject):
         on_failed: Callable[[Report], None] | None = None,
     ) -> None:
         """Run `job(store)` on the store thread, then one of the handlers on this one."""
+        self._requested.emit(self._entered(on_done, on_failed), job, False)
+
+    def write(
+        self,
+        job: Job,
+        on_done: Callable[[Any], None] = _nothing,
+        on_failed: Callable[[Report], None] | None = None,
+    ) -> None:
+        """As `submit`, for a change whose place is behind all kept ones.
+
+        While those are refused it fails with their Report.
+        """
+        job_id = self._entered(on_done, on_failed)
+        self._unsettled.add(job_id)
+        self._requested.emit(job_id, job, True)
+
+    def keep(
+        self,
+        job: Job,
+        on_done: Callable[[Any], None] = _nothing,
+        *,
+        key: str = "",
+        on_failed: Callable[[Report], None] | None = None,
+    ) -> None:
+        """Run `job(store)` as `submit` does, but do not lose it where the disk refuses.
+
+        It then waits, every later kept job behind it, and is tried again every two seconds and
+        whenever the store is asked for something. As it may begin more than once, it has to be
+        one transaction, or of a kind that can be done twice. A job that waits is replaced by a
+        later one of the same `key`; its handlers are not called. Other failures are final:
+        `on_failed`, else `problem`.
+        """
+        job_id = self._entered(on_done, on_failed)
+        self._unsettled.add(job_id)
+        self._kept.emit(job_id, job, key)
+
+    def settle(self, then: Callable[[SavingState], None]) -> None:
+        """Try all that waits once more; `then` is given what still does."""
+        self._settling.emit(self._entered(then, None))
+
+    def _entered(
+        self, on_done: Callable[[Any], None], on_failed: Callable[[Report], None] | None
+    ) -> str:
         job_id = new_id()
         self._waiting[job_id] = _Waiting(on_done, on_failed or self.problem.emit)
-        self._requested.emit(job_id, job)
+        return job_id
 
     @Slot(str, object)
     def _on_done(self, job_id: str, result: object) -> None:
-        self._waiting.pop(job_id).on_done(result)
+        self._left(job_id).on_done(result)
 
     @Slot(str, object)
     def _on_failed(self, job_id: str, report: Report) -> None:
-        self._waiting.pop(job_id).on_failed(report)
+        self._left(job_id).on_failed(report)
+
+    @Slot(str)
+    def _on_replaced(self, job_id: str) -> None:
+        self._left(job_id)
+
+    def _left(self, job_id: str) -> _Waiting:
+        self._unsettled.discard(job_id)
+        return self._waiting.pop(job_id)
+
+    @Slot(object)
+    def _on_saving(self, state: SavingState) -> None:
+        self._saving = state
+        self.saving_changed.emit(state)
 
     def close(self) -> None:
-        """Finish every submitted job, close the store and end the thread."""
+        """Finish every submitted job, close the store and end the thread.
+
+        What the disk still refuses then is given up.
+        """
         if not self._thread.isRunning():
             return
         QMetaObject.invokeMethod(
