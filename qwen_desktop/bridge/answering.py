@@ -55,6 +55,7 @@ class Answering(QObject):
         self._store = store
         self._engine = engine
         self._run: Run | None = None
+        self._ending: dict[str, Run] = {}  # by answer: ended, and not on disk as such yet
         self._buffer = StreamBuffer(self)
         self._buffer.flushed.connect(self._on_events)
         self._journal = QTimer(self)
@@ -90,6 +91,16 @@ class Answering(QObject):
         else:
             self._refuse(run.id, None)
 
+    @property
+    def unsaved(self) -> tuple[Run, ...]:
+        """The runs of which something may not be on disk yet: ended ones and the one under way."""
+        return (*self._ending.values(), *((self._run,) if self._run is not None else ()))
+
+    def flush(self) -> None:
+        """Journal what the run has said so far."""
+        self._buffer.flush()
+        self._write_journal()
+
     def close(self) -> Run | None:
         """End the run now with its text so far; gives back one that was not on disk yet."""
         if self._run is not None:
@@ -115,7 +126,7 @@ class Answering(QObject):
         if (run := self._current(run_id)) is None:
             return
         run.written = run.as_written()
-        self._store.submit(
+        self._store.write(
             _saving(run),
             lambda trace: self._on_stored(run_id, trace),
             lambda report: self._refuse(run_id, report),
@@ -171,7 +182,7 @@ class Answering(QObject):
         """What a crash must not take along: where the answer comes from."""
         started, answer_id = run.started, run.answer.id
         if started is not None:
-            self._store.submit(
+            self._store.keep(
                 lambda store: store.save_start(answer_id, started.provenance, started.prompt_ids)
             )
 
@@ -198,9 +209,15 @@ class Answering(QObject):
 
     def _write_end(self, run: Run, answer: Message) -> None:
         conversation_id, trace = run.conversation.id, run.trace()
-        self._store.submit(
-            lambda store: store.finish(conversation_id, answer, trace),
-            lambda _: self.saved.emit(run),
+        self._ending[answer.id] = run
+
+        def done(_: None) -> None:
+            self._ending.pop(answer.id, None)
+            self.saved.emit(run)
+
+        # A piece for the journal that waits for the disk is part of what is written here.
+        self._store.keep(
+            lambda store: store.finish(conversation_id, answer, trace), done, key=_key(answer.id)
         )
 
     @Slot()
@@ -213,21 +230,28 @@ class Answering(QObject):
         run.journalling = True
         answer_id = run.answer.id
 
-        def write(store: Store) -> None:
-            for kind, text, ids in pieces:
-                store.journal(answer_id, kind, text, ids)
-
         def done(_: None) -> None:
             run.journalling = False
 
         def failed(report: Report) -> None:
+            # By a fault of ours: a disk that refuses makes it wait in the store.
             run.journalling = False
             run.put_back(pieces)
             if not run.journal_failed:  # once: it is tried again four times a second
                 run.journal_failed = True
                 self.problem.emit(report)
 
-        self._store.submit(write, done, failed)
+        self._store.keep(
+            lambda store: store.journal_pieces(answer_id, pieces),
+            done,
+            key=_key(answer_id),
+            on_failed=failed,
+        )
+
+
+def _key(answer_id: str) -> str:
+    """What the writes of one answer's text have in common: the last of them has it all."""
+    return f"answer {answer_id}"
 
 
 def _saving(run: Run) -> Callable[[Store], AnswerTrace]:
@@ -242,9 +266,9 @@ def _saving(run: Run) -> Callable[[Store], AnswerTrace]:
         if is_new:
             store.create(conversation)
         else:
-            if has_new_message:
-                store.add_message(conversation.id, question)
-            store.add_message(conversation.id, answer)
+            # Both or none: what is refused is taken back, and would be there twice.
+            messages = (question, answer) if has_new_message else (answer,)
+            store.add_messages(conversation.id, messages)
         return AnswerTrace()
 
     return save

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Slot
@@ -12,7 +12,7 @@ from qwen_desktop.bridge.store_client import StoreClient
 if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
 
-SAVE_MS = 600
+SAVE_MS = 400  # after the composer has told of it, 300 ms after a key
 
 
 class Drafts(QObject):
@@ -51,14 +51,17 @@ class Drafts(QObject):
 
     @Slot()
     def save_now(self) -> None:
-        """Write what has changed."""
+        """Write what has changed. Of a draft that waits for the disk only the newest text does."""
         self._timer.stop()
-        changed = {key: self._texts.get(key, "") for key in self._dirty}
+        for key in sorted(self._dirty):
+            self._store.keep(_saving(key, self._texts.get(key, "")), key=f"draft {key}")
         self._dirty.clear()
 
-        def save(store: Store) -> None:
-            for key, text in changed.items():
-                store.save_draft(key, text)
+    @property
+    def all(self) -> Mapping[str, str]:
+        """Every draft there is, by conversation."""
+        return {key: text for key, text in self._texts.items() if text}
 
-        if changed:
-            self._store.submit(save)
+
+def _saving(key: str, text: str) -> Callable[[Store], None]:
+    return lambda store: store.save_draft(key, text)

@@ -97,22 +97,20 @@ class Shown:
         self._write(written, now)
 
     def _write(self, before: Conversation, now: Conversation) -> None:
-        """Submit what of the choices differs; messages are written elsewhere."""
+        """Write what of the choices differs; messages are written elsewhere."""
         conversation_id, head, options = now.id, now.tree.head, now.options
-        jobs: list[Callable[[Store], None]] = []
+        jobs: dict[str, Callable[[Store], None]] = {}
         if options != before.options:
-            jobs.append(lambda store: store.set_options(conversation_id, options))
+            jobs[f"options {now.id}"] = lambda store: store.set_options(conversation_id, options)
         if head is not None and head != before.tree.head:
-            jobs.append(lambda store: store.set_head(conversation_id, head))
+            jobs[f"head {now.id}"] = lambda store: store.set_head(conversation_id, head)
         if now.tree is not before.tree:
-            jobs += [
-                _pinning(conversation_id, message)
-                for message in now.tree.messages.values()
-                if message.id in before.tree.messages
-                and message.pinned != before.tree.messages[message.id].pinned
-            ]
-        for job in jobs:
-            self._store.submit(job)
+            for message in now.tree.messages.values():
+                old = before.tree.messages.get(message.id)
+                if old is not None and old.pinned != message.pinned:
+                    jobs[f"pin {message.id}"] = _pinning(conversation_id, message)
+        for key, job in jobs.items():
+            self._store.keep(job, key=key)
 
 
 def _pinning(conversation_id: str, message: Message) -> Callable[[Store], None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,17 +115,22 @@ class Store:
 
     def add_message(self, conversation_id: str, message: Message) -> None:
         """Write a message below its parent; it becomes the head and the conversation the newest."""
+        self.add_messages(conversation_id, (message,))
+
+    def add_messages(self, conversation_id: str, messages: tuple[Message, ...]) -> None:
+        """Write messages one after another as `add_message` does, or none of them."""
         with self.database.writing() as connection:
             number = number_of(connection, conversation_id)
-            if message.parent_id is not None:
-                require_message(connection, number, message.parent_id)
-            insert_message(connection, number, message)
+            for message in messages:
+                if message.parent_id is not None:
+                    require_message(connection, number, message.parent_id)
+                insert_message(connection, number, message)
             connection.execute(
                 "UPDATE conversations SET head_id = ?, updated_at = ? WHERE number = ?",
-                (message.id, time.time(), number),
+                (messages[-1].id, time.time(), number),
             )
             refresh_summary(connection, number)
-        self._note((message,))
+        self._note(messages)
 
     def save_start(
         self, message_id: str, provenance: Provenance, prompt_ids: tuple[int, ...]
@@ -143,15 +148,23 @@ class Store:
 
         `ids` are the new tokens; either may be empty.
         """
-        if not text and not ids:
+        self.journal_pieces(message_id, ((kind, text, ids),))
+
+    def journal_pieces(
+        self, message_id: str, pieces: Sequence[tuple[PartKind, str, tuple[int, ...]]]
+    ) -> None:
+        """Append pieces (kind, text, ids) in their order as `journal` does, or none of them."""
+        pieces = [piece for piece in pieces if piece[1] or piece[2]]
+        if not pieces:
             return
         with self.database.writing() as connection:
-            connection.execute(
-                "INSERT INTO answer_journal (message_id, seq, kind, text, ids) SELECT ?,"
-                " (SELECT coalesce(max(seq), 0) + 1 FROM answer_journal WHERE message_id = ?),"
-                " ?, ?, ?",
-                (message_id, message_id, kind.value, whole(text), ids_blob(ids)),
-            )
+            for kind, text, ids in pieces:
+                connection.execute(
+                    "INSERT INTO answer_journal (message_id, seq, kind, text, ids) SELECT ?,"
+                    " (SELECT coalesce(max(seq), 0) + 1 FROM answer_journal WHERE message_id = ?),"
+                    " ?, ?, ?",
+                    (message_id, message_id, kind.value, whole(text), ids_blob(ids)),
+                )
 
     def reopen(self, conversation_id: str, message: Message) -> None:
         """Let an answer go on: it streams again, with all of `message`; its trace stays.

@@ -8,7 +8,6 @@ import torch
 
 from qwen_desktop.bridge import answering
 from qwen_desktop.chat.messages import PartKind, Role, Status
-from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
 from tests.bridge.conftest import Desk
 
@@ -383,17 +382,17 @@ def test_what_could_not_be_journalled_comes_before_what_followed(
     qtbot, tmp_path, endless, monkeypatch
 ):
     begun, go, written = threading.Event(), threading.Event(), []
-    journal = Store.journal
+    journal = Store.journal_pieces
 
-    def once_in_vain(store, message_id, kind, text, ids=()):
+    def once_in_vain(store, message_id, pieces):
         if not begun.is_set():
             begun.set()
             assert go.wait(60)
-            raise Known("The disk is busy.", "Wait.")
-        journal(store, message_id, kind, text, ids)
-        written.append(text)
+            raise RuntimeError("a mistake of ours")
+        journal(store, message_id, pieces)
+        written.extend(text for _, text, _ in pieces)
 
-    monkeypatch.setattr(Store, "journal", once_in_vain)
+    monkeypatch.setattr(Store, "journal_pieces", once_in_vain)
     monkeypatch.setattr(answering, "JOURNAL_MS", 1)
     desk = Desk(qtbot, tmp_path / "data" / "conversations.db")
     try:
