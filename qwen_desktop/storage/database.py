@@ -114,6 +114,7 @@ def _known(error: sqlite3.Error, file: Path) -> Known | None:
             QT_TRANSLATE_NOOP("errors", "Another program is using {file}."),
             QT_TRANSLATE_NOOP("errors", "Close that program and try again."),
             details=details,
+            code="locked",
             file=file,
         )
     if "not a database" in message or "malformed" in message or "unsupported file" in message:
@@ -132,6 +133,7 @@ def _known(error: sqlite3.Error, file: Path) -> Known | None:
                 "errors", "Check the disk and its connection, then start the application again."
             ),
             details=details,
+            code="io",
             file=file,
         )
     return None

@@ -19,6 +19,7 @@ def disk_full(file: Path, details: str = "") -> Known:
         QT_TRANSLATE_NOOP("errors", "The disk is full: {file} could not be saved."),
         QT_TRANSLATE_NOOP("errors", "Free some space and try again."),
         details=details,
+        code="disk-full",
         file=file,
     )
 
@@ -32,6 +33,7 @@ def not_writable(file: Path, details: str = "") -> Known:
             "Allow writing to it and to its folder, or choose another folder with --profile.",
         ),
         details=details,
+        code="read-only",
         file=file,
     )
 
