@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
+
+TAG_LENGTH = 40  # characters
+FOLDER_LENGTH = 80  # characters of its name
+_DAYS_AGO = (0, 1, 7, 30)  # where TODAY, YESTERDAY, WEEK and MONTH begin
 
 
 class Place(str, Enum):
@@ -39,6 +45,9 @@ class Section(str, Enum):
     OLDER = "older"
 
 
+DAYS = (Section.TODAY, Section.YESTERDAY, Section.WEEK, Section.MONTH, Section.OLDER)
+
+
 @dataclass(frozen=True)
 class ListFilter:
     """Which conversations are listed."""
@@ -46,6 +55,14 @@ class ListFilter:
     place: Place = Place.CHATS
     folder: str = ""  # only of this folder; "" for all
     tag: str = ""  # only with this tag; "" for all
+
+    def takes(self, row: Summary) -> bool:
+        """Whether `row` is listed."""
+        return (
+            row.place is self.place
+            and self.folder in ("", row.folder)
+            and (not self.tag or self.tag in row.tags)
+        )
 
 
 @dataclass(frozen=True)
@@ -74,3 +91,87 @@ class ListShape:
     def count(self) -> int:
         """All rows."""
         return sum(count for _, count in self.sections)
+
+    def with_rows(self, section: Section, by: int) -> ListShape:
+        """With `by` rows more, or fewer, under a heading."""
+        counts = dict(self.sections)
+        counts[section] = counts.get(section, 0) + by
+        sections = tuple((s, counts[s]) for s in Section if counts.get(s, 0) > 0)
+        return replace(self, sections=sections)
+
+    def with_change(self, old: Summary | None, new: Summary | None) -> ListShape:
+        """With the counts of places, folders and tags after a row has changed; None: no row."""
+        folders = {folder.id: folder for folder in self.folders}
+        tags = dict(self.tags)
+        archived, deleted = self.archived, self.deleted
+        for row, by in ((old, -1), (new, 1)):
+            if row is None:
+                continue
+            archived += by * (row.place is Place.ARCHIVE)
+            deleted += by * (row.place is Place.BIN)
+            if row.place is Place.CHATS:
+                if (folder := folders.get(row.folder)) is not None:
+                    folders[folder.id] = replace(folder, count=max(0, folder.count + by))
+                for tag in row.tags:
+                    tags[tag] = max(0, tags.get(tag, 0) + by)
+        return replace(
+            self,
+            folders=by_name(folders.values()),
+            tags=tuple(sorted(tags.items(), key=lambda tag: _alphabetical(tag[0]))),
+            archived=max(0, archived),
+            deleted=max(0, deleted),
+        )
+
+    def section_at(self, offset: int) -> Section | None:
+        """The heading a row stands under; None where there is no such row."""
+        for section, count in self.sections:
+            if offset < count:
+                return section
+            offset -= count
+        return None
+
+
+def section_of(row: Summary, starts: Sequence[float]) -> Section:
+    """The heading of a row of CHATS or ARCHIVE. `starts` as from `day_starts`.
+
+    Rows of BIN stand under the day they were deleted, which a row does not tell.
+    """
+    if row.pinned and row.place is Place.CHATS:
+        return Section.PINNED
+    days = zip(DAYS[:-1], starts, strict=True)
+    return next((day for day, start in days if row.updated_at >= start), Section.OLDER)
+
+
+def day_starts(now: float) -> tuple[float, ...]:
+    """When today, yesterday, the week and the month before `now` began, in Unix seconds."""
+    return tuple(_midnight(now, days) for days in _DAYS_AGO)
+
+
+def next_midnight(now: float) -> float:
+    """When the local day of `now` ends."""
+    return _midnight(now, -1)
+
+
+def by_name(folders: Iterable[Folder]) -> tuple[Folder, ...]:
+    """Folders in alphabetical order."""
+    return tuple(sorted(folders, key=lambda folder: (*_alphabetical(folder.name), folder.id)))
+
+
+def in_order(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags in alphabetical order."""
+    return tuple(sorted(tags, key=_alphabetical))
+
+
+def one_name(text: str, limit: int) -> str:
+    """`text` as a name: on one line, trimmed, at most `limit` characters. It may be empty."""
+    return " ".join(text.split())[:limit].rstrip()
+
+
+def _alphabetical(name: str) -> tuple[str, str]:
+    return name.casefold(), name
+
+
+def _midnight(now: float, days_ago: int) -> float:
+    """The beginning of a local day; mktime knows months and summer time."""
+    year, month, day, *_ = time.localtime(now)
+    return time.mktime((year, month, day - days_ago, 0, 0, 0, 0, 0, -1))

@@ -21,6 +21,7 @@ from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import rows, traces
 from qwen_desktop.storage.database import Database
+from qwen_desktop.storage.listing import Listing
 from qwen_desktop.storage.provenance import ProvenanceReader
 from qwen_desktop.storage.statements import (
     fold_journal,
@@ -47,6 +48,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.listing = Listing(database)
         self._live: set[str] = set()  # answers that stream in this very run
 
     @classmethod
