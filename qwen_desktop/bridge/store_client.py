@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 RETRY_MS = 2000
+# How long another program may hold the file before we say so; and while changes wait for it, as
+# what is read in between must not come late.
+PATIENCE_SECONDS, WAITING_PATIENCE_SECONDS = 3.0, 0.1
 
 Job = Callable[["Store"], Any]
 
@@ -129,6 +132,10 @@ class _Worker(QObject):
     def _tell(self, state: SavingState) -> None:
         if state == self._told:
             return
+        if state.all_saved != self._told.all_saved and self._store is not None:
+            self._store.database.wait_for_lock(
+                PATIENCE_SECONDS if state.all_saved else WAITING_PATIENCE_SECONDS
+            )
         if state.report is not None and state.report != self._told.report:
             _log.warning("%d changes wait for the disk: %s", state.waiting, state.report.text())
         self._told = state

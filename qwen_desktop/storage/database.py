@@ -48,6 +48,10 @@ class Database:
                 raise
         return cls(file, connection)
 
+    def wait_for_lock(self, seconds: float) -> None:
+        """Wait as long from now on where another process holds the file, before saying so."""
+        self.connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for statements that read. One consistent view of the file."""
