@@ -22,6 +22,7 @@ from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.run import Run, RunState
+from qwen_desktop.bridge.saving import Unsaved
 from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.context import ChatOptions
@@ -417,6 +418,17 @@ class Chats(QObject):
         self._list.restore(conversation_id, lambda: self.open(conversation_id))
 
     # -- the end ---------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Give the store what is typed and what the run has said so far."""
+        self._composing.save_now()
+        self._answering.flush()
+
+    def unsaved(self) -> Unsaved:
+        """What is shown, being answered or typed: all that may not be on disk."""
+        shown = (self.current,) if self.current.tree.messages else ()
+        runs = [run.conversation for run in self._answering.unsaved]
+        return Unsaved.of((*runs, *shown), self._composing.drafts)
 
     def close(self) -> None:
         """Keep everything: an answer being written stays with its text, as interrupted."""

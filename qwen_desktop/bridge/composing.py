@@ -67,6 +67,15 @@ class Composing:
         self._drafts.set(key, "\n".join(text for text in texts if text))
         return key == self._key()
 
+    @property
+    def drafts(self) -> Mapping[str, str]:
+        """All drafts; of a message on its way too, and below it what was typed since."""
+        drafts, run = dict(self._drafts.all), self._shown.run
+        if run is not None and self._held:
+            kept = drafts.get(self._key(), "")
+            drafts[self._key()] = f"{kept}\n{self._held}" if kept else self._held
+        return drafts
+
     def save_now(self) -> None:
         """Write what has changed."""
         self._drafts.save_now()

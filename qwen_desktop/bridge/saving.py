@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Report
 
 # Codes of trouble that can pass: what was refused for one of them is tried again.
@@ -21,6 +23,20 @@ class SavingState:
     def all_saved(self) -> bool:
         """Whether nothing waits."""
         return not self.waiting
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """What can be written to another place where the disk goes on refusing."""
+
+    conversations: tuple[Conversation, ...] = ()
+    drafts: Mapping[str, str] = field(default_factory=dict)  # by conversation, "" for a new one
+
+    @classmethod
+    def of(cls, conversations: Iterable[Conversation], drafts: Mapping[str, str]) -> Unsaved:
+        """Every conversation once: of the same one, the last."""
+        by_id = {conversation.id: conversation for conversation in conversations}
+        return cls(tuple(by_id.values()), {key: text for key, text in drafts.items() if text})
 
 
 def can_pass(report: Report) -> bool:
