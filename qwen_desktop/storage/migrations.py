@@ -123,7 +123,8 @@ def finding_and_ordering(connection: sqlite3.Connection) -> None:
 
     `words` holds what `storage/terms.py` makes of each message, by the number of its row; it is
     made of ASCII separators and our own terms, so the tokenizer has nothing to decide. A message
-    in `to_index` is not in it yet. From this version on `parts` may be compressed (a BLOB).
+    in `to_index` is not in it as it is now, one in `to_forget` is in it and no longer there; see
+    `storage/word_index.py`. From this version on `parts` may be compressed (a BLOB).
     """
     connection.execute(
         """
@@ -169,11 +170,59 @@ def finding_and_ordering(connection: sqlite3.Connection) -> None:
         "CREATE VIRTUAL TABLE words USING fts5"
         " (terms, content='', detail='none', columnsize=0, tokenize='ascii')"
     )
+    for option, value in (("automerge", 0), ("crisismerge", 1000)):  # merged in steps, at rest
+        connection.execute("INSERT INTO words (words, rank) VALUES (?, ?)", (option, value))
+    _mark_what_is_to_be_indexed(connection)
+
+
+def _mark_what_is_to_be_indexed(connection: sqlite3.Connection) -> None:
+    """Part of version 3. Triggers do it: so no way of writing messages can leave one unfound.
+
+    Only these small tables change with a message. The index itself, which a damaged page could
+    make refuse, never stands between a message and the disk. `again`: an earlier state of the
+    message is in the index.
+    """
     connection.execute(
-        "CREATE TABLE to_index"
-        " (message INTEGER PRIMARY KEY REFERENCES messages (number) ON DELETE CASCADE)"
+        "CREATE TABLE to_index (message INTEGER PRIMARY KEY"
+        " REFERENCES messages (number) ON DELETE CASCADE, again INTEGER NOT NULL)"
     )
-    connection.execute("INSERT INTO to_index SELECT number FROM messages")
+    connection.execute(
+        "CREATE TABLE to_forget"
+        " (message INTEGER PRIMARY KEY, role TEXT NOT NULL, stats TEXT, parts TEXT NOT NULL)"
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER message_added AFTER INSERT ON messages WHEN new.status <> 'streaming'
+        BEGIN
+            INSERT INTO to_index (message, again) VALUES (new.number, 0);
+        END
+        """
+    )
+    # An answer that goes on streams again, and was indexed when it ended the first time.
+    connection.execute(
+        """
+        CREATE TRIGGER message_changed AFTER UPDATE OF parts, status ON messages
+        WHEN new.parts IS NOT old.parts OR new.status IS NOT old.status
+        BEGIN
+            INSERT INTO to_index (message, again) SELECT new.number, old.status <> 'streaming'
+            WHERE NOT EXISTS (SELECT 1 FROM to_index WHERE message = new.number);
+        END
+        """
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER message_deleted BEFORE DELETE ON messages
+        WHEN coalesce(
+            (SELECT again FROM to_index WHERE message = old.number), old.status <> 'streaming'
+        )
+        BEGIN
+            INSERT INTO to_forget (message, role, stats, parts)
+            SELECT old.number, old.role, old.stats, old.parts
+            WHERE NOT EXISTS (SELECT 1 FROM to_forget WHERE message = old.number);
+        END
+        """
+    )
+    connection.execute("INSERT INTO to_index SELECT number, 0 FROM messages")
 
 
 STEPS: tuple[Step, ...] = (
