@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from qwen_desktop.ui.timeline import mathrules
+from qwen_desktop.export.parser import make_parser, normalized, web_address
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+
+__all__ = ["Block", "MarkdownTail", "normalized", "parse", "steady", "web_address"]
 
 _DEEPEST = 6  # quotes and lists below this depth are shown as plain text
 _RICH = frozenset({"fence", "code_block", "table_open", "blockquote_open", "math_block", "hr"})
@@ -45,11 +47,6 @@ class Block:
     language: str = ""
     marker: str = ""  # of an item: "1.", "•", "todo" or "done"
     children: tuple[Block, ...] = ()  # of a quote, list or item
-
-
-def normalized(source: str) -> str:
-    """`source` with one kind of line end and no NUL, so that counting lines is exact."""
-    return source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
 def steady(source: str) -> str:
@@ -246,45 +243,14 @@ def _strip_task(group: Sequence[Token], count: int) -> None:
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    mathrules.install(parser)
-    parser.validateLink = web_address  # type: ignore[method-assign, assignment]
-    renderer: Any = parser.renderer
-    rules = renderer.rules
-    rules["image"] = _image
-    rules["math_inline"] = _math
-    rules["math_block"] = _math_block
+    parser = make_parser()
+    rules: Any = parser.renderer.rules  # type: ignore[attr-defined]
     rules["fence"] = rules["code_block"] = _preformatted
     rules["td_open"] = rules["th_open"] = _cell
     return parser
 
 
-def web_address(address: str) -> bool:
-    """Whether a link may be offered: http, https and mailto only.
-
-    `file:`, `data:`, `javascript:` and network shares never reach a widget.
-    """
-    return re.match(r"(https?://|mailto:)[^\s]", address.strip(), re.IGNORECASE) is not None
-
-
 # The arguments are markdown_it's: tokens, index, options, environment.
-def _image(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
-    """A picture is named, never fetched."""
-    token = tokens[index]
-    address = html.escape(str(token.attrs.get("src", "")))
-    return f"{html.escape(token.content)} ({address})" if token.content else address
-
-
-def _math(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
-    return f"<code>{html.escape(tokens[index].content)}</code>"
-
-
-def _math_block(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
-    return f"<pre>{html.escape(tokens[index].content)}</pre>\n"
-
-
 def _preformatted(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
     return f"<pre>{html.escape(tokens[index].content.rstrip())}</pre>\n"
 

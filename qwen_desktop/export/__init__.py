@@ -1,0 +1,1 @@
+"""Conversations as documents: Markdown, plain text, HTML. No Qt."""
