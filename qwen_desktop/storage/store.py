@@ -37,6 +37,7 @@ from qwen_desktop.storage.statements import (
     write_options,
     write_provenance,
 )
+from qwen_desktop.storage.word_index import WordIndex
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.listing = Listing(database)
+        self.index = WordIndex(database)
         self._live: set[str] = set()  # answers that stream in this very run
 
     @classmethod

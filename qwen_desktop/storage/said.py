@@ -1,0 +1,57 @@
+"""What can be searched of the row of a message. No SQL."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from qwen_desktop.chat.messages import PartKind, Role
+from qwen_desktop.storage import rows, terms
+
+
+@dataclass(frozen=True)
+class Said:
+    """Who said what in a message. Parts of a kind are joined, as they are read."""
+
+    role: Role
+    model: str
+    text: str
+    reasoning: str
+
+    @classmethod
+    def of(cls, role: object, stats: object, parts: object, message_id: str = "") -> Said:
+        """From the columns of these names, whatever they hold."""
+        kept = rows.parts_from(parts, message_id)
+        if len(kept) == 1 and kept[0].kind is PartKind.TEXT:
+            text, reasoning = kept[0].text, ""
+        else:
+            text = "".join(part.text for part in kept if part.kind is PartKind.TEXT)
+            reasoning = "".join(part.text for part in kept if part.kind is PartKind.REASONING)
+        try:
+            # As rows.message_from reads it: unknown words are taken as the model's.
+            who = Role(role)
+        except ValueError:
+            who = Role.ASSISTANT
+        return cls(who, _model(stats), text, reasoning)
+
+    def terms(self) -> set[str]:
+        """All that the index keeps of it."""
+        found = terms.terms_of(self.text)
+        found.add(terms.USER if self.role is Role.USER else terms.ASSISTANT)
+        if self.reasoning:
+            found |= terms.terms_of(self.reasoning)
+            found.add(terms.REASONING)
+        if self.model:
+            found.add(terms.model_term(self.model))
+        return found
+
+
+def _model(stats: object) -> str:
+    if not isinstance(stats, str):
+        return ""
+    try:
+        value = json.loads(stats)
+    except (ValueError, RecursionError):
+        return ""
+    model = value.get("model") if isinstance(value, dict) else None
+    return model if isinstance(model, str) else ""

@@ -1,0 +1,113 @@
+"""The index of words on disk: filled at rest, a few messages at a time. For the store's thread.
+
+Triggers of the database mark what is to be indexed or forgotten (see `migrations.py`); here it is
+done. Until then `search.py` looks at marked messages themselves. A word that the index has too
+many does no harm, as all that is found is looked up in the text.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable
+
+from qwen_desktop.storage import terms
+from qwen_desktop.storage.database import Database
+from qwen_desktop.storage.said import Said
+
+_log = logging.getLogger(__name__)
+
+_WAITING = (
+    "SELECT q.message, m.role, m.stats, m.parts FROM to_index q"
+    " JOIN messages m ON m.number = q.message"
+    " WHERE m.status <> 'streaming' ORDER BY q.message DESC LIMIT ?"
+)
+_GONE = "SELECT message, role, stats, parts FROM to_forget ORDER BY message LIMIT ?"
+# Those that stream are marked while they go on, and wait for their end.
+_LEFT = (
+    "SELECT (SELECT count(*) FROM to_index) + (SELECT count(*) FROM to_forget) - ("
+    "SELECT count(*) FROM to_index WHERE message IN"
+    " (SELECT number FROM messages WHERE status = 'streaming'))"
+)
+
+
+class WordIndex:
+    """The index of one open database. Made by `Store`. Methods raise Known where the disk is at
+    fault, and leave everything as it was then.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_some(self, limit: int) -> int:
+        """Take in up to `limit` messages, the newest first, and out as many that are gone.
+
+        Returns how many are left. An index that turns out damaged is begun anew.
+        """
+        try:
+            with self._database.writing() as connection:
+                # First those that are gone: another message may have got the number of one.
+                gone = connection.execute(_GONE, (limit,)).fetchall()
+                for number, *row in gone:
+                    _take_out(connection, number, Said.of(*row).terms())
+                _drop(connection, "to_forget", (number for number, *_ in gone))
+                waiting = connection.execute(_WAITING, (limit,)).fetchall()
+                # In their order: FTS5 begins another piece of the index where numbers go down.
+                for number, *row in reversed(waiting):
+                    connection.execute(
+                        "INSERT INTO words (rowid, terms) VALUES (?, ?)",
+                        (number, terms.joined(Said.of(*row).terms())),
+                    )
+                _drop(connection, "to_index", (number for number, *_ in waiting))
+                (left,) = connection.execute(_LEFT).fetchone()
+        except Exception as error:
+            if not _is_damage(error):
+                raise
+            _log.warning("the index of words is damaged and made anew: %s", error)
+            return self.rebuild()
+        return int(left)
+
+    def merge(self, pages: int) -> bool:
+        """Bring pieces of the index together, about `pages` of 4 KB; False where all is well.
+
+        Without it every search would have as many places to look at as there were changes.
+        """
+        with self._database.writing() as connection:
+            before = connection.total_changes
+            connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
+            # One change is the command itself.
+            return connection.total_changes - before > 1
+
+    def rebuild(self) -> int:
+        """Forget all of the index, and mark every message; how many are left to index."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+            connection.execute("DELETE FROM to_forget")
+            connection.execute("DELETE FROM to_index")
+            connection.execute(
+                "INSERT INTO to_index (message, again)"
+                " SELECT number, 0 FROM messages WHERE status <> 'streaming'"
+            )
+            (left,) = connection.execute(_LEFT).fetchone()
+        return int(left)
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Whether an error is about damaged pages, by the cause of a Known as well."""
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return isinstance(cause, sqlite3.DatabaseError) and any(
+        words in str(cause) for words in ("malformed", "corrupt", "SQL logic error")
+    )
+
+
+def _take_out(connection: sqlite3.Connection, number: int, gone: set[str]) -> None:
+    connection.execute(
+        "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)",
+        (number, terms.joined(gone)),
+    )
+
+
+def _drop(connection: sqlite3.Connection, table: str, numbers: Iterable[int]) -> None:
+    connection.executemany(
+        f"DELETE FROM {table} WHERE message = ?", ((number,) for number in numbers)
+    )
