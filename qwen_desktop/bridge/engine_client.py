@@ -43,6 +43,7 @@ class EngineClient(QObject):
     count_failed = Signal(str, object)
     generated = Signal(str, object)
     failed = Signal(str, object)
+    titled = Signal(str, str)
     card_made = Signal(str, object)
     card_failed = Signal(str, object)
 
@@ -51,6 +52,7 @@ class EngineClient(QObject):
     _count = Signal(str, object, object)
     _generate = Signal(str, object, object)
     _prepare = Signal(object, object)
+    _title = Signal(object, object)
     _rest = Signal(object)
     _forget = Signal(str)
     _configure = Signal(object)
@@ -80,6 +82,7 @@ class EngineClient(QObject):
         self._count.connect(self._worker.count)
         self._generate.connect(self._worker.generate)
         self._prepare.connect(self._worker.prepare)
+        self._title.connect(self._worker.title)
         self._rest.connect(self._worker.rest)
         self._forget.connect(self._worker.forget)
         self._configure.connect(self._worker.configure)
@@ -94,6 +97,7 @@ class EngineClient(QObject):
         self._worker.count_failed.connect(self.count_failed)
         self._worker.generated.connect(self._on_generated)
         self._worker.failed.connect(self._on_failed)
+        self._worker.titled.connect(self.titled)
         self._worker.card_made.connect(self.card_made)
         self._worker.card_failed.connect(self.card_failed)
 
@@ -195,6 +199,13 @@ class EngineClient(QObject):
         self._idle_for = request.conversation_id
         self._prepare.emit(request, self._idling)
         self._rest_timer.start()
+
+    def title(self, request: GenerationRequest) -> None:
+        """Let the engine answer `request` for a title of its conversation, after what it reads.
+
+        `titled` answers, unless anything is asked before: then it is left unanswered.
+        """
+        self._title.emit(request, self._idling)
 
     @Slot()
     def _rest_now(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
@@ -36,6 +37,7 @@ class EngineWorker(QObject):
     count_failed = Signal(str, object)  # Report
     generated = Signal(str, object)  # GenerationEvent
     failed = Signal(str, object)  # Report, for a check or a generation
+    titled = Signal(str, str)  # conversation id, what the model said; "" where it said nothing
     card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
     card_failed = Signal(str, object)  # Report
     _turn = Signal()  # to itself: the next step of the idle work
@@ -172,6 +174,21 @@ class EngineWorker(QObject):
         else:
             self._idle.add(work, stop, request.conversation_id)
             self._turn_soon()
+
+    @Slot(object, object)
+    def title(self, request: GenerationRequest, stop: threading.Event) -> None:
+        """Let the model answer `request` for a title, after what is read ahead, until `stop`."""
+        if self.engine is None or stop.is_set():
+            return
+        self._idle.add(self._titling(self.engine, request, stop), stop, request.conversation_id)
+        self._turn_soon()
+
+    def _titling(
+        self, engine: Engine, request: GenerationRequest, stop: threading.Event
+    ) -> Iterator[None]:
+        said = yield from engine.write_title(request, stop)
+        if not stop.is_set():
+            self.titled.emit(request.conversation_id, said)
 
     @Slot(object)
     def rest(self, stop: threading.Event) -> None:

@@ -94,6 +94,16 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "title_by_model",
+        bool,
+        False,
+        QT_TRANSLATE_NOOP("settings", "Titles by the model"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Let the model name a chat; it computes a moment after the first answer."
+        ),
+        "appearance",
+    ),
+    Setting(
         "thinking",
         bool,
         True,

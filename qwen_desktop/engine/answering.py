@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, PromptCount
@@ -34,6 +34,7 @@ from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.sessions import NEVER, Sessions
 from qwen_desktop.engine.spill import CacheKey
+from qwen_desktop.engine.titling import Titling
 from qwen_desktop.engine.watch import SpeedWatch, is_full
 from qwen_desktop.errors import Cancelled, Known
 
@@ -50,12 +51,13 @@ class Answering:
         self._prompting = Prompting(loaded, aside)
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
         self._planner = Planner(loaded)
+        self._titling = Titling(loaded, self._planner)
         self._watch = SpeedWatch(lambda: is_full(loaded.runner.capabilities.device))
 
     @property
     def kv_bytes(self) -> int:
         """Bytes of all caches. From any thread."""
-        return self._sessions.nbytes
+        return self._sessions.nbytes + self._titling.nbytes
 
     def configure(self, options: EngineOptions) -> None:
         """Keep of conversations at rest what `options` allow."""
@@ -231,6 +233,16 @@ class Answering:
             if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
                 raise
             _log.info("not read ahead: %s", str(error) or "no memory")
+
+    def write_title(
+        self, request: GenerationRequest, cancel: threading.Event
+    ) -> Generator[None, None, str]:
+        """What the model says to `request`, a forward in each step; see `Titling.write`."""
+        held = self._sessions.nbytes
+        prompt = self._prompting.other(request, cancel, self._planner.limit(0, held))
+        if prompt is None or cancel.is_set():
+            return ""
+        return (yield from self._titling.write(request, prompt, held, cancel))
 
     def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
         """Write the caches that changed since they were last written, one in each step.

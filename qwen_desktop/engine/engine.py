@@ -7,7 +7,7 @@ cancel events may be used from others. Frozen values go in and come out, no Qt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -260,6 +260,14 @@ class Engine:
         """Read ahead what the next prompt begins with: see `Answering.prepare`."""
         if self._answering is not None:
             yield from self._answering.prepare(request, cancel)
+
+    def write_title(
+        self, request: GenerationRequest, cancel: threading.Event
+    ) -> Generator[None, None, str]:
+        """What the model says to `request`, in a session of its own: see `Titling.write`."""
+        if self._answering is None:
+            return ""
+        return (yield from self._answering.write_title(request, cancel))
 
     def rest(self, cancel: threading.Event = NEVER) -> Iterator[None]:
         """Write the caches that changed since they were last written, one in each step.

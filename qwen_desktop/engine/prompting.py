@@ -5,6 +5,7 @@ Templates are programs of strangers, so prompts are built aside, with limits on 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +17,9 @@ from qwen_desktop.engine.decode import check_length
 from qwen_desktop.engine.idle import next_prefix
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import Prompt, Window, build_prompt
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -60,6 +63,22 @@ class Prompting:
                     raise _too_long_for_memory(len(prompt.ids), limit)
             self._last = (request, limit, prompt)
         return self._last[2]
+
+    def other(
+        self, request: GenerationRequest, cancel: threading.Event, limit: int
+    ) -> Prompt | None:
+        """The prompt for a request of the program's own; None where there can be none.
+
+        Nothing of it is kept: the prompt that was counted last may be asked for next.
+        """
+        try:
+            prompt = self._built(request, cancel, limit)
+            capabilities = self._loaded.runner.capabilities
+            check_length(prompt, min(limit, capabilities.context_length), capabilities.vocab_size)
+        except (Cancelled, Known) as trouble:
+            _log.info("no prompt: %s", trouble)
+            return None
+        return prompt
 
     def next_prefix(
         self, request: GenerationRequest, cancel: threading.Event, limit: int
