@@ -60,6 +60,7 @@ class Chats(QObject):
     deleted = Signal(str, str)  # conversation id, title
     problem = Signal(object)  # Report
     answer_saved = Signal(object)  # Message, as it stands on disk
+    answered = Signal(object)  # Run, its answer complete; reading ahead has begun
 
     def __init__(
         self,
@@ -384,6 +385,7 @@ class Chats(QObject):
         self._list.update(run.conversation)
         if run.answer.status is Status.COMPLETE and self._list.has(run.conversation.id):
             self._engine.prepare(run.next_request())
+            self.answered.emit(run)
         if run.undone and report is not None:
             self.problem.emit(report)
 
