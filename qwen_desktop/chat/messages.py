@@ -158,6 +158,7 @@ class Message:
     pinned: bool = False  # never dropped from the prompt
     token_ids: tuple[int, ...] = ()  # of an answer, as generated, reasoning and markers included
     provenance: Provenance | None = None  # of an answer
+    damaged: bool = False  # something of it could not be read from the disk; never written
 
     def text_of(self, kind: PartKind) -> str:
         """All text of one kind, joined."""

@@ -1,4 +1,6 @@
-"""Token ids and their scores as compact bytes. Knows nothing of rows. Bad bytes give ValueError."""
+"""Text, token ids and their scores as compact bytes. Knows nothing of rows. Bad bytes give
+ValueError; only text forgives, see `unpack_text`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,9 @@ from qwen_desktop.chat.text import whole
 
 ID_BYTES = 4  # compressing saves half of it, and doubles the time of reading long conversations
 MAX_SCORES_BYTES = 2**28  # unpacked; far over the longest answer with all alternatives
+MAX_TEXT_BYTES = 2**28  # unpacked; so that no damaged row fills the memory
+PACKED_TEXT_BYTES = 200  # shorter text is not worth compressing
+_ZLIB = 0x78  # first byte of every stream we write
 
 
 def pack_ids(ids: Sequence[int]) -> bytes:
@@ -29,6 +34,52 @@ def unpack_ids(raw: object) -> tuple[int, ...]:
     if not isinstance(raw, bytes) or len(raw) % ID_BYTES:
         raise ValueError("no token ids")
     return struct.unpack(f"<{len(raw) // ID_BYTES}I", raw)
+
+
+def pack_text(text: str) -> str | bytes:
+    """`text` as zlib makes it of its UTF-8 where that saves a tenth; else as it is."""
+    raw = text.encode()
+    if len(raw) < PACKED_TEXT_BYTES:
+        return text
+    packed = zlib.compress(raw)
+    return packed if len(packed) * 10 <= len(raw) * 9 else text
+
+
+def is_packed(raw: object) -> bool:
+    """Whether this may have been made by `pack_text`; JSON never begins like that."""
+    return isinstance(raw, bytes) and raw[:1] == bytes((_ZLIB,))
+
+
+def unpack_text(raw: bytes) -> tuple[str, bool]:
+    """The text of a packed one or of plain UTF-8, and whether it is whole.
+
+    Of a damaged one comes what lies before the damage, and all where only the check sum is wrong.
+    """
+    text, is_whole = _inflated(raw) if is_packed(raw) else (raw, True)
+    try:
+        return text.decode(), is_whole
+    except UnicodeDecodeError:
+        return text.decode(errors="replace"), False
+
+
+def _inflated(raw: bytes) -> tuple[bytes, bool]:
+    reader = zlib.decompressobj()
+    try:
+        return reader.decompress(raw, MAX_TEXT_BYTES), reader.eof and not reader.unused_data
+    except zlib.error:
+        return _before_damage(raw), False
+
+
+def _before_damage(raw: bytes) -> bytes:
+    # The call that meets the damage gives nothing, so each gets a single byte.
+    reader = zlib.decompressobj()
+    found = bytearray()
+    try:
+        for place in range(len(raw)):
+            found += reader.decompress(raw[place : place + 1], MAX_TEXT_BYTES)
+    except zlib.error:
+        pass
+    return bytes(found)
 
 
 def pack_scores(scores: Iterable[TokenScore]) -> bytes:

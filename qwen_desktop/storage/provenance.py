@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from qwen_desktop.chat.messages import Provenance
 from qwen_desktop.chat.text import whole
-from qwen_desktop.storage import damage
+from qwen_desktop.storage.damage import Damage, note
 
 # The parent of a message by id; None above the first one, and for messages nobody knows.
 Parents: TypeAlias = Callable[[str], "str | None"]
@@ -61,8 +61,11 @@ class ProvenanceReader:
         """Remember where a message hangs."""
         self._parents[message_id] = parent_id
 
-    def read(self, raw: object, message_id: str) -> Provenance | None:
-        """The value of a `provenance` column; None where there is none or it is damaged."""
+    def read(self, raw: object, damage: Damage) -> Provenance | None:
+        """The value of a `provenance` column; None where there is none or it is damaged.
+
+        `damage` is of the message it belongs to.
+        """
         if raw is None:
             return None
         try:
@@ -77,17 +80,17 @@ class ProvenanceReader:
                 if name in known:
                     known[name] = _tuples(known[name])
             if "unseen" in known:
-                known["unseen"] = self._unseen(known["unseen"], message_id)
+                known["unseen"] = self._unseen(known["unseen"], damage)
             return Provenance(**known)
         except (ValueError, RecursionError):
-            damage.note(message_id, "provenance")
+            damage.note("provenance")
             return None
 
-    def _unseen(self, stretches: list[list[str]], message_id: str) -> tuple[str, ...]:
-        found = [self._stretch(stretch[0], stretch[-1], message_id) for stretch in stretches]
+    def _unseen(self, stretches: list[list[str]], damage: Damage) -> tuple[str, ...]:
+        found = [self._stretch(stretch[0], stretch[-1], damage) for stretch in stretches]
         return found[0] if len(found) == 1 else tuple(one for ids in found for one in ids)
 
-    def _stretch(self, first: str, last: str, message_id: str) -> tuple[str, ...]:
+    def _stretch(self, first: str, last: str, damage: Damage) -> tuple[str, ...]:
         upwards: list[str] = []
         before: tuple[str, ...] = ()
         for step in self._upwards(last):
@@ -99,7 +102,8 @@ class ProvenanceReader:
             if step == first:
                 break
         else:
-            damage.note(message_id, "unseen messages")  # a row between is lost
+            # A row between is lost: nothing of this one is damaged.
+            note(damage.message_id, "unseen messages")
             before = (first,)
         if upwards:
             before = (*before, *reversed(upwards))

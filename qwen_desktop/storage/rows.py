@@ -5,7 +5,9 @@ text, and a line in the log that names the row and never what was said. No SQL h
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from enum import Enum
 from types import MappingProxyType
@@ -18,6 +20,7 @@ from qwen_desktop.chat.summary import Summary
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Tree
 from qwen_desktop.storage import damage, packing
+from qwen_desktop.storage.damage import Damage
 from qwen_desktop.storage.provenance import ProvenanceReader
 
 # The columns `message_from` takes, in its order.
@@ -28,10 +31,10 @@ MESSAGE_COLUMNS = (
 _AnyEnum = TypeVar("_AnyEnum", bound=Enum)
 
 
-def parts_json(parts: Iterable[Part]) -> str:
-    """Parts as kept in the `parts` column."""
+def parts_column(parts: Iterable[Part]) -> str | bytes:
+    """Parts as kept in the `parts` column: JSON, compressed where it is long."""
     rows = [{"kind": part.kind.value, "text": part.text} for part in parts]
-    return whole(json.dumps(rows, ensure_ascii=False, separators=(",", ":")))
+    return packing.pack_text(whole(json.dumps(rows, ensure_ascii=False, separators=(",", ":"))))
 
 
 def stats_json(stats: AnswerStats | None) -> str | None:
@@ -79,48 +82,46 @@ def message_from(row: tuple[Any, ...], reader: ProvenanceReader | None) -> Messa
     pinned, token_ids, provenance = more
     message_id = text_from(message_id)
     parent_id = None if parent_id is None else text_from(parent_id)
+    found = Damage(message_id)
     if reader is not None:
         reader.met(message_id, parent_id)
     if pinned not in (0, 1):
-        damage.note(message_id, "pin")
-    return Message(
+        found.note("pin")
+    if not isinstance(created_at, (int, float)):
+        found.note("time")
+    if not isinstance(error, str):
+        found.note("error")
+    message = Message(
         id=message_id,
         parent_id=parent_id,
         # Unknown words are shown as the model's: nothing is put into the user's mouth.
-        role=_enum(Role, role, Role.ASSISTANT, message_id),
-        parts=parts_from(parts, message_id),
-        status=_enum(Status, status, Status.COMPLETE, message_id),
-        stats=_stats(stats, message_id),
+        role=_enum(Role, role, Role.ASSISTANT, found),
+        parts=_parts(parts, found),
+        status=_enum(Status, status, Status.COMPLETE, found),
+        stats=_stats(stats, found),
         error=text_from(error),
         created_at=number_from(created_at),
         pinned=pinned == 1,
-        token_ids=ids_from(token_ids, message_id),
-        provenance=reader.read(provenance, message_id) if reader is not None else None,
+        token_ids=_ids(token_ids, found),
+        provenance=reader.read(provenance, found) if reader is not None else None,
     )
+    return replace(message, damaged=True) if found.found else message
 
 
 def parts_from(raw: object, message_id: str) -> tuple[Part, ...]:
-    """The parts in a column; where they cannot be read, one part with the raw text."""
-    text = text_from(raw)
-    try:
-        return tuple(_part(row, message_id) for row in _json_list(text))
-    except (ValueError, RecursionError):
-        damage.note(message_id, "parts")
-        return (Part(PartKind.TEXT, text),)
+    """The parts in a column; where they cannot be read, one part with the raw text.
+
+    Of compressed ones that are damaged, the text up to the damage.
+    """
+    return _parts(raw, Damage(message_id))
 
 
-def ids_from(raw: object, message_id: str) -> tuple[int, ...]:
-    """The token ids in a column; none where they cannot be read."""
-    try:
-        return packing.unpack_ids(raw)
-    except ValueError:
-        damage.note(message_id, "token ids")
-        return ()
-
-
-def kind_from(raw: object, message_id: str) -> PartKind:
-    """The kind in a column; TEXT, which is shown, where it is unknown."""
-    return _enum(PartKind, raw, PartKind.TEXT, message_id)
+def with_piece(message: Message, kind: object, text: object, ids: object) -> Message:
+    """A streaming answer with one piece of its journal, from the columns of it."""
+    found = Damage(message.id)
+    message = message.appended(_enum(PartKind, kind, PartKind.TEXT, found), text_from(text))
+    token_ids = message.token_ids + _ids(ids, found)
+    return replace(message, token_ids=token_ids, damaged=message.damaged or found.found)
 
 
 def tree_from(messages: Iterable[Message], head: object) -> Tree:
@@ -172,13 +173,48 @@ def _json_list(text: str) -> list[object]:
     return value
 
 
-def _part(row: object, message_id: str) -> Part:
+def _parts(raw: object, damage: Damage) -> tuple[Part, ...]:
+    packed = packing.is_packed(raw)
+    text, is_whole = packing.unpack_text(raw) if isinstance(raw, bytes) else (text_from(raw), True)
+    try:
+        parts = tuple(_part(row, damage) for row in _json_list(text))
+    except (ValueError, RecursionError):
+        parts = (_begun(text) if packed else ()) or (Part(PartKind.TEXT, text),)
+        is_whole = False
+    if not is_whole:
+        damage.note("parts")
+    return parts
+
+
+# One part as `parts_column` writes it; the last one may break off anywhere in its text.
+_PART = re.compile(r'[\[,]\{"kind":"(text|reasoning)","text":"((?:[^"\\]|\\.)*)', re.DOTALL)
+
+
+def _begun(text: str) -> tuple[Part, ...]:
+    """The parts of JSON that breaks off."""
+    found = []
+    for kind, said in _PART.findall(text):
+        with suppress(ValueError):  # an escape that is none: shown as it is
+            said = json.loads(f'"{said}"', strict=False)
+        found.append(Part(PartKind(kind), said))
+    return tuple(found)
+
+
+def _part(row: object, damage: Damage) -> Part:
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise ValueError("not a part")
-    return Part(kind_from(row.get("kind"), message_id), row["text"])
+    return Part(_enum(PartKind, row.get("kind"), PartKind.TEXT, damage), row["text"])
 
 
-def _stats(raw: object, message_id: str) -> AnswerStats | None:
+def _ids(raw: object, damage: Damage) -> tuple[int, ...]:
+    try:
+        return packing.unpack_ids(raw)
+    except ValueError:
+        damage.note("token ids")
+        return ()
+
+
+def _stats(raw: object, damage: Damage) -> AnswerStats | None:
     if raw is None:
         return None
     try:
@@ -194,15 +230,15 @@ def _stats(raw: object, message_id: str) -> AnswerStats | None:
                 raise ValueError(f"bad {name}")
         return AnswerStats(**known)
     except (ValueError, RecursionError):
-        damage.note(message_id, "stats")
+        damage.note("stats")
         return None
 
 
-def _enum(kind: type[_AnyEnum], raw: object, fallback: _AnyEnum, message_id: str) -> _AnyEnum:
+def _enum(kind: type[_AnyEnum], raw: object, fallback: _AnyEnum, damage: Damage) -> _AnyEnum:
     try:
         return kind(raw)
     except ValueError:
-        damage.note(message_id, kind.__name__.lower())
+        damage.note(kind.__name__.lower())
         return fallback
 
 

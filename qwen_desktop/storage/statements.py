@@ -75,7 +75,7 @@ def insert_message(
             message.id,
             message.parent_id,
             message.role.value,
-            rows.parts_json(message.parts),
+            rows.parts_column(message.parts),
             message.status.value,
             rows.stats_json(message.stats),
             whole(message.error),
@@ -107,7 +107,7 @@ def fold_journal(connection: sqlite3.Connection, message: Message) -> None:
     connection.execute(
         "UPDATE messages SET parts = ?, token_ids = ?, status = ? WHERE id = ?",
         (
-            rows.parts_json(message.parts),
+            rows.parts_column(message.parts),
             ids_blob(message.token_ids),
             message.status.value,
             message.id,

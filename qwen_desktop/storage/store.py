@@ -299,10 +299,8 @@ class Store:
             values,
         ):
             message = rows.message_from(tuple(row), reader)
-            for kind, text, ids in journals.get(message.id, ()):
-                message = message.appended(rows.kind_from(kind, message.id), rows.text_from(text))
-                new = rows.ids_from(ids, message.id)
-                message = replace(message, token_ids=message.token_ids + new)
+            for piece in journals.get(message.id, ()):
+                message = rows.with_piece(message, *piece)
             if message.status is Status.STREAMING and message.id not in self._live:
                 message = replace(message, status=Status.INTERRUPTED)
             found.append((number, message))

@@ -4,6 +4,7 @@ import json
 import logging
 import random
 import sqlite3
+import string
 import zlib
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -95,6 +96,7 @@ def test_a_message_with_unreadable_parts_shows_its_raw_text(file, raw, caplog):
     assert (question, last) == (QUESTION, LAST)
     assert answer.parts == (Part(PartKind.TEXT, raw),)
     assert (answer.status, answer.stats) == (ANSWER.status, ANSWER.stats)
+    assert (question.damaged, answer.damaged, last.damaged) == (False, True, False)
     (record,) = caplog.records
     assert ANSWER.id in record.getMessage()
     assert "answer" not in record.getMessage().replace(ANSWER.id, "")
@@ -149,7 +151,75 @@ def test_one_bad_value_costs_only_itself(file, column, value, expected):
     damage(file, f"UPDATE messages SET {column} = ? WHERE id = ?", value, ANSWER.id)
     question, answer, last = reopened(file).tree.path()
     assert (question, last) == (QUESTION, LAST)
-    assert answer == replace(ANSWER, **expected)
+    harmless = value == b"" or "of_a_newer_version" in str(value)
+    assert answer == replace(ANSWER, damaged=not harmless, **expected)
+
+
+LONG = "".join(f"{number} " for number in range(300)) + "end"
+REASONING, TEXT = LONG[:400], LONG[400:]
+
+
+def raw_parts(file):
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute("SELECT parts FROM messages ORDER BY number").fetchall()
+
+
+@pytest.fixture
+def packed_file(tmp_path):
+    """A file with one answer that is long enough to be compressed."""
+    file = tmp_path / "packed.db"
+    answer = replace(ANSWER, parts=(Part(PartKind.REASONING, REASONING), Part(PartKind.TEXT, TEXT)))
+    store = Store.open(file)
+    store.create(Conversation(id="c", tree=Tree.of([QUESTION, answer])))
+    store.close()
+    return file
+
+
+def test_long_text_is_kept_compressed_where_that_saves_something(packed_file):
+    (short,), (long,) = raw_parts(packed_file)
+    assert short == '[{"kind":"text","text":"the question"}]'
+    assert isinstance(long, bytes)
+    assert len(long) < len(LONG) * 0.9
+    store = Store.open(packed_file)
+    noise = "".join(random.Random(3).choices(string.printable[:94], k=180))
+    store.add_message("c", user_message(noise, ANSWER.id))
+    store.close()
+    assert isinstance(raw_parts(packed_file)[2][0], str)
+    answer = reopened(packed_file).tree.messages[ANSWER.id]
+    assert (answer.reasoning, answer.text, answer.damaged) == (REASONING, TEXT, False)
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
+def test_a_compressed_text_that_breaks_off_is_read_up_to_there(packed_file, cut):
+    whole = raw_parts(packed_file)[1][0]
+    damage(
+        packed_file,
+        "UPDATE messages SET parts = ? WHERE id = ?",
+        whole[: int(len(whole) * cut)],
+        ANSWER.id,
+    )
+    answer = reopened(packed_file).tree.messages[ANSWER.id]
+    assert answer.damaged
+    assert LONG.startswith(answer.reasoning + answer.text)
+    assert len(answer.reasoning + answer.text) > len(LONG) * (cut - 0.25)
+    assert (answer.text == "") or answer.reasoning == REASONING
+
+
+def test_a_flipped_bit_of_a_compressed_text_is_told(packed_file):
+    whole = raw_parts(packed_file)[1][0]
+    for place in range(0, len(whole), 7):
+        bad = bytearray(whole)
+        bad[place] ^= 0x10
+        damage(packed_file, "UPDATE messages SET parts = ? WHERE id = ?", bytes(bad), ANSWER.id)
+        answer = reopened(packed_file).tree.messages[ANSWER.id]
+        assert answer.damaged
+
+
+def test_text_that_would_fill_the_memory_is_not_unpacked(packed_file, monkeypatch):
+    monkeypatch.setattr("qwen_desktop.storage.packing.MAX_TEXT_BYTES", 500)
+    answer = reopened(packed_file).tree.messages[ANSWER.id]
+    assert answer.damaged
+    assert LONG.startswith(answer.reasoning + answer.text)
 
 
 @pytest.mark.parametrize("column", ["pinned", "token_ids", "provenance"])

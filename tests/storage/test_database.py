@@ -1,6 +1,7 @@
 """What the database file and the disk refuse: a sentence that names the file, nothing harmed."""
 
 import os
+import random
 import shutil
 import sqlite3
 from contextlib import closing
@@ -184,7 +185,8 @@ def test_a_file_locked_whole_by_another_program_is_not_opened(file):
     Store.open(file).close()
 
 
-LONG = "word " * 40_000
+# What no compression makes small.
+LONG = "".join(chr(number) for number in random.Random(1).choices(range(0x4E00, 0x9FFF), k=60_000))
 
 WRITES = {
     "create": lambda store, c, _: store.create(
