@@ -41,8 +41,6 @@ from qwen_desktop.storage.word_index import WordIndex
 
 _log = logging.getLogger(__name__)
 
-KEEP_DELETED_SECONDS = 30 * 24 * 3600.0
-
 
 class Store:
     """The conversations of one profile."""
@@ -57,8 +55,8 @@ class Store:
     def open(cls, file: Path) -> Store:
         """Open or make the database at `file`, then tidy up after the last run.
 
-        Answers that were streaming become INTERRUPTED with all that was journalled, and
-        conversations deleted more than 30 days ago go for good. Raises Known; see Database.open.
+        Answers that were streaming become INTERRUPTED with all that was journalled. Raises Known;
+        see Database.open.
         """
         store = cls(Database.open(file))
         try:
@@ -83,14 +81,14 @@ class Store:
         return tuple(sorted(summaries, key=lambda summary: summary.updated_at, reverse=True))
 
     def load(self, conversation_id: str) -> Conversation:
-        """Everything of one conversation. Raises Known where it is not there or deleted.
+        """Everything of one conversation, in the bin or not. Raises Known where it is not there.
 
         Damaged messages come with their raw text; see `rows`.
         """
         with self.database.reading() as connection:
             row = connection.execute(
                 "SELECT number, title, title_is_own, created_at, updated_at, head_id, options"
-                " FROM conversations WHERE id = ? AND deleted_at IS NULL",
+                " FROM conversations WHERE id = ?",
                 (conversation_id,),
             ).fetchone()
             if row is None:
@@ -221,6 +219,16 @@ class Store:
             )
             refresh_summary(connection, number)
 
+    def suggest_title(self, conversation_id: str, title: str) -> bool:
+        """Give a title unless one was given before; whether this one is the title now."""
+        with self.database.writing() as connection:
+            cursor = connection.execute(
+                "UPDATE conversations SET title = ?, title_is_own = 1"
+                " WHERE id = ? AND title_is_own = 0",
+                (whole(title), conversation_id),
+            )
+        return bool(title) and cursor.rowcount == 1
+
     def delete(self, conversation_id: str) -> None:
         """Take a conversation out of the list. `restore` brings it back for 30 days."""
         self._set_deleted(conversation_id, time.time())
@@ -318,11 +326,3 @@ class Store:
                 fold_journal(connection, message)
             for number in {number for number, _ in unfinished}:
                 refresh_summary(connection, number)
-        with self.database.writing() as connection:
-            long_ago = (time.time() - KEEP_DELETED_SECONDS,)
-            connection.execute(
-                "DELETE FROM drafts WHERE conversation_id IN"
-                " (SELECT id FROM conversations WHERE deleted_at < ?)",
-                long_ago,
-            )
-            connection.execute("DELETE FROM conversations WHERE deleted_at < ?", long_ago)
