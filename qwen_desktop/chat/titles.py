@@ -25,9 +25,11 @@ _UNIT = re.compile(_CHARACTER.pattern + r"|[^\W_]+(?:['’.-][^\W_]+)*")
 _LABEL = re.compile(
     r"^(?:the )?(?:conversation )?(?:title|标题|題目|题目)(?: is)?\s*[:：]\s*", re.I
 )
+_NUMBER = re.compile(r"^\d{1,2}[.)、]\s*(?=\D)")
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _MARKS = "*_`#>~|=\\[]【】{}<"
-_QUOTES = "\"'“”‘’„«»‹›「」『』《》〈〉"
-_ENDS = ".,;:!，。；：！、…—–- " + _QUOTES
+_QUOTES = '"“”‘„«»‹›「」『』《》〈〉'
+_ENDS = ".,;:!，。；：！、…—–-'’ " + _QUOTES
 
 
 def request_text(question: str, answer: str) -> str:
@@ -42,8 +44,11 @@ def clean(said: str) -> str:
     One line without quotes, marks of Markdown and control characters, cut to MAX_WORDS words or
     MAX_CHARACTERS Chinese characters, and to MAX_LENGTH in any case.
     """
-    line = next((found for raw in said.splitlines() if (found := _plain(raw))), "")
-    units = [match for match in _UNIT.finditer(line) if match.group()]
+    lines = [raw.strip() for raw in said.splitlines() if _plain(raw)]
+    if len(lines) > 1 and lines[0].endswith((":", "：")):
+        del lines[0]  # "Here is a title:"
+    line = _plain(lines[0]) if lines else ""
+    units = list(_UNIT.finditer(line))
     if not units or _repeats([unit.group().casefold() for unit in units]):
         return ""
     most = MAX_CHARACTERS if _CHARACTER.search(line) else MAX_WORDS
@@ -64,12 +69,10 @@ def _is_chinese(text: str) -> bool:
 
 
 def _plain(line: str) -> str:
-    line = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in line)
-    line = line.translate(
-        {ord(mark): None for mark in _MARKS + _QUOTES.replace("'", "").replace("’", "")}
-    )
+    line = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in _TAG.sub("", line))
+    line = line.translate(dict.fromkeys(map(ord, _MARKS + _QUOTES)))
     line = " ".join(line.split()).strip(_ENDS)
-    return _LABEL.sub("", line).strip(_ENDS)
+    return _NUMBER.sub("", _LABEL.sub("", line)).strip(_ENDS)
 
 
 def _repeats(units: list[str]) -> bool:

@@ -1,0 +1,79 @@
+"""Lets the model name conversations, while nobody waits for it. Lives on the main thread. QtCore.
+
+After a complete answer in a conversation without a title of its own the engine is asked for one.
+That is work of the lowest rank: whatever is asked of the engine ends it, and it is tried again
+after the next answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import QObject, Slot
+
+from qwen_desktop.bridge.chats import Chats
+from qwen_desktop.bridge.engine_client import EngineClient
+from qwen_desktop.bridge.run import Run
+from qwen_desktop.chat import titles
+from qwen_desktop.chat.messages import Role, user_message
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.settings import GenerationSettings, Value
+from qwen_desktop.chat.tree import Conversation
+
+# The likeliest words, and no thoughts: 24 tokens would not hold them.
+SETTINGS = GenerationSettings(
+    thinking=False,
+    max_new_tokens=titles.MAX_TOKENS,
+    temperature=0.0,
+    repetition_penalty=1.0,
+    presence_penalty=0.0,
+)
+
+
+class Titles(QObject):
+    """Asks for titles where the settings say so. `values` gives the general settings by name."""
+
+    def __init__(
+        self,
+        chats: Chats,
+        engine: EngineClient,
+        values: Callable[[], Mapping[str, Value]],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._chats = chats
+        self._engine = engine
+        self._values = values
+        self._answered: set[str] = set()  # conversations that the model has said something about
+        chats.answered.connect(self._on_answered)
+        engine.titled.connect(self._on_titled)
+
+    @Slot(object)
+    def _on_answered(self, run: Run) -> None:
+        conversation = run.conversation
+        if not self._values()["title_by_model"] or conversation.title:
+            return
+        if conversation.id in self._answered:
+            return
+        request = title_request(conversation)
+        if request is not None:
+            self._engine.title(request)
+
+    @Slot(str, str)
+    def _on_titled(self, conversation_id: str, said: str) -> None:
+        self._answered.add(conversation_id)
+        title = titles.clean(said)
+        if title:
+            self._chats.set_title_by_model(conversation_id, title)
+
+
+def title_request(conversation: Conversation) -> GenerationRequest | None:
+    """What is asked of the model: by the first question and its answer; None without an answer."""
+    question = ""
+    for message in conversation.tree.path():
+        if message.role is Role.USER:
+            question = question or message.text
+        elif message.role is Role.ASSISTANT and question and message.text.strip():
+            asked = user_message(titles.request_text(question, message.text), None)
+            return GenerationRequest(conversation.id, (asked,), SETTINGS)
+    return None
