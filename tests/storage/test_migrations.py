@@ -19,6 +19,7 @@ from qwen_desktop.chat.messages import (
     Status,
     TokenScore,
 )
+from qwen_desktop.chat.summary import Folder, ListFilter, Place, day_starts
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage import migrations
 from qwen_desktop.storage.store import Store
@@ -156,6 +157,16 @@ EXPECTED = {
         TRACES,
     ),
 }
+EXPECTED[3] = EXPECTED[2]  # what it can say besides stands in the list
+
+# The rows of the list, and its folders: nothing of them before format 3.
+ORDERED = {
+    3: (
+        {"pinned": True, "folder": "f1", "tags": ("sky", "蓝")},
+        {"place": Place.ARCHIVE, "tags": ("sky",)},
+        (Folder("f2", "Empty"), Folder("f1", "物理 Physics", 1)),
+    )
+}
 
 
 @pytest.mark.parametrize("version", EARLIER)
@@ -163,11 +174,16 @@ def test_a_file_of_an_earlier_format_opens_with_everything_in_it(version, tmp_pa
     file = made_by(version, tmp_path / "conversations.db")
     blue, again, traces = EXPECTED[version]
     store = Store.open(file)
-    assert store.summaries() == (blue.summary(),)
+    assert store.listing.ids(ListFilter()) == ("c1",)
     assert store.load("c1") == blue
     store.restore("c2")
     assert store.load("c2") == again
-    assert store.summaries() == (again.summary(), blue.summary())
+    more_of_blue, more_of_again, folders = ORDERED.get(version, ({}, {}, ()))
+    assert store.listing.rows(["c1", "c2"]) == (
+        replace(blue.summary(), **more_of_blue),
+        replace(again.summary(), **more_of_again),
+    )
+    assert store.listing.shape(ListFilter(), day_starts(0)).folders == folders
     for message_id in ("m1", "m2", "m3", "m4", "m5"):
         assert store.trace(message_id) == traces.get(message_id, AnswerTrace())
     assert store.drafts() == {"": "a new chat", "c1": "还有呢？"}
