@@ -183,7 +183,7 @@ class App(QObject):
         self.models.opened.connect(self.recents.remember)
         self.recents.changed.connect(self._on_recents)
         self.chats.opened.connect(self._on_opened)
-        self.chats.summaries_changed.connect(self._on_summaries)
+        self.chats.list.top_changed.connect(self._on_summaries)
         self.window.connect_to(
             self.chats,
             self.models,

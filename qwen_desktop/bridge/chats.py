@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -29,9 +30,13 @@ from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import Role, Status
 from qwen_desktop.chat.settings import BY_NAME, Value
-from qwen_desktop.chat.summary import Summary
-from qwen_desktop.chat.tree import Conversation
+from qwen_desktop.chat.summary import Place, Summary
+from qwen_desktop.chat.tree import Conversation, reading_branch
 from qwen_desktop.errors import Report
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.list_pages import ListRead
+    from qwen_desktop.storage.store import Store
 
 
 class Chats(QObject):
@@ -43,8 +48,8 @@ class Chats(QObject):
 
     started = Signal()  # the store has been opened, or cannot be
     leaving = Signal()  # another conversation is about to be shown: tell what is typed
-    summaries_changed = Signal(object)  # tuple[Summary, ...], newest first
     opened = Signal(object)  # Conversation: show this one
+    jump_requested = Signal(str)  # message of the shown path: bring it into view
     message_added = Signal(object)  # Message at the end of the shown path
     message_changed = Signal(object)  # Message of the shown path
     rewound = Signal(object)  # Conversation: the shown path changed otherwise
@@ -57,7 +62,6 @@ class Chats(QObject):
     alarm = Signal(object)  # Alarm
     trace_read = Signal(str, object)  # message id, AnswerTrace
     draft_restored = Signal(str)  # text for the composer
-    deleted = Signal(str, str)  # conversation id, title
     problem = Signal(object)  # Report
     answer_saved = Signal(object)  # Message, as it stands on disk
     answered = Signal(object)  # Run, its answer complete; reading ahead has begun
@@ -75,12 +79,13 @@ class Chats(QObject):
         self._engine = engine
         self._models = models
         self._general = general
-        self._wanted = ""  # the conversation being read from disk
+        self._wanted = ("", "")  # the conversation being read from disk, the message to go to
+        self._left = ""  # the conversation that was shown when it was deleted
         self._reports: dict[str, Report] = {}  # of failed answers, by message
         self._answering = Answering(store, engine, self)
         self._shown = Shown(store, self._answering)
         self._composing = Composing(Drafts(store, self), self._shown, self._answering)
-        self._list = ChatList(store, self)
+        self.list = ChatList(store, self)
         self._context = ContextUse(engine, models, self._shown, self._answering, self._terms, self)
         self._alarms = Alarms(self)
         self._answering.refused.connect(self._on_refused)
@@ -96,7 +101,10 @@ class Chats(QObject):
         self._context.usage.connect(self.usage)
         self._context.counted.connect(self.counted)
         self._context.unseen_changed.connect(self.unseen_changed)
-        self._list.changed.connect(self.summaries_changed)
+        self.list.renamed.connect(self._shown.rename)
+        self.list.deleted.connect(self._on_deleted)
+        self.list.restored.connect(self._on_restored)
+        self.list.removed.connect(self._on_removed)
         models.changed.connect(self._alarms.follow)
         store.problem.connect(self.problem)
 
@@ -134,60 +142,78 @@ class Chats(QObject):
         hidden = self._shown.is_of(run) and not self._shown.shows(run)
         return replace(run.state(), answer_id="") if hidden else run.state()
 
-    @property
-    def summaries(self) -> tuple[Summary, ...]:
-        """The rows of the list, newest first."""
-        return self._list.rows
-
     def report_for(self, message_id: str) -> Report | None:
         """Why an answer failed, for those of this run of the program."""
         return self._reports.get(message_id)
 
     def start(self, conversation_id: str) -> None:
         """Read the list and the drafts, and open the conversation that was open last."""
+        read_list = self.list.reading()
 
-        def show(drafts: Mapping[str, str], rows: tuple[Summary, ...]) -> None:
+        def read(store: Store) -> tuple[Mapping[str, str], ListRead, tuple[Summary, ...]]:
+            return store.drafts(), read_list(store), store.listing.rows((conversation_id,))
+
+        def show(found: tuple[Mapping[str, str], ListRead, tuple[Summary, ...]]) -> None:
+            drafts, rows, last = found
             self.leaving.emit()
             self._composing.fill(drafts)
-            self._list.fill(rows)
-            if self._list.has(conversation_id):
+            self.list.take(rows)
+            if last and last[0].place is not Place.BIN:
                 self.open(conversation_id)
             else:
                 self.draft_restored.emit(self._composing.text)
             self.started.emit()
+            self.list.remove_old()
 
         def failed(report: Report) -> None:
             self.problem.emit(report)
             self.draft_restored.emit(self._composing.text)
             self.started.emit()
 
-        self._list.read(show, failed)
+        self._store.submit(read, show, failed)
 
     def new(self) -> None:
         """Show an empty conversation; it gets a row with its first message."""
         self._show(Conversation(), is_new=True)
 
-    def open(self, conversation_id: str) -> None:
-        """Show a conversation; late answers to earlier calls are dropped."""
+    def open(self, conversation_id: str, message_id: str = "") -> None:
+        """Show a conversation, in the bin or not; late answers to earlier calls are dropped.
+
+        With a message of it the branch that holds it is read, and `jump_requested` follows.
+        """
         run = self._answering.run
+        if message_id and conversation_id == self.current.id:
+            self._wanted = ("", "")
+            self._go_to(message_id)
+            return
         if run is not None and conversation_id == run.conversation.id:
             self._show(run.conversation, is_new=run.is_new and not run.stored)
+            self._go_to(message_id)
             return
-        self._wanted = conversation_id
+        self._wanted = wanted = (conversation_id, message_id)
 
-        def show(conversation: Conversation) -> None:
-            if self._wanted == conversation.id:
-                self._show(conversation, is_new=False)
+        def show(found: tuple[Conversation, tuple[Summary, ...]]) -> None:
+            if self._wanted == wanted:
+                conversation, rows = found
+                for row in rows:
+                    self.list.know(row)
+                self._show(reading_branch(conversation, message_id), is_new=False)
+                self._shown.settle(conversation, self.current)
+                self._go_to(message_id)
 
         def failed(report: Report) -> None:
-            if self._wanted == conversation_id:  # at the start nothing is shown yet
+            if self._wanted == wanted:  # at the start nothing is shown yet
                 self._show(self.current, is_new=self._shown.is_new)
             self.problem.emit(report)
 
-        self._store.submit(lambda store: store.load(conversation_id), show, failed)
+        self._store.submit(
+            lambda store: (store.load(conversation_id), store.listing.rows((conversation_id,))),
+            show,
+            failed,
+        )
 
     def _show(self, conversation: Conversation, *, is_new: bool) -> None:
-        self._wanted = ""
+        self._wanted = ("", "")
         self.leaving.emit()
         self._shown.show(conversation, is_new=is_new)
         self.opened.emit(conversation)
@@ -216,10 +242,21 @@ class Chats(QObject):
         index = versions.index(message_id) + step
         if step == 0 or not 0 <= index < len(versions):
             return
-        self._shown.read_up_to(tree.newest_leaf(versions[index]))
+        self._read_up_to(tree.newest_leaf(versions[index]))
+
+    def _read_up_to(self, message_id: str) -> None:
+        self._shown.read_up_to(message_id)
         self._show_path()
         self.run_changed.emit(self.run)
-        self._list.update(self.current)
+        self.list.update(self.current)
+
+    def _go_to(self, message_id: str) -> None:
+        """Bring a message of the shown conversation into view, on whatever branch it is."""
+        branch = reading_branch(self.current, message_id)
+        if branch is not self.current and branch.tree.head is not None:
+            self._read_up_to(branch.tree.head)
+        if message_id in self.current.tree.messages:
+            self.jump_requested.emit(message_id)
 
     def set_pinned(self, message_id: str, on: bool) -> None:
         """Let a message stay in every prompt, or no longer."""
@@ -319,6 +356,8 @@ class Chats(QObject):
         self._begin(run)
 
     def _begin(self, run: Run) -> None:
+        if self.list.is_deleted(run.conversation.id):
+            self.list.restore((run.conversation.id,))
         self._composing.begin()
         self._answering.begin(run)
         self._context.begin()
@@ -358,7 +397,7 @@ class Chats(QObject):
             self._shown.is_new = False
         if run.written is not None:
             self._shown.settle(run.written, run.conversation)
-        self._list.update(run.conversation, is_new=run.is_new)
+        self.list.update(run.conversation, is_new=run.is_new)
 
     @Slot(object)
     def _on_grown(self, run: Run) -> None:
@@ -382,8 +421,8 @@ class Chats(QObject):
         self._on_grown(run)
         self.run_changed.emit(self.run)
         self._context.end()
-        self._list.update(run.conversation)
-        if run.answer.status is Status.COMPLETE and self._list.has(run.conversation.id):
+        self.list.update(run.conversation)
+        if run.answer.status is Status.COMPLETE and not self.list.is_deleted(run.conversation.id):
             self._engine.prepare(run.next_request())
             self.answered.emit(run)
         if run.undone and report is not None:
@@ -395,29 +434,33 @@ class Chats(QObject):
 
     # -- the list --------------------------------------------------------------------------
 
-    def rename(self, conversation_id: str, title: str) -> None:
-        """Give a conversation a title of the user's own."""
-        title = " ".join(title.split())
-        if title:
-            self._shown.rename(conversation_id, title)
-            self._list.rename(conversation_id, title)
+    def set_title_by_model(self, conversation_id: str, title: str) -> None:
+        """Take a title that the model has made, unless the conversation was given one before."""
+        self.list.suggest_title(conversation_id, title)
 
-    def delete(self, conversation_id: str) -> None:
-        """Take a conversation off the list; `undo_delete` brings it back."""
-        row = self._list.row(conversation_id)
-        if row is None:
-            return
-        if (run := self._answering.run) is not None and run.conversation.id == conversation_id:
+    @Slot(object, str)
+    def _on_deleted(self, ids: tuple[str, ...], _title: str) -> None:
+        """They are in the bin, or on the way there: nothing goes on in them."""
+        run = self._answering.run
+        if run is not None and run.conversation.id in ids:
             self.stop()
-        self._list.remove(conversation_id)
-        if self.current.id == conversation_id:
-            self.new()
-        self._engine.forget(conversation_id)
-        self.deleted.emit(conversation_id, row.title)
+        self._leave(ids)
+        self._engine.forget(ids)
 
-    def undo_delete(self, conversation_id: str) -> None:
-        """Bring a deleted conversation back and show it."""
-        self._list.restore(conversation_id, lambda: self.open(conversation_id))
+    @Slot(object)
+    def _on_restored(self, ids: tuple[str, ...]) -> None:
+        """Show again what was shown when it was deleted, unless something else is by now."""
+        if self._left in ids and not self.current.tree.messages:
+            self.open(self._left)
+
+    @Slot(object)
+    def _on_removed(self, ids: tuple[str, ...]) -> None:
+        self._leave(ids)
+
+    def _leave(self, ids: tuple[str, ...]) -> None:
+        if self.current.id in ids:
+            self._left = self.current.id
+            self.new()
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class EngineClient(QObject):
     _prepare = Signal(object, object)
     _title = Signal(object, object)
     _rest = Signal(object)
-    _forget = Signal(str)
+    _forget = Signal(object)
     _configure = Signal(object)
     _card = Signal(str)
     _finish = Signal(object)
@@ -170,12 +170,12 @@ class EngineClient(QObject):
         """Drop the stop event of a request that has ended."""
         self._stops.pop(job_id, None)
 
-    def forget(self, conversation_id: str) -> None:
-        """Keep nothing of what was read of a conversation that was deleted."""
-        if conversation_id == self._idle_for:
+    def forget(self, conversation_ids: tuple[str, ...]) -> None:
+        """Keep nothing of what was read of conversations that were deleted."""
+        if self._idle_for in conversation_ids:
             self._stop_idling()
         self._rest_later()
-        self._forget.emit(conversation_id)
+        self._forget.emit(conversation_ids)
 
     @Slot(str, object)
     def _on_generated(self, run_id: str, event: GenerationEvent) -> None:

@@ -148,15 +148,16 @@ class EngineWorker(QObject):
         except BaseException as error:  # noqa: BLE001
             self.failed.emit(run_id, self._reported(error))
 
-    @Slot(str)
-    def forget(self, conversation_id: str) -> None:
-        """A conversation was deleted: nothing of it is kept."""
-        if self.engine is None:  # cache files of an earlier start may hold it
-            self._deleted.append(conversation_id)
+    @Slot(object)
+    def forget(self, conversation_ids: tuple[str, ...]) -> None:
+        """Conversations were deleted: nothing of them is kept."""
+        if self.engine is None:  # cache files of an earlier start may hold them
+            self._deleted += conversation_ids
             return
         try:
-            self._idle.drop(conversation_id)
-            self.engine.forget(conversation_id)
+            for conversation_id in conversation_ids:
+                self._idle.drop(conversation_id)
+                self.engine.forget(conversation_id)
         except BaseException as error:  # noqa: BLE001 - see _reported
             self._reported(error)
 

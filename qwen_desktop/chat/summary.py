@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -92,34 +93,33 @@ class ListShape:
         """All rows."""
         return sum(count for _, count in self.sections)
 
-    def with_rows(self, section: Section, by: int) -> ListShape:
-        """With `by` rows more, or fewer, under a heading."""
-        counts = dict(self.sections)
-        counts[section] = counts.get(section, 0) + by
-        sections = tuple((s, counts[s]) for s in Section if counts.get(s, 0) > 0)
-        return replace(self, sections=sections)
+    def with_rows(self, more: Mapping[Section, int]) -> ListShape:
+        """With so many rows more, or fewer, under the headings."""
+        counts = Counter(dict(self.sections))
+        counts.update(more)
+        return replace(self, sections=tuple((s, counts[s]) for s in Section if counts[s] > 0))
 
-    def with_change(self, old: Summary | None, new: Summary | None) -> ListShape:
-        """With the counts of places, folders and tags after a row has changed; None: no row."""
-        folders = {folder.id: folder for folder in self.folders}
-        tags = dict(self.tags)
-        archived, deleted = self.archived, self.deleted
-        for row, by in ((old, -1), (new, 1)):
-            if row is None:
-                continue
-            archived += by * (row.place is Place.ARCHIVE)
-            deleted += by * (row.place is Place.BIN)
-            if row.place is Place.CHATS:
-                if (folder := folders.get(row.folder)) is not None:
-                    folders[folder.id] = replace(folder, count=max(0, folder.count + by))
-                for tag in row.tags:
-                    tags[tag] = max(0, tags.get(tag, 0) + by)
+    def with_changes(self, changes: Iterable[tuple[Summary | None, Summary | None]]) -> ListShape:
+        """With the counts of places, folders and tags after rows have changed; None: no row."""
+        places: Counter[Place] = Counter()
+        folders: Counter[str] = Counter()
+        tags: Counter[str] = Counter(dict(self.tags))
+        for old, new in changes:
+            for row, by in ((old, -1), (new, 1)):
+                if row is None:
+                    continue
+                places[row.place] += by
+                if row.place is not Place.BIN:
+                    for tag in row.tags:  # those of archived rows are listed with no count
+                        tags[tag] += by * (row.place is Place.CHATS)
+                if row.place is Place.CHATS:
+                    folders[row.folder] += by
         return replace(
             self,
-            folders=by_name(folders.values()),
-            tags=tuple(sorted(tags.items(), key=lambda tag: _alphabetical(tag[0]))),
-            archived=max(0, archived),
-            deleted=max(0, deleted),
+            folders=tuple(replace(f, count=max(0, f.count + folders[f.id])) for f in self.folders),
+            tags=tuple((tag, max(0, tags[tag])) for tag in in_order(tags)),
+            archived=max(0, self.archived + places[Place.ARCHIVE]),
+            deleted=max(0, self.deleted + places[Place.BIN]),
         )
 
     def section_at(self, offset: int) -> Section | None:

@@ -125,6 +125,16 @@ class Conversation:
         )
 
 
+def reading_branch(conversation: Conversation, message_id: str) -> Conversation:
+    """`conversation` read so that a message of it is on the path; itself where it is already,
+    or where there is no such message.
+    """
+    tree = conversation.tree
+    if message_id not in tree.messages or any(m.id == message_id for m in tree.path()):
+        return conversation
+    return replace(conversation, tree=tree.with_head(tree.newest_leaf(message_id)))
+
+
 def one_line(text: str, limit: int) -> str:
     """The beginning of `text` on one line, at most `limit` characters."""
     # A prefix is enough and keeps a 1 MB message cheap.

@@ -98,6 +98,13 @@ class Listing:
             ).fetchone()
         return int(before)
 
+    def ids(self, which: ListFilter) -> tuple[str, ...]:
+        """The ids of all rows in their order."""
+        with self._database.reading() as connection:
+            numbers = _numbers(connection, which, 0, -1)
+            found = dict(connection.execute("SELECT number, id FROM conversations"))
+        return tuple(rows.text_from(found[number]) for number in numbers)
+
     def rows(self, ids: Iterable[str]) -> tuple[Summary, ...]:
         """The rows of these conversations wherever they are listed, in the order of `ids`."""
         with self._database.reading() as connection:
@@ -202,13 +209,20 @@ class Listing:
             numbers = _numbers_of(connection, ids)
             return sum(_remove(connection, number, time.time()) for number in numbers)
 
-    def empty_bin(self, older_than: float = 0.0) -> int:
-        """Remove what has been in the bin for `older_than` seconds, for good; how many."""
-        before = time.time() - older_than
+    def empty_bin(self) -> int:
+        """Remove everything that is in the bin, for good; how many conversations."""
+        return self._remove_before(time.time(), -1)
+
+    def remove_old(self, limit: int) -> int:
+        """Remove up to `limit` conversations that have been in the bin for 30 days; how many."""
+        return self._remove_before(time.time() - KEEP_DELETED_SECONDS, limit)
+
+    def _remove_before(self, before: float, limit: int) -> int:
         with self._removing() as connection:
             numbers = connection.execute(
-                "SELECT number FROM conversations WHERE deleted_at IS NOT NULL AND deleted_at <= ?",
-                (before,),
+                "SELECT number FROM conversations WHERE deleted_at IS NOT NULL"
+                " AND deleted_at <= ? ORDER BY deleted_at LIMIT ?",
+                (before, limit),
             ).fetchall()
             return sum(_remove(connection, number, before) for (number,) in numbers)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
+    from qwen_desktop.bridge.list_change import Change
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.preferences import PreferencesModel
@@ -109,20 +110,21 @@ class MainWindow(Frame):
 
     def _wire(self, recents: Recents) -> None:
         chats, models = self._chats, self._models
-        chats.summaries_changed.connect(self._on_summaries)
+        chats.list.shape_changed.connect(self._on_list)
+        chats.list.rows_changed.connect(self._on_list)
         chats.opened.connect(self._on_opened)
         chats.run_changed.connect(self._on_run)
         chats.usage.connect(self._on_usage)
         chats.alarm.connect(self._on_alarm)
-        chats.deleted.connect(self._on_deleted)
+        chats.list.undoable.connect(self._on_undoable)
         chats.problem.connect(self.show_problem)
         models.changed.connect(self._on_model)
         self._preferences.changed.connect(self._on_preference)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         self.sidebar.new_requested.connect(self._new)
         self.sidebar.open_requested.connect(self._open)
-        self.sidebar.rename_requested.connect(chats.rename)
-        self.sidebar.delete_requested.connect(chats.delete)
+        self.sidebar.rename_requested.connect(chats.list.rename)
+        self.sidebar.delete_requested.connect(lambda id_: chats.list.delete((id_,)))
         self.sidebar.settings_requested.connect(self.show_settings)
         self.header.open_requested.connect(self.checkpoints.choose)
         self.header.checkpoint_requested.connect(self.checkpoints.open_folder)
@@ -177,9 +179,9 @@ class MainWindow(Frame):
         """Fill the conversation list, newest first."""
         self.sidebar.set_summaries(summaries)
 
-    @Slot(object)
-    def _on_summaries(self, summaries: Sequence[Summary]) -> None:
-        self.show_summaries(summaries)
+    @Slot()
+    def _on_list(self) -> None:
+        self.show_summaries(self._chats.list.top())
         self.refresh_title()
 
     @Slot(object)
@@ -210,13 +212,10 @@ class MainWindow(Frame):
         self.composer.flush_draft()
         self._chats.open(conversation_id)
 
-    @Slot(str, str)
-    def _on_deleted(self, conversation_id: str, title: str) -> None:
-        name = title or self.tr("New chat")
-        self.toast.show_text(
-            self.tr("Deleted “{title}”").format(title=name),
-            undo=lambda: self._chats.undo_delete(conversation_id),
-        )
+    @Slot(object)
+    def _on_undoable(self, change: Change) -> None:
+        name = change.title or self.tr("New chat")
+        self.toast.show_text(self.tr("Deleted “{title}”").format(title=name), undo=change.undo)
         self._set_undo(True)
 
     def _set_undo(self, possible: bool) -> None:
