@@ -6,6 +6,7 @@ emphasis. No Qt, and markdown_it only for types: the caller passes the parser in
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
 
 _BLOCKS = {"$$": "$$", "\\[": "\\]"}
+_ENDS = {
+    ")": re.compile(r"[^\\]*(?:\\[^)][^\\]*)*\\\)"),
+    "]": re.compile(r"[^\\]*(?:\\[^\]][^\\]*)*\\\]"),
+}
 _LONGEST = 2_000  # characters of one inline formula; keeps a stray `$` from scanning a long text
 
 
@@ -89,12 +94,11 @@ def _inline(state: StateInline, silent: bool) -> bool:
 def _find(source: str, closing: str, begin: int, limit: int) -> int:
     r"""The end of `\)` or `\]` after `begin`, or -1; an escaped backslash does not count."""
     limit = min(limit, begin + _LONGEST)
-    at = begin
-    while (at := source.find("\\", at, limit - 1)) >= 0:
-        if source[at + 1] == closing:
-            return at + 2
-        at += 2
-    return -1
+    # A text may begin a formula at every second character: no loop of ours looks for each end.
+    if source.find("\\" + closing, begin, limit) < 0:
+        return -1
+    match = _ENDS[closing].match(source, begin, limit)
+    return match.end() if match is not None else -1
 
 
 def _dollar(source: str, begin: int, limit: int) -> int:
