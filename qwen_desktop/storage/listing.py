@@ -46,6 +46,12 @@ _ORDER = {
     Place.ARCHIVE: ("updated_at", "number"),
     Place.BIN: ("deleted_at", "number"),
 }
+# Rows under the headings of days that are not older than a time.
+_SINCE = {
+    Place.CHATS: " AND pinned = 0 AND updated_at >= ?",
+    Place.ARCHIVE: " AND pinned IN (0, 1) AND updated_at >= ?",
+    Place.BIN: " AND deleted_at >= ?",
+}
 
 
 class Listing:
@@ -298,28 +304,26 @@ def _sections(
     connection: sqlite3.Connection, which: ListFilter, starts: Sequence[float]
 ) -> tuple[tuple[Section, int], ...]:
     where, values = _where(which)
-    when = _ORDER[which.place][-2]
-    names = [section.value for section in DAYS]
-    cases = "".join(
-        f" WHEN {when} >= ? THEN '{name}'" for name, _ in zip(names[:-1], starts, strict=True)
-    )
-    if which.place is Place.CHATS:
-        cases = f" WHEN pinned THEN '{Section.PINNED.value}'{cases}"
-    counts = dict(
-        connection.execute(
-            f"SELECT CASE{cases} ELSE '{names[-1]}' END AS section, count(*)"
-            f" FROM conversations WHERE {where} GROUP BY section",
-            (*starts, *values),
-        )
-    )
-    return tuple((s, counts[s.value]) for s in Section if s.value in counts)
+
+    def count(condition: str, *more: object) -> int:
+        (found,) = connection.execute(
+            f"SELECT count(*) FROM conversations WHERE {where}{condition}", (*values, *more)
+        ).fetchone()
+        return int(found)
+
+    # Stretches of the index, each from its beginning; one pass by CASE takes ten times as long.
+    since = [count(_SINCE[which.place], start) for start in starts]
+    pinned = count(" AND pinned = 1") if which.place is Place.CHATS else 0
+    days = zip(DAYS, [*since, count("") - pinned], [0, *since], strict=True)
+    counts = {Section.PINNED: pinned} | {day: upto - before for day, upto, before in days}
+    return tuple((section, counts[section]) for section in Section if counts[section] > 0)
 
 
 def _folders(connection: sqlite3.Connection) -> tuple[Folder, ...]:
     counts = dict(
         connection.execute(
             f"SELECT folder, count(*) FROM conversations WHERE {_WHERE[Place.CHATS]}"
-            " GROUP BY folder"
+            " AND folder IS NOT NULL GROUP BY folder"
         )
     )
     return by_name(

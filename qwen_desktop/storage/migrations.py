@@ -147,10 +147,12 @@ def finding_and_ordering(connection: sqlite3.Connection) -> None:
         "CREATE UNIQUE INDEX conversations_source ON conversations (source)"
         " WHERE source IS NOT NULL"
     )
-    # The list is counted and paged by these alone, whatever folder it is narrowed to.
+    # The list is counted and paged by these alone, whatever folder it is narrowed to. Without
+    # deleted_at in it SQLite would look at every row to see what the WHERE says already.
     connection.execute(
         "CREATE INDEX conversations_listed ON conversations"
-        " (archived, pinned DESC, updated_at DESC, number DESC, folder) WHERE deleted_at IS NULL"
+        " (archived, pinned DESC, updated_at DESC, number DESC, folder, deleted_at)"
+        " WHERE deleted_at IS NULL"
     )
     connection.execute(
         "CREATE INDEX conversations_deleted ON conversations"
