@@ -17,6 +17,9 @@ from qwen_desktop.errors import Known
 from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
+OPEN = "open"
+COMMANDS = (OPEN, "inspect", "import")
+FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
 
@@ -57,12 +60,13 @@ def _factor(text: str) -> float:
     return factor
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="qwen-desktop",
-        description="Chat with any Qwen checkpoint folder. Everything stays on this machine.",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
+    where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
     parser.add_argument(
         "--precision",
@@ -87,24 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_factor,
         help="stretch its context N times by YaRN; 1 is not at all. Default: as the last time.",
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
-    where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
+    _add_profile(parser)
     parser.add_argument(
         "--ask", metavar="TEXT", help="no window: answer once in the terminal, keep it, exit"
     )
     parser.add_argument(
         "--headless", action="store_true", help="no window: ask a first question by itself"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="without a window")
-    inspect = commands.add_parser(
-        "inspect",
-        help="say what a checkpoint folder holds, what is wrong with it and what fits",
-        description="Say what a checkpoint folder holds, what is wrong with it and what fits into "
-        "the memory of this machine. Reads no weights. The exit status is 0 where it opens.",
-    )
-    inspect.add_argument("folder", metavar="DIR", type=Path)
-    inspect.add_argument("--json", action="store_true", help="print one JSON object")
     settings = parser.add_argument_group("settings for this run")
     for setting in SETTINGS:
         default = "as the checkpoint recommends" if setting.default is None else setting.default
@@ -117,13 +110,62 @@ def _parser() -> argparse.ArgumentParser:
                 "%", "%%"
             ),
         )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="qwen-desktop",
+        usage="%(prog)s [OPTION …] [FILE …]\n       %(prog)s [OPTION …] COMMAND …",
+        description="Chat with any Qwen checkpoint folder. Everything stays on this machine. FILE: "
+        "a conversation, an export of another program, or a checkpoint folder, to be opened.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    _add_options(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    # Left out by most: see `_with_command`. Options behind the files are options all the same.
+    opening = commands.add_parser(
+        OPEN, help="open files in the window", argument_default=argparse.SUPPRESS
+    )
+    _add_options(opening)
+    opening.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    importing = commands.add_parser(
+        "import",
+        help="take conversations of this and other programs into the profile, without a window",
+        description="Take the conversations in files and folders into the profile: those of Qwen "
+        "Desktop, ChatGPT, Open WebUI, LM Studio and Jan, and messages as OpenAI's API and "
+        "ShareGPT write them. What is there already is not doubled. The exit status is 0 where "
+        "everything came in.",
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_profile(importing)
+    importing.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    inspect = commands.add_parser(
+        "inspect",
+        help="say what a checkpoint folder holds, what is wrong with it and what fits",
+        description="Say what a checkpoint folder holds, what is wrong with it and what fits into "
+        "the memory of this machine. Reads no weights. The exit status is 0 where it opens.",
+    )
+    inspect.add_argument("folder", metavar="DIR", type=Path)
+    inspect.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
+
+
+def _with_command(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with `open` before the first word, unless that is a command itself."""
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "--":
+        word = arguments[at]
+        alone = "=" in word or any(flag.startswith(word) for flag in FLAGS)
+        at += 1 if alone else 2
+    if at >= len(arguments) or arguments[at] in COMMANDS:
+        return list(arguments)
+    return [*arguments[:at], OPEN, *arguments[at:]]
 
 
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; exits with status 2 on a wrong one."""
     parser = _parser()
-    return _options(parser, parser.parse_args(arguments))
+    return _options(parser, parser.parse_args(_with_command(arguments)))
 
 
 def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
@@ -151,17 +193,22 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         overrides,
         KvFormat(given.kv) if given.kv else None,
         given.rope_factor,
+        tuple(file.expanduser().absolute() for file in getattr(given, "files", ())),
     )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the window, one question in the terminal or a command; gives the exit status."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(_with_command(arguments))
     if given.command == "inspect":
         return _inspect(given)
     options = _options(parser, given)
     try:
+        if given.command == "import":
+            from qwen_desktop import importing
+
+            return importing.run(options)
         if options.headless or options.ask is not None:
             from qwen_desktop import headless
 

@@ -16,7 +16,8 @@ class Options:
     """`overrides` are settings for this run only; they are not saved.
 
     `precision`, `device` (a placement), `kv` and `rope_factor` are those of the first checkpoint,
-    as in LoadRequest; None for what it was opened with the last time.
+    as in LoadRequest; None for what it was opened with the last time. `files` are to be opened:
+    conversations, or folders of checkpoints.
     """
 
     profile: Profile
@@ -28,3 +29,4 @@ class Options:
     overrides: Mapping[str, Value] = field(default_factory=dict)
     kv: KvFormat | None = None
     rope_factor: float | None = None
+    files: tuple[Path, ...] = ()
