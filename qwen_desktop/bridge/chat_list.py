@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal
@@ -32,7 +33,7 @@ from qwen_desktop.errors import Report
 if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
 
-OLD_AT_ONCE = 20  # conversations removed in one step; others may wait for the store
+REMOVED_AT_ONCE = 20  # conversations in one step: an answer may wait to be journalled
 
 Ids = Iterable[str]
 
@@ -43,6 +44,10 @@ class _Before:
 
     rows: tuple[Summary, ...] = ()
     ids: tuple[str, ...] = ()
+
+
+def _delete_for_good(ids: tuple[str, ...], store: Store) -> None:
+    store.listing.delete_for_good(ids)
 
 
 def _nothing(_: Any) -> None:
@@ -295,36 +300,49 @@ class ChatList(ListPages):
     def delete_for_good(self, ids: Ids) -> None:
         """Remove conversations that are in the bin. There is no way back: ask before."""
         ids = tuple(ids)
-        self._remove(ids, lambda store: store.listing.delete_for_good(ids))
+        self._forget(ids)
+        for begin in range(0, len(ids), REMOVED_AT_ONCE):
+            some = ids[begin : begin + REMOVED_AT_ONCE]
+            self._keep(partial(_delete_for_good, some))
 
     def empty_bin(self) -> None:
         """Remove everything that is in the bin. There is no way back: ask before."""
-        ids = [row.id for row in self._loaded() if row.place is Place.BIN]
-        self._remove(ids, lambda store: store.listing.empty_bin(), is_all=True)
+        self._forget(tuple(row.id for row in self._loaded()))
+        sections = () if self._shown.place is Place.BIN else self._shape.sections
+        self._shape = replace(self._shape, deleted=0, sections=sections)
+        self.shape_changed.emit(self._shape)
+        self._empty_bin()
 
-    def _remove(self, ids: Ids, job: Job, *, is_all: bool = False) -> None:
+    def _empty_bin(self) -> None:
+        def done(count: int) -> None:
+            if count == REMOVED_AT_ONCE:
+                self._empty_bin()
+            else:
+                self.refresh()
+
+        self._generation += 1
+        self._store.keep(lambda store: store.listing.empty_bin(REMOVED_AT_ONCE), done)
+
+    def _forget(self, ids: tuple[str, ...]) -> None:
+        """Show that rows of the bin are no more."""
         rows = [row for row in map(self.row, ids) if row is not None and row.place is Place.BIN]
+        if not rows:
+            return
         self._apply((row, None) for row in rows)
         for row in rows:
             self._known.pop(row.id, None)
-        if is_all:
-            sections = () if self._shown.place is Place.BIN else self._shape.sections
-            self._shape = replace(self._shape, deleted=0, sections=sections)
-            self.shape_changed.emit(self._shape)
-        self._keep(job)
-        if rows:
-            self.removed.emit(tuple(row.id for row in rows))
+        self.removed.emit(tuple(row.id for row in rows))
 
     def remove_old(self) -> None:
         """Remove, a few at a time, what has been in the bin for 30 days."""
 
         def done(count: int) -> None:
-            if count == OLD_AT_ONCE:
+            if count == REMOVED_AT_ONCE:
                 self.remove_old()
             if count:
                 self.refresh()
 
-        self._store.submit(lambda store: store.listing.remove_old(OLD_AT_ONCE), done, _nothing)
+        self._store.submit(lambda store: store.listing.remove_old(REMOVED_AT_ONCE), done, _nothing)
 
     # -- how a change is made --------------------------------------------------------------
 

@@ -41,6 +41,9 @@ class Database:
                 # In this order: foreign keys cannot be switched inside a migration.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
+                # What is removed for good is not to be read in the file; on by default in some
+                # builds of SQLite. It costs a fifth of the time that removing takes.
+                connection.execute("PRAGMA secure_delete = ON")
                 migrations.migrate(connection)
                 connection.execute("PRAGMA foreign_keys = ON")
             except BaseException:

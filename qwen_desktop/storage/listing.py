@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from qwen_desktop.chat.messages import new_id
@@ -210,39 +209,30 @@ class Listing:
         self._set("deleted_at", ids, None)
 
     def delete_for_good(self, ids: Iterable[str]) -> int:
-        """Remove conversations that are in the bin, with all that was said; how many."""
-        with self._removing() as connection:
+        """Remove conversations that are in the bin, with all that was said; how many.
+
+        Nothing of them stays readable in the file: what is freed in it is overwritten.
+        """
+        with self._database.writing() as connection:
             numbers = _numbers_of(connection, ids)
             return sum(_remove(connection, number, time.time()) for number in numbers)
 
-    def empty_bin(self) -> int:
-        """Remove everything that is in the bin, for good; how many conversations."""
-        return self._remove_before(time.time(), -1)
+    def empty_bin(self, limit: int = -1) -> int:
+        """Remove everything that is in the bin for good, or some of it; how many conversations."""
+        return self._remove_before(time.time(), limit)
 
-    def remove_old(self, limit: int) -> int:
-        """Remove up to `limit` conversations that have been in the bin for 30 days; how many."""
+    def remove_old(self, limit: int = -1) -> int:
+        """Remove what has been in the bin for 30 days, or some of it; how many conversations."""
         return self._remove_before(time.time() - KEEP_DELETED_SECONDS, limit)
 
     def _remove_before(self, before: float, limit: int) -> int:
-        with self._removing() as connection:
+        with self._database.writing() as connection:
             numbers = connection.execute(
                 "SELECT number FROM conversations WHERE deleted_at IS NOT NULL"
                 " AND deleted_at <= ? ORDER BY deleted_at LIMIT ?",
                 (before, limit),
             ).fetchall()
             return sum(_remove(connection, number, before) for (number,) in numbers)
-
-    @contextmanager
-    def _removing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction whose freed pages are overwritten: what is removed is not to be read."""
-        connection = self._database.connection
-        (before,) = connection.execute("PRAGMA secure_delete").fetchone()
-        connection.execute("PRAGMA secure_delete = ON")
-        try:
-            with self._database.writing():
-                yield connection
-        finally:
-            connection.execute(f"PRAGMA secure_delete = {before}")
 
     def _set(self, column: str, ids: Iterable[str], value: object) -> None:
         with self._database.writing() as connection:

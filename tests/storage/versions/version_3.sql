@@ -58,7 +58,7 @@ CREATE TABLE folders (
     created_at REAL NOT NULL
 );
 CREATE UNIQUE INDEX conversations_source ON conversations (source) WHERE source IS NOT NULL;
-CREATE INDEX conversations_listed ON conversations (archived, pinned DESC, updated_at DESC, number DESC, folder) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_listed ON conversations (archived, pinned DESC, updated_at DESC, number DESC, folder, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX conversations_deleted ON conversations (deleted_at DESC, number DESC, folder) WHERE deleted_at IS NOT NULL;
 CREATE TABLE tags (
     conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
