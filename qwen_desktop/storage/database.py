@@ -51,6 +51,24 @@ class Database:
                 raise
         return cls(file, connection)
 
+    @classmethod
+    def beside(cls, file: Path) -> Database:
+        """A further connection to a database that is open already, for another thread to read by.
+
+        It changes nothing; `connection.close()` ends it. Raises Known as `open` does.
+        """
+        with translated(file):
+            if not file.exists():
+                raise trouble.cannot_open(file)
+            connection = _connect(file)
+            try:
+                connection.execute("PRAGMA query_only = ON")
+                _refuse_foreign(file, connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(file, connection)
+
     def wait_for_lock(self, seconds: float) -> None:
         """Wait as long from now on where another process holds the file, before saying so."""
         self.connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
