@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.engine_client import EngineClient
+    from qwen_desktop.bridge.instance import InstanceServer
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.presets import Presets
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
+    from qwen_desktop.bridge.titles import Titles
     from qwen_desktop.chat.recent import Recent
     from qwen_desktop.chat.settings import Value
     from qwen_desktop.chat.summary import Summary
@@ -112,6 +114,7 @@ class App(QObject):
     doctor: Doctor
     cards: Cards
     presets: Presets
+    titles: Titles
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -140,6 +143,7 @@ class App(QObject):
 
         self._first_problem = preferences.problem
         self._signals: TerminationSignals | None = None
+        self.instance: InstanceServer | None = None
         self._others_to_start = {"memory", "store", "imports"}
         self._built = False
         self._closed = False
@@ -160,6 +164,7 @@ class App(QObject):
         from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.store_client import StoreClient
+        from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
 
         self.store = StoreClient(self.options.profile.database, self)
@@ -174,6 +179,7 @@ class App(QObject):
         self.chats = Chats(
             self.store, self.engine, self.models, lambda: self.preferences.values, self
         )
+        self.titles = Titles(self.chats, self.engine, lambda: self.preferences.values, self)
         self.memory = MemoryMonitor(self.engine.memory, self)
         self.problem.connect(self.window.show_problem)
         self.preferences.changed.connect(self._on_preference)
@@ -209,7 +215,7 @@ class App(QObject):
             if trace == "exit":
                 os._exit(0)
         # One step for each turn of the event loop, so that none of them is felt.
-        for step in (self.build, self.window.finish_building, self.start):
+        for step in (self.build, self.window.finish_building, self.start, self.listen):
             QTimer.singleShot(0, self, step)
 
     def start(self) -> None:
@@ -230,6 +236,16 @@ class App(QObject):
         QTimer.singleShot(ENGINE_WAITS_MS, self.engine, self.engine.start)
         if self._first_problem is not None:
             self.window.show_problem(self._first_problem)
+
+    def listen(self) -> None:
+        """Hear of later starts on this profile. One without a window has nothing to show."""
+        if self.options.headless or self.options.ask is not None:
+            return
+        from qwen_desktop.bridge.instance import InstanceServer
+        from qwen_desktop.ui.arrivals import Arrivals
+
+        self.instance = InstanceServer(self.options.profile, self)
+        self.arrivals = Arrivals(self.window, self.models, self.instance)
 
     # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A
     # process opens one library at a time, and an import that waits for its turn keeps the GIL: so
@@ -346,6 +362,8 @@ class App(QObject):
         if self._closed:
             return
         self._closed = True
+        if self.instance is not None:
+            self.instance.close()
         geometry, panel_visible = self.window.state()
         self._remember(geometry=geometry, panel_visible=panel_visible)
         engine_ended = True
@@ -395,6 +413,8 @@ def run(options: Options) -> int:
     try:
         app = App(options)
     except Known as trouble:
+        if trouble.code == profile_lock.TAKEN and _handed_over(options):
+            return 0
         _tell(trouble.report())
         return 1
     qt.aboutToQuit.connect(app.close)
@@ -402,6 +422,13 @@ def run(options: Options) -> int:
     status = qt.exec()
     app.close()
     return status
+
+
+def _handed_over(options: Options) -> bool:
+    """Whether the instance that has the profile shows what this start was asked for."""
+    from qwen_desktop.bridge import instance
+
+    return instance.hand_over(options.profile, instance.arguments_of(options.checkpoint))
 
 
 def _tell(report: Report) -> None:

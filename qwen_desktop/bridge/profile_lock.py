@@ -7,6 +7,8 @@ from PySide6.QtCore import QLockFile
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.paths import Profile
 
+TAKEN = "profile-taken"  # code of the trouble where another instance has the profile
+
 
 def make_folder(profile: Profile) -> None:
     """Make the data folder where there is none. Raises Known where that is impossible."""
@@ -33,5 +35,6 @@ def taken(profile: Profile) -> QLockFile:
     raise Known(
         QT_TRANSLATE_NOOP("errors", "Qwen Desktop is already open with the data in {folder}."),
         QT_TRANSLATE_NOOP("errors", "Use its window, or start with another --profile DIR."),
+        code=TAKEN,
         folder=profile.root,
     )
