@@ -221,13 +221,15 @@ class Store:
 
     def suggest_title(self, conversation_id: str, title: str) -> bool:
         """Give a title unless one was given before; whether this one is the title now."""
+        if not title:
+            return False
         with self.database.writing() as connection:
             cursor = connection.execute(
                 "UPDATE conversations SET title = ?, title_is_own = 1"
                 " WHERE id = ? AND title_is_own = 0",
                 (whole(title), conversation_id),
             )
-        return bool(title) and cursor.rowcount == 1
+        return cursor.rowcount == 1
 
     def delete(self, conversation_id: str) -> None:
         """Take a conversation out of the list. `restore` brings it back for 30 days."""
