@@ -49,7 +49,7 @@ def _code(tokens: Sequence[Token], index: int, _options: Any, _environment: Any)
     token = tokens[index]
     language = token.info.split()[0] if token.info.split() else ""
     label = f'<div class="language">{html.escape(language)}</div>' if language else ""
-    coloured_code = coloured(token.content, language)
+    coloured_code = coloured(token.content.removesuffix("\n"), language)
     return f'<div class="code">{label}<pre dir="ltr"><code>{coloured_code}</code></pre></div>\n'
 
 

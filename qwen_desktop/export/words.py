@@ -22,9 +22,13 @@ class Words:
     reasoning: str = QT_TRANSLATE_NOOP("export", "Reasoning")
     version: str = QT_TRANSLATE_NOOP("export", "Version {number} of {count}")
     reply_to: str = QT_TRANSLATE_NOOP("export", "in reply to: {text}")
-    damaged: str = QT_TRANSLATE_NOOP("export", "This message was damaged on disk; what could be read is shown.")
+    damaged: str = QT_TRANSLATE_NOOP(
+        "export", "This message was damaged on disk; what could be read is shown."
+    )
     stopped: str = QT_TRANSLATE_NOOP("export", "Stopped.")
-    interrupted: str = QT_TRANSLATE_NOOP("export", "Interrupted: the application ended before the answer did.")
+    interrupted: str = QT_TRANSLATE_NOOP(
+        "export", "Interrupted: the application ended before the answer did."
+    )
     length: str = QT_TRANSLATE_NOOP("export", "Cut off: the longest answer was reached.")
     context_full: str = QT_TRANSLATE_NOOP("export", "Cut off: the context was full.")
     looping: str = QT_TRANSLATE_NOOP("export", "Stopped: it repeated itself.")
