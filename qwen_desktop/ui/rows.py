@@ -13,11 +13,11 @@ from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import RADIUS, ScrollBar, focus_ring
 
 
-def make_plain(view: QListView) -> None:
+def make_plain(view: QListView, bar: ScrollBar | None = None) -> None:
     """Let `view` have hover, our scroll bar, no frame, no background and no editing."""
     view.setFrameShape(QFrame.Shape.NoFrame)
     view.setMouseTracking(True)  # hover
-    view.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, view))
+    view.setVerticalScrollBar(bar or ScrollBar(Qt.Orientation.Vertical, view))
     view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

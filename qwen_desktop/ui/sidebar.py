@@ -1,82 +1,72 @@
-"""The left side: New chat, search, the conversations by day, Settings. Imports the list only."""
+"""The left side: New chat, search, what is listed, the conversations, Settings.
+
+On the way to the first paint: it begins with the rows kept for the start. `connect_to` brings the
+list of the bridge and makes the rest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFocusEvent, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import (
-    QListView,
-    QMenu,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from qwen_desktop.chat.summary import Summary
+from qwen_desktop.chat.summary import ListFilter, Place, Summary
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, Label, SearchField, Surface
-from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList, RowDelegate
-from qwen_desktop.ui.rows import make_plain
+from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList
+from qwen_desktop.ui.conversation_view import ConversationView
+from qwen_desktop.ui.list_source import KeptRows
+from qwen_desktop.ui.place_bar import PlaceBar
 
-
-class ConversationView(QListView):
-    """The list. A click or Enter opens a row; the arrows only move the focus."""
-
-    opened = Signal(QModelIndex)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        make_plain(self)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.clicked.connect(self.opened)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter opens the row with the focus."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            if self.currentIndex().isValid():
-                self.opened.emit(self.currentIndex())
-            return
-        super().keyPressEvent(event)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        """Start at the shown conversation rather than at a header."""
-        super().focusInEvent(event)
-        model = self.model()
-        if isinstance(model, ConversationList) and not self.currentIndex().data(ID_ROLE):
-            start = model.index_of(model.open_id)
-            self.setCurrentIndex(start if start.isValid() else model.index(1))
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.chat_list import ChatList
+    from qwen_desktop.bridge.search import Search
+    from qwen_desktop.ui.list_actions import ListActions
+    from qwen_desktop.ui.search_pane import SearchPane
+    from qwen_desktop.ui.selection_bar import SelectionBar
 
 
 class Sidebar(Surface):
-    """Signals say what the user asks for; nothing changes here before it happened."""
+    """Signals say what is for others to do; the list is changed through the bridge.
+
+    `hit_requested(Hit, words)`: go to what was found and mark the words;
+    `marks_changed(words)`: only mark them.
+    """
 
     new_requested = Signal()
     open_requested = Signal(str)
-    rename_requested = Signal(str, str)
-    delete_requested = Signal(str)
+    hit_requested = Signal(object, object)
+    marks_changed = Signal(object)
+    export_requested = Signal(object)
+    copy_requested = Signal(str)
     settings_requested = Signal()
+
+    # Made by `connect_to()`.
+    acts: ListActions
+    results: SearchPane
+    selection: SelectionBar
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("sidebar", parent)
         self.setObjectName("sidebar")
-        self._held: tuple[Summary, ...] | None = None  # came while a title was edited
-        self._editing = False
+        self._chats: ChatList | None = None
+        self._asking = False  # for the ids of all rows
 
         self.new_button = Button(self.tr("New chat"), icon="plus", align_left=True)
         self.new_button.setObjectName("newChat")
         self.new_button.setAccessibleName(self.tr("New chat"))
         self.search = SearchField(self.tr("Search conversations"))
         self.search.setObjectName("search")
+        self.place = PlaceBar()
         self.list = ConversationList(self)
-        self.view = ConversationView()
+        self.view = ConversationView(self.list)
         self.view.setObjectName("conversations")
         self.view.setAccessibleName(self.tr("Conversations"))
-        self.view.setModel(self.list)
-        delegate = RowDelegate(self.view)
-        self.view.setItemDelegate(delegate)
-        self.nothing = Label(self.tr("No conversation matches."), 12, dim=True, wrap=True)
-        self.nothing.setObjectName("noMatch")
+        self.nothing = Label("", 12, dim=True, wrap=True)
+        self.nothing.setObjectName("nothingListed")
         self.nothing.setContentsMargins(16, 8, 8, 8)
         self.nothing.hide()
         self.settings_button = Button(
@@ -85,49 +75,104 @@ class Sidebar(Surface):
         self.settings_button.setObjectName("settings")
         self.settings_button.setAccessibleName(self.tr("Settings"))
 
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 12, 12, 12)
-        column.setSpacing(8)
-        for widget in (self.new_button, self.search, self.nothing):
-            column.addWidget(widget)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.settings_button)
-
-        self.rename_action = self._row_action(self.tr("Rename"), Qt.Key.Key_F2, self._rename)
-        self.delete_action = self._row_action(self.tr("Delete"), Qt.Key.Key_Delete, self._delete)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(12, 12, 12, 12)
+        self._column.setSpacing(8)
+        for widget in (self.new_button, self.search, self.place, self.nothing):
+            self._column.addWidget(widget)
+        self._column.addWidget(self.view, 1)
+        self._column.addWidget(self.settings_button)
         self.new_button.clicked.connect(self.new_requested)
         self.settings_button.clicked.connect(self.settings_requested)
-        self.search.textChanged.connect(self._on_filter)
-        self.search.returnPressed.connect(self._open_first_match)
-        self.view.opened.connect(lambda index: self._ask_to_open(index))
-        self.view.customContextMenuRequested.connect(self._show_menu)
-        self.list.rename_requested.connect(self.rename_requested)
-        delegate.editing_changed.connect(self._on_editing)
+        self.view.opened.connect(self._ask_to_open)
 
-    def _row_action(self, text: str, key: Qt.Key, slot: object) -> QAction:
-        action = QAction(text, self.view)
-        action.setShortcut(QKeySequence(key))
-        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        action.triggered.connect(slot)
-        self.view.addAction(action)
-        return action
+    def set_summaries(self, summaries: Sequence[Summary]) -> None:
+        """Show these rows until the list of the bridge comes."""
+        self.list.set_source(KeptRows(summaries))
+
+    def connect_to(self, chats: ChatList, search: Search | None = None) -> None:
+        """Bring the list to life. To be called once."""
+        from qwen_desktop.ui.list_actions import ListActions
+        from qwen_desktop.ui.search_pane import SearchPane
+        from qwen_desktop.ui.selection_bar import SelectionBar
+
+        self._chats = chats
+        self.acts = ListActions(chats, self.window())
+        self.selection = SelectionBar(self.acts)
+        self.results = SearchPane(self.search, search)
+        self._column.insertWidget(self._column.indexOf(self.view) + 1, self.results, 1)
+        self._column.insertWidget(self._column.indexOf(self.settings_button), self.selection)
+        self.results.hide()
+        chats.shape_changed.connect(self._on_shape)
+        chats.rows_changed.connect(self.list.refresh)
+        self.list.rename_requested.connect(chats.rename)
+        self.view.menu_requested.connect(self._show_row_menu)
+        self.view.rename_requested.connect(self._rename)
+        self.view.delete_requested.connect(lambda: self.acts.delete(self.view.chosen))
+        self.view.chosen_changed.connect(self._on_chosen)
+        self.selection.closed.connect(self._end_selection)
+        self.acts.open_requested.connect(self.open_requested)
+        self.acts.rename_requested.connect(lambda _: self._rename())
+        self.acts.export_requested.connect(self.export_requested)
+        self.acts.copy_requested.connect(self.copy_requested)
+        self.place.menu_requested.connect(self._show_place_menu)
+        self.place.folder_menu_requested.connect(self._show_folder_menu)
+        self.place.all_requested.connect(lambda: self.acts.go_to(ListFilter()))
+        self.place.empty_requested.connect(self.acts.ask_to_empty_bin)
+        self.place.folder_renamed.connect(self.acts.rename_folder)
+        self.results.shown_changed.connect(self._on_search)
+        self.results.hit_requested.connect(self.hit_requested)
+        self.results.marks_changed.connect(self.marks_changed)
+        self.results.left.connect(lambda: self.view.setFocus(Qt.FocusReason.TabFocusReason))
 
     # -- what is shown ---------------------------------------------------------------------
 
-    def set_summaries(self, summaries: Sequence[Summary]) -> None:
-        """Show these rows, newest first. Waits while a title is being edited."""
-        if self._editing:
-            self._held = tuple(summaries)
-            return
-        current = self.view.currentIndex()
-        row, conversation_id = current.row(), current.data(ID_ROLE) or ""
-        self.list.set_summaries(summaries)
-        if self.view.currentIndex().isValid() or not conversation_id:
-            return
-        again = self.list.index_of(conversation_id)
-        if not again.isValid():  # deleted: the focus stays at this height
-            again = self.list.index(min(row, self.list.rowCount() - 1))
-        self.view.setCurrentIndex(again)
+    @Slot(object)
+    def _on_shape(self) -> None:
+        assert self._chats is not None
+        moved = self._chats.filter != self.place.filter
+        if self.list.source is not self._chats:
+            self.list.set_source(self._chats)
+        else:
+            self.list.reshape()
+        if moved:
+            self.view.verticalScrollBar().setValue(0)
+        shape = self._chats.shape
+        self.place.show_place(self._chats.filter, shape)
+        self.nothing.setText(self._words_for_nothing())
+        self._show_what_is()
+        if not self._asking:
+            self._asking = True
+            self._chats.ids(self._on_ids)
+
+    def _on_ids(self, ids: tuple[str, ...]) -> None:
+        self._asking = False
+        self.list.set_order(ids)
+        self.view.gather()
+
+    def _words_for_nothing(self) -> str:
+        which = self.place.filter
+        if which.place is Place.BIN:
+            return self.tr("The bin is empty.")
+        if which.place is Place.ARCHIVE:
+            return self.tr("Nothing is archived.")
+        if which.folder:
+            return self.tr("No chats in this folder.")
+        return self.tr("No chats with this tag.") if which.tag else ""
+
+    def _show_what_is(self) -> None:
+        """The list, a word for none, or what was found."""
+        searching = self.results.is_shown
+        empty = self.list.rowCount() == 0 and bool(self.nothing.text())
+        self.results.setVisible(searching)
+        self.place.setVisible(not searching)
+        self.view.setVisible(not searching)
+        self.nothing.setVisible(not searching and empty)
+        self.selection.show_for(() if searching else self._chosen_several())
+
+    @Slot()
+    def _on_search(self) -> None:
+        self._show_what_is()
 
     def set_open(self, conversation_id: str) -> None:
         """Highlight the shown conversation and bring it into view."""
@@ -136,7 +181,7 @@ class Sidebar(Surface):
         self.list.set_open(conversation_id)
         index = self.list.index_of(conversation_id)
         if index.isValid():
-            self.view.setCurrentIndex(index)
+            self.view.go_to(index)
             self.view.scrollTo(index)
 
     def set_busy(self, conversation_id: str) -> None:
@@ -157,43 +202,54 @@ class Sidebar(Surface):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Down goes from the search into the list."""
         if self.search.hasFocus() and event.key() == Qt.Key.Key_Down:
-            self.view.setFocus(Qt.FocusReason.TabFocusReason)
+            view = self.results.view if self.results.is_shown else self.view
+            view.setFocus(Qt.FocusReason.TabFocusReason)
             return
         super().keyPressEvent(event)
 
-    def _on_filter(self, text: str) -> None:
-        self.list.set_filter(text)
-        self.nothing.setVisible(bool(text.strip()) and self.list.rowCount() == 0)
-
-    def _open_first_match(self) -> None:
-        if self.search.text().strip() and self.list.rowCount() > 1:
-            self._ask_to_open(self.list.index(1))
-
+    @Slot(QModelIndex)
     def _ask_to_open(self, index: QModelIndex) -> None:
         if conversation_id := index.data(ID_ROLE):
             self.open_requested.emit(conversation_id)
 
+    @Slot()
     def _rename(self) -> None:
         index = self.view.currentIndex()
-        if index.data(ID_ROLE):
+        if index.data(ID_ROLE) and self.place.filter.place is not Place.BIN:
+            self.view.scrollTo(index)
             self.view.edit(index)
 
-    def _delete(self) -> None:
-        if conversation_id := self.view.currentIndex().data(ID_ROLE):
-            self.delete_requested.emit(conversation_id)
+    def _chosen_several(self) -> tuple[str, ...]:
+        return self.view.chosen if self.view.several else ()
 
-    def _show_menu(self, place: QPoint) -> None:
-        index = self.view.indexAt(place)
-        if not index.data(ID_ROLE):
-            return
-        self.view.setCurrentIndex(index)
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addActions([self.rename_action, self.delete_action])
-        menu.popup(self.view.viewport().mapToGlobal(place))
+    @Slot()
+    def _on_chosen(self) -> None:
+        self.selection.show_for(self._chosen_several())
 
-    def _on_editing(self, editing: bool) -> None:
-        self._editing = editing
-        if not editing and self._held is not None:
-            held, self._held = self._held, None
-            self.set_summaries(held)
+    @Slot()
+    def _end_selection(self) -> None:
+        self.view.choose_none()
+        self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @Slot(QPoint)
+    def _show_row_menu(self, place: QPoint) -> None:
+        from qwen_desktop.ui.row_menu import RowMenu
+
+        if ids := self.view.chosen:
+            RowMenu(ids, self.acts, self).popup(place)
+
+    @Slot()
+    def _show_place_menu(self) -> None:
+        from qwen_desktop.ui.place_menu import PlaceMenu
+        from qwen_desktop.ui.row_menu import show_below
+
+        show_below(PlaceMenu(self.place.filter, self.acts, self), self.place.button)
+
+    @Slot()
+    def _show_folder_menu(self) -> None:
+        from qwen_desktop.ui.place_menu import OneFolderMenu
+        from qwen_desktop.ui.row_menu import show_below
+
+        for folder in self.acts.shape.folders:
+            if folder.id == self.place.filter.folder:
+                show_below(OneFolderMenu(folder, self.acts, self.place), self.place.more)
