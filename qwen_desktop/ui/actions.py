@@ -36,6 +36,12 @@ class Spec:
 SPECS: tuple[Spec, ...] = (
     Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",)),
     Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",)),
+    Spec(
+        "open_conversation",
+        QT_TRANSLATE_NOOP("actions", "Open conversation file"),
+        ("Ctrl+Shift+O",),
+    ),
+    Spec("import", QT_TRANSLATE_NOOP("actions", "Import conversations"), ("Ctrl+Shift+I",)),
     Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",)),
     Spec("search", QT_TRANSLATE_NOOP("actions", "Search conversations"), ("Ctrl+F", "Ctrl+K")),
     Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",)),
@@ -44,7 +50,13 @@ SPECS: tuple[Spec, ...] = (
     Spec("thinking", QT_TRANSLATE_NOOP("actions", "Thinking on or off"), ("Ctrl+Shift+T",)),
     Spec("chat_settings", QT_TRANSLATE_NOOP("actions", "Chat settings"), ("Ctrl+Shift+P",)),
     Spec("stop", QT_TRANSLATE_NOOP("actions", "Stop the answer"), ("Esc",)),
-    Spec("undo_delete", QT_TRANSLATE_NOOP("actions", "Undo delete"), ("Ctrl+Shift+Z",)),
+    Spec("next_hit", QT_TRANSLATE_NOOP("actions", "Next search hit"), ("F3",)),
+    Spec("previous_hit", QT_TRANSLATE_NOOP("actions", "Previous search hit"), ("Shift+F3",)),
+    Spec(
+        "undo_delete",
+        QT_TRANSLATE_NOOP("actions", "Undo delete, archive or move"),
+        ("Ctrl+Shift+Z",),
+    ),
     Spec("panel", QT_TRANSLATE_NOOP("actions", "Show or hide the memory panel"), ("Ctrl+M",)),
     Spec("settings", QT_TRANSLATE_NOOP("actions", "Settings"), ("Ctrl+,",)),
     Spec("shortcuts", QT_TRANSLATE_NOOP("actions", "Keyboard shortcuts"), ("F1",)),
@@ -53,7 +65,15 @@ SPECS: tuple[Spec, ...] = (
     Spec("newline", QT_TRANSLATE_NOOP("actions", "New line"), ("Shift+Enter",), Scope.MESSAGE),
     Spec("row_open", QT_TRANSLATE_NOOP("actions", "Open conversation"), ("Enter",), Scope.LIST),
     Spec("rename", QT_TRANSLATE_NOOP("actions", "Rename conversation"), ("F2",), Scope.LIST),
-    Spec("delete", QT_TRANSLATE_NOOP("actions", "Delete conversation"), ("Del",), Scope.LIST),
+    Spec(
+        "delete",
+        QT_TRANSLATE_NOOP("actions", "Delete conversation"),
+        ("Ctrl+Del", "Ctrl+Backspace"),
+        Scope.LIST,
+    ),
+    Spec("row_menu", QT_TRANSLATE_NOOP("actions", "Conversation menu"), ("Menu",), Scope.LIST),
+    Spec("extend", QT_TRANSLATE_NOOP("actions", "Select several"), ("Shift+Down",), Scope.LIST),
+    Spec("select_all", QT_TRANSLATE_NOOP("actions", "Select all"), ("Ctrl+A",), Scope.LIST),
 )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
+    from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.list_change import Change
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.asking import Asking
     from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.conversation_pane import ConversationPane
+    from qwen_desktop.ui.incoming import Incoming
+    from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.timeline.view import Timeline
 
 
@@ -49,12 +52,14 @@ class MainWindow(Frame):
     asking: Asking
     pane: ConversationPane
     actions_by_name: dict[str, QAction]
+    incoming: Incoming
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
         theme.choose(str(preferences.get("theme")))  # before anything asks for colours
         super().__init__(parent)
         self._preferences = preferences
         self._built = False
+        self.leaving: Leaving | None = None  # made by the application, as it needs the store
         self.setObjectName("mainWindow")
         self.show_title("")
         self.composer.set_state(running=False, reason=self.tr("Loading…"))
@@ -88,6 +93,8 @@ class MainWindow(Frame):
             {
                 "new": self._new,
                 "open": self.checkpoints.choose,
+                "open_conversation": lambda: self.incoming.choose_conversation(),
+                "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "search": self.sidebar.focus_search,
                 "focus": self.composer.focus_edit,
@@ -96,6 +103,8 @@ class MainWindow(Frame):
                 "edit": self.pane.edit_last,
                 "thinking": self.asking.toggle_thinking,
                 "chat_settings": self.asking.show_chat_settings,
+                "next_hit": lambda: self.sidebar.results.step(1),
+                "previous_hit": lambda: self.sidebar.results.step(-1),
                 "undo_delete": lambda: self.toast.undo(),
                 "panel": self.toggle_panel,
                 "settings": self.show_settings,
@@ -123,8 +132,7 @@ class MainWindow(Frame):
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
         self.sidebar.new_requested.connect(self._new)
         self.sidebar.open_requested.connect(self._open)
-        self.sidebar.rename_requested.connect(chats.list.rename)
-        self.sidebar.delete_requested.connect(lambda id_: chats.list.delete((id_,)))
+        self.sidebar.connect_to(chats.list)
         self.sidebar.settings_requested.connect(self.show_settings)
         self.header.open_requested.connect(self.checkpoints.choose)
         self.header.checkpoint_requested.connect(self.checkpoints.open_folder)
@@ -132,7 +140,13 @@ class MainWindow(Frame):
         self.header.recents = lambda: recents.entries
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
-        self.folder_dropped.connect(self.checkpoints.open_folder)
+
+    def take_files_by(self, importing: Importing) -> None:
+        """Let files come in: dropped ones, chosen ones. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.incoming import Incoming
+
+        self.incoming = Incoming(self, self._chats, importing)
+        self.paths_dropped.connect(self.incoming.open)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -171,6 +185,9 @@ class MainWindow(Frame):
     def closeEvent(self, event: QCloseEvent) -> None:
         """What was typed last becomes a draft first; the application saves when Qt quits."""
         self.composer.flush_draft()
+        if self.leaving is not None and not self.leaving.may_go():
+            event.ignore()
+            return
         super().closeEvent(event)
 
     # -- conversations ---------------------------------------------------------------------
@@ -181,7 +198,6 @@ class MainWindow(Frame):
 
     @Slot()
     def _on_list(self) -> None:
-        self.show_summaries(self._chats.list.top())
         self.refresh_title()
 
     @Slot(object)
@@ -214,8 +230,10 @@ class MainWindow(Frame):
 
     @Slot(object)
     def _on_undoable(self, change: Change) -> None:
-        name = change.title or self.tr("New chat")
-        self.toast.show_text(self.tr("Deleted “{title}”").format(title=name), undo=change.undo)
+        from qwen_desktop.ui.change_text import change_text
+
+        self.finish_building()
+        self.toast.show_text(change_text(change, self.locale()), undo=change.undo)
         self._set_undo(True)
 
     def _set_undo(self, possible: bool) -> None:
