@@ -28,12 +28,14 @@ class Needle:
     @classmethod
     def of(cls, typed: str, *, prefix: bool = False) -> Needle | None:
         """A needle of what was typed; a star at its end makes a prefix. None where it is empty."""
-        starred = typed.rstrip()
-        bare = starred.rstrip("*")
-        text = " ".join(folding.folded(bare).split()).rstrip("*")
-        if not text:
-            text = " ".join(folding.folded(typed).split())
-        return cls(text, prefix or (bare != starred and text != starred)) if text else None
+        text = " ".join(folding.folded(typed).split())
+        bare = text.rstrip("* ")
+        return cls(bare, prefix or text.endswith("*")) if bare else None
+
+    @classmethod
+    def of_word(cls, word: str) -> Needle:
+        """The needle that gave `word`."""
+        return cls(word.removesuffix("*"), word.endswith("*"))
 
     @property
     def word(self) -> str:
@@ -47,7 +49,8 @@ class Needle:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(r"\s+".join(map(re.escape, self.text.split(" "))))
+        words = (_spaced(word) for word in self.text.split(" "))
+        return re.compile(r"\s+".join(words))
 
     @cached_property
     def _edges(self) -> tuple[int, int, bool]:
@@ -77,6 +80,18 @@ class Needle:
     def is_in(self, plain: str, folded: str) -> bool:
         """Whether it stands in a text."""
         return next(self.spans(plain, folded), None) is not None
+
+
+def _spaced(word: str) -> str:
+    """A pattern for a word; between Chinese and Latin letters there may be a space."""
+    pattern, at, before = "", 0, ""
+    for found in TOKEN.finditer(word):
+        begin, end = found.span()
+        touching = begin == at and bool(before) and is_unspaced(before) != is_unspaced(word[begin])
+        pattern += r"\s*" if touching else re.escape(word[at:begin])
+        pattern += re.escape(found[0])
+        at, before = end, word[end - 1]
+    return pattern + re.escape(word[at:])
 
 
 def _stands(plain: str, begin: int, end: int, prefix: bool) -> bool:
@@ -109,8 +124,7 @@ class Matcher:
     @classmethod
     def of_words(cls, words: Iterable[str]) -> Matcher:
         """A matcher of `Found.words`."""
-        needles = (Needle.of(word) for word in words)
-        return cls(needle for needle in needles if needle is not None)
+        return cls(map(Needle.of_word, words))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Begin and end of all that is found in `text`, from the left, without overlaps."""
@@ -128,8 +142,3 @@ class Matcher:
             else:
                 merged.append((begin, end))
         return merged
-
-
-def unspaced(text: str) -> bool:
-    """Whether a text begins in a writing without spaces between words."""
-    return bool(text) and is_unspaced(text[0])

@@ -28,15 +28,17 @@ class Hit:
     role: Role | None = None
     created_at: float = 0.0  # of the message, Unix seconds
     snippet: Snippet = Snippet("")
+    in_reasoning: bool = False  # found only in what was thought before the answer
 
 
 @dataclass(frozen=True)
 class Found:
     """The answer to one search. Hits of one conversation stand together, newest talk first.
 
-    `words` is what to mark in the messages. `more`: there are others behind these. `unindexed`
-    is how many messages are not searched yet. `unknown` lists filters with a value that says
-    nothing, such as "before:soon".
+    `words` is what to mark in the messages; one with a star at its end may be the beginning of
+    longer ones. `more`: there are others behind these, or may be while the search goes on.
+    `unindexed` is how many messages are not searched yet. `unknown` lists filters with a value
+    that says nothing, such as "before:soon".
     """
 
     query: str

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from qwen_desktop.chat.messages import PartKind, Role
 from qwen_desktop.storage import rows, terms
 
+_ROLES: dict[object, Role] = {role.value: role for role in Role}
+
 
 @dataclass(frozen=True)
 class Said:
     """Who said what in a message. Parts of a kind are joined, as they are read."""
 
     role: Role
-    model: str
     text: str
     reasoning: str
+    stats: object = None  # the column
 
     @classmethod
     def of(cls, role: object, stats: object, parts: object, message_id: str = "") -> Said:
@@ -27,12 +29,13 @@ class Said:
         else:
             text = "".join(part.text for part in kept if part.kind is PartKind.TEXT)
             reasoning = "".join(part.text for part in kept if part.kind is PartKind.REASONING)
-        try:
-            # As rows.message_from reads it: unknown words are taken as the model's.
-            who = Role(role)
-        except ValueError:
-            who = Role.ASSISTANT
-        return cls(who, _model(stats), text, reasoning)
+        # As rows.message_from reads it: unknown words are taken as the model's.
+        return cls(_ROLES.get(role, Role.ASSISTANT), text, reasoning, stats)
+
+    @property
+    def model(self) -> str:
+        """The name of the model that answered."""
+        return _model(self.stats)
 
     def terms(self) -> set[str]:
         """All that the index keeps of it."""
@@ -41,8 +44,8 @@ class Said:
         if self.reasoning:
             found |= terms.terms_of(self.reasoning)
             found.add(terms.REASONING)
-        if self.model:
-            found.add(terms.model_term(self.model))
+        if model := self.model:
+            found.add(terms.model_term(model))
         return found
 
 

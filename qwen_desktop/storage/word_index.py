@@ -61,7 +61,7 @@ class WordIndex:
                 _drop(connection, "to_index", (number for number, *_ in waiting))
                 (left,) = connection.execute(_LEFT).fetchone()
         except Exception as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             _log.warning("the index of words is damaged and made anew: %s", error)
             return self.rebuild()
@@ -92,7 +92,7 @@ class WordIndex:
         return int(left)
 
 
-def _is_damage(error: BaseException) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether an error is about damaged pages, by the cause of a Known as well."""
     cause = error if isinstance(error, sqlite3.Error) else error.__cause__
     return isinstance(cause, sqlite3.DatabaseError) and any(
