@@ -8,6 +8,7 @@ refuses it, it waits here in order and is tried again.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,6 +102,12 @@ class _Worker(QObject):
         self._run_kept()
         self.done.emit(job_id, self._told)
 
+    @Slot(object)
+    def let_pass(self, reached: threading.Event) -> None:
+        """Try all that waits once more and say that this place in the queue was reached."""
+        self._run_kept()
+        reached.set()
+
     @Slot()
     def _run_kept(self) -> None:
         """Run what is kept, up to the first that the disk refuses."""
@@ -182,6 +189,7 @@ class StoreClient(QObject):
     _requested = Signal(str, object, bool)
     _kept = Signal(str, object, str)
     _settling = Signal(str)
+    _passing = Signal(object)
 
     def __init__(self, file: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -195,6 +203,7 @@ class StoreClient(QObject):
         self._requested.connect(self._worker.execute)
         self._kept.connect(self._worker.keep)
         self._settling.connect(self._worker.settle)
+        self._passing.connect(self._worker.let_pass)
         self._worker.done.connect(self._on_done)
         self._worker.failed.connect(self._on_failed)
         self._worker.replaced.connect(self._on_replaced)
@@ -260,6 +269,17 @@ class StoreClient(QObject):
     def settle(self, then: Callable[[SavingState], None]) -> None:
         """Try all that waits once more; `then` is given what still does."""
         self._settling.emit(self._entered(then, None))
+
+    def wait(self, seconds: float) -> bool:
+        """Block until every job so far has run; False if that takes longer than `seconds`.
+
+        Only for where the process may be ended as soon as control is given back.
+        """
+        if not self._thread.isRunning():
+            return False
+        reached = threading.Event()
+        self._passing.emit(reached)
+        return reached.wait(seconds)
 
     def _entered(
         self, on_done: Callable[[Any], None], on_failed: Callable[[Report], None] | None

@@ -1,4 +1,4 @@
-"""The frame of the window: its three columns, the memory panel that folds, folders dropped on it.
+"""The frame of the window: its three columns, the memory panel that folds, what is dropped on it.
 
 Knows nothing of the bridge. Places its columns by hand, which is the cheapest way to show them.
 """
@@ -6,10 +6,9 @@ Knows nothing of the bridge. Places its columns by hand, which is the cheapest w
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QMimeData, QSize, Signal
+from PySide6.QtCore import QByteArray, QSize, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
@@ -32,21 +31,13 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.drop_overlay import DropOverlay
     from qwen_desktop.ui.empty_state import EmptyState
     from qwen_desktop.ui.memory_panel import MemoryPanel
+    from qwen_desktop.ui.notices import Notices
     from qwen_desktop.ui.problem import Banner
     from qwen_desktop.ui.toast import Toast
 
 SIZE = (1400, 900)
 SMALLEST = (900, 600)
 TITLE_BAR = 40  # px, at most; the true height is known only after the window is shown
-
-
-def folder_in(data: QMimeData) -> Path | None:
-    """The folder in a drag; None for anything but exactly one folder of this machine."""
-    urls = data.urls()
-    if len(urls) != 1 or not urls[0].isLocalFile():
-        return None
-    folder = Path(urls[0].toLocalFile())
-    return folder if folder.is_dir() else None
 
 
 def fitting(room: QSize) -> QSize:
@@ -58,9 +49,10 @@ def fitting(room: QSize) -> QSize:
 class Frame(QWidget):
     """Sidebar | header, banner, conversation, composer | memory panel."""
 
-    folder_dropped = Signal(Path)
+    paths_dropped = Signal(object)  # tuple[Path, ...]: one folder, or files
 
     # Made by `build_rest()`.
+    notices: Notices
     alarms: AlarmBanner
     banner: Banner
     empty: EmptyState
@@ -104,12 +96,14 @@ class Frame(QWidget):
         from qwen_desktop.ui.drop_overlay import DropOverlay
         from qwen_desktop.ui.empty_state import EmptyState
         from qwen_desktop.ui.memory_panel import MemoryPanel
+        from qwen_desktop.ui.notices import Notices
         from qwen_desktop.ui.problem import Banner
         from qwen_desktop.ui.toast import Toast
 
+        self.notices = Notices()
         self.alarms = AlarmBanner()
         self.banner = Banner()
-        for card in (self.alarms, self.banner):
+        for card in (self.notices, self.alarms, self.banner):
             self._column.insertWidget(self._column.indexOf(self.body), card)
         self.empty = EmptyState()
         self.body.addWidget(self.empty)
@@ -120,6 +114,7 @@ class Frame(QWidget):
         self._place()
         order = (
             self.header.panel,
+            *self.notices.controls,
             *(card.close_button for card in self.alarms.cards.values()),
             self.banner.action,
             self.banner.details,
@@ -186,12 +181,14 @@ class Frame(QWidget):
         """Say what a drop would do. Dragged text is left to the message field."""
         if not event.mimeData().hasUrls():
             return
-        self.overlay.show_for(folder_in(event.mimeData()))
+        from qwen_desktop.ui.drop_overlay import drop_of, local_paths
+
+        self.overlay.show_for(drop_of(local_paths(event.mimeData())))
         event.acceptProposedAction()  # a refusal has to hear of the leave, too
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Only a folder may be dropped."""
-        if folder_in(event.mimeData()) is not None:
+        """Only what the overlay says may be dropped."""
+        if self.overlay.accepts:
             event.acceptProposedAction()
         else:
             event.ignore()
@@ -201,11 +198,13 @@ class Frame(QWidget):
         self.overlay.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Tell of the folder."""
+        """Tell of the files or the folder."""
+        from qwen_desktop.ui.drop_overlay import drop_of, local_paths
+
         self.overlay.hide()
-        folder = folder_in(event.mimeData())
-        if folder is None:
+        paths = local_paths(event.mimeData())
+        if not drop_of(paths).welcome:
             event.ignore()
             return
         event.acceptProposedAction()
-        self.folder_dropped.emit(folder)
+        self.paths_dropped.emit(paths)
