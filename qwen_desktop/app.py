@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.engine_client import EngineClient
+    from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.instance import InstanceServer
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
@@ -113,6 +114,7 @@ class App(QObject):
     recents: Recents
     doctor: Doctor
     cards: Cards
+    importing: Importing
     presets: Presets
     titles: Titles
 
@@ -158,6 +160,7 @@ class App(QObject):
         from qwen_desktop.bridge.chats import Chats
         from qwen_desktop.bridge.doctor import Doctor
         from qwen_desktop.bridge.engine_client import EngineClient
+        from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
@@ -166,6 +169,7 @@ class App(QObject):
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
+        from qwen_desktop.ui.leaving import Leaving
 
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
@@ -180,6 +184,7 @@ class App(QObject):
             self.store, self.engine, self.models, lambda: self.preferences.values, self
         )
         self.titles = Titles(self.chats, self.engine, lambda: self.preferences.values, self)
+        self.importing = Importing(self.chats, self.store, self)
         self.memory = MemoryMonitor(self.engine.memory, self)
         self.problem.connect(self.window.show_problem)
         self.preferences.changed.connect(self._on_preference)
@@ -199,6 +204,8 @@ class App(QObject):
             self.cards,
             self.presets,
         )
+        self.window.take_files_by(self.importing)
+        self.window.leaving = Leaving(self.window, self.chats, self.store)
         self.built.emit()
 
     def show(self) -> None:
@@ -246,6 +253,12 @@ class App(QObject):
 
         self.instance = InstanceServer(self.options.profile, self)
         self.arrivals = Arrivals(self.window, self.models, self.instance)
+        self.arrivals.files_arrived.connect(self.open_files)
+
+    @Slot(object)
+    def open_files(self, paths: tuple[Path, ...]) -> None:
+        """Open conversations, or the folder of a checkpoint."""
+        self.window.incoming.open(paths)
 
     # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A
     # process opens one library at a time, and an import that waits for its turn keeps the GIL: so
@@ -271,6 +284,7 @@ class App(QObject):
     @Slot()
     def _on_store_ready(self) -> None:
         self._others_to_start.discard("store")
+        self.importing.open(self.options.files)
         self._start_engine_last()
 
     def _start_engine_last(self) -> None:
@@ -368,6 +382,7 @@ class App(QObject):
         self._remember(geometry=geometry, panel_visible=panel_visible)
         engine_ended = True
         if self._built:
+            self.importing.close()
             self.models.close()
             self.chats.close()
             self.doctor.close()
@@ -428,7 +443,9 @@ def _handed_over(options: Options) -> bool:
     """Whether the instance that has the profile shows what this start was asked for."""
     from qwen_desktop.bridge import instance
 
-    return instance.hand_over(options.profile, instance.arguments_of(options.checkpoint))
+    return instance.hand_over(
+        options.profile, instance.arguments_of(options.checkpoint, options.files)
+    )
 
 
 def _tell(report: Report) -> None:

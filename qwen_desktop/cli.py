@@ -183,6 +183,13 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         if (value := getattr(given, f"setting_{setting.name}")) is not None
     }
     checkpoint = given.checkpoint.expanduser().absolute() if given.checkpoint else None
+    files = [file.expanduser().absolute() for file in getattr(given, "files", ())]
+    if files and (given.ask is not None or given.headless):
+        parser.error("--ask and --headless take no files")
+    if checkpoint is None and given.command == OPEN:
+        # One that is named here takes the place of the one that was open last.
+        checkpoint = next((file for file in files if (file / "config.json").is_file()), None)
+        files = [file for file in files if file != checkpoint]
     return Options(
         profile,
         checkpoint,
@@ -193,7 +200,7 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
         overrides,
         KvFormat(given.kv) if given.kv else None,
         given.rope_factor,
-        tuple(file.expanduser().absolute() for file in getattr(given, "files", ())),
+        tuple(files),
     )
 
 

@@ -64,6 +64,7 @@ class Result:
     entries: tuple[Entry, ...] = ()
     checkpoints: tuple[Path, ...] = ()  # of what was to be opened: folders of models
     cancelled: bool = False
+    trouble: Report | None = None  # why it ended before its end
 
     def of(self, outcome: Outcome) -> tuple[Entry, ...]:
         """The entries that came to `outcome`, in their order."""
@@ -85,7 +86,7 @@ class Progress:
     conversations: int = 0  # that are in the profile by now
 
 
-def entry_of(found: Found, outcome: Outcome, conversation_id: str) -> Entry:
+def entry_found(found: Found, outcome: Outcome, conversation_id: str) -> Entry:
     """The line for a conversation that came in. `conversation_id` is its id in the profile."""
     summary = found.record.conversation.summary()
     return Entry(

@@ -83,21 +83,11 @@ def _bad_archive(file: str, details: str) -> Known:
     )
 
 
-def checkpoints_among(paths: Iterable[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Which of `paths` are folders of a model, and the others."""
-    folders: list[Path] = []
-    others: list[Path] = []
-    for path in paths:
-        (folders if _holds_model(path) else others).append(path)
-    return tuple(folders), tuple(others)
-
-
-def _holds_model(path: Path) -> bool:
+def holds_any(folder: Path) -> bool:
+    """Whether there is a file in `folder`, or not too far below, that may hold conversations."""
     try:
-        return path.is_dir() and (
-            (path / "config.json").is_file() or any(path.glob("*.safetensors"))
-        )
-    except OSError:
+        return bool(Reader((folder,)).files_of(folder))
+    except (Known, OSError):
         return False
 
 
@@ -121,7 +111,7 @@ class Reader:
         work: list[tuple[Path, str]] = []
         for path in self._paths:
             try:
-                work += self._files_of(path)
+                work += self.files_of(path)
             except Known as known:
                 yield Refused(path.name, 0, known.report())
             except OSError as error:
@@ -138,7 +128,7 @@ class Reader:
 
     # -- files -------------------------------------------------------------------------------
 
-    def _files_of(self, path: Path) -> list[tuple[Path, str]]:
+    def files_of(self, path: Path) -> list[tuple[Path, str]]:
         """The files to read for a chosen path, each with the folder it lies in below that."""
         if not path.is_dir():
             beside = path.with_name(jan.THREAD)
