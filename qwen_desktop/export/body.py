@@ -61,7 +61,7 @@ def coloured(code: str, language: str) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
-    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+    return str(highlight(code, lexer, HtmlFormatter(nowrap=True))).removesuffix("\n")
 
 
 @lru_cache(maxsize=1)

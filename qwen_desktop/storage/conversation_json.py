@@ -18,10 +18,12 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.storage import conversation_reading
-from qwen_desktop.storage.conversation_reading import FORMAT, SEVERAL, VERSION
 from qwen_desktop.storage.provenance import provenance_json
 
 EXTENSION = ".qwenchat.json"
+FORMAT = conversation_reading.FORMAT
+SEVERAL = conversation_reading.SEVERAL
+VERSION = conversation_reading.VERSION
 
 _REMEMBERED = 8  # prompts that the next one is compared with
 _STEP = 1024  # ids compared at once

@@ -33,6 +33,8 @@ class WindowState:
     conversation_id: str = ""  # shown last; "" is a new chat
     checkpoint: str = ""  # folder opened last
     recents: tuple[Recent, ...] = ()  # the checkpoints opened last, newest first
+    export_folder: str = ""  # where conversations were written last
+    export_format: str = ""  # value of Format
 
 
 class StateFile:

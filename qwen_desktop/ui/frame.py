@@ -126,6 +126,7 @@ class Frame(QWidget):
             self.composer.thinking,
             self.composer.button,
             self.toast.undo_button,
+            self.toast.action_button,
             self.toast.close_button,
             self.panel.card,
             self.panel.cancel,

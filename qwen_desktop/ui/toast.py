@@ -1,4 +1,6 @@
-"""A short notice above the composer, with Undo where something can be undone."""
+"""A short notice above the composer, with Undo where something can be undone, or with one thing
+to do about it.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +38,7 @@ class Toast(QWidget):
         below.installEventFilter(self)
         self.setObjectName("toast")
         self._undo: Callable[[], None] | None = None
+        self._act: Callable[[], None] | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SHOWN_MS)
@@ -44,6 +47,8 @@ class Toast(QWidget):
         self.undo_button = Button(self.tr("Undo"), kind="tinted", tint="background", height=30)
         self.undo_button.setObjectName("undo")
         self.undo_button.setAccessibleName(self.tr("Undo"))
+        self.action_button = Button("", kind="tinted", tint="background", height=30)
+        self.action_button.setObjectName("noticeAction")
         self.close_button = IconButton("close", self.tr("Close notice"), height=30)
         self.close_button.tint = "background"
         self.close_button.kind = "bare"
@@ -52,8 +57,10 @@ class Toast(QWidget):
         row.setSpacing(12)
         row.addWidget(self.label, 1)
         row.addWidget(self.undo_button)
+        row.addWidget(self.action_button)
         row.addWidget(self.close_button)
         self.undo_button.clicked.connect(self.undo)
+        self.action_button.clicked.connect(self._do)
         self.close_button.clicked.connect(self.dismiss)
         self.hide()
 
@@ -62,10 +69,22 @@ class Toast(QWidget):
         """Whether it is shown with Undo."""
         return self._undo is not None
 
-    def show_text(self, text: str, undo: Callable[[], None] | None = None) -> None:
-        """Show `text`; `undo` is called when the user wants it back."""
+    def show_text(
+        self,
+        text: str,
+        undo: Callable[[], None] | None = None,
+        action: tuple[str, Callable[[], None]] | None = None,
+    ) -> None:
+        """Show `text`; `undo` is called when the user wants it back.
+
+        `action` is the words of a button and what it does.
+        """
         self._undo = undo
         self.undo_button.setVisible(undo is not None)
+        words, self._act = action or ("", None)
+        self.action_button.setText(words)
+        self.action_button.setAccessibleName(words)
+        self.action_button.setVisible(action is not None)
         room = _WIDEST - 160
         self.label.setText(
             self.label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
@@ -96,15 +115,22 @@ class Toast(QWidget):
         if undo is not None:
             undo()
 
+    def _do(self) -> None:
+        act, self._act = self._act, None
+        self.dismiss()
+        if act is not None:
+            act()
+
     def dismiss(self) -> None:
         """Close."""
         self._timer.stop()
-        self._undo = None
+        self._undo = self._act = None
         self.hide()
         self.hidden.emit()
 
     def _time_is_up(self) -> None:
-        focused = self.undo_button.hasFocus() or self.close_button.hasFocus()
+        buttons = (self.undo_button, self.action_button, self.close_button)
+        focused = any(button.hasFocus() for button in buttons)
         if self.underMouse() or focused:
             self._timer.start()
         else:
