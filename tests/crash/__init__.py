@@ -1,0 +1,1 @@
+"""Real processes of the program, ended by force at random moments: what is lost?"""
