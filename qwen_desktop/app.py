@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.engine_client import EngineClient
+    from qwen_desktop.bridge.exporting import Exporting
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.instance import InstanceServer
     from qwen_desktop.bridge.memory import MemoryMonitor
@@ -116,6 +117,7 @@ class App(QObject):
     cards: Cards
     importing: Importing
     presets: Presets
+    exporting: Exporting
     titles: Titles
 
     def __init__(self, options: Options) -> None:
@@ -160,6 +162,7 @@ class App(QObject):
         from qwen_desktop.bridge.chats import Chats
         from qwen_desktop.bridge.doctor import Doctor
         from qwen_desktop.bridge.engine_client import EngineClient
+        from qwen_desktop.bridge.exporting import Exporting
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.memory import MemoryMonitor
@@ -170,6 +173,7 @@ class App(QObject):
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
         from qwen_desktop.ui.leaving import Leaving
+        from qwen_desktop.ui.outgoing import write_pdf
 
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
@@ -205,6 +209,11 @@ class App(QObject):
             self.presets,
         )
         self.window.take_files_by(self.importing)
+        self.exporting = Exporting(self.store, write_pdf, self)
+        self.window.export_by(self.exporting).remembered.connect(self._on_exported)
+        self.window.outgoing.remember(
+            self._saved_state.export_folder, self._saved_state.export_format
+        )
         self.window.leaving = Leaving(self.window, self.chats, self.store)
         self.built.emit()
 
@@ -352,6 +361,10 @@ class App(QObject):
         self._remember(conversation_id=self.chats.current.id)
         self.files.submit("conversation list", lambda: self._sidebar_cache.save(summaries))
 
+    @Slot(str, str)
+    def _on_exported(self, folder: str, form: str) -> None:
+        self._remember(export_folder=folder, export_format=form)
+
     @Slot(object)
     def _on_busy(self, _: RunState | None = None) -> None:
         self.memory.set_busy(self.chats.run.running or self.models.state.busy)
@@ -384,6 +397,7 @@ class App(QObject):
         if self._built:
             self.importing.close()
             self.models.close()
+            self.exporting.close()
             self.chats.close()
             self.doctor.close()
             self.memory.close()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
+    from qwen_desktop.bridge.exporting import Exporting
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.list_change import Change
     from qwen_desktop.bridge.memory import MemoryMonitor
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.leaving import Leaving
+    from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.timeline.view import Timeline
 
 
@@ -53,6 +55,7 @@ class MainWindow(Frame):
     pane: ConversationPane
     actions_by_name: dict[str, QAction]
     incoming: Incoming
+    outgoing: Outgoing
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
         theme.choose(str(preferences.get("theme")))  # before anything asks for colours
@@ -107,6 +110,8 @@ class MainWindow(Frame):
                 "previous_hit": lambda: self.sidebar.results.step(-1),
                 "undo_delete": lambda: self.toast.undo(),
                 "panel": self.toggle_panel,
+                "save_as": lambda: self.outgoing.save_as(),
+                "export": lambda: self.outgoing.export_shown(),
                 "settings": self.show_settings,
                 "shortcuts": self.show_shortcuts,
                 "quit": self.close,
@@ -121,6 +126,7 @@ class MainWindow(Frame):
         chats, models = self._chats, self._models
         chats.list.shape_changed.connect(self._on_list)
         chats.list.rows_changed.connect(self._on_list)
+        chats.list.renamed.connect(self._on_list)
         chats.opened.connect(self._on_opened)
         chats.run_changed.connect(self._on_run)
         chats.usage.connect(self._on_usage)
@@ -147,6 +153,15 @@ class MainWindow(Frame):
 
         self.incoming = Incoming(self, self._chats, importing)
         self.paths_dropped.connect(self.incoming.open)
+
+    def export_by(self, exporting: Exporting) -> Outgoing:
+        """Let conversations leave. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.outgoing import Outgoing
+
+        self.outgoing = Outgoing(self, self._chats, exporting)
+        self.sidebar.export_requested.connect(self.outgoing.export)
+        self.sidebar.copy_requested.connect(self.outgoing.copy)
+        return self.outgoing
 
     # -- life ------------------------------------------------------------------------------
 
