@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -66,7 +66,7 @@ class ImportDialog(Dialog):
             self.tr("Open WebUI: exported chats"),
             self.tr("LM Studio: its conversations folder, or single chats"),
             self.tr("Jan: its threads folder, or single threads"),
-            self.tr("Messages as OpenAI\u2019s API and ShareGPT write them: .json, .jsonl"),
+            self.tr("Messages as the OpenAI API and ShareGPT have them: .json, .jsonl"),
         )
         self.choose_files = Button(self.tr("Choose files\u2026"), kind="primary")
         self.choose_files.setObjectName("importFiles")
@@ -123,12 +123,17 @@ class ImportDialog(Dialog):
         self.trouble.setObjectName("importTrouble")
         self.table = EntryTable()
         self.table.chosen.connect(self._choose)
+        self.notes = Label("", 13, dim=True, wrap=True)
+        self.notes.setObjectName("importNotes")
+        self.notes.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.table.noted.connect(self._show_notes)
         column = QVBoxLayout(page)
         column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, 12)
         column.setSpacing(10)
         column.addWidget(self.summary)
         column.addWidget(self.trouble)
         column.addWidget(self.table, 1)
+        column.addWidget(self.notes)
         return page
 
     def _foot(self) -> QWidget:
@@ -195,6 +200,12 @@ class ImportDialog(Dialog):
         if result.entries:
             self.table.selectRow(0)
         self._show_page(_RESULT)
+
+    @Slot(str)
+    def _show_notes(self, notes: str) -> None:
+        """Everything there is to say of the row that is selected; it is cut off in the table."""
+        self.notes.setText(notes)
+        self.notes.setVisible(bool(notes))
 
     def _undo(self) -> None:
         self.undo_requested.emit(self._result)

@@ -137,9 +137,13 @@ class EntryModel(QAbstractTableModel):
 
 
 class EntryTable(QTableView):
-    """The entries of a result. Enter or a double click asks for a conversation: `chosen(id)`."""
+    """The entries of a result. Enter or a double click asks for a conversation: `chosen(id)`.
+
+    `noted(str)`: what there is to say of the row that is current now.
+    """
 
     chosen = Signal(str)
+    noted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -176,6 +180,12 @@ class EntryTable(QTableView):
             self._choose(self.currentIndex())
             return
         super().keyPressEvent(event)
+
+    def currentChanged(self, current: Index, previous: Index) -> None:
+        """Tell what there is to say of the row."""
+        super().currentChanged(current, previous)
+        entry = self.entries.entry(current.row()) if current.isValid() else None
+        self.noted.emit("" if entry is None else reason_of(entry))
 
     def changeEvent(self, event: QEvent) -> None:
         """Another theme."""

@@ -6,7 +6,7 @@ Its dialogs are imported when they are asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,9 @@ class Incoming(QObject):
         """The picker for a conversation file, which is opened."""
         self._pick(self._window, self.open)
 
-    def _pick(self, parent: QWidget, then: object, *, folder: bool = False) -> None:
+    def _pick(
+        self, parent: QWidget, then: Callable[[list[Path]], None], *, folder: bool = False
+    ) -> None:
         """The picker of the platform; `then` gets the paths."""
         from PySide6.QtWidgets import QFileDialog
 
@@ -75,7 +77,7 @@ class Incoming(QObject):
             )
         if os.environ.get(QT_DIALOGS) == "1":
             picker.setOption(QFileDialog.Option.DontUseNativeDialog)
-        picker.accepted.connect(lambda: then([Path(p) for p in picker.selectedFiles()]))  # type: ignore[operator]
+        picker.accepted.connect(lambda: then([Path(p) for p in picker.selectedFiles()]))
         picker.open()
 
     def _show_dialog(self) -> ImportDialog:
@@ -151,15 +153,16 @@ class Incoming(QObject):
         if taken:
             self._window.composer.flush_draft()
             self._chats.open(taken[0].conversation_id)
-            if taken[0].notes:
-                return False
-            self._tell_in_toast(result)
+            if taken[0].outcome is not Outcome.SAME:
+                self._tell_in_toast(result)
         elif rejected and rejected[0].report is not None:
             self._window.show_problem(rejected[0].report)
         return True
 
     def _tell_in_toast(self, result: Result) -> None:
-        from qwen_desktop.ui.import_table import summary_of
+        from qwen_desktop.ui.import_table import reason_of, summary_of
 
+        entries = result.entries
+        notes = reason_of(entries[0]) if len(entries) == 1 else ""
         self._window.finish_building()
-        self._window.toast.show_text(summary_of(result))
+        self._window.toast.show_text(" · ".join(filter(None, (summary_of(result), notes))))

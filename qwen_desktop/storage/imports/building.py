@@ -89,7 +89,7 @@ class Notes:
             more = "…" if len(self._files) > _NAMES_TOLD else ""
             reports.append(
                 Report(
-                    QT_TRANSLATE_NOOP("errors", "Attachments left out ({count}): {names}"),
+                    QT_TRANSLATE_NOOP("errors", "Attachments left out ({count}): {names}."),
                     values={"count": str(len(self._files)), "names": names + more},
                 )
             )

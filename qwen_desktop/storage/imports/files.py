@@ -24,7 +24,7 @@ from qwen_desktop.storage import conversation_json
 from qwen_desktop.storage.conversation_reading import SEVERAL
 from qwen_desktop.storage.imports import chatgpt, jan, lmstudio, messages, openwebui, values
 from qwen_desktop.storage.imports.building import Notes
-from qwen_desktop.storage.imports.reading import Broken, Decoded, Value, Values
+from qwen_desktop.storage.imports.reading import BOMS_16, Broken, Decoded, Value, Values
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ SMALL = 2**20  # bytes of thread.json
 _OURS = re.compile(rf'\{{\s*"format":\s*"{SEVERAL}",\s*"version":\s*1,\s*"conversations":\s*\[')
 _MEMBERS = re.compile(r"(?:.*/)?conversations(?:[-_]\d+)?\.json")
 _ZIP = b"PK\x03\x04"
+_BEGIN = 1024  # bytes; a zero among them is of no text
 
 Piece: TypeAlias = "Found | Refused"
 Maker: TypeAlias = Callable[[], "tuple[Record, Notes]"]
@@ -168,10 +169,12 @@ class Reader:
             yield self._thread(file, now)
             return
         with file.open("rb") as raw:
-            begin = raw.read(len(_ZIP))
+            begin = raw.read(_BEGIN)
             raw.seek(0)
-            if begin == _ZIP:
+            if begin.startswith(_ZIP):
                 yield from self._archive(file.name, raw, now)
+            elif b"\0" in begin and not begin.startswith(BOMS_16):
+                raise nobodys(file.name)
             else:
                 yield from self._text(file.name, raw, now, folder)
 

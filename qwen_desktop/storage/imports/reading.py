@@ -18,6 +18,7 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report
 
 CHUNK = 2**20  # characters read at once
 LARGEST_VALUE = 2**26  # characters of one conversation; a larger one is refused unread
+BOMS_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LARGEST_TEXT = 2**32  # characters of a file; what comes after is not looked at
 
 _SPACE = re.compile(r"[\s\ufeff]*")
@@ -53,8 +54,7 @@ class Decoded:
             chunk = self._raw.read(size)
             self._count(len(chunk))
             if self._decoder is None:
-                is_16 = chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-                encoding = "utf-16" if is_16 else "utf-8-sig"
+                encoding = "utf-16" if chunk.startswith(BOMS_16) else "utf-8-sig"
                 self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
             text = self._decoder.decode(chunk, final=not chunk)
             if text or not chunk:
@@ -116,8 +116,10 @@ class Values:
         *,
         nested: re.Pattern[str] | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        chunk: int = CHUNK,
     ) -> None:
         self.is_array = False
+        self._chunk = chunk
         self._text = text
         self._nested = nested
         self._stopped = stopped
@@ -127,7 +129,7 @@ class Values:
         self._read = 0
 
     def __iter__(self) -> Iterator[Value | Broken]:
-        self._fill(CHUNK)
+        self._fill(self._chunk)
         self._skip(_SPACE)
         match = self._nested.match(self._buffer, self._at) if self._nested else None
         if match is not None:
@@ -152,7 +154,7 @@ class Values:
             yield found
 
     def _next(self, position: int) -> Value | Broken:
-        self._fill(CHUNK)
+        self._fill(self._chunk)
         try:
             value, end = _decoder.raw_decode(self._buffer, self._at)
             if end < len(self._buffer) or self._ended:
@@ -173,7 +175,7 @@ class Values:
 
     def _ends_in_line(self) -> bool:
         """Whether the next line begins with an object, as every one of JSON Lines does."""
-        wanted = CHUNK
+        wanted = self._chunk
         while (end := self._buffer.find("\n", self._at)) < 0 or end + 1 >= len(self._buffer):
             if self._ended or wanted > LARGEST_VALUE:
                 return False
@@ -217,7 +219,7 @@ class Values:
             behind = max(self._at - len(self._buffer), 0) if match else 0
             yield self._buffer[start:]
             self._at = len(self._buffer)
-            self._fill(CHUNK)
+            self._fill(self._chunk)
             if behind:
                 yield self._buffer[self._at : self._at + behind]
                 self._at += behind
@@ -244,7 +246,7 @@ class Values:
             return
         pieces = [self._buffer[self._at :]]
         while left < wanted:
-            piece = self._text.read(max(CHUNK, wanted - left)) if self._read < LARGEST_TEXT else ""
+            piece = self._text.read(max(self._chunk, wanted - left)) if self._read < LARGEST_TEXT else ""
             if not piece:
                 self._ended = True
                 break
