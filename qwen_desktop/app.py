@@ -55,12 +55,14 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.engine_client import EngineClient
     from qwen_desktop.bridge.exporting import Exporting
     from qwen_desktop.bridge.importing import Importing
+    from qwen_desktop.bridge.indexing import Indexing
     from qwen_desktop.bridge.instance import InstanceServer
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.bridge.search import Search
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
     from qwen_desktop.bridge.titles import Titles
@@ -73,6 +75,7 @@ _log = logging.getLogger(__name__)
 
 FOR_THE_FIRST_ANSWER = ("markdown_it", "pygments.lexers", "pygments.styles")
 ENGINE_WAITS_MS = 2000  # at most, for the threads that import their libraries before it
+SEARCH_WAITS_MS = 4000  # until the start is over; one who searches earlier does not wait for it
 
 # "print": tell the moment of the first paint on standard error; "exit": and leave.
 TRACE_FIRST_PAINT = "QWEN_DESKTOP_TRACE_FIRST_PAINT"
@@ -117,6 +120,8 @@ class App(QObject):
     cards: Cards
     importing: Importing
     presets: Presets
+    search: Search
+    indexing: Indexing
     exporting: Exporting
     titles: Titles
 
@@ -164,11 +169,13 @@ class App(QObject):
         from qwen_desktop.bridge.engine_client import EngineClient
         from qwen_desktop.bridge.exporting import Exporting
         from qwen_desktop.bridge.importing import Importing
+        from qwen_desktop.bridge.indexing import Indexing
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
         from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.recents import Recents
+        from qwen_desktop.bridge.search import Search
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
@@ -189,6 +196,9 @@ class App(QObject):
         )
         self.titles = Titles(self.chats, self.engine, lambda: self.preferences.values, self)
         self.importing = Importing(self.chats, self.store, self)
+        self.search = Search(self.options.profile.database, self)
+        self.indexing = Indexing(self.store, lambda: self.chats.run.running, self)
+        self.search.index_damaged.connect(self.indexing.rebuild)
         self.memory = MemoryMonitor(self.engine.memory, self)
         self.problem.connect(self.window.show_problem)
         self.preferences.changed.connect(self._on_preference)
@@ -294,6 +304,8 @@ class App(QObject):
     def _on_store_ready(self) -> None:
         self._others_to_start.discard("store")
         self.importing.open(self.options.files)
+        self.indexing.start()
+        QTimer.singleShot(SEARCH_WAITS_MS, self.search, self.search.warm_up)
         self._start_engine_last()
 
     def _start_engine_last(self) -> None:
@@ -396,6 +408,8 @@ class App(QObject):
         engine_ended = True
         if self._built:
             self.importing.close()
+            self.indexing.close()
+            self.search.close()
             self.models.close()
             self.exporting.close()
             self.chats.close()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from qwen_desktop.errors import Known
 from qwen_desktop.storage import terms
 from qwen_desktop.storage.database import Database
 from qwen_desktop.storage.said import Said
@@ -44,8 +46,11 @@ class WordIndex:
 
         Returns how many are left. An index that turns out damaged is begun anew.
         """
+        with self._database.reading() as connection:
+            if not connection.execute(_LEFT).fetchone()[0]:
+                return 0
         try:
-            with self._database.writing() as connection:
+            with self._at_ease(), self._database.writing() as connection:
                 # First those that are gone: another message may have got the number of one.
                 gone = connection.execute(_GONE, (limit,)).fetchall()
                 for number, *row in gone:
@@ -60,7 +65,7 @@ class WordIndex:
                     )
                 _drop(connection, "to_index", (number for number, *_ in waiting))
                 (left,) = connection.execute(_LEFT).fetchone()
-        except Exception as error:
+        except (sqlite3.DatabaseError, Known) as error:
             if not is_damage(error):
                 raise
             _log.warning("the index of words is damaged and made anew: %s", error)
@@ -72,11 +77,24 @@ class WordIndex:
 
         Without it every search would have as many places to look at as there were changes.
         """
-        with self._database.writing() as connection:
+        with self._at_ease(), self._database.writing() as connection:
             before = connection.total_changes
             connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
             # One change is the command itself.
             return connection.total_changes - before > 1
+
+    @contextmanager
+    def _at_ease(self) -> Iterator[None]:
+        """Let the disk take its time: what is lost of an index with the power is made again.
+
+        What was written before stays on disk, and what is written after it waits for both.
+        """
+        connection = self._database.connection
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            connection.execute("PRAGMA synchronous = FULL")
 
     def rebuild(self) -> int:
         """Forget all of the index, and mark every message; how many are left to index."""
