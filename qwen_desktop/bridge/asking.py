@@ -110,7 +110,9 @@ def ask(before: Conversation, text: str, terms: Terms, *, is_new: bool) -> Run:
 def edit(before: Conversation, old: Message, text: str, terms: Terms) -> Run:
     """`text` is said in place of the user's message `old`, as a branch beside it."""
     message = user_message(text, old.parent_id)
-    return _answering(before, before.tree.added(message), message, terms, RunKind.EDIT, text)
+    run = _answering(before, before.tree.added(message), message, terms, RunKind.EDIT, text)
+    run.edited = old.id
+    return run
 
 
 def retry(before: Conversation, old: Message, terms: Terms) -> Run:

@@ -230,6 +230,16 @@ class Chats(QObject):
         """Keep what is typed; on disk within a second."""
         self._composing.set(text)
 
+    @Slot(str, str)
+    def set_edit(self, message_id: str, text: str) -> None:
+        """Keep what a message is being changed to; on disk within a second. "": nothing."""
+        self._composing.set_edit(message_id, text)
+
+    @property
+    def edits(self) -> Mapping[str, str]:
+        """What messages of the shown path were being changed to, by message id."""
+        return self._composing.edits
+
     def show_version(self, message_id: str, step: int) -> None:
         """Read the version `step` beside a message, up to its newest leaf; none if there is none.
 

@@ -9,6 +9,8 @@ from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.bridge.shown import Shown
 
+EDIT = "edit "
+
 
 class Composing:
     """Main-thread owner of what is typed. A message that is sent stays the draft on disk until it
@@ -41,12 +43,25 @@ class Composing:
         else:
             self._drafts.set(self._key(), text)
 
+    def set_edit(self, message_id: str, text: str) -> None:
+        """Keep what an earlier message is being changed to; "" where it is left."""
+        self._drafts.set(_edit_of(message_id), text)
+
+    @property
+    def edits(self) -> Mapping[str, str]:
+        """Such texts of the messages that are read, but for one that is being sent."""
+        run = self._shown.run
+        ids = [m.id for m in self._shown.path if run is None or m.id != run.edited]
+        return {id_: text for id_ in ids if (text := self._drafts.text(_edit_of(id_)))}
+
     def begin(self) -> None:
         """A message is sent."""
         self._held = ""
 
     def is_stored(self, run: Run) -> None:
         """What was sent is a message on disk, so no draft any more."""
+        if run.edited:
+            self._drafts.set(_edit_of(run.edited), "")
         if run.kind is not RunKind.ASK:
             return
         if run.is_new and (self._shown.is_of(run) or self._drafts.text("") == run.typed):
@@ -60,6 +75,8 @@ class Composing:
         """
         if not run.typed:
             return False
+        if run.edited:
+            self._drafts.set(_edit_of(run.edited), "")  # it goes into the composer
         key = "" if run.is_new else run.before.id
         texts = [run.typed, self._held]
         if (kept := self._drafts.text(key)) not in texts:
@@ -82,3 +99,8 @@ class Composing:
 
     def _key(self) -> str:
         return "" if self._shown.is_new else self._shown.conversation.id
+
+
+def _edit_of(message_id: str) -> str:
+    """The key of the draft of a message that is being changed; no conversation's id looks so."""
+    return f"{EDIT}{message_id}"

@@ -74,6 +74,7 @@ class Run:
     kind: RunKind
     typed: str = ""
     is_new: bool = False  # the conversation has no row yet
+    edited: str = ""  # id of the message in whose place something is said
     id: str = field(default_factory=new_id)
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress | None = None

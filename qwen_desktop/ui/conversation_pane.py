@@ -65,6 +65,7 @@ class ConversationPane(QObject):
         made.set_theme(theme.current())
         made.retry_requested.connect(self._retry)
         made.edit_requested.connect(self._edit)
+        made.edit_typed.connect(self._chats.set_edit)
         made.version_requested.connect(self._chats.show_version)
         made.resume_requested.connect(self._resume)
         made.pin_requested.connect(self._chats.set_pinned)
@@ -72,10 +73,17 @@ class ConversationPane(QObject):
         made.policy_requested.connect(lambda: self._asking.show_chat_settings(policy=True))
         made.details_requested.connect(self._show_details)
         made.link_activated.connect(self._ask_link)
+        made.copy_all_requested.connect(self._window.outgoing.copy_shown)
+        made.export_requested.connect(self._window.outgoing.export_shown)
         self._window.body.addWidget(made)
         QWidget.setTabOrder(self._window.empty.more, made)
         QWidget.setTabOrder(made, self._window.composer.edit)
         self._refresh_offers()
+
+    def flush(self) -> None:
+        """Tell the bridge at once what is being typed in the conversation."""
+        if self._timeline is not None:
+            self._timeline.flush_edits()
 
     @property
     def timeline(self) -> Timeline:
@@ -100,6 +108,7 @@ class ConversationPane(QObject):
         if path:
             timeline.set_messages(path, tree.version_positions(path))
             timeline.set_unseen(self._unseen)
+            timeline.set_edits(self._chats.edits)
             self._window.body.setCurrentWidget(timeline)
         else:
             timeline.clear()

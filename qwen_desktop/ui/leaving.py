@@ -68,6 +68,7 @@ class Leaving(QObject):
     def flush(self) -> None:
         """Give the store all that is typed and said."""
         self._window.composer.flush_draft()
+        self._window.pane.flush()
         self._chats.flush()
 
     @Slot()

@@ -304,3 +304,28 @@ def test_changes_wait_while_the_database_cannot_even_be_opened(qtbot, tmp_path):
         client.close()
     with closing(sqlite3.connect(file)) as found:
         assert found.execute("SELECT text FROM drafts").fetchall() == [("typed",)]
+
+
+def test_a_changed_message_is_a_draft_of_its_own_until_it_is_a_message(desk):
+    desk.ask_and_wait("first")
+    question = desk.path()[0]
+    desk.chats.set_edit(question.id, "second")
+    desk.chats.flush()
+    assert dict(desk.chats.edits) == {question.id: "second"}
+    key = f"edit {question.id}"
+    assert run(desk, lambda store: store.drafts()) == {key: "second"}
+
+    with locked(desk):
+        assert desk.chats.edit(question.id, "second")
+        desk.wait(lambda: desk.problems)
+        # Refused, it is in the composer.
+        assert desk.drafts[-1] == "second"
+        assert not desk.chats.edits
+    desk.chats.set_edit(question.id, "third")
+    desk.chats.flush()
+    saved = len(desk.saved)
+    assert desk.chats.edit(question.id, "third")
+    desk.wait(lambda: len(desk.saved) > saved)
+    desk.chats.flush()
+
+    assert run(desk, lambda store: store.drafts()) == {desk.chats.current.id: "second"}

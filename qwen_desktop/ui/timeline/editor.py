@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -21,6 +21,7 @@ from qwen_desktop.ui.timeline.shared import RADIUS, Shared
 
 _SIDE = 12  # px around the text
 _GAP = 8  # px between the text, the box and the buttons
+TYPED_MS = 300  # after a key, what was typed is told
 
 
 class _Field(MessageEdit):
@@ -51,6 +52,7 @@ class Editor(QWidget):
     """A field with Send and Cancel. The text stays until whoever built this takes it away."""
 
     sent = Signal(str)
+    typed = Signal(str)  # all of the text, soon after a key
     cancelled = Signal()
     height_changed = Signal()
 
@@ -58,6 +60,11 @@ class Editor(QWidget):
         super().__init__(parent)
         self._shared = shared
         self._placing = False
+        self._told = ""
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(TYPED_MS)
+        self._timer.timeout.connect(self.flush)
         self.field = _Field(self)
         self.field.setAccessibleName(self.tr("Edit message"))
         self.field.submitted.connect(self._on_send)
@@ -82,8 +89,17 @@ class Editor(QWidget):
         return self.field.toPlainText()
 
     def set_text(self, text: str) -> None:
-        """Begin with `text`."""
+        """Begin with `text`; it is not told back."""
         self.field.setPlainText(text)
+        self._timer.stop()
+        self._told = self.text
+
+    def flush(self) -> None:
+        """Tell what was typed now, if it has not been told."""
+        self._timer.stop()
+        if (text := self.text) != self._told:
+            self._told = text
+            self.typed.emit(text)
 
     def height_for(self, width: int) -> int:
         """The height in px, with everything placed."""
@@ -129,9 +145,12 @@ class Editor(QWidget):
 
     def _on_changed(self) -> None:
         self._send.setEnabled(not self.field.is_blank())
+        if not self._timer.isActive():  # else typing without a pause would never be told
+            self._timer.start()
 
     def _on_send(self) -> None:
         if not self.field.is_blank():
+            self.flush()
             self.sent.emit(self.text)
 
     def _on_height(self) -> None:

@@ -79,7 +79,8 @@ class MessageView(QWidget):
         `last`: nothing follows. `width`: of the pane in px, for which new blocks are built.
         """
         item = self._item
-        state = (last, item.progress, item.versions, item.unseen, item.gap)
+        editing = item.draft is not None
+        state = (last, item.progress, item.versions, item.unseen, item.gap, editing)
         if self._shown is not None and item.message is self._shown[0] and state == self._shown[1]:
             return
         self._shown = (item.message, state)

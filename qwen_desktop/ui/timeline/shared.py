@@ -23,6 +23,7 @@ class Shared(QObject):
     link_activated = Signal(QUrl)
     acted = Signal(object, object)  # Act, Message; all but EDIT and COPY, which stay inside
     edit_requested = Signal(str, str)  # message id, new text
+    edit_typed = Signal(str, str)  # message id, what its editor holds; "" where it is left
     edit_begun = Signal()  # an editor opened and has the focus
     edit_ended = Signal()  # it is gone, and nothing has the focus
     version_requested = Signal(str, int)  # message id, -1 or 1

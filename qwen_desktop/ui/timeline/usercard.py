@@ -114,6 +114,7 @@ class UserCard(QWidget):
         """Back to the message as it was."""
         editor, self._editor, self._item.draft = self._editor, None, None
         if editor is not None:
+            self._shared.edit_typed.emit(self._item.message.id, "")
             self._show_parts()
             if self._edit.isEnabled():
                 self._edit.setFocus(Qt.FocusReason.OtherFocusReason)  # where it began
@@ -126,6 +127,7 @@ class UserCard(QWidget):
     def store(self) -> None:
         """Keep what the editor holds: this widget goes."""
         if self._editor is not None:
+            self._editor.flush()
             self._item.draft = self._editor.text
 
     def _open_editor(self, text: str) -> None:
@@ -134,9 +136,14 @@ class UserCard(QWidget):
         editor.sent.connect(
             lambda new: self._shared.edit_requested.emit(self._item.message.id, new)
         )
+        editor.typed.connect(self._on_typed)
         editor.cancelled.connect(self.end_edit)
         editor.height_changed.connect(self._changed)
         editor.show()
+
+    def _on_typed(self, text: str) -> None:
+        message = self._item.message
+        self._shared.edit_typed.emit(message.id, text if text != message.text else "")
 
     # Geometry
 

@@ -5,6 +5,7 @@ markdown_it and Pygments are not imported with this module: the window opens wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, QUrl, Signal
@@ -60,12 +61,15 @@ class Timeline(MessageColumn):
 
     retry_requested = Signal(str)  # message id
     edit_requested = Signal(str, str)  # message id, new text; the editor stays until it is gone
+    edit_typed = Signal(str, str)  # message id, what its editor holds; "" where it was left
     version_requested = Signal(str, int)  # message id, -1 or 1
     resume_requested = Signal(str, bool)  # message id, whether with a presence penalty
     pin_requested = Signal(str, bool)  # message id, whether it is to be pinned
     provenance_requested = Signal(str)  # message id
     details_requested = Signal(str)  # message id of a failed answer
     policy_requested = Signal()  # why messages are left out, and what to do about it
+    copy_all_requested = Signal()  # the whole conversation as Markdown
+    export_requested = Signal()
     link_activated = Signal(QUrl)  # http, https or mailto; ask before opening
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -73,6 +77,7 @@ class Timeline(MessageColumn):
         self._selection = Selection(self, self)
         self._shared.acted.connect(self._on_acted)
         self._shared.edit_requested.connect(self.edit_requested)
+        self._shared.edit_typed.connect(self.edit_typed)
         self._shared.version_requested.connect(self._on_version)
         self._shared.policy_requested.connect(self.policy_requested)
         self._shared.link_activated.connect(self.link_activated)
@@ -102,6 +107,24 @@ class Timeline(MessageColumn):
         card = self.view_at(index).card
         if card is not None:
             card.begin_edit()
+
+    def set_edits(self, texts: Mapping[str, str]) -> None:
+        """Open editors again with what was typed in them, by message id."""
+        width = self.viewport().width()
+        for key, text in texts.items():
+            index = self._index.get(key)
+            if index is None or self._items[index].draft is not None:
+                continue
+            self._items[index].draft = text
+            if (view := self._views.get(key)) is not None:
+                self._exact.discard(key)
+                view.refresh(index == len(self._items) - 1, width)
+        self._arrange()
+
+    def flush_edits(self) -> None:
+        """Tell at once what was typed in editors."""
+        for view in self._views.values():
+            view.store()
 
     def replaced(self) -> None:
         """Other messages: nothing is selected."""
@@ -279,6 +302,14 @@ class Timeline(MessageColumn):
         everything = menu.addAction(self.tr("Select all"))
         everything.triggered.connect(self._selection.select_all)
         everything.setEnabled(bool(self._items))
+        menu.addSeparator()
+        for words, signal in (
+            (self.tr("Copy conversation as Markdown"), self.copy_all_requested),
+            (self.tr("Export…"), self.export_requested),
+        ):
+            action = menu.addAction(words)
+            action.triggered.connect(signal)
+            action.setEnabled(bool(self._items))
         return menu
 
     def _copy(self) -> None:
