@@ -418,8 +418,9 @@ def write(
 
 def fill_index(store: Store) -> None:
     """Let everything be found that is not found yet."""
-    index = getattr(store, "index", None)
-    while index is not None and index.add_some(2000):
+    while store.index.add_some(2000):
+        pass
+    while store.index.merge(500):
         pass
 
 

@@ -1,37 +1,27 @@
-"""How long the GUI thread is busy: the turns of its event loop, each from waking to waiting."""
+"""How long the GUI thread is at work in each turn of its event loop.
+
+A turn goes from one waiting for events to the next. Its time is that of the thread's own work:
+while it waits for events, for a lock or for its turn on a busy machine, nothing is counted.
+"""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-# The dispatcher of GLib tells of its turns only when they are over.
-os.environ["QT_NO_GLIB"] = "1"
 
 from PySide6.QtCore import QAbstractEventDispatcher, QElapsedTimer, QEventLoop, QTimer
 
 LOOK_MS = 5
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One turn: milliseconds it took, and those of them that this thread was at work."""
-
-    wall_ms: float
-    cpu_ms: float
-
-
 class Turns:
-    """Collects the turns of the thread that makes it."""
+    """Collects the turns of the thread that makes it, in milliseconds."""
 
     def __init__(self) -> None:
         dispatcher = QAbstractEventDispatcher.instance()
         assert dispatcher is not None
-        self._found: list[Turn] = []
-        self._began: tuple[float, float] | None = None
-        dispatcher.awake.connect(self._on_awake)
+        self._found: list[float] = []
+        self._last = time.thread_time()
         dispatcher.aboutToBlock.connect(self._on_block)
 
     @property
@@ -42,23 +32,17 @@ class Turns:
     def begin(self) -> None:
         """Forget what was, and count from now."""
         self._found.clear()
-        self._on_awake()
+        self._last = time.thread_time()
 
-    def taken(self) -> list[Turn]:
+    def taken(self) -> list[float]:
         """All turns since `begin`, the present one included."""
         self._on_block()
         return list(self._found)
 
-    def _on_awake(self) -> None:
-        self._began = (time.perf_counter(), time.thread_time())
-
     def _on_block(self) -> None:
-        if self._began is not None:
-            wall, cpu = self._began
-            self._began = None
-            self._found.append(
-                Turn((time.perf_counter() - wall) * 1000, (time.thread_time() - cpu) * 1000)
-            )
+        now = time.thread_time()
+        self._found.append((now - self._last) * 1000)
+        self._last = now
 
 
 def rest(milliseconds: int) -> None:
