@@ -256,7 +256,11 @@ def _remove(connection: sqlite3.Connection, number: int, before: float) -> int:
     ).fetchone()
     if found is None:
         return 0
-    connection.execute("DELETE FROM drafts WHERE conversation_id = ?", found)
+    connection.execute(
+        "DELETE FROM drafts WHERE conversation_id = ?"
+        " OR conversation_id IN (SELECT 'edit ' || id FROM messages WHERE conversation = ?)",
+        (*found, number),
+    )
     connection.execute("DELETE FROM conversations WHERE number = ?", (number,))
     return 1
 

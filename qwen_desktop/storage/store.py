@@ -257,7 +257,10 @@ class Store:
             refresh_summary(connection, number)
 
     def save_draft(self, conversation_id: str, text: str) -> None:
-        """Keep what stands in the composer; "" forgets it. The id "" means a new chat."""
+        """Keep what stands in the composer; "" forgets it. The id "" means a new chat.
+
+        "edit " and the id of a message: what that is being changed to.
+        """
         with self.database.writing() as connection:
             if text:
                 connection.execute(
