@@ -289,7 +289,7 @@ class ListPages(QObject):
         changed = [offset for row in staying if (offset := self._rows.replace(row)) is not None]
         self._rows.remove(leaving)
         count -= len(leaving)
-        for row in reversed(coming):
+        for row in coming:
             self._rows.insert(row, count)
             count += 1
         if leaving or coming or self._shape != before:

@@ -18,7 +18,7 @@ PAGES = 8  # held at once: more than the tallest screen shows, before and behind
 
 
 class ListRows:
-    """Rows by offset. Of more than `PAGES` pages those that were used longest ago go."""
+    """Rows by offset. Where they are more than `PAGES` pages, those used longest ago go."""
 
     def __init__(self, place: Place = Place.CHATS) -> None:
         self.place = place
@@ -126,7 +126,7 @@ class ListRows:
         for page in pages:
             self._pages[page] = None
             self._pages.move_to_end(page)
-        while len(self._pages) > PAGES:
+        while len(self._rows) > PAGES * PAGE:
             page, _ = self._pages.popitem(last=False)
             for offset in range(page * PAGE, (page + 1) * PAGE):
                 self._rows.pop(offset, None)
