@@ -417,10 +417,12 @@ def write(
 
 
 def fill_index(store: Store) -> None:
-    """Let everything be found that is not found yet."""
+    """Do what the application does at rest until all can be found and no room is wasted."""
     while store.index.add_some(2000):
         pass
     while store.index.merge(500):
+        pass
+    while store.database.give_back(500):
         pass
 
 

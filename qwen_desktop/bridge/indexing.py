@@ -29,7 +29,7 @@ class _Step:
     """What one batch came to."""
 
     left: int  # messages
-    merging: bool
+    merging: bool  # or giving back what merging has freed
     seconds: float  # of adding
 
 
@@ -97,4 +97,7 @@ def _step(store: Store, batch: int) -> _Step:
     begun = time.perf_counter()
     left = store.index.add_some(batch)
     seconds = time.perf_counter() - begun
-    return _Step(left, store.index.merge(PAGES), seconds)
+    merging = store.index.merge(PAGES)
+    if not (left or merging):
+        merging = store.database.give_back(PAGES)
+    return _Step(left, merging, seconds)

@@ -14,6 +14,8 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage import migrations, trouble
 
 BUSY_SECONDS = 3.0  # how long another process may hold the file before we say so
+# Of the file, free pages that stay in it: a share of all, and some besides.
+SPARE_SHARE, SPARE_PAGES = 20, 64
 PAGE_BYTES = 8192  # of new files; messages of a few kilobytes leave less of a page empty
 
 
@@ -37,7 +39,9 @@ class Database:
             connection = _connect(file)
             try:
                 _refuse_foreign(file, connection)
-                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # nothing where it has pages
+                # Both do nothing where the file has pages.
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # see `give_back`
                 # In this order: foreign keys cannot be switched inside a migration.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -96,6 +100,23 @@ class Database:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
+
+    def give_back(self, pages: int) -> bool:
+        """Make the file smaller by up to `pages` that are free; whether there are more to give.
+
+        Merging the index frees as many pages as it takes. A few stay, for what is written next.
+        Files of earlier versions keep theirs.
+        """
+        with self.writing() as connection:
+            for _ in range(pages):
+                (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+                (all_pages,) = connection.execute("PRAGMA page_count").fetchone()
+                if free <= SPARE_PAGES + all_pages // SPARE_SHARE:
+                    return False
+                connection.execute("PRAGMA incremental_vacuum(1)")  # one in each call, by Python
+                if connection.execute("PRAGMA freelist_count").fetchone()[0] >= free:
+                    return False
+        return True
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it. May be called again."""
