@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from qwen_desktop.bridge.saving import SavingState
@@ -78,6 +78,19 @@ class UnsavedDialog(Dialog):
             self.again.setAccessibleName(self.again.text())
         self.file.setVisible(not state.all_saved)
         self.leave.setVisible(not state.all_saved)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """All of the text is seen."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the lines of its labels, which Qt does not follow once it is shown."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        self.setFixedHeight(layout.totalHeightForWidth(self.width()))
 
     def say_again(self, state: SavingState) -> None:
         """It was tried, in vain."""
@@ -100,6 +113,7 @@ class UnsavedDialog(Dialog):
     def _say(self, text: str) -> None:
         self.note.setText(text)
         self.note.setAccessibleName(text)
+        self._fit()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
 
