@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Slot
 
 from qwen_desktop import app
 from qwen_desktop.bridge.models import ModelState, Phase
+from qwen_desktop.bridge.saving import SavingState
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import Message, PartKind, Role, Status
 from qwen_desktop.errors import Report
@@ -43,6 +44,7 @@ class OneQuestion(QObject):
         built.chats.problem.connect(self._on_problem)
         built.chats.overflowed.connect(self._on_overflow)
         built.problem.connect(self._on_problem)
+        built.store.saving_changed.connect(self._on_saving)
         built.chats.message_added.connect(self._on_added)
         built.chats.message_changed.connect(self._on_changed)
         built.chats.answer_saved.connect(self._on_saved)
@@ -99,6 +101,11 @@ class OneQuestion(QObject):
         if report.is_bug and report.details:
             _say(report.details)
         app.application().exit(1)
+
+    @Slot(object)
+    def _on_saving(self, state: SavingState) -> None:
+        if state.report is not None:  # nobody is there to make room; it is tried once more
+            self._on_problem(state.report)
 
     @Slot(object)
     def _on_overflow(self, count: PromptCount) -> None:
