@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
 from qwen_desktop.chat.settings import BY_NAME, Value
-from qwen_desktop.chat.summary import Summary
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Tree
 from qwen_desktop.storage import damage, packing
@@ -142,14 +141,6 @@ def tree_from(messages: Iterable[Message], head: object) -> Tree:
         kept.append(message)
         known.add(message.id)
     return Tree.of(kept, head if isinstance(head, str) and head in known else None)
-
-
-def summary_from(row: tuple[Any, ...]) -> Summary:
-    """The summary of a row of id, title, preview and updated_at, whatever it holds."""
-    conversation_id, title, preview, updated_at = row
-    return Summary(
-        text_from(conversation_id), text_from(title), text_from(preview), number_from(updated_at)
-    )
 
 
 def text_from(raw: object) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import AnswerTrace, Message, PartKind, Provenance, Status
-from qwen_desktop.chat.summary import Summary
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
@@ -68,17 +67,6 @@ class Store:
             store.close()
             raise
         return store
-
-    def summaries(self) -> tuple[Summary, ...]:
-        """All rows of the list, newest first, without the deleted ones."""
-        with self.database.reading() as connection:
-            found = connection.execute(
-                "SELECT id, title, preview, updated_at FROM conversations"
-                " WHERE deleted_at IS NULL ORDER BY number DESC"
-            ).fetchall()
-        # SQLite takes ten times as long to sort 10,000 rows with their text. This sort is stable.
-        summaries = [rows.summary_from(row) for row in found]
-        return tuple(sorted(summaries, key=lambda summary: summary.updated_at, reverse=True))
 
     def load(self, conversation_id: str) -> Conversation:
         """Everything of one conversation, in the bin or not. Raises Known where it is not there.
@@ -230,21 +218,6 @@ class Store:
                 (whole(title), conversation_id),
             )
         return cursor.rowcount == 1
-
-    def delete(self, conversation_id: str) -> None:
-        """Take a conversation out of the list. `restore` brings it back for 30 days."""
-        self._set_deleted(conversation_id, time.time())
-
-    def restore(self, conversation_id: str) -> None:
-        """Undo `delete`."""
-        self._set_deleted(conversation_id, None)
-
-    def _set_deleted(self, conversation_id: str, at: float | None) -> None:
-        with self.database.writing() as connection:
-            number = number_of(connection, conversation_id)
-            connection.execute(
-                "UPDATE conversations SET deleted_at = ? WHERE number = ?", (at, number)
-            )
 
     def set_head(self, conversation_id: str, message_id: str) -> None:
         """Read the conversation up to `message_id` from now on."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 import torch
 
 from qwen_desktop.bridge import answering
+from qwen_desktop.bridge.list_change import ChangeKind
 from qwen_desktop.chat.messages import PartKind, Role, Status
+from qwen_desktop.chat.summary import Place
+from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
 from tests.bridge.conftest import Desk
+from tests.listed import listed
 
 
 def test_an_answer_streams_and_is_on_disk(desk):
@@ -24,7 +29,7 @@ def test_an_answer_streams_and_is_on_disk(desk):
     assert all(later.startswith(earlier) for earlier, later in zip(seen, seen[1:]))
     desk.close()
     store = Store.open(desk.file)
-    (row,) = store.summaries()
+    (row,) = listed(store)
     assert row.title == "hello there"
     assert store.load(row.id).tree.path() == desk.path()
     store.close()
@@ -42,7 +47,7 @@ def test_the_question_is_on_disk_before_the_answer_begins(desk, tmp_path):
     desk.chats.ask("is it kept?")
     desk.wait(lambda: copies)
 
-    (row,) = copies[0].summaries()
+    (row,) = listed(copies[0])
     question, answer = copies[0].load(row.id).tree.path()
     assert question.text == "is it kept?"
     assert answer.status is Status.INTERRUPTED  # as a start after a crash would show it
@@ -57,7 +62,7 @@ def test_the_answer_is_journalled_while_it_streams(desk, tmp_path):
 
     def journalled() -> str:
         store = desk.on_disk(tmp_path / f"copy{len(list(tmp_path.iterdir()))}")
-        text = store.load(store.summaries()[0].id).tree.path()[1].text
+        text = store.load(listed(store)[0].id).tree.path()[1].text
         store.close()
         return text
 
@@ -102,7 +107,7 @@ def test_retry_is_a_new_branch_and_keeps_the_old_answer(desk):
     assert {m.id for m in desk.chats.current.tree.children(question.id)} == {first.id, answer.id}
     desk.close()
     store = Store.open(desk.file)
-    tree = store.load(store.summaries()[0].id).tree
+    tree = store.load(listed(store)[0].id).tree
     assert tree.messages[first.id].text == first.text
     assert tree.head == answer.id
     store.close()
@@ -138,7 +143,7 @@ def test_stop_while_the_prompt_is_checked_gives_the_text_back(desk):
     assert not desk.path()
     assert desk.problems == []
     desk.ask_and_wait("the next one works")
-    assert [row.title for row in desk.chats.summaries] == ["the next one works"]
+    assert [row.title for row in desk.chats.list.top()] == ["the next one works"]
 
 
 def test_a_conversation_that_cannot_be_read_leaves_the_one_that_is_shown(desk):
@@ -200,7 +205,7 @@ def test_an_answer_goes_on_while_another_conversation_is_read(desk):
     desk.chats.open(second)
     desk.wait(lambda: desk.chats.current.id == second)
     assert desk.path()[-1].stats.new_tokens == 300
-    assert [row.id for row in desk.chats.summaries] == [second, first]
+    assert [row.id for row in desk.chats.list.top()] == [second, first]
 
 
 def test_opening_the_conversation_that_streams_shows_it_live(desk):
@@ -226,31 +231,102 @@ def test_deleting_the_conversation_that_streams_stops_it_and_undo_brings_all_bac
     talk = desk.chats.current.id
     desk.wait(lambda: desk.path()[-1].text)
 
-    with desk.qtbot.waitSignal(desk.chats.deleted) as deleted:
-        desk.chats.delete(talk)
+    with desk.qtbot.waitSignal(desk.chats.list.undoable) as told:
+        desk.chats.list.delete([talk])
     desk.wait(lambda: desk.saved)
 
-    assert deleted.args == [talk, "to be deleted"]
-    assert desk.chats.summaries == ()
+    (change,) = told.args
+    assert (change.kind, change.title) == (ChangeKind.DELETED, "to be deleted")
+    assert desk.chats.list.top() == ()
     assert desk.path() == ()
-    desk.chats.undo_delete(talk)
+    change.undo()
     desk.wait(lambda: desk.chats.current.id == talk)
-    assert [row.id for row in desk.chats.summaries] == [talk]
+    assert [row.id for row in desk.chats.list.top()] == [talk]
     assert desk.path()[-1].text == desk.saved[0].text
+
+
+def test_deleting_several_leaves_the_shown_one_and_undo_shows_it_again(desk):
+    talks = []
+    for text in ("one", "two", "three"):
+        desk.chats.new()
+        desk.ask_and_wait(text)
+        talks.append(desk.chats.current.id)
+    changes = []
+    desk.chats.list.undoable.connect(changes.append)
+
+    desk.chats.list.delete(talks[1:])
+    assert desk.path() == ()
+    assert [row.id for row in desk.chats.list.top()] == talks[:1]
+    changes[0].undo()
+    desk.wait(lambda: desk.chats.current.id == talks[2])
+
+    desk.chats.list.delete(talks)
+    desk.chats.set_draft("something else")
+    desk.ask_and_wait("four")
+    changes[1].undo()  # what is shown by now stays
+    desk.wait(lambda: len(desk.chats.list.top()) == 4)
+    assert desk.path()[0].text == "four"
+
+
+def test_a_message_sent_in_the_bin_brings_the_conversation_back(desk):
+    desk.ask_and_wait("hello")
+    talk = desk.chats.current.id
+    desk.chats.list.delete([talk])
+    assert desk.chats.current.id != talk
+    desk.chats.open(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+    assert desk.path()[0].text == "hello"
+    assert desk.chats.list.top() == ()
+
+    desk.ask_and_wait("and again")
+    assert [row.id for row in desk.chats.list.top()] == [talk]
+    desk.close()
+    store = Store.open(desk.file)
+    (row,) = store.listing.rows([talk])
+    assert row.place is Place.CHATS
+    assert len(store.load(talk).tree.path()) == 4
+    store.close()
+
+
+def test_removing_the_shown_conversation_for_good_shows_a_new_one(desk):
+    desk.ask_and_wait("hello")
+    talk = desk.chats.current.id
+    desk.chats.list.delete([talk])
+    desk.chats.open(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+    desk.chats.list.empty_bin()
+    assert desk.path() == ()
+    desk.close()
+    store = Store.open(desk.file)
+    with pytest.raises(Known):
+        store.load(talk)
+    store.close()
+
+
+def test_what_the_model_calls_it_is_its_title_unless_it_was_renamed(desk):
+    desk.ask_and_wait("hello")
+    talk = desk.chats.current.id
+    desk.chats.set_title_by_model(talk, "Greetings")
+    desk.wait(lambda: desk.chats.list.top()[0].title == "Greetings")
+    assert desk.chats.current.title == "Greetings"
+    desk.chats.list.rename(talk, "Mine")
+    desk.chats.set_title_by_model(talk, "Greetings again")
+    desk.ask_and_wait("more")
+    assert desk.chats.list.top()[0].title == desk.chats.current.title == "Mine"
 
 
 def test_renaming_holds_for_the_list_the_window_and_the_disk(desk):
     desk.ask_and_wait("hello")
     talk = desk.chats.current.id
 
-    desk.chats.rename(talk, "  A  better\ntitle ")
-    desk.chats.rename(talk, "   ")
+    desk.chats.list.rename(talk, "  A  better\ntitle ")
+    desk.chats.list.rename(talk, "   ")
     desk.ask_and_wait("more")
 
-    assert desk.chats.summaries[0].title == "A better title"
+    assert desk.chats.list.top()[0].title == "A better title"
     desk.close()
     store = Store.open(desk.file)
-    assert store.summaries()[0].title == "A better title"
+    assert listed(store)[0].title == "A better title"
     store.close()
 
 
@@ -263,7 +339,7 @@ def test_closing_in_the_middle_keeps_the_text_as_interrupted(desk):
     desk.close()
 
     store = Store.open(desk.file)
-    _, answer = store.load(store.summaries()[0].id).tree.path()
+    _, answer = store.load(listed(store)[0].id).tree.path()
     assert answer.status is Status.INTERRUPTED
     assert answer.text.startswith(text)
     store.close()
@@ -283,7 +359,7 @@ def test_a_new_start_shows_the_list_the_last_talk_and_the_drafts(desk, endless):
     again.chats.start(talk)
     again.wait(lambda: again.opened)
 
-    assert [row.title for row in again.chats.summaries] == ["remember me"]
+    assert [row.title for row in again.chats.list.top()] == ["remember me"]
     assert [m.role for m in again.path()] == [Role.USER, Role.ASSISTANT]
     assert again.drafts[-1] == "half a thou"
     again.chats.new()

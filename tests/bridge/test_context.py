@@ -14,6 +14,7 @@ from qwen_desktop.chat.events import Alarm, AlarmKind, PromptCount
 from qwen_desktop.errors import Report
 from qwen_desktop.storage.store import Store
 from tests.bridge.conftest import Desk
+from tests.listed import listed
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +110,7 @@ def test_options_chosen_while_the_first_message_is_on_its_way_are_kept(desk, mom
     assert desk.chats.options == options
     desk.close()
     store = Store.open(desk.file)
-    assert store.load(store.summaries()[0].id).options == options
+    assert store.load(listed(store)[0].id).options == options
     store.close()
 
 
@@ -339,7 +340,7 @@ def test_a_crash_leaves_where_the_answer_came_from_and_its_tokens(desk, tmp_path
 
     def crashed():
         store = desk.on_disk(tmp_path / f"copy{next(copies)}")
-        message = store.load(store.summaries()[0].id).tree.path()[-1]
+        message = store.load(listed(store)[0].id).tree.path()[-1]
         trace = store.trace(message.id)
         store.close()
         return message, trace

@@ -201,7 +201,7 @@ def test_deleting_the_conversation_ends_the_reading_of_it(desk, reading):
     reading.hang.set()
     desk.wait(lambda: reading.steps)
 
-    desk.chats.delete(desk.chats.current.id)
+    desk.chats.list.delete([desk.chats.current.id])
 
     desk.wait(lambda: reading.ends)
     complete(desk, "another talk")
@@ -213,7 +213,7 @@ def test_an_answer_that_ends_after_its_conversation_was_deleted_is_not_read(desk
 
     def delete(message):
         if message.status is Status.COMPLETE:
-            desk.chats.delete(talk)
+            desk.chats.list.delete([talk])
 
     desk.chats.message_changed.connect(delete)
     desk.chats.ask("a question")
@@ -263,7 +263,7 @@ def test_what_was_read_is_written_when_nothing_was_asked_for_a_while(
         desk.ask_and_wait("a question")
         desk.wait(lambda: files(kept))
 
-        desk.chats.delete(desk.chats.current.id)
+        desk.chats.list.delete([desk.chats.current.id])
         desk.wait(lambda: not files(kept))  # with the conversation
     finally:
         desk.close()

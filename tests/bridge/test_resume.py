@@ -7,12 +7,13 @@ import torch
 
 from qwen_desktop.chat.messages import Status
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 
 def on_disk(desk, message_id):
     desk.close()
     store = Store.open(desk.file)
-    tree = store.load(store.summaries()[0].id).tree
+    tree = store.load(listed(store)[0].id).tree
     trace = store.trace(message_id)
     store.close()
     return tree.messages[message_id], trace
@@ -168,7 +169,7 @@ def test_a_crash_in_the_middle_loses_nothing_of_the_text_before(desk, tmp_path):
 
     def journalled():
         store = desk.on_disk(tmp_path / f"copy{next(copies)}")
-        message = store.load(store.summaries()[0].id).tree.messages[cut.id]
+        message = store.load(listed(store)[0].id).tree.messages[cut.id]
         store.close()
         return message
 

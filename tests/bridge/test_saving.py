@@ -15,6 +15,7 @@ from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import PartKind, Status, pending_answer, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from tests.bridge.conftest import Desk
+from tests.listed import listed
 
 # More than the pages that are left take, and nothing that compresses.
 LONG = random.Random(1).randbytes(30_000).hex()
@@ -143,7 +144,7 @@ def test_it_is_told_once_that_changes_wait_why_and_that_all_are_saved(desk, refu
         desk.store.keep(lambda store: store.save_draft("", LONG))
         desk.wait(lambda: told)
         for _ in range(5):
-            run(desk, lambda store: store.summaries())  # each of them is another try
+            run(desk, listed)  # each of them is another try
         assert [state.waiting for state in told] == [1]
     desk.wait(lambda: settled(desk))
 
@@ -178,7 +179,7 @@ def test_a_message_that_is_refused_comes_back_and_is_a_draft_when_the_disk_works
 
     answer = desk.ask_and_wait("what?")
 
-    (row,) = run(desk, lambda store: store.summaries())
+    (row,) = run(desk, listed)
     read = run(desk, lambda store: store.load(row.id))
     assert [m.text for m in read.tree.messages.values()] == ["what?", answer.text]
     desk.chats.flush()

@@ -13,6 +13,7 @@ from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.messages import user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_failing_job_becomes_a_report_and_the_next_one_runs(client, qtbot):
 
     client.submit(lambda _: 1 / 0, on_failed=reports.append)
     client.submit(lambda store: store.load("nobody"), on_failed=reports.append)
-    client.submit(lambda store: store.summaries(), results.append)
+    client.submit(listed, results.append)
     qtbot.waitUntil(lambda: len(results) == 1)
 
     bug, known = reports
@@ -78,8 +79,8 @@ def test_a_file_that_is_no_database_is_told_for_every_job_and_stays_as_it_is(qtb
     client.start()
     reports = []
 
-    client.submit(lambda store: store.summaries(), on_failed=reports.append)
-    client.submit(lambda store: store.summaries(), on_failed=reports.append)
+    client.submit(listed, on_failed=reports.append)
+    client.submit(listed, on_failed=reports.append)
     qtbot.waitUntil(lambda: len(reports) == 2)
     client.close()
 
@@ -97,7 +98,7 @@ def test_closing_finishes_every_job_submitted_before(qtbot, file):
     client.close()
 
     store = Store.open(file)
-    assert {row.id for row in store.summaries()} == {talk.id for talk in talks}
+    assert {row.id for row in listed(store)} == {talk.id for talk in talks}
     store.close()
 
 
@@ -162,7 +163,7 @@ def test_titles_survive(client, qtbot):
     rows = []
     client.submit(lambda store: store.create(talk))
     client.submit(lambda store: store.rename(talk.id, "Hello again"))
-    client.submit(lambda store: store.summaries(), rows.append)
+    client.submit(listed, rows.append)
     qtbot.waitUntil(lambda: bool(rows))
 
     assert [row.title for row in rows[0]] == ["Hello again"]

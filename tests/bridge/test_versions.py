@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwen_desktop.chat.messages import Role, Status
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 
 def texts(path):
@@ -14,7 +15,7 @@ def stored(desk):
     """The only conversation as the next start reads it."""
     desk.close()
     store = Store.open(desk.file)
-    conversation = store.load(store.summaries()[0].id)
+    conversation = store.load(listed(store)[0].id)
     store.close()
     return conversation
 
@@ -40,7 +41,7 @@ def test_an_edited_message_is_a_branch_beside_the_old_one(desk):
     desk.chats.open(talk)
     desk.wait(lambda: desk.chats.current.id == talk)
     assert desk.drafts[-1] == "half a thou"
-    assert [row.title for row in desk.chats.summaries] == ["first, but better"]
+    assert [row.title for row in desk.chats.list.top()] == ["first, but better"]
     assert stored(desk).tree == tree
 
 
@@ -130,11 +131,11 @@ def test_versions_of_the_first_message_change_the_title_of_the_row(desk):
     desk.ask_and_wait("bees")
     desk.chats.edit(desk.path()[0].id, "ants")
     desk.wait(lambda: len(desk.saved) == 2)
-    assert desk.chats.summaries[0].title == "ants"
+    assert desk.chats.list.top()[0].title == "ants"
 
     desk.chats.show_version(desk.path()[0].id, -1)
 
-    assert desk.chats.summaries[0].title == "bees"
+    assert desk.chats.list.top()[0].title == "bees"
     assert stored(desk).summary().title == "bees"
 
 
@@ -220,3 +221,51 @@ def test_pins_are_shown_and_kept_whatever_is_written_at_the_time(desk):
 
     assert [m.pinned for m in desk.path()] == [True, False, True, True]
     assert [m.pinned for m in stored(desk).tree.path()] == [True, False, True, True]
+
+
+def test_opening_at_a_message_reads_the_branch_that_holds_it_and_goes_there(desk):
+    desk.ask_and_wait("first")
+    answer = desk.path()[-1]
+    desk.ask_and_wait("second")
+    old_branch = desk.path()
+    desk.chats.edit(old_branch[0].id, "first, but better")
+    desk.wait(lambda: len(desk.saved) == 3)
+    talk, new_branch = desk.chats.current.id, desk.path()
+    told = []
+    desk.chats.jump_requested.connect(lambda id_: told.append((id_, desk.path())))
+
+    desk.chats.open(talk, answer.id)  # it is shown: nothing is read from disk
+    assert told.pop() == (answer.id, old_branch)
+    assert desk.chats.list.top()[0].title == "first"
+    desk.chats.open(talk, "no such message")
+    desk.chats.new()
+    desk.chats.open(talk, new_branch[0].id)
+    desk.wait(lambda: told)
+    assert told.pop() == (new_branch[0].id, new_branch)
+    desk.chats.new()
+    desk.chats.open(talk, new_branch[1].id)
+    desk.chats.open(talk, old_branch[1].id)  # the latest counts
+    desk.wait(lambda: told)
+    assert told == [(old_branch[1].id, old_branch)]
+    desk.close()
+    store = Store.open(desk.file)
+    assert store.load(talk).tree.head == old_branch[-1].id
+    store.close()
+
+
+def test_a_hit_in_the_conversation_that_streams_is_gone_to_without_the_disk(desk):
+    desk.ask_and_wait("first")
+    first = desk.path()
+    desk.set(max_new_tokens=100_000)
+    desk.chats.edit(first[0].id, "second")
+    desk.wait(lambda: desk.path()[-1].text)
+    talk = desk.chats.current.id
+    desk.chats.new()
+    told = []
+    desk.chats.jump_requested.connect(told.append)
+    desk.chats.open(talk, first[1].id)
+    assert told == [first[1].id]
+    assert desk.path() == first
+    desk.chats.stop()
+    desk.wait(lambda: len(desk.saved) == 2)
+    assert desk.path() == first

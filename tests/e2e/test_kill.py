@@ -14,6 +14,7 @@ import pytest
 from qwen_desktop.chat.messages import Role, Status
 from qwen_desktop.storage.store import Store
 from tests.e2e.conftest import run_step
+from tests.listed import listed
 
 pytestmark = [
     pytest.mark.e2e,
@@ -74,7 +75,7 @@ def test_twenty_kills_lose_no_question_and_at_most_a_second_of_an_answer(profile
         must_have = max((n for moment, n in shown if moment <= killed - MAY_BE_LOST_S), default=0)
 
         store = Store.open(profile / "conversations.db")
-        rows = store.summaries()
+        rows = listed(store)
         assert len(rows) == kill + 1
         talk = store.load(rows[0].id)
         store.close()

@@ -22,6 +22,7 @@ from qwen_desktop.chat.messages import (
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 from .strategies import TRACES
 
@@ -131,7 +132,7 @@ def test_a_stopped_answer_goes_on_and_a_crash_folds_what_is_new_behind(store, fi
     )
     again.finish("c", done)
     assert again.load("c").tree.path()[-1] == done
-    assert again.summaries()[0].preview == "One two three"
+    assert listed(again)[0].preview == "One two three"
     assert again.trace(answer.id) == trace
     again.close()
     assert count(file, "answer_journal") == 0
@@ -158,7 +159,7 @@ def test_pins_and_options_do_not_make_a_conversation_the_newest(store, answer):
     store.create(newer)
     store.set_pinned("c", answer.id, True)
     store.set_options("c", ChatOptions(Policy.ASK, {"thinking": False}))
-    assert [summary.id for summary in store.summaries()] == [newer.id, "c"]
+    assert [summary.id for summary in listed(store)] == [newer.id, "c"]
 
 
 def test_options_of_a_conversation_are_replaced_whole(store, file, answer):
@@ -236,13 +237,12 @@ def test_prompts_that_repeat_each_other_do_not_fill_the_disk(store, file):
     assert file.stat().st_size < 1_500_000  # 8 MB otherwise
 
 
-def test_what_is_kept_of_answers_goes_with_the_conversation(store, file, answer, monkeypatch):
+def test_what_is_kept_of_answers_goes_with_the_conversation(store, file, answer):
     store.finish("c", answer, AnswerTrace(tuple(range(2000)), SCORES))
     assert (count(file, "answer_traces"), count(file, "prompt_pieces")) == (1, 3)
-    store.delete("c")
-    monkeypatch.setattr("qwen_desktop.storage.store.KEEP_DELETED_SECONDS", -60.0)
-    again = after_a_crash(store, file)
-    again.close()
+    store.listing.delete(["c"])
+    assert store.listing.empty_bin() == 1
+    store.close()
     for table in ("messages", "answer_traces", "prompt_pieces", "answer_journal"):
         assert count(file, table) == 0
 

@@ -27,6 +27,7 @@ from qwen_desktop.chat.messages import (
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 QUESTION = user_message("the question", None)
 PROVENANCE = Provenance(fingerprint="f", seed=3, unseen=(QUESTION.id,))
@@ -68,7 +69,7 @@ def reopened(file):
     """The messages of the conversation, read by a new run."""
     store = Store.open(file)
     try:
-        assert [summary.id for summary in store.summaries()] == ["c"]
+        assert [summary.id for summary in listed(store)] == ["c"]
         return store.load("c")
     finally:
         store.close()
@@ -386,7 +387,7 @@ def test_parents_in_a_ring_end(file):
     assert len(reopened(file).tree.path()) == 3
     store = Store.open(file)
     store.set_head("c", ANSWER.id)
-    assert store.summaries()[0].preview == "the answer"
+    assert listed(store)[0].preview == "the answer"
     store.close()
 
 
@@ -426,8 +427,8 @@ def test_overwritten_pages_give_a_sentence_or_the_rest_and_nothing_else(tmp_path
             unseen = Provenance(fingerprint="f" * 64, unseen=tuple(tree.messages))
             tree = tree.added(replace(message, token_ids=(7,) * 150, provenance=unseen))
         store.create(Conversation(tree=tree, options=OPTIONS))
-        store.finish(store.summaries()[0].id, message, TRACE)
-    summaries = store.summaries()
+        store.finish(listed(store)[0].id, message, TRACE)
+    summaries = listed(store)
     store.close()
     content = whole.read_bytes()
     places = random.Random(5)

@@ -14,6 +14,7 @@ from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import database, migrations
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_an_empty_file_becomes_a_database(tmp_path):
     file = tmp_path / "conversations.db"
     file.touch()
     store = Store.open(file)
-    assert store.summaries() == ()
+    assert listed(store) == ()
     store.close()
 
 
@@ -155,7 +156,7 @@ def test_names_that_mean_something_in_a_uri(tmp_path):
 
 def test_a_database_that_may_only_be_read_still_shows_its_conversations(file):
     store = Store.open(file)
-    (summary,) = store.summaries()
+    (summary,) = listed(store)
     store.database.connection.execute("PRAGMA query_only = ON")
     with pytest.raises(Known, match="cannot be written"):
         store.rename(summary.id, "new")
@@ -169,7 +170,7 @@ def test_a_lock_of_another_program_is_told_and_saving_goes_on_after_it(file):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Known, match="Another program"):
             store.save_draft("", "unsent")
-        assert store.summaries()[0].title == "kept"
+        assert listed(store)[0].title == "kept"
         other.execute("ROLLBACK")
         store.save_draft("", "unsent")
     assert store.drafts() == {"": "unsent"}
@@ -203,12 +204,12 @@ WRITES = {
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_a_full_disk_undoes_the_write_and_saving_goes_on_when_there_is_room(file, write):
     store = Store.open(file)
-    conversation = store.load(store.summaries()[0].id)
+    conversation = store.load(listed(store)[0].id)
     answer = pending_answer(conversation.tree.head, "Qwen3-4B")
     store.add_message(conversation.id, answer)
     store.journal(answer.id, PartKind.TEXT, "so far")
     conversation = store.load(conversation.id)
-    before = (store.summaries(), store.drafts())
+    before = (listed(store), store.drafts())
     # The same error that a disk without room gives.
     connection = store.database.connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -216,17 +217,17 @@ def test_a_full_disk_undoes_the_write_and_saving_goes_on_when_there_is_room(file
     with pytest.raises(Known, match="disk is full"):
         write(store, conversation, answer)
     assert store.load(conversation.id) == conversation
-    assert (store.summaries(), store.drafts()) == before
+    assert (listed(store), store.drafts()) == before
     connection.execute("PRAGMA max_page_count = 1000000")
     write(store, conversation, answer)
     store.close()
     again = Store.open(file)
     text = "".join(
         message.text
-        for summary in again.summaries()
+        for summary in listed(again)
         for message in again.load(summary.id).tree.messages.values()
     )
-    assert LONG in text + "".join(again.drafts().values()) + again.summaries()[0].title
+    assert LONG in text + "".join(again.drafts().values()) + listed(again)[0].title
     again.close()
 
 
@@ -240,7 +241,7 @@ def test_a_connection_does_not_outlive_a_refusal(file):
 
 def test_the_answer_of_a_run_that_ended_on_a_full_disk_is_found_later(file):
     store = Store.open(file)
-    conversation = store.load(store.summaries()[0].id)
+    conversation = store.load(listed(store)[0].id)
     answer = pending_answer(conversation.tree.head, "Qwen3-4B")
     store.add_message(conversation.id, answer)
     store.journal(answer.id, PartKind.TEXT, "so far")
@@ -266,5 +267,5 @@ class Share(type(Path())):  # type: ignore[misc]
 
 def test_a_file_on_a_network_share_is_opened(file):
     store = Store.open(Share(file))
-    assert len(store.summaries()) == 1
+    assert len(listed(store)) == 1
     store.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import qwen_desktop
 from qwen_desktop.chat.messages import Provenance, Status
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 KILLS = 24
 PIECES = [f"{number} " for number in range(12)]
@@ -48,7 +49,7 @@ def test_everything_acknowledged_is_there_after_every_kill(tmp_path):
     for what in acknowledged:
         if what[1] != "draft":
             check(store, *what)
-    assert len(store.summaries()) == KILLS
+    assert len(listed(store)) == KILLS
     store.close()
     assert endings >= {Status.COMPLETE, Status.INTERRUPTED}
 

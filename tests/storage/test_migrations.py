@@ -176,7 +176,7 @@ def test_a_file_of_an_earlier_format_opens_with_everything_in_it(version, tmp_pa
     store = Store.open(file)
     assert store.listing.ids(ListFilter()) == ("c1",)
     assert store.load("c1") == blue
-    store.restore("c2")
+    store.listing.restore(["c2"])
     assert store.load("c2") == again
     more_of_blue, more_of_again, folders = ORDERED.get(version, ({}, {}, ()))
     assert store.listing.rows(["c1", "c2"]) == (

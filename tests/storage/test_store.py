@@ -1,7 +1,5 @@
 """The store at its public face: order, titles, ends of a run, mistakes of a caller."""
 
-import sqlite3
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,8 +15,8 @@ from qwen_desktop.chat.messages import (
 )
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
-from qwen_desktop.storage import store as store_module
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def answering(store, conversation):
 
 
 def test_a_new_profile_is_empty_and_its_folder_is_made(store, file):
-    assert store.summaries() == ()
+    assert listed(store) == ()
     assert store.drafts() == {}
     assert file.exists()
 
@@ -64,12 +62,12 @@ def test_a_whole_chat_survives_a_restart(store, file):
         status=Status.COMPLETE,
     )
     store.finish(conversation.id, done)
-    before = (store.load(conversation.id), store.summaries())
+    before = (store.load(conversation.id), listed(store))
     store.close()
     again = Store.open(file)
-    assert (again.load(conversation.id), again.summaries()) == before
+    assert (again.load(conversation.id), listed(again)) == before
     assert again.load(conversation.id).tree.path()[-1] == done
-    (summary,) = again.summaries()
+    (summary,) = listed(again)
     assert (summary.title, summary.preview) == ("Why is the sky blue?", "Scattering.")
     again.close()
 
@@ -84,16 +82,16 @@ def test_a_closed_store_leaves_one_file(store, file):
 def test_the_conversation_spoken_in_last_is_the_first_of_the_list(store):
     old = asked(store, "old", updated_at=1.0)
     new = asked(store, "new", updated_at=2.0)
-    assert [s.id for s in store.summaries()] == [new.id, old.id]
+    assert [s.id for s in listed(store)] == [new.id, old.id]
     store.rename(old.id, "still old")
-    assert [s.id for s in store.summaries()] == [new.id, old.id]
+    assert [s.id for s in listed(store)] == [new.id, old.id]
     store.add_message(old.id, user_message("again", old.tree.head))
-    assert [s.id for s in store.summaries()] == [old.id, new.id]
+    assert [s.id for s in listed(store)] == [old.id, new.id]
 
 
 def test_of_conversations_of_one_moment_the_later_made_is_first(store):
     made = [asked(store, str(number), updated_at=1.0).id for number in range(4)]
-    assert [s.id for s in store.summaries()] == made[::-1]
+    assert [s.id for s in listed(store)] == made[::-1]
 
 
 def test_a_running_answer_can_be_read_with_what_was_journalled(store):
@@ -119,7 +117,7 @@ def test_an_answer_cut_off_by_the_end_of_the_program_is_interrupted(store, file)
         Part(PartKind.TEXT, "Half an ans"),
     )
     assert read.stats == answer.stats
-    assert again.summaries()[0].preview == "Half an ans"
+    assert listed(again)[0].preview == "Half an ans"
     again.close()
 
 
@@ -156,64 +154,36 @@ def test_an_untitled_conversation_is_called_by_its_first_question(store):
     system = Message(role=Role.SYSTEM, parts=(Part(PartKind.TEXT, "Be brief."),))
     conversation = Conversation(tree=Tree.of([system]))
     store.create(conversation)
-    assert store.summaries()[0].title == ""
+    assert listed(store)[0].title == ""
     first = user_message("First   question?", system.id)
     store.add_message(conversation.id, first)
     store.add_message(conversation.id, user_message("Second?", first.id))
-    assert store.summaries()[0].title == "First question?"
+    assert listed(store)[0].title == "First question?"
     assert store.load(conversation.id).title == ""
     store.rename(conversation.id, "Mine")
     store.add_message(conversation.id, user_message("Other first?", system.id))
-    assert store.summaries()[0].title == "Mine"
+    assert listed(store)[0].title == "Mine"
     assert store.load(conversation.id).title == "Mine"
     store.rename(conversation.id, "")
-    assert store.summaries()[0].title == "Other first?"
+    assert listed(store)[0].title == "Other first?"
     store.set_head(conversation.id, first.id)
-    assert store.summaries()[0].title == "First question?"
+    assert listed(store)[0].title == "First question?"
 
 
 def test_deleting_can_be_undone(store, file):
     conversation = asked(store)
     answer = answering(store, conversation)
-    store.delete(conversation.id)
-    assert store.summaries() == ()
+    store.listing.delete([conversation.id])
+    assert listed(store) == ()
     # An answer that was running when its conversation went is still kept.
     store.journal(answer.id, PartKind.TEXT, "late")
     store.close()
     again = Store.open(file)
-    with pytest.raises(Known):
-        again.load(conversation.id)
-    again.restore(conversation.id)
+    assert again.load(conversation.id).tree.path()[-1].text == "late"  # in the bin too
+    again.listing.restore([conversation.id])
     assert again.load(conversation.id).tree.path()[-1].text == "late"
-    assert [s.id for s in again.summaries()] == [conversation.id]
+    assert [s.id for s in listed(again)] == [conversation.id]
     again.close()
-
-
-def test_what_was_deleted_a_month_ago_is_gone_with_its_draft(store, file, monkeypatch):
-    kept, gone = asked(store, "kept"), asked(store, "gone")
-    tree = gone.tree
-    for _ in range(3):  # a chain, so that the order of removal matters
-        tree = tree.added(user_message("more", tree.head))
-        store.add_message(gone.id, tree.path()[-1])
-    for conversation in (kept, gone):
-        store.save_draft(conversation.id, "unsent")
-    long_ago = time.time() - store_module.KEEP_DELETED_SECONDS
-    monkeypatch.setattr(store_module.time, "time", lambda: long_ago + 60)
-    store.delete(kept.id)
-    monkeypatch.setattr(store_module.time, "time", lambda: long_ago - 60)
-    store.delete(gone.id)
-    monkeypatch.undo()
-    store.close()
-    again = Store.open(file)
-    again.restore(kept.id)
-    with pytest.raises(Known):
-        again.restore(gone.id)
-    assert again.drafts() == {kept.id: "unsent"}
-    assert [s.id for s in again.summaries()] == [kept.id]
-    again.close()
-    with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (1,)
-    connection.close()
 
 
 def test_drafts_are_kept_per_conversation_and_for_a_new_chat(store, file):
@@ -254,8 +224,6 @@ def test_half_characters_are_stored_as_well_as_utf8_can(store):
         lambda store: store.add_message("nowhere", user_message("a", None)),
         lambda store: store.finish("nowhere", user_message("a", None)),
         lambda store: store.rename("nowhere", "a"),
-        lambda store: store.delete("nowhere"),
-        lambda store: store.restore("nowhere"),
         lambda store: store.set_head("nowhere", "a"),
     ],
 )
@@ -285,4 +253,4 @@ def test_mistakes_of_a_caller_change_nothing(store):
     assert store.load(other.id) == other
     with pytest.raises(ValueError):  # a tree that shares a message with one already stored
         store.create(Conversation(tree=Tree.of([user_message("new", None), *other.tree.path()])))
-    assert len(store.summaries()) == 2
+    assert len(listed(store)) == 2

@@ -5,15 +5,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from qwen_desktop.chat.messages import AnswerTrace, PartKind, Provenance, Status
 from qwen_desktop.chat.tree import Conversation, Tree
-from qwen_desktop.errors import Known
 from qwen_desktop.storage.store import Store
+from tests.listed import listed
 
 from .strategies import (
     IDS,
@@ -203,14 +202,14 @@ class StoreAgainstMemory(RuleBasedStateMachine):
     @rule(pick=PICK)
     def delete(self, pick):
         conversation = self.picked(pick)
-        self.store.delete(conversation.id)
+        self.store.listing.delete([conversation.id])
         self.deleted.add(conversation.id)
 
     @precondition(lambda self: self.deleted)
     @rule(pick=PICK)
     def restore(self, pick):
         conversation_id = sorted(self.deleted)[pick % len(self.deleted)]
-        self.store.restore(conversation_id)
+        self.store.listing.restore([conversation_id])
         self.deleted.remove(conversation_id)
         if self.conversations[conversation_id].updated_at is None:
             self.conversations[conversation_id] = replace(
@@ -246,12 +245,12 @@ class StoreAgainstMemory(RuleBasedStateMachine):
                 trace = self.traces.get(message_id, AnswerTrace())
                 assert self.store.trace(message_id) == trace
         for conversation_id in self.deleted:
-            with pytest.raises(Known):
-                self.store.load(conversation_id)
+            loaded = self.store.load(conversation_id)
+            assert loaded.tree == self.conversations[conversation_id].tree
         made = list(self.conversations)
         newest_first = sorted(shown, key=lambda c: (c.updated_at, made.index(c.id)), reverse=True)
         expected = {c.id: c.summary() for c in newest_first}
-        found = {summary.id: summary for summary in self.store.summaries()}
+        found = {summary.id: summary for summary in listed(self.store)}
         assert list(found) == list(expected)
         for conversation in shown:
             # The preview of a running answer is written when it ends.
