@@ -225,9 +225,10 @@ class Reader:
     def _text(self, name: str, raw: IO[bytes], now: float, folder: str) -> Iterator[Piece]:
         turns: list[object] = []  # messages without anything around them: one conversation
         waiting: list[Refused] = []  # told only where the file holds a conversation, too
-        anything = False
+        anything = cut_off = False
         for value in self._values(raw):
             if isinstance(value, Broken):
+                cut_off = value.begun and not waiting
                 waiting.append(Refused(name, value.position, value.report))
             elif _is_turn(value.value):
                 anything = True
@@ -248,8 +249,8 @@ class Reader:
         if turns:
             yield _made(name, 0, None, lambda: _conversation_of(turns, now))
         if not anything and not self._stopped():
-            looks_like_json = len(waiting) == 1 and waiting[0].report.code == "not-json"
-            report = waiting[0].report if looks_like_json else nobodys(name).report()
+            is_json = cut_off and len(waiting) == 1
+            report = waiting[0].report if is_json else nobodys(name).report()
             yield Refused(name, 0, report)
 
 

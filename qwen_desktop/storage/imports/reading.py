@@ -71,10 +71,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Broken:
-    """A stretch of the text that is no value."""
+    """A stretch of the text that is no value. `begun`: it begins as a list or an object does."""
 
     position: int
     report: Report
+    begun: bool = True
 
 
 def _number(digits: str) -> float:
@@ -90,7 +91,6 @@ def not_json(details: str = "") -> Known:
         QT_TRANSLATE_NOOP("errors", "This is not JSON, or only the beginning of it."),
         QT_TRANSLATE_NOOP("errors", "The file may be damaged, or changed by another program."),
         details=details,
-        code="not-json",
     )
 
 
@@ -169,7 +169,7 @@ class Values:
             return Value(position, _decoder.decode(raw))
         except (ValueError, RecursionError) as error:
             details = f"{type(error).__name__}: {str(error)[:200]}"
-            return Broken(position, not_json(details).report())
+            return Broken(position, not_json(details).report(), raw[:1] in ("{", "["))
 
     # -- where a value ends ------------------------------------------------------------------
 
@@ -225,16 +225,16 @@ class Values:
                 self._at += behind
 
     def _up_to(self, ends: re.Pattern[str]) -> Iterator[str]:
+        begin = 1  # a bracket that comes first would never be passed
         while self._peek():
-            match = ends.search(self._buffer, self._at)
+            match = ends.search(self._buffer, self._at + begin)
             end = len(self._buffer) if match is None else match.start()
-            # A comma or a bracket first would never be passed.
-            end = max(end, self._at + 1)
             piece = self._buffer[self._at : end]
             self._at = end
             yield piece
             if match is not None:
                 return
+            begin = 0
 
     # -- the buffer --------------------------------------------------------------------------
 
