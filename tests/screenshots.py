@@ -153,8 +153,8 @@ def take(folder: Path, theme: str, language: str) -> None:
         driver.wait(name, lambda: taken)
         signal.disconnect(look)  # type: ignore[attr-defined]
 
-    driver.wait("the list", lambda: len(app.chats.summaries) == len(TALKS) + 1)
-    app.chats.open(app.chats.summaries[0].id)
+    driver.wait("the list", lambda: len(app.chats.list.top()) == len(TALKS) + 1)
+    app.chats.open(app.chats.list.top()[0].id)
 
     def half_read() -> bool:
         progress = app.models.state.progress
@@ -164,7 +164,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     during(app.models.changed, half_read, "loading")
     app.models.cancel()
     driver.wait("the end of the load", lambda: not app.models.state.busy)
-    app.chats.open(app.chats.summaries[1].id)
+    app.chats.open(app.chats.list.top()[1].id)
     driver.wait("the failed answer", lambda: "9 tokens" in driver.shown())
     picture("failed")
 
@@ -176,7 +176,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     app.memory.sampled.connect(lambda sample: seen.append(sample.weights))
     driver.wait("the gauge", lambda: seen and 0 < seen[-1] < 2**24)
     picture("empty")
-    app.chats.open(next(row.id for row in app.chats.summaries if row.title == TALKS[0][0]))
+    app.chats.open(next(row.id for row in app.chats.list.top() if row.title == TALKS[0][0]))
     driver.wait("the long answer", lambda: driver.answers())
     picture("conversation")
     app.chats.new()

@@ -98,7 +98,7 @@ def take_thinking(driver: Driver, folder: Path, picture: Picture) -> None:
 def take_full(driver: Driver, picture: Picture, save: Save) -> None:
     """A chat that is longer than the context, and the question what to do."""
     window, chats = driver.window, driver.app.chats
-    chats.open(next(row.id for row in chats.summaries if row.title == LONG_TALK))
+    chats.open(next(row.id for row in chats.list.top() if row.title == LONG_TALK))
     driver.wait("the long talk", lambda: len(chats.current.tree.path()) == 2 * _TURNS)
     counted: list[object] = []
     chats.counted.connect(counted.append)

@@ -113,7 +113,8 @@ class ConversationList(QAbstractListModel):
     def _looked_at(self) -> dict[int, str]:
         """The ids of the rows that are seen, as far as they are loaded, by their offsets."""
         offsets = (self.offset_of_row(row) for row in self.seen())
-        rows = {o: self._source.row_at(o) for o in offsets if o is not None}
+        count = self._source.shape.count
+        rows = {o: self._source.row_at(o) for o in offsets if o is not None and o < count}
         return {offset: row.id for offset, row in rows.items() if row is not None}
 
     def _wanted(self, known: dict[int, str]) -> list[Key]:

@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
-from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList
+from qwen_desktop.ui.conversation_list import HEADER_HEIGHT, ID_ROLE, ConversationList
 from qwen_desktop.ui.conversation_row import RowDelegate, more_rect
 from qwen_desktop.ui.row_view import RowView
 
@@ -52,7 +52,7 @@ class ConversationView(RowView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setItemDelegate(self._delegate)
         self.setModel(model)
-        model.seen = self.visible_rows
+        model.seen = self._seen
         model.changing.connect(self._keep_place)
         model.changed.connect(self._restore_place)
         self.clicked.connect(self._on_clicked)
@@ -131,6 +131,11 @@ class ConversationView(RowView):
         if before > 1 or self.several:
             self.viewport().update()  # marks of other rows come or go with the second one
         self.chosen_changed.emit()
+
+    def _seen(self) -> range:
+        """The rows that are seen, or would be if there were more of them."""
+        first = self.rows_in(0, 0).start
+        return range(first, first + self.viewport().height() // HEADER_HEIGHT + 2)
 
     # -- the list changes ------------------------------------------------------------------
 

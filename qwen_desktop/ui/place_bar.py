@@ -23,7 +23,6 @@ class NameField(QLineEdit):
 
     def __init__(self, name: str, parent: QWidget) -> None:
         super().__init__(name, parent)
-        self.selectAll()
         self._open = True
 
     def event(self, event: QEvent) -> bool:
@@ -143,3 +142,4 @@ class PlaceBar(QWidget):
         editor.left.connect(ended)
         editor.show()
         editor.setFocus(Qt.FocusReason.OtherFocusReason)
+        editor.selectAll()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.summary import Folder, ListFilter, Place
@@ -17,6 +18,7 @@ class PlaceMenu(ListMenu):
         super().__init__("placeMenu", parent)
         self._now = now
         self._acts = acts
+        self._group = QActionGroup(self)  # one of them is listed
         shape = acts.shape
         self._place(self.tr("All chats"), ListFilter())
         self.addSection(self.tr("Folders"))
@@ -33,7 +35,8 @@ class PlaceMenu(ListMenu):
 
     def _place(self, name: str, which: ListFilter, count: int | None = None) -> None:
         text = name if count is None else f"{name} ({self.locale().toString(count)})"
-        self.entry(text, lambda: self._acts.go_to(which), checked=which == self._now)
+        entry = self.entry(text, lambda: self._acts.go_to(which), checked=which == self._now)
+        self._group.addAction(entry)
 
 
 class OneFolderMenu(ListMenu):

@@ -103,17 +103,18 @@ class _Walk:
         """The step that puts the right thing at `row`, where something else is."""
         have, want = self._now[row], self._new[row]
         after = self._now[row + 1] if row + 1 < len(self._now) else None
-        stays = have is not None and self._rows.get(have, -1) > row
+        if have is not None and have not in self._rows:
+            there = self._now.index(want, row) if want in self._there else len(self._now)
+            return Remove(row, self._run(row, there))
+        stays = have is not None and self._rows[have] > row
         if stays and not is_heading(have) and after is not None and after == want:
-            return Move(row, min(self._rows.get(have, 0), len(self._now) - 1))
+            return Move(row, min(self._rows[have], len(self._now) - 1))
         if want is not None and want in self._there:
             there = self._now.index(want, row + 1)
             if not is_heading(want):
                 return Move(there, row)
             return Remove(row, self._run(row, there))
-        if stays or have is None or (is_heading(have) and have in self._rows):
-            return Insert(row, (want,))
-        return Remove(row, self._run(row, len(self._now)))
+        return Insert(row, (want,))
 
     def _run(self, row: int, end: int) -> int:
         """How many rows from `row` on are wanted nowhere; at least one."""

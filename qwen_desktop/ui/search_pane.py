@@ -70,13 +70,11 @@ class SearchPane(QWidget):
     marks_changed = Signal(object)
     left = Signal()
 
-    def __init__(
-        self, field: SearchField, search: Search | None, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, field: SearchField, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("searchPane")
         self._field = field
-        self._search = search
+        self._search: Search | None = None
         self._go = False  # Enter was pressed before anything was found
         self._waiting = False  # for what was typed last
         self.list = FoundList(self)
@@ -108,8 +106,13 @@ class SearchPane(QWidget):
         self.view.left.connect(self._leave)
         self.previous.clicked.connect(lambda: self.step(-1))
         self.next.clicked.connect(lambda: self.step(1))
-        if search is not None:
-            search.found.connect(self._on_found)
+
+    def search_by(self, search: Search) -> None:
+        """Bring what searches. To be called once."""
+        self._search = search
+        search.found.connect(self._on_found)
+        if self.is_shown:
+            self._on_text(self._field.text())
 
     @property
     def is_shown(self) -> bool:

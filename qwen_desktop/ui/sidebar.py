@@ -15,15 +15,15 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from qwen_desktop.chat.summary import ListFilter, Place, Summary
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, Label, SearchField, Surface
+from qwen_desktop.ui.controls import Button, Label, Surface
 from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList
 from qwen_desktop.ui.conversation_view import ConversationView
 from qwen_desktop.ui.list_source import KeptRows
 from qwen_desktop.ui.place_bar import PlaceBar
+from qwen_desktop.ui.search_field import ChatSearchField
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.chat_list import ChatList
-    from qwen_desktop.bridge.search import Search
     from qwen_desktop.ui.list_actions import ListActions
     from qwen_desktop.ui.search_pane import SearchPane
     from qwen_desktop.ui.selection_bar import SelectionBar
@@ -54,11 +54,12 @@ class Sidebar(Surface):
         self.setObjectName("sidebar")
         self._chats: ChatList | None = None
         self._asking = False  # for the ids of all rows
+        self._to_show = ""  # a conversation whose row is not known yet
 
         self.new_button = Button(self.tr("New chat"), icon="plus", align_left=True)
         self.new_button.setObjectName("newChat")
         self.new_button.setAccessibleName(self.tr("New chat"))
-        self.search = SearchField(self.tr("Search conversations"))
+        self.search = ChatSearchField(self.tr("Search conversations"))
         self.search.setObjectName("search")
         self.place = PlaceBar()
         self.list = ConversationList(self)
@@ -90,7 +91,7 @@ class Sidebar(Surface):
         """Show these rows until the list of the bridge comes."""
         self.list.set_source(KeptRows(summaries))
 
-    def connect_to(self, chats: ChatList, search: Search | None = None) -> None:
+    def connect_to(self, chats: ChatList) -> None:
         """Bring the list to life. To be called once."""
         from qwen_desktop.ui.list_actions import ListActions
         from qwen_desktop.ui.search_pane import SearchPane
@@ -99,7 +100,7 @@ class Sidebar(Surface):
         self._chats = chats
         self.acts = ListActions(chats, self.window())
         self.selection = SelectionBar(self.acts)
-        self.results = SearchPane(self.search, search)
+        self.results = SearchPane(self.search)
         self._column.insertWidget(self._column.indexOf(self.view) + 1, self.results, 1)
         self._column.insertWidget(self._column.indexOf(self.settings_button), self.selection)
         self.results.hide()
@@ -149,6 +150,9 @@ class Sidebar(Surface):
         self._asking = False
         self.list.set_order(ids)
         self.view.gather()
+        if self._to_show:
+            self._show_row(self._to_show)
+            self._to_show = ""
 
     def _words_for_nothing(self) -> str:
         which = self.place.filter
@@ -179,7 +183,11 @@ class Sidebar(Surface):
         if conversation_id == self.list.open_id:
             return
         self.list.set_open(conversation_id)
+        self._show_row(conversation_id)
+
+    def _show_row(self, conversation_id: str) -> None:
         index = self.list.index_of(conversation_id)
+        self._to_show = "" if index.isValid() else conversation_id
         if index.isValid():
             self.view.go_to(index)
             self.view.scrollTo(index)

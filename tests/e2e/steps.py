@@ -243,7 +243,7 @@ def list_by_hand(profile: Path) -> None:
         driver.send(question)
         driver.wait("an answer", lambda: driver.answers() and driver.answers()[0])
         driver.wait_idle()
-    driver.wait("two rows", lambda: len(driver.app.chats.summaries) == 2)
+    driver.wait("two rows", lambda: len(driver.app.chats.list.top()) == 2)
 
     driver.click("Conversations")
     row = driver.app.chats.current.id
@@ -256,14 +256,14 @@ def list_by_hand(profile: Path) -> None:
     QTest.keyClicks(editor, "About tokens")
     QTest.keyClick(editor, Qt.Key.Key_Return)
     driver.wait(
-        "the new title", lambda: "About tokens" in [s.title for s in driver.app.chats.summaries]
+        "the new title", lambda: "About tokens" in [s.title for s in driver.app.chats.list.top()]
     )
 
-    driver.press(Qt.Key.Key_Delete, into="Conversations")
-    driver.wait("one row", lambda: len(driver.app.chats.summaries) == 1)
-    assert "hello" in driver.app.chats.summaries[0].title
+    driver.press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier, into="Conversations")
+    driver.wait("one row", lambda: len(driver.app.chats.list.top()) == 1)
+    assert "hello" in driver.app.chats.list.top()[0].title
     driver.click_text("Undo")
-    driver.wait("two rows again", lambda: len(driver.app.chats.summaries) == 2)
+    driver.wait("two rows again", lambda: len(driver.app.chats.list.top()) == 2)
     driver.wait("the restored talk", lambda: driver.app.chats.current.id == row)
     driver.close()
 
@@ -284,7 +284,7 @@ def refusals(profile: Path) -> None:
     driver.wait_idle()
     driver.wait("the text back", lambda: composer.toPlainText() == long)  # type: ignore[attr-defined]
     assert not driver.app.chats.current.tree.messages
-    assert not driver.app.chats.summaries
+    assert not driver.app.chats.list.top()
     composer.setPlainText("hello")  # type: ignore[attr-defined]
     driver.press(Qt.Key.Key_Return)
     driver.wait("an answer", lambda: driver.answers() and driver.answers()[0])
@@ -306,7 +306,7 @@ def stream_for_ever(profile: Path, checkpoint: str) -> None:
 def partial_answer_opens(profile: Path) -> None:
     """After many kills the program opens, with every conversation in the list."""
     driver = Driver(profile, "--checkpoint", str(_demo()))
-    driver.wait("the list", lambda: len(driver.app.chats.summaries) == 20)
+    driver.wait("the list", lambda: len(driver.app.chats.list.top()) == 20)
     driver.wait("the last talk", lambda: driver.answers())
     driver.wait_shown("Interrupted")
     driver.wait_ready()

@@ -70,7 +70,7 @@ def stored(qtbot, application):
     for one in made:
         application.store.submit(lambda store, one=one: store.create(one))
     application.chats.start("")
-    qtbot.waitUntil(lambda: len(application.chats.summaries) == 2)
+    qtbot.waitUntil(lambda: len(application.chats.list.top()) == 2)
     return made
 
 
@@ -162,19 +162,19 @@ def test_deleting_can_be_undone_by_the_toast_and_by_a_key(qtbot, application, wi
         view = window.sidebar.view
         view.setFocus()
         view.setCurrentIndex(window.sidebar.list.index_of(bees.id))
-        QTest.keyClick(view, Qt.Key.Key_Delete)
-        qtbot.waitUntil(lambda: len(application.chats.summaries) == 1)
+        QTest.keyClick(view, Qt.Key.Key_Delete, CONTROL)
+        qtbot.waitUntil(lambda: len(application.chats.list.top()) == 1)
         qtbot.waitUntil(window.toast.isVisible)
         assert "Bees" in window.toast.label.text()
         undo()
-        qtbot.waitUntil(lambda: len(application.chats.summaries) == 2)
+        qtbot.waitUntil(lambda: len(application.chats.list.top()) == 2)
         assert not window.toast.isVisible()
 
 
 def test_renaming_reaches_the_header(qtbot, application, window, stored):
     bees, _ = stored
     open_row(qtbot, application, bees.id)
-    window.sidebar.rename_requested.emit(bees.id, "Bumblebees")
+    window.sidebar.list.rename_requested.emit(bees.id, "Bumblebees")
     qtbot.waitUntil(lambda: window.header.title.text() == "Bumblebees")
 
 
@@ -339,30 +339,30 @@ def drop(window, data: QMimeData) -> bool:
     return event.isAccepted()
 
 
-def test_a_dropped_folder_is_opened(application, window, tmp_path):
-    data = urls(str(tmp_path))
+def test_a_dropped_folder_is_opened(qtbot, application, window, tmp_path):
+    folder = tmp_path / "Qwen"
+    folder.mkdir()
+    data = urls(str(folder))
     assert drag(window, data)
     assert window.overlay.isVisible()
-    assert window.overlay.text == "Drop to open this checkpoint"
+    assert window.overlay.text == "Drop to open this folder"
     assert drop(window, data)
     assert not window.overlay.isVisible()
-    assert application.models.state.folder == tmp_path
+    qtbot.waitUntil(lambda: application.models.state.folder == folder)
 
 
 def test_anything_else_is_refused_politely(application, window, tmp_path):
-    file = tmp_path / "model.gguf"
-    file.touch()
-    for data in (
-        urls(str(file)),
-        urls(str(tmp_path), str(tmp_path)),
-        urls(QUrl("https://example.com/model")),
-        urls(str(tmp_path / "gone")),
+    for data, words in (
+        (urls(str(tmp_path), str(tmp_path)), "Only files of conversations or one folder"),
+        (urls(QUrl("https://example.com/model")), "Only files and folders of this computer"),
+        (urls(QUrl("https://example.com/a"), QUrl("file:///b")), "Only files and folders of this"),
     ):
         assert not drag(window, data)
-        assert window.overlay.text == "Only one checkpoint folder can be dropped here"
+        assert window.overlay.text.startswith(words)
         assert not drop(window, data)
         assert not window.overlay.isVisible()
     assert application.models.state.phase is Phase.NONE
+    assert not application.importing.busy
 
 
 def test_leaving_takes_the_overlay_away(window, tmp_path):

@@ -1,201 +1,133 @@
-"""The conversation list: days, search, renaming in place, deleting, keys."""
+"""The sidebar over a real list: days, places, menus, several selected, keys."""
 
 from __future__ import annotations
 
 import time
-from datetime import date, datetime, timedelta
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QPalette
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
+from PySide6.QtGui import QAccessible, QContextMenuEvent, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu
 
-from qwen_desktop.chat.summary import Summary
-from qwen_desktop.ui.conversation_list import (
-    BUSY_ROLE,
-    ID_ROLE,
-    OPEN_ROLE,
-    PREVIEW_ROLE,
-    ConversationList,
-    without_marks,
-)
-from qwen_desktop.ui.sidebar import Sidebar
+from qwen_desktop.chat.messages import user_message
+from qwen_desktop.chat.summary import ListFilter, Place
+from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.ui.conversation_list import BUSY_ROLE, CHOSEN_ROLE, OPEN_ROLE
+from qwen_desktop.ui.conversation_row import more_rect
 
-TODAY = date(2026, 3, 15)
-NOW = datetime(2026, 3, 15, 9, 30).timestamp()
+# raise() and grabs of the offscreen platform, at every menu
+pytestmark = pytest.mark.qt_log_ignore("does not support")
+
+CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+NAMES = ("Apple", "Bread", "Corn", "Dill", "Eggs")  # from the newest
 
 
-def row(name: str, days: int = 0, preview: str = "") -> Summary:
-    noon = datetime.combine(TODAY - timedelta(days=days), datetime.min.time())
-    return Summary(name.lower(), name, preview, noon.timestamp() + 43_200)
+def talk(name: str, age: float = 0.0) -> Conversation:
+    when = time.time() - age
+    tree = Tree.of([user_message(f"about {name}", None)])
+    return Conversation(id=name.lower(), title=name, created_at=when, updated_at=when, tree=tree)
 
 
-def shown(model) -> list[str]:
-    return [model.index(i).data() for i in range(model.rowCount())]
+def change(application, qtbot, job) -> None:
+    """Do something to the store behind the list's back, and let it be read again."""
+    done = []
+    application.store.submit(lambda store: job(store), done.append)
+    qtbot.waitUntil(lambda: bool(done))
+    application.chats.start("")
+    application.store.submit(lambda store: None, done.append)
+    qtbot.waitUntil(lambda: len(done) == 2)
 
 
 @pytest.fixture
-def sidebar(qtbot, looks):
-    made = Sidebar()
-    qtbot.addWidget(made)
-    made.resize(264, 700)
-    made.show()
-    made.activateWindow()
-    now = time.time()
-    made.set_summaries(
-        [Summary(name.lower(), name, f"about {name}", now) for name in ("Apple", "Bread", "Corn")]
-    )
+def sidebar(application, qtbot):
+    """The sidebar of the window, with five conversations of today."""
+
+    def make(store) -> None:
+        for age, name in reversed(tuple(enumerate(NAMES))):
+            store.create(talk(name, age / 10))
+
+    change(application, qtbot, make)
+    made = application.window.sidebar
+    qtbot.waitUntil(lambda: shown(made) == list(NAMES))
     return made
+
+
+def shown(sidebar) -> list[str]:
+    """The titles in the list, without headings."""
+    rows = range(sidebar.list.rowCount())
+    return [sidebar.list.index(r).data() for r in rows if sidebar.list.offset_of_row(r) is not None]
+
+
+def place_of(sidebar, name: str) -> QPoint:
+    return sidebar.view.visualRect(sidebar.list.index_of(name.lower())).center()
+
+
+def click(sidebar, name: str, modifiers=Qt.KeyboardModifier.NoModifier) -> None:
+    left = Qt.MouseButton.LeftButton
+    QTest.mouseClick(sidebar.view.viewport(), left, modifiers, place_of(sidebar, name))
 
 
 def focus(sidebar, qtbot, name: str) -> None:
     sidebar.view.setFocus()
-    sidebar.view.setCurrentIndex(sidebar.list.index_of(name))
+    sidebar.view.setCurrentIndex(sidebar.list.index_of(name.lower()))
     qtbot.waitUntil(sidebar.view.hasFocus)
 
 
-def test_conversations_stand_under_their_days(qapp):
-    model = ConversationList(now=lambda: NOW)
-    ages = (("A", 0), ("B", 1), ("C", 2), ("D", 7), ("E", 8), ("F", 30), ("G", 31), ("H", 999))
-    model.set_summaries([row(name, days) for name, days in ages])
-    assert shown(model) == [
-        *("Today", "A", "Yesterday", "B", "Previous 7 days", "C", "D"),
-        *("Previous 30 days", "E", "F", "Older", "G", "H"),
-    ]
+def context_menu(sidebar, name: str) -> QMenu:
+    """The menu of a right click, by the events a mouse would send."""
+    place = place_of(sidebar, name)
+    viewport = sidebar.view.viewport()
+    QTest.mouseClick(viewport, Qt.MouseButton.RightButton, pos=place)
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, viewport.mapToGlobal(place))
+    QCoreApplication.sendEvent(viewport, event)
+    return popup()
 
 
-def test_a_clock_that_was_ahead_does_no_harm(qapp):
-    model = ConversationList(now=lambda: NOW)
-    model.set_summaries([row("Tomorrow", -1), row("Now")])
-    assert shown(model) == ["Today", "Tomorrow", "Now"]
+def popup() -> QMenu:
+    menu = QApplication.activePopupWidget()
+    assert isinstance(menu, QMenu)
+    return menu
 
 
-def test_day_headers_can_not_be_reached(qapp):
-    model = ConversationList(now=lambda: NOW)
-    model.set_summaries([row("A")])
-    assert model.flags(model.index(0)) == Qt.ItemFlag.NoItemFlags
-    assert model.index(0).data(ID_ROLE) == ""
+def entries(menu: QMenu) -> list[str]:
+    return [action.text() for action in menu.actions() if not action.isSeparator()]
 
 
-def test_search_finds_every_word_in_title_or_preview(sidebar):
-    QTest.keyClicks(sidebar.search, "about br")
-    assert shown(sidebar.list)[1:] == ["Bread"]
-    sidebar.search.setText("CORN")
-    assert shown(sidebar.list)[1:] == ["Corn"]
-    sidebar.search.setText("zebra")
-    assert shown(sidebar.list) == []
-    assert sidebar.nothing.isVisible()
-    QTest.keyClick(sidebar.search, Qt.Key.Key_Escape)
-    assert sidebar.search.text() == ""
-    assert len(shown(sidebar.list)) == 4
+def choose(menu: QMenu, *path: str) -> None:
+    """Trigger an entry, through submenus, and close the menu."""
+    here = menu
+    for text in path:
+        action = next(a for a in here.actions() if a.text() == text)
+        if action.menu() is not None:
+            here = action.menu()
+    menu.close()
+    action.trigger()
 
 
-def test_enter_in_the_search_opens_the_first_match(sidebar, qtbot):
-    sidebar.search.setText("bread")
-    with qtbot.waitSignal(sidebar.open_requested) as asked:
-        QTest.keyClick(sidebar.search, Qt.Key.Key_Return)
-    assert asked.args == ["bread"]
+# --- opening and keys ----------------------------------------------------------------------------
 
 
 def test_a_click_opens(sidebar, qtbot):
-    place = sidebar.view.visualRect(sidebar.list.index_of("corn")).center()
     with qtbot.waitSignal(sidebar.open_requested) as asked:
-        QTest.mouseClick(sidebar.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        click(sidebar, "Corn")
     assert asked.args == ["corn"]
 
 
-def test_arrows_move_and_enter_opens(sidebar, qtbot):
+def test_arrows_move_over_headings_and_enter_opens(sidebar, application, qtbot):
+    change(application, qtbot, lambda store: store.create(talk("Flour", 9e6)))
+    qtbot.waitUntil(lambda: len(shown(sidebar)) == 6)
     asked = []
     sidebar.open_requested.connect(asked.append)
-    focus(sidebar, qtbot, "apple")
+    focus(sidebar, qtbot, "Eggs")
     QTest.keyClick(sidebar.view, Qt.Key.Key_Down)
     assert asked == []
     QTest.keyClick(sidebar.view, Qt.Key.Key_Return)
-    assert asked == ["bread"]
-
-
-def test_the_arrows_step_over_day_headers(sidebar, qtbot):
-    now = time.time()
-    sidebar.set_summaries([Summary("new", "New", "", now), Summary("old", "Old", "", now - 9e6)])
-    focus(sidebar, qtbot, "new")
-    QTest.keyClick(sidebar.view, Qt.Key.Key_Down)
-    assert sidebar.view.currentIndex().data(ID_ROLE) == "old"
-
-
-def test_renaming_in_place(sidebar, qtbot):
-    asked = []
-    sidebar.rename_requested.connect(lambda *args: asked.append(args))
-    focus(sidebar, qtbot, "bread")
-    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
-    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
-    assert editor.text() == "Bread"
-    assert editor.accessibleName() == "Conversation title"
-    editor.selectAll()
-    QTest.keyClicks(editor, " Butter  bread ")
-    # Rows that come meanwhile must not close the editor.
-    sidebar.set_summaries([Summary("date", "Date", "", time.time())])
-    assert shown(sidebar.list)[1:] == ["Apple", "Bread", "Corn"]
-    QTest.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: shown(sidebar.list)[1:] == ["Date"])
-    assert asked == [("bread", "Butter bread")]
-
-
-@pytest.mark.parametrize("title", ["", "   ", "Bread"])
-def test_a_rename_to_nothing_new_asks_nothing(sidebar, qtbot, title):
-    asked = []
-    sidebar.rename_requested.connect(lambda *args: asked.append(args))
-    focus(sidebar, qtbot, "bread")
-    sidebar.rename_action.trigger()
-    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
-    editor.setText(title)
-    QTest.keyClick(editor, Qt.Key.Key_Return)
-    assert asked == []
-
-
-def test_escape_keeps_the_old_title(sidebar, qtbot):
-    asked = []
-    sidebar.rename_requested.connect(lambda *args: asked.append(args))
-    focus(sidebar, qtbot, "bread")
-    sidebar.rename_action.trigger()
-    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
-    QTest.keyClicks(editor, "other")
-    QTest.keyClick(editor, Qt.Key.Key_Escape)
-    assert asked == []
-
-
-def test_delete_asks_and_the_focus_stays_at_that_height(sidebar, qtbot):
-    focus(sidebar, qtbot, "bread")
-    with qtbot.waitSignal(sidebar.delete_requested) as asked:
-        QTest.keyClick(sidebar.view, Qt.Key.Key_Delete)
-    assert asked.args == ["bread"]
-    now = time.time()
-    sidebar.set_summaries([Summary("apple", "Apple", "", now), Summary("corn", "Corn", "", now)])
-    assert sidebar.view.currentIndex().data(ID_ROLE) == "corn"
-
-
-def test_new_words_keep_the_place_in_the_list(sidebar, qtbot):
-    focus(sidebar, qtbot, "corn")
-    now = time.time()
-    names = ("Apple", "Bread", "Corn")
-    sidebar.set_summaries([Summary(name.lower(), name, "other words", now) for name in names])
-    assert sidebar.view.currentIndex().data(ID_ROLE) == "corn"
-    # Another order: the same conversation keeps the focus.
-    sidebar.set_summaries(
-        [Summary(name.lower(), name, "", now) for name in ("Corn", "Apple", "Bread")]
-    )
-    assert sidebar.view.currentIndex().data(ID_ROLE) == "corn"
-
-
-def test_the_open_and_the_busy_row_are_marked(sidebar):
-    sidebar.set_open("bread")
-    sidebar.set_busy("apple")
-    apple, bread = sidebar.list.index_of("apple"), sidebar.list.index_of("bread")
-    assert (apple.data(OPEN_ROLE), apple.data(BUSY_ROLE)) == (False, True)
-    assert (bread.data(OPEN_ROLE), bread.data(BUSY_ROLE)) == (True, False)
-    assert apple.data(Qt.ItemDataRole.AccessibleTextRole) == "Apple, about Apple, answering"
-    sidebar.set_busy("")
-    assert not apple.data(BUSY_ROLE)
+    assert asked == ["flour"]
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Home)
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Up)
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Return)
+    assert asked == ["flour", "apple"]
 
 
 def test_buttons_ask(sidebar, qtbot):
@@ -205,48 +137,369 @@ def test_buttons_ask(sidebar, qtbot):
         QTest.keyClick(sidebar.settings_button, Qt.Key.Key_Return)
 
 
-def test_an_untitled_conversation_has_a_name(qapp):
-    model = ConversationList()
-    model.set_summaries([Summary("x", "", "", time.time())])
-    assert model.index(1).data() == "New chat"
+def test_rows_are_read_by_a_screen_reader(sidebar):
+    view = QAccessible.queryAccessibleInterface(sidebar.view)
+    assert view.text(QAccessible.Text.Name) == "Conversations"
+    names = [view.child(i).text(QAccessible.Text.Name) for i in range(view.childCount())]
+    assert names[:2] == ["Today", "Apple, about Apple"]
+    assert view.child(2).rect().height() == 52
+
+
+# --- renaming ------------------------------------------------------------------------------------
+
+
+def test_renaming_in_place(sidebar, application, qtbot):
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
+    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
+    assert editor.text() == "Bread"
+    assert editor.accessibleName() == "Conversation title"
+    assert editor.palette().color(QPalette.ColorRole.Base).alpha() == 255
+    assert editor.height() >= 52 - 8  # title and preview are behind it
+    editor.selectAll()
+    QTest.keyClicks(editor, " Butter  bread ")
+    # A title by the model and a new row leave what is typed alone.
+    application.chats.list.suggest_title("bread", "Other")
+    change(application, qtbot, lambda store: store.create(talk("Flour")))
+    qtbot.waitUntil(lambda: shown(sidebar)[0] == "Flour")
+    assert editor.text() == " Butter  bread "
+    assert editor.isVisible()
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: "Butter bread" in shown(sidebar))
+
+
+@pytest.mark.parametrize("title", ["", "   ", "Bread"])
+def test_a_rename_to_nothing_new_asks_nothing(sidebar, qtbot, title):
+    asked = []
+    sidebar.list.rename_requested.connect(lambda *args: asked.append(args))
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
+    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
+    editor.setText(title)
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    assert asked == []
+
+
+def test_escape_keeps_the_old_title(sidebar, qtbot):
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
+    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
+    QTest.keyClicks(editor, "other")
+    QTest.keyClick(editor, Qt.Key.Key_Escape)
+    assert shown(sidebar) == list(NAMES)
+
+
+# --- deleting ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("preview", "read"),
-    [
-        ("This is **bold**, a `word` and ~~gone~~", "This is bold, a word and gone"),
-        ("Keys: | Key | Action | |---|:-:| | `F2` | Rename |", "Keys: Key Action F2 Rename"),
-        ("# Head ## Part", "Head Part"),
-        ("```python print(1) ```", "print(1)"),
-        ("- one - two", "one - two"),
-        ("> quoted", "quoted"),
-        ("see [the page](https://example.org/x)", "see the page"),
-        ("说明：**加粗**文字", "说明：加粗文字"),
-        ("cut **off", "cut off"),
-        ("C# and F#, x**2 + y**2, 2 * 3, a | b|c, __init__, #tag", None),
-    ],
+    "key", [Qt.Key.Key_Delete, Qt.Key.Key_Backspace, Qt.Key.Key_D, Qt.Key.Key_Space]
 )
-def test_a_preview_is_read_without_marks(preview, read):
-    if read is None:  # no marks at all, but for a cell's border
-        read = preview.replace(" | ", " ")
-    assert without_marks(preview) == read
+def test_no_single_key_deletes(sidebar, application, qtbot, key):
+    done = []
+    application.chats.list.deleted.connect(lambda *args: done.append(args))
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, key)
+    QTest.keyClick(sidebar.view, key, SHIFT)
+    assert done == []
+    assert shown(sidebar) == list(NAMES)
 
 
-def test_the_list_shows_and_finds_previews_as_they_read(qapp):
-    model = ConversationList(now=lambda: NOW)
-    model.set_summaries([row("A", preview="the **bold**er way"), row("B", preview="none")])
-    index = model.index_of("a")
-    assert index.data(PREVIEW_ROLE) == "the bolder way"
-    assert index.data(Qt.ItemDataRole.AccessibleTextRole) == "A, the bolder way"
-    for words in ("bolder", "**bold**"):
-        model.set_filter(words)
-        assert shown(model) == ["Today", "A"]
+@pytest.mark.parametrize("key", [Qt.Key.Key_Delete, Qt.Key.Key_Backspace])
+def test_deleting_keeps_the_focus_at_its_height_and_can_be_undone(sidebar, application, qtbot, key):
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, key, CONTROL)
+    qtbot.waitUntil(lambda: "Bread" not in shown(sidebar))
+    assert sidebar.view.currentIndex().data() == "Corn"
+    window = application.window
+    assert "Bread" in window.toast.label.text()
+    QTest.keyClick(window, Qt.Key.Key_Z, CONTROL | SHIFT)
+    qtbot.waitUntil(lambda: shown(sidebar) == list(NAMES))
 
 
-def test_a_title_is_edited_on_an_opaque_field(sidebar, qtbot):
-    focus(sidebar, qtbot, "bread")
-    QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
-    editor = sidebar.view.findChild(QLineEdit, "titleEditor")
-    assert editor.palette().color(QPalette.ColorRole.Base).alpha() == 255
-    row_box = sidebar.view.visualRect(sidebar.list.index_of("bread"))
-    assert editor.height() >= row_box.height() - 8  # title and preview are behind it
+def test_the_bin_restores_and_asks_before_it_is_emptied(sidebar, application, qtbot):
+    window = application.window
+    application.chats.list.delete(("apple", "bread", "corn"))
+    application.chats.list.set_filter(ListFilter(place=Place.BIN))
+    qtbot.waitUntil(lambda: set(shown(sidebar)) == {"Apple", "Bread", "Corn"})
+    menu = context_menu(sidebar, "Apple")
+    assert entries(menu) == ["Open", "Restore", "Export…", "Copy as Markdown", "Delete for good…"]
+    choose(menu, "Restore")
+    qtbot.waitUntil(lambda: set(shown(sidebar)) == {"Bread", "Corn"})
+
+    choose(context_menu(sidebar, "Bread"), "Delete for good…")
+    dialog = window.findChild(QApplication.activeModalWidget().__class__, "confirmDialog")
+    assert dialog.words.text() == "“Bread” will be gone for good."
+    QTest.keyClick(dialog, Qt.Key.Key_Return)  # the default is Cancel
+    assert set(shown(sidebar)) == {"Bread", "Corn"}
+
+    QTest.mouseClick(sidebar.place.empty, Qt.MouseButton.LeftButton)
+    dialog = QApplication.activeModalWidget()
+    assert dialog.words.text() == "2 conversations will be gone for good."
+    QTest.mouseClick(dialog.do_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown(sidebar) == [])
+    qtbot.waitUntil(sidebar.nothing.isVisible)
+    assert sidebar.nothing.text() == "The bin is empty."
+    QTest.mouseClick(sidebar.place.back, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown(sidebar) == ["Apple", "Dill", "Eggs"])
+
+
+# --- menus and places ----------------------------------------------------------------------------
+
+
+def test_the_menu_of_a_conversation_pins_files_tags_and_archives(sidebar, qtbot):
+    menu = context_menu(sidebar, "Corn")
+    assert entries(menu) == [
+        *("Open", "Rename", "Pin", "Move to folder", "Tags", "Archive"),
+        *("Export…", "Copy as Markdown", "Delete"),
+    ]
+    choose(menu, "Pin")
+    qtbot.waitUntil(lambda: shown(sidebar)[0] == "Corn")
+    assert sidebar.list.index(0).data() == "Pinned"
+
+    choose(context_menu(sidebar, "Corn"), "Move to folder", "New folder…")
+    name_it("Kitchen")
+    qtbot.waitUntil(lambda: [f.count for f in sidebar.acts.shape.folders] == [1])
+    choose(context_menu(sidebar, "Dill"), "Tags", "New tag…")
+    name_it("green")
+    qtbot.waitUntil(lambda: sidebar.acts.shape.tags == (("green", 1),))
+    choose(context_menu(sidebar, "Eggs"), "Archive")
+    qtbot.waitUntil(lambda: "Eggs" not in shown(sidebar))
+
+    menu = context_menu(sidebar, "Dill")
+    tags = next(a.menu() for a in menu.actions() if a.text() == "Tags")
+    assert tags.actions()[0].isChecked()
+    choose(menu, "Tags", "green")  # again takes it off
+    qtbot.waitUntil(lambda: sidebar.acts.rows(["dill"])[0].tags == ())
+
+
+def name_it(name: str) -> None:
+    dialog = QApplication.activeModalWidget()
+    assert not dialog.do_button.isEnabled()
+    QTest.keyClicks(dialog.edit, name)
+    QTest.keyClick(dialog.edit, Qt.Key.Key_Return)
+
+
+def test_the_button_of_a_row_opens_its_menu_and_not_the_row(sidebar, qtbot):
+    opened = []
+    sidebar.open_requested.connect(opened.append)
+    rect = sidebar.view.visualRect(sidebar.list.index_of("dill"))
+    place = more_rect(rect).center()
+    QTest.mouseClick(sidebar.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert entries(popup())[0] == "Open"
+    popup().close()
+    assert opened == []
+
+
+def test_the_menu_key_opens_the_menu_of_the_row_with_the_focus(sidebar, qtbot):
+    focus(sidebar, qtbot, "Dill")
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, QPoint(0, 0), QPoint(0, 0))
+    QCoreApplication.sendEvent(sidebar.view, event)
+    choose(popup(), "Delete")
+    qtbot.waitUntil(lambda: "Dill" not in shown(sidebar))
+
+
+def test_places_are_chosen_and_left_by_one_click(sidebar, application, qtbot):
+    chats = application.chats.list
+    chats.make_folder("Kitchen", lambda folder: chats.set_folder(("apple",), folder.id))
+    chats.add_tag(("bread",), "a & b")
+    chats.set_archived(("corn",), True)
+    qtbot.waitUntil(lambda: sidebar.acts.shape.archived == 1)
+
+    def go(text: str) -> None:
+        QTest.mouseClick(sidebar.place.button, Qt.MouseButton.LeftButton)
+        choose(popup(), text)
+
+    QTest.mouseClick(sidebar.place.button, Qt.MouseButton.LeftButton)
+    assert entries(popup()) == [
+        *("All chats", "Kitchen (1)", "New folder…", "a && b (1)", "Archive (1)", "Bin (0)")
+    ]
+    assert [a.text() for a in popup().actions() if a.isChecked()] == ["All chats"]
+    popup().close()
+    for text, rows, name in (
+        ("Kitchen (1)", ["Apple"], "Shown: Kitchen"),
+        ("a && b (1)", ["Bread"], "Shown: Tag: a & b"),
+        ("Archive (1)", ["Corn"], "Shown: Archive"),
+    ):
+        go(text)
+        qtbot.waitUntil(lambda rows=rows: shown(sidebar) == rows)
+        assert sidebar.place.button.accessibleName() == name
+    menu = context_menu(sidebar, "Corn")
+    assert "Unarchive" in entries(menu)
+    menu.close()
+    QTest.mouseClick(sidebar.place.back, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown(sidebar) == ["Apple", "Bread", "Dill", "Eggs"])
+    assert not sidebar.place.back.isVisible()
+
+
+def test_a_folder_is_renamed_in_place_and_deleted_from_its_menu(sidebar, application, qtbot):
+    chats = application.chats.list
+    chats.make_folder("Kitchen", lambda folder: chats.set_folder(("apple",), folder.id))
+    chats.set_filter(ListFilter(folder=chats.shape.folders[0].id))
+    qtbot.waitUntil(lambda: shown(sidebar) == ["Apple"])
+
+    def folder_menu() -> QMenu:
+        QTest.mouseClick(sidebar.place.more, Qt.MouseButton.LeftButton)
+        return popup()
+
+    choose(folder_menu(), "Rename folder")
+    editor = sidebar.place.findChild(QLineEdit, "folderEditor")
+    QTest.keyClicks(editor, "Pantry")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: sidebar.place.button.text().startswith("Pantry"))
+    choose(folder_menu(), "Rename folder")
+    editor = sidebar.place.findChildren(QLineEdit, "folderEditor")[-1]
+    QTest.keyClicks(editor, "Nothing")
+    QTest.keyClick(editor, Qt.Key.Key_Escape)
+    assert sidebar.place.button.text().startswith("Pantry")
+    choose(folder_menu(), "Delete folder")
+    qtbot.waitUntil(lambda: shown(sidebar) == list(NAMES))
+    assert "Pantry" in application.window.toast.label.text()
+
+
+# --- several selected ----------------------------------------------------------------------------
+
+
+def marked(sidebar) -> list[str]:
+    rows = range(sidebar.list.rowCount())
+    return [i.data() for r in rows if (i := sidebar.list.index(r)).data(CHOSEN_ROLE)]
+
+
+def test_control_and_shift_select_and_a_plain_click_opens(sidebar, qtbot):
+    opened = []
+    sidebar.open_requested.connect(opened.append)
+    click(sidebar, "Apple")
+    assert not sidebar.selection.isVisible()
+    click(sidebar, "Corn", CONTROL)
+    assert marked(sidebar) == ["Apple", "Corn"]
+    assert sidebar.selection.label.text() == "2 selected"
+    click(sidebar, "Eggs", SHIFT)
+    assert marked(sidebar) == ["Apple", "Corn", "Dill", "Eggs"]
+    assert opened == ["apple"]
+    click(sidebar, "Bread")
+    assert opened == ["apple", "bread"]
+    assert marked(sidebar) == []
+    assert not sidebar.selection.isVisible()
+
+
+def test_keys_select_and_escape_ends_it_without_stopping_the_answer(sidebar, application, qtbot):
+    stopped = []
+    stop = application.window.actions_by_name["stop"]
+    stop.setEnabled(True)
+    stop.triggered.connect(lambda: stopped.append(1))
+    focus(sidebar, qtbot, "Bread")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Down, SHIFT)
+    assert marked(sidebar) == ["Bread", "Corn"]
+    QTest.keyClick(sidebar.view, Qt.Key.Key_A, CONTROL)
+    assert marked(sidebar) == list(NAMES)
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Escape)
+    assert marked(sidebar) == []
+    assert stopped == []
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Escape)
+    assert stopped == [1]
+
+
+def test_the_bar_acts_on_all_that_are_selected(sidebar, application, qtbot):
+    bar = sidebar.selection
+    left = Qt.MouseButton.LeftButton
+    click(sidebar, "Bread", CONTROL)
+    click(sidebar, "Dill", CONTROL)
+    assert {"bread", "dill"} <= set(sidebar.view.chosen)
+    exported = []
+    sidebar.export_requested.connect(exported.append)
+    QTest.mouseClick(bar.pin, left)
+    qtbot.waitUntil(lambda: sidebar.list.index(0).data() == "Pinned")
+    # The rows went elsewhere and are selected still.
+    assert set(marked(sidebar)) == {s.title for s in sidebar.acts.rows(sidebar.view.chosen)}
+    assert {"Bread", "Dill"} <= set(marked(sidebar))
+    chosen = sidebar.view.chosen
+    QTest.mouseClick(bar.tag, left)
+    choose(popup(), "New tag…")
+    name_it("both")
+    qtbot.waitUntil(lambda: sidebar.acts.shape.tags == (("both", len(chosen)),))
+    QTest.mouseClick(bar.delete, left)
+    qtbot.waitUntil(lambda: not {"Bread", "Dill"} & set(shown(sidebar)))
+    assert application.window.toast.label.text() == f"Deleted {len(chosen)} chats"
+    QTest.mouseClick(application.window.toast.undo_button, left)
+    qtbot.waitUntil(lambda: {"Bread", "Dill"} <= set(shown(sidebar)))
+
+
+def test_the_menu_of_several_is_that_of_all_of_them(sidebar, qtbot):
+    click(sidebar, "Apple")
+    click(sidebar, "Bread", CONTROL)
+    menu = context_menu(sidebar, "Bread")
+    assert entries(menu) == ["Pin", "Move to folder", "Tags", "Archive", "Export…", "Delete"]
+    choose(menu, "Archive")
+    qtbot.waitUntil(lambda: shown(sidebar) == ["Corn", "Dill", "Eggs"])
+
+
+# --- many ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long(application, qtbot):
+    """The sidebar with a thousand conversations, one an hour, named by their place."""
+
+    def make(store) -> None:
+        for at in reversed(range(1000)):
+            store.create(talk(f"T{at}", at * 3600))
+
+    change(application, qtbot, make)
+    made = application.window.sidebar
+    qtbot.waitUntil(lambda: made.list.index_of("t999").isValid())
+    return made
+
+
+def test_only_the_pages_that_are_seen_are_read(long, application, qtbot):
+    chats = application.chats.list
+    bar = long.view.verticalScrollBar()
+    rows = long.list.heights()
+    assert bar.maximum() == sum(rows) - long.view.viewport().height()
+    bar.setValue(bar.maximum())
+    last = long.list.index_of("t999")
+    qtbot.waitUntil(lambda: last.data() == "T999")
+    assert chats.offset_of("t500") is None
+    assert long.view.indexAt(QPoint(50, long.view.viewport().height() - 2)) == last
+
+
+def test_a_row_that_goes_to_the_top_moves_nothing_else(long, application, qtbot):
+    chats, view = application.chats.list, long.view
+    resets = []
+    long.list.modelReset.connect(lambda: resets.append(1))
+    view.scrollTo(long.list.index_of("t500"))
+    qtbot.waitUntil(lambda: long.list.index_of("t500").data() == "T500")
+    focus(long, qtbot, "T500")
+    click(long, "T499", CONTROL)
+    before = place_of(long, "T500")
+    chats.set_pinned(("t900",), True)
+    qtbot.waitUntil(lambda: long.list.index(1).data() == "T900")
+    qtbot.waitUntil(lambda: long.list.rows_of({"t900"}) == [1])
+    assert place_of(long, "T500") == before
+    assert view.chosen == ("t499", "t500")
+    assert marked(long) == ["T499", "T500"]
+    assert resets == []
+
+
+def test_everything_is_selected_though_most_is_not_read(long, application, qtbot):
+    focus(long, qtbot, "T0")
+    QTest.keyClick(long.view, Qt.Key.Key_A, CONTROL)
+    assert len(long.view.chosen) == 1000
+    assert long.selection.label.text() == "1,000 selected"
+    QTest.mouseClick(long.selection.delete, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: long.list.rowCount() == 0)
+    assert application.chats.list.shape.deleted == 1000
+
+
+def test_the_open_conversation_is_brought_into_view(long, application, qtbot):
+    application.chats.open("t700")
+    qtbot.waitUntil(lambda: application.chats.current.id == "t700")
+    row = long.list.index_of("t700")
+    assert row.data(OPEN_ROLE)
+    assert not row.data(BUSY_ROLE)
+    assert long.view.viewport().rect().contains(long.view.visualRect(row))
+
+
+def test_hovering_is_told_by_the_mouse(sidebar):
+    QTest.mouseMove(sidebar.view.viewport(), place_of(sidebar, "Corn"))
+    assert sidebar.view.hovered == sidebar.list.index_of("corn").row()
+    QCoreApplication.sendEvent(sidebar.view.viewport(), QEvent(QEvent.Type.Leave))
