@@ -15,7 +15,7 @@ from qwen_desktop.chat.tree import Conversation, Tree
 T0 = 1767225600.0
 
 
-def said(*texts, title="", roles=None):
+def said(*texts, title="", roles=None, key="s"):
     """A conversation of question, answer, question … with these texts."""
     tree = Tree()
     for number, text in enumerate(texts):
@@ -25,13 +25,13 @@ def said(*texts, title="", roles=None):
             Message(
                 role,
                 (Part(PartKind.TEXT, text),),
-                f"m{number}",
+                f"{key}{number}",
                 tree.head,
                 T0 + 60 * number,
                 stats=stats,
             )
         )
-    return Record(Conversation("c", title, T0, T0, tree))
+    return Record(Conversation(key, title, T0, T0, tree))
 
 
 def branched():
