@@ -56,6 +56,22 @@ def folded(text: str) -> str:
     return text.lower() if text.isascii() else plain(text).casefold()
 
 
+@lru_cache(maxsize=1)
+def _clusters() -> re.Pattern[str]:
+    """A character with what joins it: marks, and the parts of Hangul in all their forms.
+
+    Made at the first use, as it takes a while: there are two thousand marks.
+    """
+    marks = "".join(c for c in map(chr, range(0x300, 0x1E97B)) if unicodedata.category(c)[0] == "M")
+    hangul = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\ud7b0-\ud7fb\uff9e-\uffdc"
+    return re.compile(f"(?s:.)[{marks}{hangul}]*")
+
+
+@lru_cache(maxsize=1 << 14)
+def _length(cluster: str) -> int:
+    return len(plain(cluster))
+
+
 class Places:
     """Where the characters of `plain(text)` stand in `text`."""
 
@@ -68,11 +84,14 @@ class Places:
             return
         behind = 0  # characters that the plain text has more
         for found in _IRREGULAR.finditer(text):
-            begin, end = found.span()
-            length = len(plain(found[0]))
-            self._add(begin + behind, begin, False)
-            behind += length - (end - begin)
-            self._add(end + behind, end, True)
+            at = found.start()
+            for cluster in _clusters().findall(found[0]):
+                length, end = _length(cluster), at + len(cluster)
+                if not length == len(cluster) == 1:
+                    self._add(at + behind, at, False)
+                    behind += length - len(cluster)
+                    self._add(end + behind, end, True)
+                at = end
 
     def _add(self, at: int, text: int, regular: bool) -> None:
         self._plain.append(at)

@@ -53,6 +53,8 @@ class Theme:
     user: str  # card of a user message
     code: str
     selected: str  # row of the open conversation
+    found: str  # behind a word that was searched for
+    found_now: str  # behind the one that is gone to
     error: str
     error_background: str
     warning: str
@@ -79,6 +81,8 @@ LIGHT = Theme(
     user="#eef3ff",
     code="#f6f7f9",
     selected="#e3ebfd",
+    found="#ffe699",
+    found_now="#ffb84d",
     error="#c0322b",
     error_background="#fdeceb",
     warning="#9a6200",
@@ -105,6 +109,8 @@ DARK = Theme(
     user="#242c3d",
     code="#121417",
     selected="#253250",
+    found="#574711",
+    found_now="#80600a",
     error="#ff7b72",
     error_background="#3a1d1d",
     warning="#e3a93c",

@@ -94,10 +94,9 @@ class TextBlock(Leaf):
             self._render()
 
     def _render(self) -> None:
-        selected = self._selected
         self.setHtml(self._html)
-        if selected[1]:
-            self.highlight(*selected)
+        if self._selected[1] or self.marks:
+            self.highlight(*self._selected)
 
 
 class MathBlock(TextBlock):

@@ -145,6 +145,16 @@ class EndCard(Card):
         return message.error or self.tr("The answer failed.")
 
 
+class DamageCard(Card):
+    """Stands above a message of which something could not be read."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(shared, parent, "warning")
+        self.set_text(
+            self.tr("This message was damaged on disk; what could be read of it is shown.")
+        )
+
+
 class GapCard(Card):
     """Stands where the model begins to see the conversation again."""
 

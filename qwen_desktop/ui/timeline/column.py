@@ -73,6 +73,9 @@ class MessageColumn(QAbstractScrollArea):
     def measured(self, index: int, view: MessageView) -> None:
         """Called when the widget of message number `index` has new content."""
 
+    def placed(self) -> None:
+        """Called when widgets have come to other places."""
+
     # Content
 
     def set_theme(self, theme: Theme) -> None:
@@ -314,6 +317,7 @@ class MessageColumn(QAbstractScrollArea):
         away.sort()
         while away and len(self._views) > MOST_VIEWS:
             self._discard(away.pop()[1])
+        self.placed()
 
     def _unbuilt_neighbour(self) -> int | None:
         """A message within one screen of the viewport that is not measured yet."""
@@ -353,6 +357,10 @@ class MessageColumn(QAbstractScrollArea):
             self._remember(self._bar.value())
             self._follow = False
         self._arrange()
+        self.follow_if_at_end()
+
+    def follow_if_at_end(self) -> None:
+        """Follow the end from now on if it is in view."""
         self._follow = self._bar.value() >= self._bar.maximum() - _NEAR_END
 
     def _remember(self, top: int) -> None:
@@ -364,7 +372,7 @@ class MessageColumn(QAbstractScrollArea):
         """The user scrolled: follow the end only if it is in view."""
         if self._arranging:
             return
-        self._follow = self._bar.value() >= self._bar.maximum() - _NEAR_END
+        self.follow_if_at_end()
         self._remember(self._bar.value())
         self._arrange()
 

@@ -6,6 +6,7 @@ Mouse, wheel and most keys belong to the timeline, which selects across blocks a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, QUrl
 from PySide6.QtGui import (
@@ -48,6 +49,8 @@ class Leaf(QTextBrowser):
         self._shared = shared
         self._dim = dim
         self._selected = (0, 0)
+        self.marks: Sequence[tuple[int, int]] = ()  # what was searched for, as [begin, end)
+        self._mark = -1  # which of them is gone to
         self.has_links = False
         self.prefix = ""  # painted elsewhere but copied with the text: the marker of a list item
         self.joint = "\n"  # between this and the next text of the same block, when copied
@@ -122,22 +125,41 @@ class Leaf(QTextBrowser):
     def highlight(self, begin: int, end: int) -> None:
         """Show [begin, end) as selected."""
         end = min(end, self.length)
-        if begin >= end:
-            if self._selected[1]:
-                self.setExtraSelections([])
-            self._selected = (0, 0)
-            return
-        self._selected = (begin, end)
-        mark = QTextEdit.ExtraSelection()
+        before, self._selected = self._selected, (begin, end) if begin < end else (0, 0)
+        if before[1] or self._selected[1] or self.marks:
+            self._paint_over()
+
+    def mark(self, marks: Sequence[tuple[int, int]], now: int) -> None:
+        """Mark what was searched for; `now`: the number of the one that is gone to, or -1."""
+        if marks or self.marks:
+            self.marks, self._mark = marks, now
+            self._paint_over()
+
+    def _paint_over(self) -> None:
+        """Draw marks and selection behind the letters; nothing is laid out again."""
+        theme = self._shared.theme
+        looks = [
+            self._look(span, theme.found_now if number == self._mark else theme.found, theme.text)
+            for number, span in enumerate(self.marks)
+            if span[1] <= self.length
+        ]
+        if self._selected[1]:
+            looks.append(self._look(self._selected, theme.accent, theme.on_accent))
+        self.setExtraSelections(looks)
+
+    def _look(
+        self, span: tuple[int, int], background: str, foreground: str
+    ) -> QTextEdit.ExtraSelection:
+        look = QTextEdit.ExtraSelection()
         cursor = QTextCursor(self.document())
-        cursor.setPosition(begin)
-        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-        look = QTextCharFormat()
-        look.setBackground(QColor(self._shared.theme.accent))
-        look.setForeground(QColor(self._shared.theme.on_accent))
-        mark.cursor = cursor
-        mark.format = look
-        self.setExtraSelections([mark])
+        cursor.setPosition(span[0])
+        cursor.setPosition(span[1], QTextCursor.MoveMode.KeepAnchor)
+        letters = QTextCharFormat()
+        letters.setBackground(QColor(background))
+        letters.setForeground(QColor(foreground))
+        look.cursor = cursor
+        look.format = letters
+        return look
 
     def text_between(self, begin: int, end: int) -> str:
         """The text of [begin, end) with list markers, table cells parted by tabs."""

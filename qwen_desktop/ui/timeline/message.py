@@ -15,7 +15,7 @@ from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH, LINE_HEIGHT
 from qwen_desktop.ui.timeline.blocks import BlockStack
 from qwen_desktop.ui.timeline.buttons import HEIGHT
-from qwen_desktop.ui.timeline.cards import EndCard, GapCard
+from qwen_desktop.ui.timeline.cards import DamageCard, EndCard, GapCard
 from qwen_desktop.ui.timeline.caret import CARET_WIDTH, Caret
 from qwen_desktop.ui.timeline.footer import Footer
 from qwen_desktop.ui.timeline.items import Gap, Item
@@ -51,6 +51,7 @@ class MessageView(QWidget):
         self._footer: Footer | None = None
         self._end: EndCard | None = None
         self._gap: GapCard | None = None
+        self._damage: DamageCard | None = None
         self._waiting: QLabel | None = None
         self._caret: Caret | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -86,6 +87,7 @@ class MessageView(QWidget):
         self._shown = (item.message, state)
         self._dirty = True
         self._show_gap(item.gap)
+        self._show_damage(item.message.damaged)
         if self.message.role is Role.USER:
             self._show_user(_column_width(width))
         else:
@@ -132,6 +134,12 @@ class MessageView(QWidget):
             self._gap.hide()
             self._gap.deleteLater()
             self._gap = None
+
+    def _show_damage(self, damaged: bool) -> None:
+        if damaged and self._damage is None:
+            self._damage = DamageCard(self._shared, self)
+        if self._damage is not None:
+            self._damage.setVisible(damaged)
 
     def _show_name(self, name: str) -> None:
         if self._name is None:
@@ -239,10 +247,11 @@ class MessageView(QWidget):
             column = _column_width(width)
             x = (width - column) // 2
             y = _ABOVE
-            if self._gap is not None:
-                height = self._gap.height_for(column)
-                self._gap.setGeometry(x, y, column, height)
-                y += height + _ABOVE
+            for card in (self._gap, self._damage):
+                if card is not None and not card.isHidden():
+                    height = card.height_for(column)
+                    card.setGeometry(x, y, column, height)
+                    y += height + _ABOVE
             if self._user is not None:
                 height = self._user.height_for(column)
                 self._user.setGeometry(x, y, column, height)
@@ -357,7 +366,7 @@ class MessageView(QWidget):
             if label is not None:
                 colour_label(label, theme.dim)
         self._stack.apply_theme()
-        for part in (self._user, self._reasoning, self._footer, self._end, self._gap):
+        for part in (self._user, self._reasoning, self._footer, self._end, self._gap, self._damage):
             if part is not None:
                 part.apply_theme()
         if self._pinned is not None:

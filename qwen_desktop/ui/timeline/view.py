@@ -26,10 +26,11 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from qwen_desktop.chat.messages import Message, Role
-from qwen_desktop.ui.timeline.column import STEP, MessageColumn
+from qwen_desktop.ui.timeline.column import STEP
 from qwen_desktop.ui.timeline.editor import Editor
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
+from qwen_desktop.ui.timeline.marked import MarkedColumn
 from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.offers import ASKING, Act
@@ -56,7 +57,7 @@ class _FocusRing(QWidget):
         painter.drawRoundedRect(self.rect().toRectF().adjusted(3, 3, -3, -3), 6, 6)
 
 
-class Timeline(MessageColumn):
+class Timeline(MarkedColumn):
     """The messages of one conversation."""
 
     retry_requested = Signal(str)  # message id
@@ -132,6 +133,7 @@ class Timeline(MessageColumn):
 
     def measured(self, index: int, view: MessageView) -> None:
         """New content: mark again what is selected of it."""
+        super().measured(index, view)
         if not self._selection.is_empty:
             self._selection.paint(index, view)
 
@@ -207,6 +209,19 @@ class Timeline(MessageColumn):
 
     # Keys and mouse
 
+    def event(self, event: QEvent) -> bool:
+        """Escape takes marks away, before the window hears of it; but first it stops an answer."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.key() == Qt.Key.Key_Escape
+            and self.marks
+            and not self._streaming
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Scroll, copy, select all."""
         steps = {
@@ -224,6 +239,8 @@ class Timeline(MessageColumn):
             self._selection.select_all()
         elif step is not None:
             self._bar.setValue(self._bar.value() + step)
+        elif event.key() == Qt.Key.Key_Escape and self.marks:
+            self.set_marks(())
         else:
             event.ignore()
 

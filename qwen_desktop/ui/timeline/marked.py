@@ -1,0 +1,229 @@
+"""A column of messages in which words are marked, and the way to them.
+
+Only what is in view is marked, whatever the length of the conversation.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEasingCurve, QPoint, QRect, Qt, QVariantAnimation
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QTextCursor
+from PySide6.QtWidgets import QWidget
+
+from qwen_desktop.chat.matching import Matcher
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH
+from qwen_desktop.ui.timeline.column import MessageColumn
+from qwen_desktop.ui.timeline.markdown import normalized
+from qwen_desktop.ui.timeline.message import MessageView
+from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
+
+_FLASH_MS = 900
+_FLASH_ALPHA = 70  # of 255, at its beginning
+_ABOVE = 8  # px kept free above what is shown
+_BEHIND = 2000  # characters of a long message shown behind the word that is gone to
+
+
+class MarkedColumn(MessageColumn):
+    """Marks words until told otherwise, also in messages that come later."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._matcher = Matcher(())
+        self._marked: dict[str, MessageView] = {}  # by message id, with these words
+        self._at: tuple[str, int, int] | None = None  # message id, leaf, mark that is gone to
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The words that are marked."""
+        return tuple(needle.word for needle in self._matcher.needles)
+
+    def set_marks(self, words: tuple[str, ...]) -> None:
+        """Mark all occurrences of `words`, of `Found.words`; () marks nothing."""
+        if tuple(words) == self.marks:
+            return
+        self._matcher = Matcher.of_words(words)
+        self._at = None
+        if not words:
+            for view in self._views.values():
+                for leaf in view.leaves():
+                    leaf.mark((), -1)
+        self._marked.clear()
+        self.placed()
+
+    def show_message(self, message_id: str) -> None:
+        """Bring a message into view, and in it the first marked word. Others are ignored."""
+        index = self._index.get(message_id)
+        if index is None:
+            return
+        view = self._revealed(index)
+        places = self._places(view)
+        self._at = (message_id, *places[0]) if places else None
+        self._paint(index, view)
+        self._scroll_to(index, self._mark_top(view, *places[0]) if places else 0)
+        _Flash(self._shared, self.view_at(index))
+
+    def next_mark(self, step: int) -> bool:
+        """Go to the marked word that follows, or with -1 to the one before; round at the ends.
+
+        False where there is none.
+        """
+        count = len(self._items)
+        if not self._matcher.needles or not count:
+            return False
+        before = self._at
+        index = self._heights.at(self._bar.value())
+        if before is not None and before[0] in self._index:
+            index = self._index[before[0]]
+            places = self._places(self.view_at(index))
+            at = places.index(before[1:]) + step if before[1:] in places else -1
+            if 0 <= at < len(places):
+                self._go_to(index, places[at])
+                return True
+            index += step
+        for number in range(index, index + step * (count + 1), step):
+            number %= count
+            if self._has_marks(self._items[number].message):
+                places = self._places(self._revealed(number))
+                if places:
+                    self._go_to(number, places[0 if step > 0 else -1])
+                    return True
+        return False
+
+    # What the columns above and below ask
+
+    def placed(self) -> None:
+        """Mark what came into view."""
+        super().placed()
+        if not self._matcher.needles:
+            return
+        height = self.viewport().height()
+        for key, view in self._views.items():
+            in_view = not view.isHidden() and view.y() < height and view.geometry().bottom() >= 0
+            if in_view and self._marked.get(key) is not view:
+                self._paint(self._index[key], view)
+
+    def measured(self, index: int, view: MessageView) -> None:
+        """New content is marked anew when it is placed."""
+        super().measured(index, view)
+        self._marked.pop(self._items[index].message.id, None)
+
+    def _paint(self, index: int, view: MessageView) -> None:
+        key = self._items[index].message.id
+        self._marked[key] = view
+        for number, leaf in enumerate(view.leaves()):
+            text = leaf.document().toRawText()
+            now = self._at[2] if self._at is not None and self._at[:2] == (key, number) else -1
+            leaf.mark(_in_units(text, self._matcher.spans(text)), now)
+
+    # Going there
+
+    def _has_marks(self, message: Message) -> bool:
+        return any(self._matcher.spans(text) for text in (message.text, message.reasoning) if text)
+
+    def _revealed(self, index: int) -> MessageView:
+        """The widget of a message, unfolded as far as a mark in it asks for."""
+        item = self._items[index]
+        view = self.view_at(index)
+        self._paint(index, view)
+        if not self._matcher.needles or self._places(view):
+            return view
+        if item.message.role is Role.USER:
+            found = self._matcher.spans(normalized(item.message.text))
+            if not found or found[0][1] <= item.shown:
+                return view
+            item.shown = found[0][1] + _BEHIND
+        elif item.message.reasoning and self._matcher.spans(item.message.reasoning):
+            item.reasoning_open = True
+        else:
+            return view
+        self._discard(item.message.id)  # it is built again as the item says now
+        view = self.view_at(index)
+        self._paint(index, view)
+        return view
+
+    @staticmethod
+    def _places(view: MessageView) -> list[tuple[int, int]]:
+        """All marks of a widget: which text, which mark in it."""
+        return [
+            (number, mark)
+            for number, leaf in enumerate(view.leaves())
+            for mark in range(len(leaf.marks))
+        ]
+
+    def _go_to(self, index: int, place: tuple[int, int]) -> None:
+        old, self._at = self._at, (self._items[index].message.id, *place)
+        if old is not None and old[0] in self._views:
+            self._paint(self._index[old[0]], self._views[old[0]])
+        view = self.view_at(index)
+        self._paint(index, view)
+        self._scroll_to(index, self._mark_top(view, *place))
+
+    @staticmethod
+    def _mark_top(view: MessageView, number: int, mark: int) -> int:
+        leaf = list(view.leaves())[number]
+        cursor = QTextCursor(leaf.document())
+        cursor.setPosition(leaf.marks[mark][0])
+        return leaf.viewport().mapTo(view, leaf.cursorRect(cursor).topLeft()).y()
+
+    def _scroll_to(self, index: int, y: int) -> None:
+        """Show the place `y` px below the top of a message, and the top as well if it is near."""
+        height = self.viewport().height()
+        inside = -_ABOVE if y < height // 2 else y - height // 3
+        for _ in range(4):  # what comes into view above it gets another height
+            top = self._heights.top(index) + inside
+            lowest = max(0, self._extent - height)
+            self._follow = False
+            self._remember(max(0, min(top, lowest)))
+            self._arrange()
+            if self._heights.top(index) + inside == top:
+                break
+        self.follow_if_at_end()
+
+
+class _Flash(QWidget):
+    """A tint over a message that fades, so that the eye finds it."""
+
+    def __init__(self, shared: Shared, view: MessageView) -> None:
+        super().__init__(view)
+        self._shared = shared
+        self._fade = QVariantAnimation(self)
+        self._fade.setDuration(_FLASH_MS)
+        self._fade.setStartValue(1.0)
+        self._fade.setEndValue(0.0)
+        self._fade.setEasingCurve(QEasingCurve.Type.InQuad)
+        self._fade.valueChanged.connect(self.update)
+        self._fade.finished.connect(self.deleteLater)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        width = min(view.width() - 2 * COLUMN_MARGIN, COLUMN_WIDTH) + COLUMN_MARGIN
+        self.setGeometry(QRect(QPoint((view.width() - width) // 2, 0), view.size()))
+        self.resize(width, view.height())
+        self.show()
+        self._fade.start()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The tint."""
+        colour = QColor(self._shared.theme.accent)
+        colour.setAlpha(int(_FLASH_ALPHA * float(self._fade.currentValue())))
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawRoundedRect(self.rect().toRectF(), CARD_RADIUS, CARD_RADIUS)
+
+
+def _in_units(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans of a Python string in the UTF-16 units that Qt counts."""
+    if not spans or text.isascii() or max(text) <= "\uffff":
+        return spans
+    found = []
+    at = units = 0
+    for begin, end in spans:
+        units += _units(text[at:begin])
+        length = _units(text[begin:end])
+        found.append((units, units + length))
+        at, units = end, units + length
+    return found
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
