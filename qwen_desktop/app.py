@@ -218,6 +218,7 @@ class App(QObject):
             self.cards,
             self.presets,
         )
+        self.window.search_by(self.search)
         self.window.take_files_by(self.importing)
         self.exporting = Exporting(self.store, write_pdf, self)
         self.window.export_by(self.exporting).remembered.connect(self._on_exported)

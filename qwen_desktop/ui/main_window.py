@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
+    from qwen_desktop.bridge.search import Search
     from qwen_desktop.chat.events import Alarm, Usage
     from qwen_desktop.chat.model import LoadRequest
     from qwen_desktop.chat.summary import Summary
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.asking import Asking
     from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.conversation_pane import ConversationPane
+    from qwen_desktop.ui.finding import Finding
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.outgoing import Outgoing
@@ -54,6 +56,7 @@ class MainWindow(Frame):
     asking: Asking
     pane: ConversationPane
     actions_by_name: dict[str, QAction]
+    finding: Finding
     incoming: Incoming
     outgoing: Outgoing
 
@@ -106,8 +109,8 @@ class MainWindow(Frame):
                 "edit": self.pane.edit_last,
                 "thinking": self.asking.toggle_thinking,
                 "chat_settings": self.asking.show_chat_settings,
-                "next_hit": lambda: self.sidebar.results.step(1),
-                "previous_hit": lambda: self.sidebar.results.step(-1),
+                "next_hit": lambda: self.finding.step(1),
+                "previous_hit": lambda: self.finding.step(-1),
                 "undo_delete": lambda: self.toast.undo(),
                 "panel": self.toggle_panel,
                 "save_as": lambda: self.outgoing.save_as(),
@@ -153,6 +156,12 @@ class MainWindow(Frame):
 
         self.incoming = Incoming(self, self._chats, importing)
         self.paths_dropped.connect(self.incoming.open)
+
+    def search_by(self, search: Search) -> None:
+        """Let conversations be searched. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.finding import Finding
+
+        self.finding = Finding(self, self._chats, search)
 
     def export_by(self, exporting: Exporting) -> Outgoing:
         """Let conversations leave. To be called once, after `connect_to`."""

@@ -438,15 +438,15 @@ def test_the_menu_of_several_is_that_of_all_of_them(sidebar, qtbot):
 
 @pytest.fixture
 def long(application, qtbot):
-    """The sidebar with a thousand conversations, one an hour, named by their place."""
+    """The sidebar with 450 conversations, one an hour, named by their place."""
 
     def make(store) -> None:
-        for at in reversed(range(1000)):
+        for at in reversed(range(450)):
             store.create(talk(f"T{at}", at * 3600))
 
     change(application, qtbot, make)
     made = application.window.sidebar
-    qtbot.waitUntil(lambda: made.list.index_of("t999").isValid())
+    qtbot.waitUntil(lambda: made.list.index_of("t449").isValid())
     return made
 
 
@@ -456,9 +456,9 @@ def test_only_the_pages_that_are_seen_are_read(long, application, qtbot):
     rows = long.list.heights()
     assert bar.maximum() == sum(rows) - long.view.viewport().height()
     bar.setValue(bar.maximum())
-    last = long.list.index_of("t999")
-    qtbot.waitUntil(lambda: last.data() == "T999")
-    assert chats.offset_of("t500") is None
+    last = long.list.index_of("t449")
+    qtbot.waitUntil(lambda: last.data() == "T449")
+    assert chats.offset_of("t250") is None
     assert long.view.indexAt(QPoint(50, long.view.viewport().height() - 2)) == last
 
 
@@ -466,34 +466,34 @@ def test_a_row_that_goes_to_the_top_moves_nothing_else(long, application, qtbot)
     chats, view = application.chats.list, long.view
     resets = []
     long.list.modelReset.connect(lambda: resets.append(1))
-    view.scrollTo(long.list.index_of("t500"))
-    qtbot.waitUntil(lambda: long.list.index_of("t500").data() == "T500")
-    focus(long, qtbot, "T500")
-    click(long, "T499", CONTROL)
-    before = place_of(long, "T500")
-    chats.set_pinned(("t900",), True)
-    qtbot.waitUntil(lambda: long.list.index(1).data() == "T900")
-    qtbot.waitUntil(lambda: long.list.rows_of({"t900"}) == [1])
-    assert place_of(long, "T500") == before
-    assert view.chosen == ("t499", "t500")
-    assert marked(long) == ["T499", "T500"]
+    view.scrollTo(long.list.index_of("t250"))
+    qtbot.waitUntil(lambda: long.list.index_of("t250").data() == "T250")
+    focus(long, qtbot, "T250")
+    click(long, "T249", CONTROL)
+    before = place_of(long, "T250")
+    chats.set_pinned(("t420",), True)
+    qtbot.waitUntil(lambda: long.list.index(1).data() == "T420")
+    qtbot.waitUntil(lambda: long.list.rows_of({"t420"}) == [1])
+    assert place_of(long, "T250") == before
+    assert view.chosen == ("t249", "t250")
+    assert marked(long) == ["T249", "T250"]
     assert resets == []
 
 
 def test_everything_is_selected_though_most_is_not_read(long, application, qtbot):
     focus(long, qtbot, "T0")
     QTest.keyClick(long.view, Qt.Key.Key_A, CONTROL)
-    assert len(long.view.chosen) == 1000
-    assert long.selection.label.text() == "1,000 selected"
+    assert len(long.view.chosen) == 450
+    assert long.selection.label.text() == "450 selected"
     QTest.mouseClick(long.selection.delete, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: long.list.rowCount() == 0)
-    assert application.chats.list.shape.deleted == 1000
+    assert application.chats.list.shape.deleted == 450
 
 
 def test_the_open_conversation_is_brought_into_view(long, application, qtbot):
-    application.chats.open("t700")
-    qtbot.waitUntil(lambda: application.chats.current.id == "t700")
-    row = long.list.index_of("t700")
+    application.chats.open("t350")
+    qtbot.waitUntil(lambda: application.chats.current.id == "t350")
+    row = long.list.index_of("t350")
     assert row.data(OPEN_ROLE)
     assert not row.data(BUSY_ROLE)
     assert long.view.viewport().rect().contains(long.view.visualRect(row))
