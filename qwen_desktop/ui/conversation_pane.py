@@ -51,6 +51,7 @@ class ConversationPane(QObject):
         chats.rewound.connect(self.show)
         chats.unseen_changed.connect(self._on_unseen)
         chats.trace_read.connect(self._on_trace)
+        chats.jump_requested.connect(self._on_jump)
         chats.run_changed.connect(self._on_run)
         models.changed.connect(self._refresh_offers)
 
@@ -126,6 +127,10 @@ class ConversationPane(QObject):
     @Slot(object)
     def _on_changed(self, message: Message) -> None:
         self.timeline.change(message)
+
+    @Slot(str)
+    def _on_jump(self, message_id: str) -> None:
+        self.timeline.show_message(message_id)
 
     @Slot(object)
     def _on_unseen(self, ids: Collection[str]) -> None:
