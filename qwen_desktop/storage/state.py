@@ -108,9 +108,18 @@ class SidebarCache:
         return good if len(good) == len(found) else ()
 
     def save(self, summaries: Iterable[Summary]) -> None:
-        """Keep the first rows of `summaries`. Raises Known where the disk refuses."""
-        kept = [asdict(summary) for summary in islice(summaries, CACHED_ROWS)]
+        """Keep the first rows of `summaries`, which are of the list and not of archive or bin.
+
+        Raises Known where the disk refuses.
+        """
+        kept = [
+            {name: getattr(summary, name) for name in _CACHED}
+            for summary in islice(summaries, CACHED_ROWS)
+        ]
         atomic.write_json(self._file, kept)
+
+
+_CACHED = ("id", "title", "preview", "updated_at", "pinned", "folder", "tags")
 
 
 def _read(file: Path) -> object:
@@ -174,4 +183,13 @@ def _summary(entry: object) -> Summary | None:
         return None
     if not abs(updated_at) < MAX_SECONDS:  # NaN and infinity compare false
         return None
-    return Summary(entry["id"], entry["title"], entry["preview"], float(updated_at))
+    pinned, folder, tags = entry.get("pinned"), entry.get("folder"), entry.get("tags")
+    return Summary(
+        entry["id"],
+        entry["title"],
+        entry["preview"],
+        float(updated_at),
+        pinned=pinned is True,
+        folder=folder if isinstance(folder, str) else "",
+        tags=tuple(t for t in tags if isinstance(t, str)) if isinstance(tags, list) else (),
+    )

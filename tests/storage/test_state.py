@@ -138,7 +138,22 @@ def test_a_damaged_mark_is_none(profile, content):
     assert LoadMark(profile.load_mark).folder() == ""
 
 
-@given(st.lists(st.builds(Summary, *[st.text(max_size=9)] * 3, st.floats(0, 4e9)), max_size=5))
+LABELS = st.lists(st.text(max_size=9), max_size=2).map(tuple)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Summary,
+            *[st.text(max_size=9)] * 3,
+            st.floats(0, 4e9),
+            pinned=st.booleans(),
+            folder=st.text(max_size=9),
+            tags=LABELS,
+        ),
+        max_size=5,
+    )
+)
 def test_the_list_is_read_as_it_was_saved(tmp_path_factory, summaries):
     cache = SidebarCache(tmp_path_factory.mktemp("profile") / "sidebar.json")
     cache.save(summaries)
@@ -151,6 +166,17 @@ def test_only_the_top_of_a_long_list_is_kept(profile):
     assert cache.load() == ()
     cache.save(summaries)
     assert cache.load() == tuple(summaries[:CACHED_ROWS])
+
+
+def test_a_list_of_an_earlier_version_or_with_bad_labels_is_read(profile):
+    profile.root.mkdir()
+    row = '{"id": "a", "title": "b", "preview": "c", "updated_at": 1'
+    labels = '"pinned": "yes", "folder": 3, "tags": [4, "t", null]'
+    content = f'[{row}}}, {row}, {labels}}}, {row}, "tags": 1}}]'
+    profile.sidebar_cache.write_text(content, encoding="utf-8")
+    plain = Summary("a", "b", "c", 1.0)
+    read = SidebarCache(profile.sidebar_cache).load()
+    assert read == (plain, replace(plain, tags=("t",)), plain)
 
 
 @pytest.mark.parametrize(
