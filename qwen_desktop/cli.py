@@ -9,16 +9,18 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from qwen_desktop import __version__
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
+from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
 from qwen_desktop.chat.settings import SETTINGS, Setting, Value
 from qwen_desktop.errors import Known
 from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
-COMMANDS = (OPEN, "inspect", "import")
+COMMANDS = (OPEN, "inspect", "import", "export", "profile")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
@@ -147,7 +149,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("folder", metavar="DIR", type=Path)
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_outgoing(commands)
     return parser
+
+
+def _add_outgoing(commands: Any) -> None:
+    """The commands about what leaves the profile; `commands` is argparse's."""
+    export = commands.add_parser(
+        "export",
+        help="write conversations into files, without a window",
+        description="Write conversations into TARGET: a folder, in which no file is replaced; a "
+        "file with --one-file, or where it is one conversation.",
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_profile(export)
+    which = export.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="archived ones included")
+    which.add_argument("--id", dest="ids", metavar="ID", action="append", help="may be repeated")
+    export.add_argument(
+        "--format", default="markdown", choices=[form.value for form in Format], help="of the files"
+    )
+    export.add_argument("--one-file", action="store_true", help="all conversations in one file")
+    export.add_argument("--versions", action="store_true", help="all versions of messages")
+    export.add_argument("--no-reasoning", action="store_true", help="leave the reasoning out")
+    export.add_argument(
+        "--details", action="store_true", help="with times, and how each answer was computed"
+    )
+    export.add_argument("target", metavar="TARGET", type=Path)
+    profile = commands.add_parser(
+        "profile",
+        help="save the whole profile as one file, or bring one back, without a window",
+        description="Save conversations, settings and presets as one file, or bring them back.",
+        argument_default=argparse.SUPPRESS,
+    )
+    _add_profile(profile)
+    profile.add_argument("what", choices=("save", "restore"))
+    how = profile.add_mutually_exclusive_group()
+    how.add_argument("--merge", action="store_true", help="add the conversations that are missing")
+    how.add_argument(
+        "--replace", action="store_true", help="put it in place of this profile, which is kept"
+    )
+    profile.add_argument("file", metavar="FILE", type=Path)
 
 
 def _with_command(arguments: Sequence[str]) -> list[str]:
@@ -216,6 +258,8 @@ def main(arguments: Sequence[str]) -> int:
             from qwen_desktop import importing
 
             return importing.run(options)
+        if given.command in ("export", "profile"):
+            return _transfer(parser, given, options.profile)
         if options.headless or options.ask is not None:
             from qwen_desktop import headless
 
@@ -226,6 +270,34 @@ def main(arguments: Sequence[str]) -> int:
     except Known as trouble:
         print(trouble, file=sys.stderr)
         return 1
+
+
+def _transfer(parser: argparse.ArgumentParser, given: argparse.Namespace, profile: Profile) -> int:
+    from qwen_desktop import transfer
+
+    def is_set(name: str) -> bool:
+        return bool(getattr(given, name, False))
+
+    if given.command == "profile":
+        file = given.file.expanduser().absolute()
+        if given.what == "save":
+            if is_set("merge") or is_set("replace"):
+                parser.error("--merge and --replace are for profile restore")
+            return transfer.save_profile(profile, file)
+        chosen = is_set("merge") or is_set("replace")
+        return transfer.restore_profile(
+            profile, file, replace=is_set("replace") if chosen else None
+        )
+    options = ExportOptions(
+        Format(given.format),
+        versions=is_set("versions"),
+        reasoning=not is_set("no_reasoning"),
+        details=is_set("details"),
+        one_file=is_set("one_file"),
+    )
+    ids = None if is_set("all") else tuple(given.ids)
+    target = given.target.expanduser().absolute()
+    return transfer.export(profile, ExportRequest(ids, target, options))
 
 
 def _inspect(given: argparse.Namespace) -> int:

@@ -60,6 +60,11 @@ class Profile:
         return self.root / "qwen-desktop.log"
 
     @property
+    def restore_mark(self) -> Path:
+        """Stands while a saved profile waits beside it to take the place of this one."""
+        return self.root / "restore" / "ready.json"
+
+    @property
     def screenshots(self) -> Path:
         """Pictures written by runs without a display."""
         return self.root / "screenshots"

@@ -17,17 +17,20 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from qwen_desktop import __version__
 from qwen_desktop.chat.exporting import ProfileContents
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.chat.record import Record
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import atomic, migrations, trouble
 from qwen_desktop.storage.database import Database, translated
 from qwen_desktop.storage.json_place import MAX_COUNT, Place
+from qwen_desktop.storage.records import Records
+from qwen_desktop.storage.store import Store
 
 EXTENSION = ".qwenprofile"
 FORMAT = "qwen-desktop profile"
@@ -40,8 +43,6 @@ MEMBERS = (DATABASE, *SMALL)
 MAX_SMALL = 2**24  # bytes of the manifest, the settings, the presets
 _PAGES = 500  # of the database, copied at once
 _CHUNK = 2**20
-_WAITING = "restore"  # folder inside a profile with what takes its place at the next start
-_READY = "ready.json"  # in it: all of it is there
 _ROOM = 2**26  # bytes that stay free on the disk
 
 Step = Callable[[float], None]  # told how much is done, 0 to 1; raises Cancelled
@@ -173,6 +174,17 @@ def unpacked(file: Path, beside: Path, step: Step = _no_step) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def contents_of(file: Path) -> ProfileContents:
+    """What a file says that it holds; nothing of it is verified yet. Raises Known."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _read_manifest(file, archive)[0]
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
 def unpack(file: Path, folder: Path, step: Step = _no_step) -> ProfileContents:
     """Write the members of `file` into `folder` and verify each.
 
@@ -296,6 +308,32 @@ def _our_programs(version: int) -> set[tuple[str, str]]:
         return _programs(fresh)
 
 
+@contextmanager
+def records_in(
+    file: Path, beside: Path, is_cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[Iterator[Record]]:
+    """The conversations of a verified `file`, to be read inside the block, one after another.
+
+    It is unpacked into a folder inside `beside`, which goes afterwards. Raises Known.
+    """
+
+    def step(_: float) -> None:
+        if is_cancelled():
+            raise Cancelled
+
+    with unpacked(file, beside, step) as folder:
+        Store.open(folder / DATABASE).close()  # brings an older one to this version
+        records = Records.open(folder / DATABASE)
+        try:
+            # With its traces: whoever takes it may be another thread.
+            yield (
+                replace(record, traces=dict(record.traces))
+                for record in map(records.read, records.ids())
+            )
+        finally:
+            records.close()
+
+
 # -- taking the place of the present profile -------------------------------------------------
 
 
@@ -304,7 +342,7 @@ def prepare(file: Path, profile: Profile, step: Step = _no_step) -> ProfileConte
 
     Nothing of the present profile is touched. Raises Known.
     """
-    waiting = profile.root / _WAITING
+    waiting = profile.restore_mark.parent
     try:
         forget(profile)
         waiting.mkdir(parents=True)
@@ -312,7 +350,7 @@ def prepare(file: Path, profile: Profile, step: Step = _no_step) -> ProfileConte
         raise trouble.from_os(error, waiting) from error
     try:
         contents = unpack(file, waiting, step)
-        atomic.write_json(waiting / _READY, {"format": FORMAT, "at": time.time()})
+        atomic.write_json(profile.restore_mark, {"format": FORMAT, "at": time.time()})
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
         raise
@@ -321,13 +359,13 @@ def prepare(file: Path, profile: Profile, step: Step = _no_step) -> ProfileConte
 
 def is_prepared(profile: Profile) -> bool:
     """Whether something waits to take the place of this profile. One look at the disk."""
-    return (profile.root / _WAITING / _READY).is_file()
+    return profile.restore_mark.is_file()
 
 
 def forget(profile: Profile) -> None:
     """Let go of what was prepared. Raises OSError."""
-    waiting = profile.root / _WAITING
-    (waiting / _READY).unlink(missing_ok=True)
+    waiting = profile.restore_mark.parent
+    profile.restore_mark.unlink(missing_ok=True)
     if waiting.exists():
         shutil.rmtree(waiting)
 
@@ -339,7 +377,7 @@ def finish(profile: Profile) -> Path | None:
     for whoever has the lock of the profile. It moves files inside one folder and may be done again
     after a crash at any point. Raises Known where the disk refuses.
     """
-    waiting = profile.root / _WAITING
+    waiting = profile.restore_mark.parent
     if not is_prepared(profile):
         return None
     try:
@@ -360,7 +398,7 @@ def finish(profile: Profile) -> Path | None:
             (waiting / name).replace(file)
         # The copy of the list would show what is no longer there.
         profile.sidebar_cache.unlink(missing_ok=True)
-        (waiting / _READY).unlink()
+        profile.restore_mark.unlink()
         shutil.rmtree(waiting, ignore_errors=True)
     except OSError as error:
         raise trouble.from_os(error, profile.database) from error

@@ -73,7 +73,10 @@ class Incoming(QObject):
             picker.setFileMode(QFileDialog.FileMode.ExistingFiles)
             conversations = self.tr("Conversations")
             picker.setNameFilters(
-                [f"{conversations} (*.json *.jsonl *.ndjson *.zip)", self.tr("All files") + " (*)"]
+                [
+                    f"{conversations} (*.json *.jsonl *.ndjson *.zip *.qwenprofile)",
+                    self.tr("All files") + " (*)",
+                ]
             )
         if os.environ.get(QT_DIALOGS) == "1":
             picker.setOption(QFileDialog.Option.DontUseNativeDialog)

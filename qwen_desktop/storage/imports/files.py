@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tempfile
 import time
 import zipfile
 import zlib
@@ -20,7 +21,7 @@ from typing import IO, TypeAlias
 from qwen_desktop.chat.importing import Found, Refused
 from qwen_desktop.chat.record import Record
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, report_of
-from qwen_desktop.storage import conversation_json
+from qwen_desktop.storage import conversation_json, profile_archive
 from qwen_desktop.storage.conversation_reading import SEVERAL
 from qwen_desktop.storage.imports import chatgpt, jan, lmstudio, messages, openwebui, values
 from qwen_desktop.storage.imports.building import Notes
@@ -28,7 +29,7 @@ from qwen_desktop.storage.imports.reading import BOMS_16, Broken, Decoded, Value
 
 _log = logging.getLogger(__name__)
 
-ENDINGS = (".json", ".jsonl", ".ndjson", ".zip")  # looked at in a folder
+ENDINGS = (".json", ".jsonl", ".ndjson", ".zip", ".qwenprofile")  # looked at in a folder
 MOST_FILES = 100_000  # of one folder
 DEEPEST = 8  # folders below the one that was chosen
 MOST_TURNS = 200_000  # messages of a list that is one conversation
@@ -171,12 +172,23 @@ class Reader:
         with file.open("rb") as raw:
             begin = raw.read(_BEGIN)
             raw.seek(0)
-            if begin.startswith(_ZIP):
+            if begin.startswith(_ZIP) and file.suffix.lower() == profile_archive.EXTENSION:
+                yield from self._profile(file)
+            elif begin.startswith(_ZIP):
                 yield from self._archive(file.name, raw, now)
             elif b"\0" in begin and not begin.startswith(BOMS_16):
                 raise nobodys(file.name)
             else:
                 yield from self._text(file.name, raw, now, folder)
+
+    def _profile(self, file: Path) -> Iterator[Piece]:
+        """A whole profile: its conversations come in, its settings do not."""
+        beside = Path(tempfile.gettempdir())
+        with profile_archive.records_in(file, beside, self._stopped) as records:
+            for position, record in enumerate(records, 1):
+                if self._stopped():
+                    return
+                yield Found(record, file.name, position)
 
     def _archive(self, name: str, raw: IO[bytes], now: float) -> Iterator[Piece]:
         """ChatGPT's download: only the conversations in it are read."""

@@ -1,0 +1,146 @@
+"""`qwen-desktop export` and `qwen-desktop profile`: what leaves the profile, and comes back as a
+whole, without a window.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from qwen_desktop import log
+from qwen_desktop.bridge import profile_lock
+from qwen_desktop.chat.exporting import (
+    ExportOptions,
+    ExportProgress,
+    ExportRequest,
+    ProfileContents,
+)
+from qwen_desktop.chat.record import Record
+from qwen_desktop.export import job
+from qwen_desktop.export.words import Words
+from qwen_desktop.paths import Profile
+from qwen_desktop.storage import merge, profile_archive
+from qwen_desktop.storage.records import Records
+from qwen_desktop.storage.store import Store
+
+
+def export(profile: Profile, request: ExportRequest) -> int:
+    """Write conversations into files; 0 where all were. Raises Known."""
+    with _open(profile) as store:
+        records = Records.open(store.database.file)
+        try:
+            tools = job.Tools(Words(), _write_pdf, _show, lambda: False)
+            result = job.run(records, request, tools)
+        finally:
+            records.close()
+    for file in result.files:
+        _say(str(file))
+    for one in result.failed:
+        _say(f"{one.conversation_id}: {one.report.text()}", sys.stderr)
+    _say(f"{result.count} conversations", sys.stderr)
+    return 1 if result.failed else 0
+
+
+def save_profile(profile: Profile, target: Path) -> int:
+    """Write the whole profile into one file. Raises Known."""
+    with _open(profile):
+        contents = profile_archive.save(profile, target)
+    _say(f"{target}: {_counted(contents)}")
+    return 0
+
+
+def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> int:
+    """Bring a saved profile back: in place of what is there, or (False) beside it.
+
+    None: it is not said; then only a profile without conversations is replaced. Raises Known.
+    """
+    if replace is None and profile.database.exists():
+        _say("There are conversations in this profile: say --merge or --replace.", sys.stderr)
+        return 2
+    if replace is False:
+        return _merge(profile, file)
+    profile_lock.make_folder(profile)
+    lock = profile_lock.taken(profile)
+    try:
+        contents = profile_archive.prepare(file, profile)
+        aside = profile_archive.finish(profile)
+    finally:
+        lock.unlock()
+    _say(_counted(contents))
+    if aside is not None and any(aside.iterdir()):
+        _say(f"What was there before: {aside}")
+    elif aside is not None:
+        aside.rmdir()
+    return 0
+
+
+def _merge(profile: Profile, file: Path) -> int:
+    counts: dict[str, int] = {}
+    with _open(profile) as store, profile_archive.records_in(file, profile.root) as records:
+        for record in records:
+            outcome = merge.add(store, record).outcome.value
+            counts[outcome] = counts.get(outcome, 0) + 1
+    _say(", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing in it")
+    return 0
+
+
+@contextmanager
+def _open(profile: Profile) -> Iterator[Store]:
+    """The store of a profile that nobody else uses meanwhile."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
+    profile_lock.make_folder(profile)
+    lock = profile_lock.taken(profile)
+    try:
+        log.start(profile.log)
+        profile_archive.finish(profile)
+        store = Store.open(profile.database)
+        try:
+            yield store
+        finally:
+            store.close()
+    finally:
+        lock.unlock()
+
+
+def _write_pdf(
+    file: Path,
+    records: Iterable[Record],
+    options: ExportOptions,
+    words: Words,
+    step: Callable[[Record, float], None],
+) -> None:
+    """Draw conversations; Qt is started where the first one is drawn."""
+    global _application
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from PySide6.QtGui import QGuiApplication
+
+    from qwen_desktop.ui import pdf
+
+    if QGuiApplication.instance() is None:
+        _application = QGuiApplication(["qwen-desktop"])
+    pdf.write(file, records, options, words, step)
+
+
+_application: object = None  # Qt's, kept as long as the process
+
+
+def _show(progress: ExportProgress) -> None:
+    if sys.stderr.isatty():
+        _say(f"{progress.done + 1}/{progress.total} {progress.title}", sys.stderr)
+
+
+def _counted(contents: ProfileContents) -> str:
+    return f"{contents.conversations} conversations, {contents.messages} messages"
+
+
+def _say(text: str, out: TextIO | None = None) -> None:
+    """Print a line without the characters that would command a terminal."""
+    plain = "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
+    print(plain, file=out or sys.stdout, flush=True)
