@@ -29,7 +29,6 @@ from qwen_desktop.chat.exporting import ExportOptions
 from qwen_desktop.chat.record import Record
 from qwen_desktop.export import printed, turns
 from qwen_desktop.export.words import Words
-from qwen_desktop.ui import theme
 
 _DPI = 96  # so that a pixel of the documents is a pixel of the window
 _MARGIN_MM = 18.0
@@ -37,6 +36,19 @@ _MARGIN_FOOT_MM = 22.0
 _BETWEEN = 16.0  # px between messages
 _TOGETHER = 72.0  # px: a heading does not stand alone at the foot of a page
 _LINE = 18  # px between the text and what stands in the margin
+# As in the window, but a Latin one always first: Qt writes no code points for the digits of the
+# Chinese ones, and nobody finds or copies them then.
+_FAMILIES = (
+    "Inter",
+    "Segoe UI",
+    "Noto Sans",
+    "Liberation Sans",
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Microsoft YaHei",
+    "Noto Color Emoji",
+    "Segoe UI Emoji",
+)
 _LETTER = ("US", "CA", "MX", "PH", "CL", "CO", "VE")  # where paper is not A4
 
 
@@ -110,8 +122,8 @@ class _Pages:
         self._width, self._height = float(room.width()), float(room.height())
         self._y = 0.0
         self._number = 1
-        self._body_font = _font(theme.body_font())
-        self._foot_font = _font(theme.body_font(10))
+        self._body_font = _font(14)
+        self._foot_font = _font(10)
         self._painter = QPainter()
         if not self._painter.begin(self._writer):
             raise OSError(None, out.errorString() or "no PDF can be written", out.fileName())
@@ -214,6 +226,9 @@ def _paper() -> str:
     return QLocale.system().name().partition("_")[2]
 
 
-def _font(font: QFont) -> QFont:
+def _font(pixels: int) -> QFont:
+    font = QFont()
+    font.setFamilies(list(_FAMILIES))
+    font.setPixelSize(pixels)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)  # paper has no pixels
     return font
