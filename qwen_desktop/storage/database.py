@@ -4,14 +4,19 @@ translated. Knows nothing of conversations. Used from the thread that opened it.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
-from qwen_desktop.storage import migrations, trouble
+from qwen_desktop.errors import Known
+from qwen_desktop.storage import migrations, private, trouble
+from qwen_desktop.storage.pages import has_log, log_of
+from qwen_desktop.storage.shapes import COLUMNS
 
 BUSY_SECONDS = 3.0  # how long another process may hold the file before we say so
 # Of the file, free pages that stay in it: a share of all, and some besides.
@@ -19,41 +24,52 @@ SPARE_SHARE, SPARE_PAGES = 20, 64
 PAGE_BYTES = 8192  # of new files; messages of a few kilobytes leave less of a page empty
 
 
+def _nothing() -> None:
+    """Nothing is to be done before the format changes."""
+
+
 class Database:
-    """An open database at the latest version. Every method raises Known or ValueError."""
+    """An open database at the latest version. Every method raises Known or ValueError.
+
+    `read_only` says why nothing can be written, where that is so. Trouble that can pass is looked
+    at again with every write.
+    """
 
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         self.file = file
         self.connection = connection
+        self.read_only: Known | None = None
+        self._before_migrating: Callable[[], None] = _nothing
+        self._copy: TemporaryDirectory[str] | None = None  # what is read where `file` cannot be
 
     @classmethod
-    def open(cls, file: Path) -> Database:
+    def open(cls, file: Path, before_migrating: Callable[[], None] = _nothing) -> Database:
         """Open or make `file` and bring it to the latest version.
 
-        Raises Known where the file is damaged, newer than this program, another program's,
-        locked, or cannot be opened; none of these changes it.
+        `before_migrating` runs before a file with something in it gets a new format. Raises Known
+        where the file is damaged, another program's, locked, or cannot be opened; none of these
+        changes it. What a file is shows `look.py`.
         """
         with translated(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _refuse_unreadable(file)
-            connection = _connect(file)
-            try:
-                _refuse_foreign(file, connection)
-                # Both do nothing where the file has pages.
-                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # see `give_back`
-                # In this order: foreign keys cannot be switched inside a migration.
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                # What is removed for good is not to be read in the file; on by default in some
-                # builds of SQLite. It costs a fifth of the time that removing takes.
-                connection.execute("PRAGMA secure_delete = ON")
-                migrations.migrate(connection)
-                connection.execute("PRAGMA foreign_keys = ON")
-            except BaseException:
-                connection.close()
-                raise
+            private.make_folder(file.parent)
+            connection = _connect_to_write(file, before_migrating)
         return cls(file, connection)
+
+    @classmethod
+    def open_to_read(
+        cls, file: Path, why: Known, before_migrating: Callable[[], None] = _nothing
+    ) -> Database:
+        """Open `file` without changing it or its folder. Every write raises `why`.
+
+        Where that can pass, `before_migrating` is as in `open`.
+        """
+        with translated(file):
+            connection, copy = _connect_to_read(file)
+        database = cls(file, connection)
+        database.read_only = why
+        database._before_migrating = before_migrating
+        database._copy = copy
+        return database
 
     @classmethod
     def beside(cls, file: Path) -> Database:
@@ -64,10 +80,10 @@ class Database:
         with translated(file):
             if not file.exists():
                 raise trouble.cannot_open(file)
-            connection = _connect(file)
+            connection = connect_beside(file)
             try:
-                connection.execute("PRAGMA query_only = ON")
-                _refuse_foreign(file, connection)
+                if not migrations.is_ours(connection):
+                    raise trouble.foreign(file)
             except BaseException:
                 connection.close()
                 raise
@@ -80,14 +96,36 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for statements that read. One consistent view of the file."""
-        with translated(self.file), self._transaction("BEGIN"):
+        with self._marking_damage(), translated(self.file), self._transaction("BEGIN"):
             yield self.connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection in a transaction that is on disk when the block ends, or undone."""
-        with translated(self.file), self._transaction("BEGIN IMMEDIATE"):
+        if self.read_only is not None:
+            self._become_writable(self.read_only)
+        with self._marking_damage(), translated(self.file), self._transaction("BEGIN IMMEDIATE"):
             yield self.connection
+
+    @contextmanager
+    def _marking_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except Known as known:
+            if known.code == trouble.DAMAGED:
+                mark_damage(self.file)
+            raise
+
+    def _become_writable(self, why: Known) -> None:
+        """Open the file for writing if that is possible by now. Raises `why` where it is not."""
+        places = (self.file, self.file.parent)
+        if why.code == trouble.NEWER or not all(os.access(place, os.W_OK) for place in places):
+            raise trouble.again(why)
+        with translated(self.file):
+            connection = _connect_to_write(self.file, self._before_migrating)
+        self._let_go()
+        self.connection = connection
+        self.read_only = None
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -121,9 +159,27 @@ class Database:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it. May be called again."""
         # What is in the log stays readable, so nothing is lost where folding fails.
-        with suppress(sqlite3.Error):
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self.read_only is None:
+            with suppress(sqlite3.Error):
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+
+def mark_of(file: Path) -> Path:
+    """Stands beside a database that showed damage, until all of it has been checked."""
+    return file.with_name("check-database")
+
+
+def mark_damage(file: Path) -> None:
+    """Have the database at `file` checked as a whole at the next start."""
+    with suppress(OSError):
+        mark_of(file).touch()
 
 
 @contextmanager
@@ -136,7 +192,7 @@ def translated(file: Path) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError as error:
         raise ValueError(str(error)) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         known = _known(error, file)
         if known is None:
             raise
@@ -145,7 +201,7 @@ def translated(file: Path) -> Iterator[None]:
         raise trouble.from_os(error, file) from error
 
 
-def _known(error: sqlite3.Error, file: Path) -> Known | None:
+def _known(error: Exception, file: Path) -> Known | None:
     # By SQLite's fixed English messages: Python 3.10 does not hand out the codes.
     message = str(error)
     details = f"{type(error).__name__}: {message}"
@@ -156,33 +212,22 @@ def _known(error: sqlite3.Error, file: Path) -> Known | None:
     if "unable to open" in message:
         return trouble.cannot_open(file, details)
     if "is locked" in message or "locking protocol" in message:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "Another program is using {file}."),
-            QT_TRANSLATE_NOOP("errors", "Close that program and try again."),
-            details=details,
-            code="locked",
-            file=file,
-        )
-    if "not a database" in message or "malformed" in message or "unsupported file" in message:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "{file} is damaged, or is not a conversation database."),
-            QT_TRANSLATE_NOOP(
-                "errors", "It is left as it is; move it to another place to begin with a new one."
-            ),
-            details=details,
-            file=file,
-        )
+        return trouble.locked(file, details)
+    if is_damage(error):
+        return trouble.damaged(file, details)
     if "disk I/O error" in message:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "The disk failed while {file} was read or written."),
-            QT_TRANSLATE_NOOP(
-                "errors", "Check the disk and its connection, then start the application again."
-            ),
-            details=details,
-            code="io",
-            file=file,
-        )
+        return trouble.disk_failed(file, details)
     return None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that the bytes of the file are not what they should be."""
+    if isinstance(error, UnicodeDecodeError):  # what it says quotes the damaged bytes
+        return True
+    return isinstance(error, sqlite3.Error) and any(words in str(error) for words in _DAMAGE)
+
+
+_DAMAGE = ("not a database", "malformed", "unsupported file")
 
 
 def _connect(target: Path | str) -> sqlite3.Connection:
@@ -197,43 +242,88 @@ def _connect(target: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_unreadable(file: Path) -> None:
-    """Look at an existing file through a read-only connection, which cannot change it."""
-    if not file.exists() or file.stat().st_size == 0:
-        return
-    # Without a log beside it, `immutable` keeps SQLite from making one.
-    logged = file.with_name(f"{file.name}-wal").exists()
-    flags = "mode=ro" if logged else "mode=ro&immutable=1"
+def _connect_to_write(file: Path, before_migrating: Callable[[], None]) -> sqlite3.Connection:
+    private.make_file(file)
+    for beside in (log_of(file), file.with_name(f"{file.name}-shm")):
+        private.close_file(beside)
+    connection = _connect(file)
     try:
-        with closing(_connect(f"{file.absolute().as_uri()}?{flags}")) as connection:
-            _refuse_foreign(file, connection)
+        if not migrations.is_ours(connection):
+            raise trouble.foreign(file)
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            shape_new(connection)
+        # In this order: foreign keys cannot be switched inside a migration.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        # What is removed for good is not to be read in the file; on by default in some
+        # builds of SQLite. It costs a fifth of the time that removing takes.
+        connection.execute("PRAGMA secure_delete = ON")
+        version = migrations.version_of(connection)
+        if version > migrations.LATEST:
+            raise trouble.newer(file)
+        if 0 < version < migrations.LATEST and migrations.has_data(connection):
+            before_migrating()
+        migrations.migrate(connection)
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(file: Path) -> tuple[sqlite3.Connection, TemporaryDirectory[str] | None]:
+    """A connection that changes nothing, and the folder of a copy where one had to be made."""
+    copy: TemporaryDirectory[str] | None = None
+    connection = connect_to_look(file)
+    try:
+        version = migrations.version_of(connection)
+    except sqlite3.OperationalError:
+        # A log cannot be read without a file beside it; this folder takes none.
+        connection.close()
+        copy = TemporaryDirectory(prefix="qwen-desktop-")
+        for one in (file, log_of(file)):
+            if one.exists():
+                shutil.copyfile(one, Path(copy.name) / one.name)
+        connection = _connect(Path(copy.name) / file.name)
+        version = migrations.version_of(connection)
+    if version < migrations.LATEST:
+        memory = _connect(":memory:")
+        connection.backup(memory)
+        connection.close()
+        migrations.migrate(memory)
+        connection = memory
+    try:
+        for table, columns in COLUMNS.items() if version > migrations.LATEST else ():
+            connection.execute(f"SELECT {', '.join(columns)} FROM {table} LIMIT 0")
     except sqlite3.OperationalError as error:
-        # A log in a folder that cannot be written, or a path no URI can name (a network share of
-        # Windows): the real connection meets the same trouble or does better, and is asked the
-        # same questions.
-        if not any(words in str(error) for words in ("unable to open", "readonly", "invalid uri")):
-            raise
+        connection.close()
+        raise trouble.unreadable(file, version, migrations.LATEST) from error
+    connection.execute("PRAGMA query_only = ON")
+    return connection, copy
 
 
-def _refuse_foreign(file: Path, connection: sqlite3.Connection) -> None:
-    if not migrations.is_ours(connection):
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} is a database of another program."),
-            QT_TRANSLATE_NOOP(
-                "errors", "Move it to another place, or choose another folder with --profile."
-            ),
-            file=file,
-        )
-    found = migrations.version_of(connection)
-    if found > migrations.LATEST:
-        raise Known(
-            QT_TRANSLATE_NOOP(
-                "errors",
-                "{file} was written by a newer Qwen Desktop: its format is {found}, "
-                "and this version reads up to {newest}.",
-            ),
-            QT_TRANSLATE_NOOP("errors", "Install the newer version; the file was not changed."),
-            file=file,
-            found=found,
-            newest=migrations.LATEST,
-        )
+def shape_new(connection: sqlite3.Connection) -> None:
+    """Settle how the pages of a file that has none yet are to be."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # see `give_back`
+
+
+def connect_beside(file: Path) -> sqlite3.Connection:
+    """A further connection to a database that is open already, to read by."""
+    connection = _connect(file)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def connect_to_check(file: Path) -> sqlite3.Connection:
+    """A connection to a database that nobody has open yet, and that may be damaged."""
+    connection = _connect(file)
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def connect_to_look(file: Path) -> sqlite3.Connection:
+    """A connection that only reads and leaves nothing beside the file."""
+    # Without a log beside it, `immutable` keeps SQLite from making one.
+    flags = "mode=ro" if has_log(file) else "mode=ro&immutable=1"
+    return _connect(f"{file.absolute().as_uri()}?{flags}")

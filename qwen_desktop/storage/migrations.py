@@ -3,7 +3,8 @@
 To change the schema write one function and add it at the end of `STEPS`; never touch an earlier
 one, for files made by it exist. Each step runs in one transaction together with its new version
 number, with foreign keys off so that it may rebuild tables. Then write a dump of the new version
-for tests/storage/versions/.
+for tests/storage/versions/, and name new columns in `shapes.py`. Each step must change the schema:
+a number of a version that does not fit it is taken as damage.
 """
 
 from __future__ import annotations
@@ -247,6 +248,14 @@ def is_ours(connection: sqlite3.Connection) -> bool:
         return True
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return marked == 0 and version_of(connection) == 0 and tables == 0
+
+
+def has_data(connection: sqlite3.Connection) -> bool:
+    """Whether there is anything in a file, of any version, that was written by the user."""
+    return any(
+        connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
+        for table in ("conversations", "drafts")
+    )
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> None:

@@ -15,12 +15,15 @@ from pathlib import Path
 
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import AnswerTrace, Message, PartKind, Provenance, Status
+from qwen_desktop.chat.opening import OpeningReport
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import rows, traces
+from qwen_desktop.storage.backups import Backups
 from qwen_desktop.storage.database import Database
 from qwen_desktop.storage.listing import Listing
+from qwen_desktop.storage.opening import open_database
 from qwen_desktop.storage.provenance import ProvenanceReader
 from qwen_desktop.storage.statements import (
     fold_journal,
@@ -44,8 +47,10 @@ _log = logging.getLogger(__name__)
 class Store:
     """The conversations of one profile."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, opening: OpeningReport | None = None) -> None:
         self.database = database
+        self.opening = opening or OpeningReport()
+        self.backups = Backups(database)
         self.listing = Listing(database)
         self.index = WordIndex(database)
         self._live: set[str] = set()  # answers that stream in this very run
@@ -54,12 +59,14 @@ class Store:
     def open(cls, file: Path) -> Store:
         """Open or make the database at `file`, then tidy up after the last run.
 
-        Answers that were streaming become INTERRUPTED with all that was journalled. Raises Known;
-        see Database.open.
+        Answers that were streaming become INTERRUPTED with all that was journalled. `opening` says
+        what was met. Raises Known; see `opening.py`.
         """
-        store = cls(Database.open(file))
+        database, opening = open_database(file)
+        store = cls(database, opening)
         try:
-            store._tidy()
+            if opening.read_only is None:
+                store._tidy()
         except Known as known:
             # A full or read-only disk: what is there can be read, and load() sees to the rest.
             _log.warning("tidying the database failed: %s", known)

@@ -9,8 +9,13 @@ from pathlib import Path
 
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
+# What can be done about trouble goes by its code: `bridge/saving.py` waits where it can pass.
+DISK_FULL, READ_ONLY, LOCKED, IO = "disk-full", "read-only", "locked", "io"
+DAMAGED, NEWER = "damaged", "newer"
+
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FAILED = {errno.EIO, errno.ENXIO, errno.ENODEV}
 
 
 def disk_full(file: Path, details: str = "") -> Known:
@@ -19,7 +24,7 @@ def disk_full(file: Path, details: str = "") -> Known:
         QT_TRANSLATE_NOOP("errors", "The disk is full: {file} could not be saved."),
         QT_TRANSLATE_NOOP("errors", "Free some space and try again."),
         details=details,
-        code="disk-full",
+        code=DISK_FULL,
         file=file,
     )
 
@@ -33,7 +38,7 @@ def not_writable(file: Path, details: str = "") -> Known:
             "Allow writing to it and to its folder, or choose another folder with --profile.",
         ),
         details=details,
-        code="read-only",
+        code=READ_ONLY,
         file=file,
     )
 
@@ -59,4 +64,92 @@ def from_os(error: OSError, file: Path) -> Known:
         return disk_full(file, details)
     if error.errno in _REFUSED:
         return not_writable(file, details)
+    if error.errno in _FAILED:
+        return disk_failed(file, details)
     return cannot_open(file, details)
+
+
+def newer(file: Path) -> Known:
+    """`file` is of a format that this version can read but must not write."""
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors",
+            "{file} was written by a newer Qwen Desktop: "
+            "its conversations can be read here, but not changed.",
+        ),
+        QT_TRANSLATE_NOOP("errors", "Install the newer version to go on with them."),
+        code=NEWER,
+        file=file,
+    )
+
+
+def unreadable(file: Path, found: int, newest: int) -> Known:
+    """`file` is of a format that this version cannot even read."""
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors",
+            "{file} was written by a newer Qwen Desktop: its format is {found}, "
+            "and this version reads up to {newest}.",
+        ),
+        QT_TRANSLATE_NOOP("errors", "Install the newer version; the file was not changed."),
+        code=NEWER,
+        file=file,
+        found=found,
+        newest=newest,
+    )
+
+
+def foreign(file: Path) -> Known:
+    """`file` belongs to another program."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is a database of another program."),
+        QT_TRANSLATE_NOOP(
+            "errors", "Move it to another place, or choose another folder with --profile."
+        ),
+        file=file,
+    )
+
+
+def damaged(file: Path, details: str = "") -> Known:
+    """`file` cannot be read. The next start recovers what can be."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{file} is damaged."),
+        QT_TRANSLATE_NOOP(
+            "errors",
+            "Start the application again: it then opens a backup and recovers what can be read.",
+        ),
+        details=details,
+        code=DAMAGED,
+        file=file,
+    )
+
+
+def locked(file: Path, details: str = "") -> Known:
+    """Another process holds `file`."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "Another program is using {file}."),
+        QT_TRANSLATE_NOOP("errors", "Close that program and try again."),
+        details=details,
+        code=LOCKED,
+        file=file,
+    )
+
+
+def disk_failed(file: Path, details: str = "") -> Known:
+    """The disk of `file` does not do what it should."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The disk failed while {file} was read or written."),
+        QT_TRANSLATE_NOOP(
+            "errors", "Check the disk and its connection, then start the application again."
+        ),
+        details=details,
+        code=IO,
+        file=file,
+    )
+
+
+def again(known: Known) -> Known:
+    """The same sentence to be raised once more."""
+    return Known(
+        known.template, known.remedy, details=known.details, code=known.code, **known.values
+    )
