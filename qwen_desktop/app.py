@@ -133,6 +133,10 @@ class App(QObject):
         log.start(profile.log)
         _log.info("Qwen Desktop %s on Python %s", __version__, sys.version.split()[0])
         sys.excepthook = self._on_uncaught
+        if profile.restore_mark.is_file():  # a saved profile waits to take the place of this one
+            from qwen_desktop.bridge.profile_files import finish_restore
+
+            finish_restore(profile)
 
         self.files = FileJobs()
         preferences = Preferences(profile.preferences)
@@ -174,6 +178,7 @@ class App(QObject):
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
         from qwen_desktop.bridge.presets import Presets
+        from qwen_desktop.bridge.profile_files import ProfileFiles
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.search import Search
         from qwen_desktop.bridge.store_client import StoreClient
@@ -221,6 +226,8 @@ class App(QObject):
         self.window.search_by(self.search)
         self.window.take_files_by(self.importing)
         self.exporting = Exporting(self.store, write_pdf, self)
+        self.profile_files = ProfileFiles(self.options.profile, self.store, self)
+        self.window.move_profile_by(self.profile_files, self.importing)
         self.window.export_by(self.exporting).remembered.connect(self._on_exported)
         self.window.outgoing.remember(
             self._saved_state.export_folder, self._saved_state.export_format
@@ -413,6 +420,7 @@ class App(QObject):
             self.search.close()
             self.models.close()
             self.exporting.close()
+            self.profile_files.close()
             self.chats.close()
             self.doctor.close()
             self.memory.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from qwen_desktop.bridge import profile_lock
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.exporting import ProfileContents
 from qwen_desktop.errors import Cancelled, Report, report_of
@@ -23,6 +24,20 @@ _TOLD_EVERY = 0.05  # seconds
 _PATIENCE = 5.0  # seconds that the end of the program waits for a job to tidy up
 
 Step = Callable[[float], None]
+
+
+def finish_restore(profile: Profile) -> None:
+    """Let what `prepare` made ready take the place of `profile`. For the start, before any of it
+    is read. Raises Known where another instance has the profile, or the disk refuses.
+    """
+    from qwen_desktop.storage import profile_archive
+
+    lock = profile_lock.taken(profile)
+    try:
+        aside = profile_archive.finish(profile)
+        _log.info("a saved profile has taken the place of this one, which is in %s", aside)
+    finally:
+        lock.unlock()
 
 
 class ProfileFiles(QObject):

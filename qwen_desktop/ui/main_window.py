@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.presets import Presets
+    from qwen_desktop.bridge.profile_files import ProfileFiles
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.timeline.view import Timeline
+    from qwen_desktop.ui.whole_profile import WholeProfile
 
 
 class MainWindow(Frame):
@@ -59,6 +61,7 @@ class MainWindow(Frame):
     finding: Finding
     incoming: Incoming
     outgoing: Outgoing
+    whole_profile: WholeProfile
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
         theme.choose(str(preferences.get("theme")))  # before anything asks for colours
@@ -162,6 +165,12 @@ class MainWindow(Frame):
         from qwen_desktop.ui.finding import Finding
 
         self.finding = Finding(self, self._chats, search)
+
+    def move_profile_by(self, files: ProfileFiles, importing: Importing) -> None:
+        """Let the whole profile leave, and come back. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.whole_profile import WholeProfile
+
+        self.whole_profile = WholeProfile(self, files, importing.start)
 
     def export_by(self, exporting: Exporting) -> Outgoing:
         """Let conversations leave. To be called once, after `connect_to`."""
