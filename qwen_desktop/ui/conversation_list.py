@@ -197,11 +197,16 @@ class ConversationList(QAbstractListModel):
 
     def ids_in(self, first: int, last: int) -> list[str]:
         """The known conversations from one row to another."""
-        return [key for key in self._keys[first : last + 1] if key and not is_heading(key)]
+        keys = self._keys[first : last + 1]
+        return [key for key in keys if type(key) is str]
 
     def rows_of(self, ids: set[str]) -> list[int]:
         """Where conversations are listed."""
         return [row for row, key in enumerate(self._keys) if key in ids] if ids else []
+
+    def in_order(self, ids: set[str]) -> tuple[str, ...]:
+        """Those conversations that are listed, in the order of the list."""
+        return tuple(key for key in self._keys if key in ids and type(key) is str)
 
     def offset_of_row(self, row: int) -> int | None:
         """The number of conversations before a row; None for a heading."""

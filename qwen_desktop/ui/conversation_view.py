@@ -80,11 +80,10 @@ class ConversationView(RowView):
     @property
     def chosen(self) -> tuple[str, ...]:
         """The selected conversations in the order of the list, the one with the focus at least."""
-        ids = self._list.chosen
-        listed = [self._list.id_at(row) for row in self._list.rows_of(ids)]
+        listed = self._list.in_order(self._list.chosen)
         if not listed and (current := self._list.id_at(self.currentIndex().row())):
             return (current,)
-        return tuple(listed)
+        return listed
 
     @property
     def several(self) -> bool:

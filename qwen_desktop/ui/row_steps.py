@@ -59,7 +59,30 @@ def steps(old: Sequence[Key], new: Sequence[Key]) -> list[Step] | None:
 
     Rows not read yet agree with any row. An id stands once in each list.
     """
-    return _Walk(old, new).walk()
+    begin = _alike(old, new)
+    end = _alike(old[begin:][::-1], new[begin:][::-1])
+    found = _Walk(old[begin : len(old) - end], new[begin : len(new) - end]).walk()
+    if found is None or not begin:
+        return found
+    return [_shifted(step, begin) for step in found]
+
+
+def _alike(one: Sequence[Key], other: Sequence[Key]) -> int:
+    """How many keys at the beginning of both are the same; compared by the hundred."""
+    at, size, most = 0, 512, min(len(one), len(other))
+    while size:
+        while at + size <= most and one[at : at + size] == other[at : at + size]:
+            at += size
+        size //= 2
+    return at
+
+
+def _shifted(step: Step, by: int) -> Step:
+    if isinstance(step, Insert):
+        return Insert(step.at + by, step.keys)
+    if isinstance(step, Remove):
+        return Remove(step.at + by, step.size)
+    return Move(step.source + by, step.to + by)
 
 
 class _Walk:

@@ -22,7 +22,6 @@ from PySide6.QtCore import (
     QPoint,
     QRect,
     Qt,
-    Signal,
 )
 from PySide6.QtGui import (
     QAccessible,
@@ -47,7 +46,6 @@ from qwen_desktop.ui.rows import make_plain
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 _STEP = 26  # px of one notch: half a conversation
-_NOTHING = QItemSelectionModel.SelectionFlag.NoUpdate
 
 
 class Heights(Protocol):
@@ -59,8 +57,6 @@ class Heights(Protocol):
 
 class RowView(QListView):
     """Places rows by `Heights.heights()`. A drag over rows selects nothing."""
-
-    scrolled = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -254,6 +250,16 @@ class RowView(QListView):
             row = self._nearest(now + 1, 1)
         return self.model().index(row, 0) if row >= 0 else QModelIndex()
 
+    def selectAll(self) -> None:
+        """All rows, as one stretch: QListView would ask for each whether it can be selected."""
+        model = self.model()
+        last = model.rowCount() - 1
+        if last >= 0:
+            everything = QItemSelection(model.index(0, 0), model.index(last, 0))
+            self.selectionModel().select(
+                everything, QItemSelectionModel.SelectionFlag.ClearAndSelect
+            )
+
     def setSelection(self, rect: QRect, command: QItemSelectionModel.SelectionFlag) -> None:
         """Select the rows that `rect` touches."""
         box = rect.normalized()
@@ -309,9 +315,8 @@ class RowView(QListView):
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         """Another row is under the mouse now."""
-        super().scrollContentsBy(dx, dy)
+        self._area.scroll(dx, dy)  # with an editor in it; QListView goes by its own places
         self._set_hover(-1)
-        self.scrolled.emit()
 
     def _set_hover(self, row: int) -> None:
         if row == self._hover:

@@ -456,9 +456,10 @@ def test_only_the_pages_that_are_seen_are_read(long, application, qtbot):
     rows = long.list.heights()
     assert bar.maximum() == sum(rows) - long.view.viewport().height()
     bar.setValue(bar.maximum())
-    last = long.list.index_of("t449")
-    qtbot.waitUntil(lambda: last.data() == "T449")
+    qtbot.waitUntil(lambda: chats.offset_of("t449") == 449)  # it is painted, thus asked for
     assert chats.offset_of("t250") is None
+    last = long.list.index_of("t449")
+    assert last.data() == "T449"
     assert long.view.indexAt(QPoint(50, long.view.viewport().height() - 2)) == last
 
 
