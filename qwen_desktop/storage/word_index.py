@@ -13,23 +13,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from qwen_desktop.errors import Known
-from qwen_desktop.storage import terms
+from qwen_desktop.storage import damage, terms
 from qwen_desktop.storage.database import Database
 from qwen_desktop.storage.said import Said
 
 _log = logging.getLogger(__name__)
 
+_STREAMING = "SELECT number FROM messages WHERE status = 'streaming'"
 _WAITING = (
-    "SELECT q.message, m.role, m.stats, m.parts FROM to_index q"
-    " JOIN messages m ON m.number = q.message"
-    " WHERE m.status <> 'streaming' ORDER BY q.message DESC LIMIT ?"
+    f"SELECT message FROM to_index WHERE message NOT IN ({_STREAMING})"
+    " ORDER BY message DESC LIMIT ?"
 )
+_MESSAGE = "SELECT role, stats, parts FROM messages WHERE number = ?"
 _GONE = "SELECT message, role, stats, parts FROM to_forget ORDER BY message LIMIT ?"
 # Those that stream are marked while they go on, and wait for their end.
 _LEFT = (
-    "SELECT (SELECT count(*) FROM to_index) + (SELECT count(*) FROM to_forget) - ("
-    "SELECT count(*) FROM to_index WHERE message IN"
-    " (SELECT number FROM messages WHERE status = 'streaming'))"
+    "SELECT (SELECT count(*) FROM to_index) + (SELECT count(*) FROM to_forget)"
+    f" - (SELECT count(*) FROM to_index WHERE message IN ({_STREAMING}))"
 )
 
 
@@ -40,6 +40,7 @@ class WordIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._rebuilt = False
 
     def add_some(self, limit: int) -> int:
         """Take in up to `limit` messages, the newest first, and out as many that are gone.
@@ -56,19 +57,17 @@ class WordIndex:
                 for number, *row in gone:
                     _take_out(connection, number, Said.of(*row).terms())
                 _drop(connection, "to_forget", (number for number, *_ in gone))
-                waiting = connection.execute(_WAITING, (limit,)).fetchall()
+                waiting = [number for (number,) in connection.execute(_WAITING, (limit,))]
                 # In their order: FTS5 begins another piece of the index where numbers go down.
-                for number, *row in reversed(waiting):
-                    connection.execute(
-                        "INSERT INTO words (rowid, terms) VALUES (?, ?)",
-                        (number, terms.joined(Said.of(*row).terms())),
-                    )
-                _drop(connection, "to_index", (number for number, *_ in waiting))
+                for number in reversed(waiting):
+                    _put_in(connection, number)
+                _drop(connection, "to_index", waiting)
                 (left,) = connection.execute(_LEFT).fetchone()
-        except (sqlite3.DatabaseError, Known) as error:
-            if not is_damage(error):
+        except (Known, ValueError, sqlite3.DatabaseError) as error:
+            if self._rebuilt or not is_damage(error):
                 raise
             _log.warning("the index of words is damaged and made anew: %s", error)
+            self._rebuilt = True  # were it anything else, this would go on for ever
             return self.rebuild()
         return int(left)
 
@@ -111,10 +110,25 @@ class WordIndex:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error is about damaged pages, by the cause of a Known as well."""
+    """Whether an error in using the index comes of damage, by the cause of a Known as well."""
     cause = error if isinstance(error, sqlite3.Error) else error.__cause__
-    return isinstance(cause, sqlite3.DatabaseError) and any(
-        words in str(cause) for words in ("malformed", "corrupt", "SQL logic error")
+    # All that passes is operational, but for the general one.
+    return isinstance(cause, sqlite3.DatabaseError) and (
+        not isinstance(cause, sqlite3.OperationalError) or "logic error" in str(cause)
+    )
+
+
+def _put_in(connection: sqlite3.Connection, number: int) -> None:
+    try:
+        row = connection.execute(_MESSAGE, (number,)).fetchone()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:  # what cannot be read cannot be found either
+        damage.note(str(number), f"page ({error})")
+        return
+    connection.execute(
+        "INSERT INTO words (rowid, terms) VALUES (?, ?)",
+        (number, terms.joined(Said.of(*row).terms())),
     )
 
 
