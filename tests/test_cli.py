@@ -88,3 +88,59 @@ def test_every_setting_has_a_flag_and_a_help(capsys):
     for setting in SETTINGS:
         assert "--" + setting.name.replace("_", "-") in text
         assert setting.help in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--theme", "dark", "a.json", "b.json"],
+        ["--theme=dark", "open", "a.json", "b.json"],
+        ["a.json", "b.json", "--theme", "dark"],
+    ],
+)
+def test_files_to_open_stand_before_the_options_or_behind_them(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    options = cli.parse(arguments)
+
+    assert options.files == (tmp_path / "a.json", tmp_path / "b.json")
+    assert options.overrides == {"theme": "dark"}
+
+
+def test_a_file_may_be_called_like_a_command_or_an_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.parse(["open", "inspect"]).files == (tmp_path / "inspect",)
+    assert cli.parse(["open", "--", "-x.json"]).files == (tmp_path / "-x.json",)
+
+
+def test_every_option_without_a_value_is_known_as_one(capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    # "  --temporary   keep nothing", but "  --profile DIR   keep all": a name stands between.
+    alone = {
+        line.split()[0]
+        for line in lines
+        if line.startswith("  --")
+        and (line.strip().count(" ") == 0 or line.split("  ")[1].count(" ") == 0)
+    }
+    assert alone <= set(cli.FLAGS)
+    assert {"--temporary", "--headless", "--version"} <= alone
+
+
+def test_the_folder_of_a_checkpoint_is_what_is_loaded_first(tmp_path):
+    (tmp_path / "Qwen").mkdir()
+    (tmp_path / "Qwen" / "config.json").write_text("{}")
+
+    options = cli.parse([str(tmp_path / "Qwen"), str(tmp_path / "a.json")])
+
+    assert options.checkpoint == tmp_path / "Qwen"
+    assert options.files == (tmp_path / "a.json",)
+    assert cli.parse(["--checkpoint", "x", str(tmp_path / "Qwen")]).files == (tmp_path / "Qwen",)
+
+
+def test_a_question_takes_no_files(capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(["--ask", "Why?", "a.json"])
+    assert "take no files" in capsys.readouterr().err

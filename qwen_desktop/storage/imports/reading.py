@@ -82,6 +82,10 @@ def _number(digits: str) -> float:
     return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 _decoder = json.JSONDecoder(parse_int=_number)
 
 
@@ -94,12 +98,12 @@ def not_json(details: str = "") -> Known:
     )
 
 
-def _too_long() -> Known:
+def _too_long(longest: int) -> Known:
     return Known(
         QT_TRANSLATE_NOOP(
-            "errors", "This is too long for one conversation: over {limit} million characters."
+            "errors", "This is too long for one conversation: over {limit} characters."
         ),
-        limit=LARGEST_VALUE // 2**20,
+        limit=f"{longest:,}",
     )
 
 
@@ -117,9 +121,11 @@ class Values:
         nested: re.Pattern[str] | None = None,
         stopped: Callable[[], bool] = lambda: False,
         chunk: int = CHUNK,
+        longest: int = LARGEST_VALUE,
     ) -> None:
         self.is_array = False
         self._chunk = chunk
+        self._longest = longest
         self._text = text
         self._nested = nested
         self._stopped = stopped
@@ -157,14 +163,15 @@ class Values:
         self._fill(self._chunk)
         try:
             value, end = _decoder.raw_decode(self._buffer, self._at)
-            if end < len(self._buffer) or self._ended:
+            # A number may go on behind the buffer: "12" is the beginning of "12.5e3".
+            if self._ended or _SCALAR_ENDS.match(self._buffer, end) or not _is_number(value):
                 self._at = end
                 return Value(position, value)
         except (ValueError, RecursionError):
             pass  # cut off by the end of the buffer, or no JSON
         raw = self._stretch(is_line=not self.is_array and (position > 1 or self._ends_in_line()))
         if raw is None:
-            return Broken(position, _too_long().report())
+            return Broken(position, _too_long(self._longest).report())
         try:
             return Value(position, _decoder.decode(raw))
         except (ValueError, RecursionError) as error:
@@ -177,7 +184,7 @@ class Values:
         """Whether the next line begins with an object, as every one of JSON Lines does."""
         wanted = self._chunk
         while (end := self._buffer.find("\n", self._at)) < 0 or end + 1 >= len(self._buffer):
-            if self._ended or wanted > LARGEST_VALUE:
+            if self._ended or wanted > self._longest:
                 return False
             wanted *= 2
             self._fill(wanted)
@@ -189,11 +196,11 @@ class Values:
         length = 0
         for piece in self._up_to(_LINE_ENDS) if is_line else self._pieces():
             length += len(piece)
-            if length <= LARGEST_VALUE:
+            if length <= self._longest:
                 pieces.append(piece)
             else:
                 pieces.clear()
-        return "".join(pieces) if length <= LARGEST_VALUE else None
+        return "".join(pieces) if length <= self._longest else None
 
     def _pieces(self) -> Iterator[str]:
         if self._peek() not in '"{[':
@@ -246,7 +253,11 @@ class Values:
             return
         pieces = [self._buffer[self._at :]]
         while left < wanted:
-            piece = self._text.read(max(self._chunk, wanted - left)) if self._read < LARGEST_TEXT else ""
+            piece = (
+                self._text.read(max(self._chunk, wanted - left))
+                if self._read < LARGEST_TEXT
+                else ""
+            )
             if not piece:
                 self._ended = True
                 break

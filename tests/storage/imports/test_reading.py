@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_desktop.storage.imports import reading
 from qwen_desktop.storage.imports.reading import Broken, Decoded, Value, Values
 
 JSON = st.recursive(
@@ -99,10 +98,9 @@ def test_numbers_that_no_number_holds_take_no_time_and_keep_nobody_out():
     assert found.value["d"] == 12
 
 
-def test_a_value_that_is_too_long_is_passed_over(monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST_VALUE", 1000)
+def test_a_value_that_is_too_long_is_passed_over():
     long = json.dumps({"a": "x" * 5000})
-    found = read(f'[{{"a": 1}}, {long}, {{"b": 2}}]', 64)
+    found = read(f'[{{"a": 1}}, {long}, {{"b": 2}}]', 64, longest=1000)
     assert [type(one) for one in found] == [Value, Broken, Value]
     assert "too long" in found[1].report.text()
 
