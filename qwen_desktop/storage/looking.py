@@ -23,7 +23,7 @@ from qwen_desktop.storage.said import Said
 from qwen_desktop.storage.talks import Talk, Talks
 
 LIMIT = 60  # hits
-IN_ONE = 3  # hits of one conversation
+IN_ONE = 4  # hits of one conversation: what is shown of it, and one that says there are more
 VOCABULARY = "terms_of_words"
 
 FIRST_CANDIDATES = 3000  # of the index; the rest is asked for where these are not enough

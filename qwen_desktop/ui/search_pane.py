@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from qwen_desktop.chat.search import Found
 from qwen_desktop.ui.controls import IconButton, Label, SearchField
 from qwen_desktop.ui.row_view import RowView
-from qwen_desktop.ui.search_rows import FoundDelegate, FoundList, Kind
+from qwen_desktop.ui.search_rows import FoundDelegate, FoundList
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.search import Search
@@ -156,11 +156,11 @@ class SearchPane(QWidget):
     def _tell(self) -> None:
         found, hits = self.list.found, self.list.hits
         current = self.view.currentIndex().row()
-        count = sum(1 for hit in found.hits if hit.message_id)
-        more = "+" if found.more else ""
+        count = len(hits)
+        more = "+" if found.more or self.list.is_more_in_one else ""
         if current in hits:
             at = hits.index(current) + 1
-            words = self.tr("{at} of {count}").format(at=at, count=f"{len(hits)}{more}")
+            words = self.tr("{at} of {count}").format(at=at, count=f"{count}{more}")
         elif count == 1 and not more:
             words = self.tr("1 message")
         else:
@@ -202,11 +202,6 @@ class SearchPane(QWidget):
     def _go_to(self, index: QModelIndex) -> None:
         row = self.list.row(index)
         if row is None:
-            return
-        if row.kind is Kind.MORE:
-            self.list.open_group(row.hit.conversation_id)
-            self.view.setCurrentIndex(self.list.index(index.row()))
-            self._tell()
             return
         self.view.setCurrentIndex(index)
         self._tell()

@@ -39,7 +39,7 @@ from qwen_desktop.ui.rows import elided, paint_row
 from qwen_desktop.ui.texts import when_text
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
-SHOWN = 3  # snippets of one conversation until more are asked for
+SHOWN = 3  # snippets of one conversation
 ROW_ROLE = int(Qt.ItemDataRole.UserRole)
 TITLE_HEIGHT, MORE_HEIGHT = 34, 28
 _LINE = 17  # px of a snippet
@@ -59,12 +59,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class FoundRow:
-    """One row. `hit` is where it leads; `count` is how many a row of kind MORE stands for."""
+    """One row. `hit` is where it leads: one of kind MORE to the first that is not shown."""
 
     kind: Kind
     hit: Hit
     lines: int = 1
-    count: int = 0
 
 
 class FoundList(QAbstractListModel):
@@ -74,7 +73,6 @@ class FoundList(QAbstractListModel):
         super().__init__(parent)
         self._found = Found("")
         self._rows: list[FoundRow] = []
-        self._opened: set[str] = set()  # conversations of which all hits are shown
         self._metrics = QFontMetrics(theme.body_font(12))
 
     @property
@@ -87,38 +85,33 @@ class FoundList(QAbstractListModel):
         """The rows that lead to a message."""
         return [row for row, one in enumerate(self._rows) if one.kind is Kind.SNIPPET]
 
+    @property
+    def is_more_in_one(self) -> bool:
+        """Whether a conversation has more than is shown of it."""
+        return any(row.kind is Kind.MORE for row in self._rows)
+
     def row(self, index: Index) -> FoundRow | None:
         """What stands at an index."""
         return self._rows[index.row()] if index.isValid() else None
 
     def show(self, found: Found) -> None:
         """Show another answer."""
-        if found.query.strip() != self._found.query.strip():
-            self._opened.clear()
         self.beginResetModel()
         self._found = found
         self._rows = self._make()
         self.endResetModel()
 
-    def open_group(self, conversation_id: str) -> None:
-        """Show all hits of a conversation."""
-        self._opened.add(conversation_id)
-        self.show(self._found)
-
     def _make(self) -> list[FoundRow]:
         rows = []
-        for conversation_id, group in groupby(self._found.hits, lambda hit: hit.conversation_id):
+        for _, group in groupby(self._found.hits, lambda hit: hit.conversation_id):
             hits = list(group)
             messages = [hit for hit in hits if hit.message_id]
             rows.append(FoundRow(Kind.TITLE, messages[0] if messages else hits[0]))
-            shown = messages
-            if conversation_id not in self._opened and len(messages) > SHOWN + 1:
-                shown = messages[:SHOWN]
-            for hit in shown:
+            for hit in messages[:SHOWN]:
                 wide = self._metrics.horizontalAdvance(hit.snippet.text) > _ROOM
                 rows.append(FoundRow(Kind.SNIPPET, hit, lines=2 if wide else 1))
-            if rest := messages[len(shown) :]:
-                rows.append(FoundRow(Kind.MORE, rest[0], count=len(rest)))
+            if len(messages) > SHOWN:
+                rows.append(FoundRow(Kind.MORE, messages[SHOWN]))
         return rows
 
     def rowCount(self, parent: Index = _NO_PARENT) -> int:
@@ -142,7 +135,7 @@ class FoundList(QAbstractListModel):
     def _spoken(self, row: FoundRow) -> str:
         hit = row.hit
         if row.kind is Kind.MORE:
-            return self.tr("and {count} more").format(count=row.count)
+            return self.tr("More in this chat")
         if row.kind is Kind.TITLE:
             words = [self.title(hit).text, self.place(hit)]
             return ", ".join(word for word in words if word)
@@ -159,6 +152,8 @@ class FoundList(QAbstractListModel):
     def meta(self, hit: Hit) -> str:
         """Who said it, and when."""
         who = self.tr("You") if hit.role is Role.USER else self.tr("Answer")
+        if hit.in_reasoning:
+            who = self.tr("Thinking")
         return f"{who} · {when_text(hit.created_at, QLocale())}"
 
 
@@ -223,13 +218,13 @@ def paint_marked(
 ) -> None:
     """Draw a stretch of text with its marks, in so many lines at most."""
     t = theme.current()
-    shown = _fitting(snippet, QFontMetrics(font), box.width() * lines)
+    shown = fitting(snippet, QFontMetrics(font), box.width() * lines)
     layout = QTextLayout(shown.text, font)
     option = QTextOption()
     option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
     layout.setTextOption(option)
     mark = QTextCharFormat()
-    mark.setBackground(QColor(t.warning_background))
+    mark.setBackground(QColor(t.found))
     mark.setForeground(QColor(t.text))
     mark.setFontWeight(QFont.Weight.DemiBold)
     formats = []
@@ -257,7 +252,7 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _fitting(snippet: Snippet, metrics: QFontMetrics, room: int) -> Snippet:
+def fitting(snippet: Snippet, metrics: QFontMetrics, room: int) -> Snippet:
     """The part of a snippet that fits into `room` px, with its first mark in it."""
     text, marks = snippet.text, snippet.marks
     room -= metrics.horizontalAdvance("… ") * 2
