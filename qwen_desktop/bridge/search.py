@@ -58,6 +58,9 @@ class _Worker(QObject):
             self.failed.emit(number, report)
             return
         self.found.emit(number, found)
+        self._tell_damage(searcher)
+
+    def _tell_damage(self, searcher: Searcher) -> None:
         if searcher.is_damaged:
             searcher.is_damaged = False
             self.damaged.emit()
@@ -67,6 +70,7 @@ class _Worker(QObject):
         """Read what the first search needs."""
         try:
             self._opened().warm_up()
+            self._tell_damage(self._opened())
         except Exception as error:  # noqa: BLE001 - as above; the first search will tell
             _log.warning("getting ready to search: %s", report_of(error).details)
 

@@ -8,6 +8,7 @@ first. Everything goes through conversations from the newest to the oldest, and 
 from __future__ import annotations
 
 import logging
+import random
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ from qwen_desktop.errors import Known
 from qwen_desktop.storage import snippets
 from qwen_desktop.storage.database import Database
 from qwen_desktop.storage.looking import LIMIT, VOCABULARY, Asked, Looking, Reader, Stopped
+from qwen_desktop.storage.said import Said
 from qwen_desktop.storage.talks import Talk, Talks
 from qwen_desktop.storage.word_index import is_damage
 
@@ -32,6 +34,12 @@ TITLES = 15  # at least so many titles are told, however many messages there are
 QUEUED = 200  # messages not yet in the index that are looked at
 CACHE_KB = 16_000
 
+SAMPLES, SAMPLED_TERMS = 12, 20  # messages, and terms of each, that the index is tried with
+
+_SAMPLE = (
+    "SELECT number, role, stats, parts FROM messages WHERE number BETWEEN ?1 AND ?1 + 20"
+    " AND status <> 'streaming' AND number NOT IN (SELECT message FROM to_index) LIMIT 1"
+)
 _HAS_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'to_index'"
 _VOCABULARY = f"CREATE VIRTUAL TABLE temp.{VOCABULARY} USING fts5vocab ('main', 'words', 'row')"
 
@@ -91,11 +99,17 @@ class Searcher:
             raise
 
     def warm_up(self) -> None:
-        """Read what the first search needs. Raises Known where the file cannot be read."""
+        """Read what the first search needs, and see whether the index has what it should.
+
+        Raises Known where the file cannot be read.
+        """
         database = self._open()
         if database is not None:
             with database.reading() as connection:
                 self._talks.refresh(connection, is_old=not self._has_index)
+                if self._has_index and not _seems_sound(connection):
+                    _log.warning("the index of words lacks some")
+                    self.is_damaged = True
 
     def close(self) -> None:
         """Let go of the file. A later search opens it again."""
@@ -185,6 +199,30 @@ class Searcher:
             return 0
         (waiting,) = connection.execute("SELECT count(*) FROM to_index").fetchone()
         return max(0, int(waiting) - QUEUED)
+
+
+def _seems_sound(connection: sqlite3.Connection) -> bool:
+    """Whether the index has all of a few messages. Some damage of it gives no error, only less."""
+    (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM messages").fetchone()
+    for _ in range(SAMPLES):
+        row = connection.execute(_SAMPLE, (random.randint(1, max(1, last)),)).fetchone()
+        if row is None:
+            continue
+        number, *columns = row
+        held = sorted(Said.of(*columns).terms())
+        some = random.sample(held, min(len(held), SAMPLED_TERMS))
+        every = " AND ".join(f'"{term}"' for term in some)
+        try:
+            found = connection.execute(
+                "SELECT 1 FROM words WHERE words MATCH ? AND rowid = ?", (every, number)
+            ).fetchone()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and not is_damage(error):
+                raise
+            return False
+        if found is None:
+            return False
+    return True
 
 
 def _title_hit(talk: Talk, matcher: Matcher) -> Hit:

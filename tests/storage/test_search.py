@@ -296,7 +296,7 @@ QUERIES = st.lists(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(TALKS, st.lists(QUERIES, min_size=1, max_size=8), st.integers(0, 8), st.booleans())
 def test_exactly_what_reading_everything_finds_is_found(tmp_path, talks, queries, indexed, narrow):
