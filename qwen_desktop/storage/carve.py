@@ -47,7 +47,7 @@ class _Walk:
 
 def carve(pages: Pages) -> Iterator[Carved]:
     """Every row there is, of the tables that are known, in no order. One may come twice."""
-    reader = _Reader(pages)
+    reader = Reader(pages)
     walk = reader.walk()
     free = reader.free()
     for number in range(1, pages.count + 1):
@@ -55,8 +55,7 @@ def carve(pages: Pages) -> Iterator[Carved]:
             continue
         page = pages.page(number)
         at = 100 if number == 1 else 0
-        found = list(reader.rows(page, at))
-        yield from found
+        yield from reader.rows(page, at)
         if not is_sound(page, at) and not walk.is_whole:
             yield from reader.scanned(page)
             for older in pages.older(number):
@@ -64,7 +63,9 @@ def carve(pages: Pages) -> Iterator[Carved]:
                     yield Carved(row.table, row.values, row.is_cut, is_old=True)
 
 
-class _Reader:
+class Reader:
+    """Reads rows from pages, each with its further pages."""
+
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         # Bytes of a page that are used: an extension may reserve some at the end; ours never does.

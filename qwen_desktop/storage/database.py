@@ -115,6 +115,15 @@ class Database:
             if known.code == trouble.DAMAGED:
                 mark_damage(self.file)
             raise
+        except sqlite3.OperationalError as error:
+            # What every statement relies on may be what is damaged.
+            is_good = self.read_only is not None
+            with suppress(sqlite3.Error, UnicodeDecodeError):
+                is_good = is_good or has_good_schema(self.connection)
+            if is_good:
+                raise
+            mark_damage(self.file)
+            raise trouble.damaged(self.file, str(error)) from error
 
     def _become_writable(self, why: Known) -> None:
         """Open the file for writing if that is possible by now. Raises `why` where it is not."""
@@ -169,6 +178,12 @@ class Database:
         if self._copy is not None:
             self._copy.cleanup()
             self._copy = None
+
+
+def has_good_schema(connection: sqlite3.Connection) -> bool:
+    """Whether tables and what belongs to them are as we make them. Raises sqlite3.Error."""
+    version = migrations.version_of(connection)
+    return migrations.schema_of(connection) >= migrations.schema(version)
 
 
 def mark_of(file: Path) -> Path:

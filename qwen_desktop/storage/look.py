@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from enum import Enum, auto
-from functools import lru_cache
 from pathlib import Path
 
 from qwen_desktop.storage import database, migrations
@@ -48,10 +47,13 @@ def look(file: Path) -> State:
         return State.DAMAGED
     if version > migrations.LATEST:
         # Every format changes the schema: this number is damaged.
-        same = schema == _schema(migrations.LATEST)
+        same = schema == migrations.schema(migrations.LATEST)
         return State.DAMAGED if same else State.NEWER
-    expected = {name for name, _ in _schema(version)}
-    later = [{name for name, _ in _schema(at)} for at in range(version + 1, migrations.LATEST + 1)]
+    expected = {name for name, _ in migrations.schema(version)}
+    later = [
+        {name for name, _ in migrations.schema(at)}
+        for at in range(version + 1, migrations.LATEST + 1)
+    ]
     # A file that has what its version lacks tells a wrong version.
     if not expected <= names or any(more <= names for more in later):
         return State.DAMAGED
@@ -61,24 +63,8 @@ def look(file: Path) -> State:
 def _read(file: Path) -> tuple[int, int, frozenset[tuple[str, str]]]:
     with closing(database.connect_to_look(file)) as connection:
         (marked,) = connection.execute("PRAGMA application_id").fetchone()
-        found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
-        return int(marked), migrations.version_of(connection), _normal(found)
-
-
-def _normal(rows: list[tuple[str, str | None]]) -> frozenset[tuple[str, str]]:
-    # SQLite's own tables (statistics, indexes without a name) come and go.
-    return frozenset(
-        (name, " ".join((sql or "").split()))
-        for name, sql in rows
-        if not str(name).startswith("sqlite_")
-    )
-
-
-@lru_cache
-def _schema(version: int) -> frozenset[tuple[str, str]]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        migrations.migrate(connection, migrations.STEPS[:version])
-        return _normal(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        schema = migrations.schema_of(connection)
+        return int(marked), migrations.version_of(connection), schema
 
 
 def _is_header(header: bytes) -> bool:

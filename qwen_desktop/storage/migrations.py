@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import lru_cache
 
 APPLICATION_ID = 0x51574454  # "QWDT" in the file header
 
@@ -248,6 +250,24 @@ def is_ours(connection: sqlite3.Connection) -> bool:
         return True
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return marked == 0 and version_of(connection) == 0 and tables == 0
+
+
+def schema_of(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """What was made in a file: names, and the statements that made them."""
+    found = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    return frozenset(
+        (str(name), " ".join(str(sql or "").split()))
+        for name, sql in found
+        if not str(name).startswith("sqlite_")  # SQLite's own come and go
+    )
+
+
+@lru_cache
+def schema(version: int) -> frozenset[tuple[str, str]]:
+    """What a good file of a version has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, STEPS[:version])
+        return schema_of(connection)
 
 
 def has_data(connection: sqlite3.Connection) -> bool:

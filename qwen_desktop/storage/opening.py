@@ -77,6 +77,14 @@ def open_database(file: Path) -> tuple[Database, OpeningReport]:
     return database, report
 
 
+def recover_database(file: Path) -> tuple[Database, OpeningReport]:
+    """The same for a database that turned out damaged after it was opened, and is closed again."""
+    report = OpeningReport(damaged=_recover(file))
+    database = _to_write(file)
+    databases.mark_of(file).unlink(missing_ok=True)
+    return database, report
+
+
 def _to_write(file: Path) -> Database:
     return Database.open(file, _saved(file))
 
@@ -106,6 +114,8 @@ def _is_whole(file: Path) -> bool:
         try:
             with closing(databases.connect_to_check(file)) as connection:
                 found = connection.execute("PRAGMA integrity_check (1)").fetchone()
+                if databases.mark_of(file).exists() and not databases.has_good_schema(connection):
+                    return False
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if databases.is_damage(error):
                 return False

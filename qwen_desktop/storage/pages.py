@@ -172,18 +172,16 @@ def _page_bytes(content: bytes | mmap) -> int:
     """The size of pages: as the header says, unless the pages say something else."""
     said = int.from_bytes(content[16:18], "big")
     size = 65536 if said == 1 else said
-    covered = {each: _covered(content, each) for each in SIZES}
-    enough = max(covered.values()) * 0.8
-    if size in SIZES and covered[size] >= enough:
-        return size
-    # With pages twice as large every second one still looks right: the smallest of the best.
-    return next(each for each in SIZES if covered[each] >= enough)
+    # Of pages twice as large only every second one looks right, of smaller ones hardly any.
+    counts = {each: _sound_pages(content, each) for each in SIZES}
+    best = max(SIZES, key=lambda each: counts[each])
+    return size if size in SIZES and counts[size] >= counts[best] * 0.8 else best
 
 
-def _covered(content: bytes | mmap, size: int) -> int:
-    """How many bytes at the beginning are pages of trees, if pages are of this size."""
+def _sound_pages(content: bytes | mmap, size: int) -> int:
+    """How many pages at the beginning are of trees, if pages are of this size."""
     starts = range(0, min(len(content), _SAMPLE_BYTES), size)
-    return size * len([at for at in starts if is_sound(content[at : at + size], 100 * (at == 0))])
+    return len([at for at in starts if is_sound(content[at : at + size], 100 * (at == 0))])
 
 
 def is_sound(page: bytes, at: int) -> bool:

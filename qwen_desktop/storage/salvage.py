@@ -126,22 +126,15 @@ def _text(raw: bytes) -> str | bytes:
 
 def _queried(connection: sqlite3.Connection, table: str) -> Iterator[Row]:
     """All rows of a table that SQLite gives."""
-    try:
-        found = connection.execute(f"SELECT * FROM {table} LIMIT 0").description
-    except _FAILURES:
-        return
-    columns = [column for column, *_ in found]
-    if not set(COLUMNS[table][:2]) <= set(columns):
-        return
     read = _by_key if table in WITHOUT_NUMBERS else _by_number
     for row in read(connection, table):
-        named = dict(zip(columns, row, strict=True))
-        believed = _believed(table, named)
+        # By place, as names may be damaged as well.
+        believed = _believed(dict(zip(COLUMNS[table], row, strict=False)))
         if believed is not None:
-            yield {column: believed[column] for column in COLUMNS[table] if column in believed}
+            yield believed
 
 
-def _believed(table: str, row: Row) -> Row | None:
+def _believed(row: Row) -> Row | None:
     """A row of SQLite's with keys of the right kind; None where there is nothing to go by.
 
     Everything else may be damaged: reading forgives it, see `rows.py`.

@@ -23,7 +23,7 @@ from qwen_desktop.storage import rows, traces
 from qwen_desktop.storage.backups import Backups
 from qwen_desktop.storage.database import Database
 from qwen_desktop.storage.listing import Listing
-from qwen_desktop.storage.opening import open_database
+from qwen_desktop.storage.opening import open_database, recover_database
 from qwen_desktop.storage.provenance import ProvenanceReader
 from qwen_desktop.storage.statements import (
     fold_journal,
@@ -39,6 +39,7 @@ from qwen_desktop.storage.statements import (
     write_options,
     write_provenance,
 )
+from qwen_desktop.storage.trouble import DAMAGED
 from qwen_desktop.storage.word_index import WordIndex
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ class Store:
             if opening.read_only is None:
                 store._tidy()
         except Known as known:
+            if known.code == DAMAGED and opening.damaged is None:
+                store.close()
+                return cls(*recover_database(file))
             # A full or read-only disk: what is there can be read, and load() sees to the rest.
             _log.warning("tidying the database failed: %s", known)
         except BaseException:
