@@ -41,6 +41,20 @@ _REGULAR = (
 )
 # Whatever else there is, with the character before it, which it may join.
 _IRREGULAR = re.compile(f"(?s:.)?[^{_REGULAR}]+")
+# Where Unicode has marks; between these are the large scripts of the East.
+_WITH_MARKS = (
+    (0x300, 0x3100),
+    (0xA660, 0xA700),
+    (0xA800, 0xAC00),
+    (0xFB00, 0xFB20),
+    (0xFE00, 0xFE30),
+    (0x10000, 0x12000),
+    (0x16A00, 0x17000),
+    (0x1BC00, 0x1BD00),
+    (0x1CF00, 0x1D300),
+    (0x1DA00, 0x1DB00),
+    (0x1E000, 0x1E960),
+)
 
 
 def plain(text: str) -> str:
@@ -60,9 +74,10 @@ def folded(text: str) -> str:
 def _clusters() -> re.Pattern[str]:
     """A character with what joins it: marks, and the parts of Hangul in all their forms.
 
-    Made at the first use, as it takes a while: there are two thousand marks.
+    Made at the first use, as it takes a few milliseconds.
     """
-    marks = "".join(c for c in map(chr, range(0x300, 0x1E97B)) if unicodedata.category(c)[0] == "M")
+    codes = (code for begin, end in _WITH_MARKS for code in range(begin, end))
+    marks = "".join(c for c in map(chr, codes) if unicodedata.category(c)[0] == "M")
     hangul = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\ud7b0-\ud7fb\uff9e-\uffdc"
     return re.compile(f"(?s:.)[{marks}{hangul}]*")
 

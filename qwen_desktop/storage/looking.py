@@ -27,6 +27,7 @@ IN_ONE = 4  # hits of one conversation: what is shown of it, and one that says t
 VOCABULARY = "terms_of_words"
 
 FIRST_CANDIDATES = 3000  # of the index; the rest is asked for where these are not enough
+FEW_TALKS = 500  # of so many, each is asked for where there are more candidates
 LOOKED_AT = 250  # newest texts, before the index is asked what would take it long
 LOOKED_AT_OF_MANY = 100  # the same, for what stands nearly everywhere
 LOOKED_AT_IN_ONE = IN_ONE + 1  # of these, of one conversation
@@ -163,8 +164,25 @@ class Reader:
             # Those are the last that were written. An imported talk may be older than others.
             self.look_at_all(looking, LOOKED_AT_OF_MANY)
         self.look_at(looking, numbers)
-        if is_cut and not looking.is_full:
+        if not is_cut or looking.is_full:
+            return
+        if len(self._allowed) <= FEW_TALKS and asked.all == asked.narrow:
+            groups = ((talk, self._candidates_in(talk, asked.all)) for talk in self._allowed)
+            self._look(looking, groups, None)
+        else:
             self.look_at(looking, self._candidates(asked.all, None) or ())
+
+    def _candidates_in(self, talk: Talk, asked: str) -> list[int]:
+        """Messages of one conversation that have the terms, the latest first."""
+        found = self._connection.execute(
+            "SELECT rowid FROM words WHERE words MATCH ?1"
+            " AND rowid >= (SELECT min(number) FROM messages WHERE conversation = ?2)"
+            " AND rowid <= (SELECT max(number) FROM messages WHERE conversation = ?2)"
+            " ORDER BY rowid DESC",
+            (asked, talk.number),
+        )
+        numbers = [number for (number,) in found]
+        return next((own for _, own in self._talks.grouped(numbers, (talk,))), [])
 
     def _candidates(self, asked: str, most: int | None = FIRST_CANDIDATES) -> list[int] | None:
         """Messages that have the terms, the latest first, one more than `most`; None for all."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from qwen_desktop.chat.folding import Places
 from qwen_desktop.chat.matching import Matcher
 from qwen_desktop.chat.query import parse
 from qwen_desktop.chat.search import Found, Hit
@@ -103,6 +104,7 @@ class Searcher:
 
         Raises Known where the file cannot be read.
         """
+        Places("…")  # what it has to make first is made
         database = self._open()
         if database is not None:
             with database.reading() as connection:
