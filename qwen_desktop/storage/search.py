@@ -19,7 +19,7 @@ from pathlib import Path
 from qwen_desktop.chat.folding import Places
 from qwen_desktop.chat.matching import Matcher
 from qwen_desktop.chat.query import parse
-from qwen_desktop.chat.search import Found, Hit
+from qwen_desktop.chat.search import Found, Hit, Snippet
 from qwen_desktop.chat.text import whole
 from qwen_desktop.errors import Known
 from qwen_desktop.storage import snippets
@@ -186,7 +186,9 @@ class Searcher:
         for talk, hits in looking.hits.values():
             by_number[talk.number] = talk
             if left > 0:
-                groups.setdefault(talk.number, []).extend(hits[:left])
+                group = groups.setdefault(talk.number, [])
+                title = group[0].title if group else Snippet(talk.title)  # with its marks
+                group += [replace(hit, title=title) for hit in hits[:left]]
                 left -= len(hits)
         order = sorted(groups, key=lambda number: by_number[number].updated_at, reverse=True)
         return replace(

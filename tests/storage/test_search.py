@@ -161,7 +161,7 @@ def test_titles_are_found_by_any_part_and_stand_with_their_messages(store, searc
         (two.id, True),
         (one.id, False),
     ]
-    assert found.hits[0].title.marks == ((3, 9),)
+    assert {hit.title.marks for hit in found.hits[:3]} == {((3, 9),)}
     assert found.hits[-1].title.marks == ((0, 6),)
     assert titles(searcher.search("arden")) == ["My garden", "Gardening"]
 

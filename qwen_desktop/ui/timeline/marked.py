@@ -18,7 +18,7 @@ from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
 
 _FLASH_MS = 900
-_FLASH_ALPHA = 70  # of 255, at its beginning
+_FLASH_ALPHA = 46  # of 255, at its beginning
 _ABOVE = 8  # px kept free above what is shown
 _BEHIND = 2000  # characters of a long message shown behind the word that is gone to
 
@@ -190,7 +190,7 @@ class _Flash(QWidget):
         self._fade.setDuration(_FLASH_MS)
         self._fade.setStartValue(1.0)
         self._fade.setEndValue(0.0)
-        self._fade.setEasingCurve(QEasingCurve.Type.InQuad)
+        self._fade.setEasingCurve(QEasingCurve.Type.InOutQuad)
         self._fade.valueChanged.connect(self.update)
         self._fade.finished.connect(self.deleteLater)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
