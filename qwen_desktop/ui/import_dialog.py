@@ -61,7 +61,9 @@ class ImportDialog(Dialog):
     def _intro(self) -> QWidget:
         page = QWidget()
         formats = (
-            self.tr("Qwen Desktop: conversations saved as .qwenchat.json"),
+            self.tr(
+                "Qwen Desktop: saved conversations (.qwenchat.json) and profiles (.qwenprofile)"
+            ),
             self.tr("ChatGPT: the export as it is downloaded (.zip), or its conversations.json"),
             self.tr("Open WebUI: exported chats"),
             self.tr("LM Studio: its conversations folder, or single chats"),

@@ -20,7 +20,7 @@ from typing import IO, TypeAlias
 
 from qwen_desktop.chat.importing import Found, Refused
 from qwen_desktop.chat.record import Record
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, report_of
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known, report_of
 from qwen_desktop.storage import conversation_json, profile_archive
 from qwen_desktop.storage.conversation_reading import SEVERAL
 from qwen_desktop.storage.imports import chatgpt, jan, lmstudio, messages, openwebui, values
@@ -38,6 +38,7 @@ SMALL = 2**20  # bytes of thread.json
 
 _OURS = re.compile(rf'\{{\s*"format":\s*"{SEVERAL}",\s*"version":\s*1,\s*"conversations":\s*\[')
 _MEMBERS = re.compile(r"(?:.*/)?conversations(?:[-_]\d+)?\.json")
+_OF_PROFILE = {profile_archive.MANIFEST, profile_archive.DATABASE}
 _ZIP = b"PK\x03\x04"
 _BEGIN = 1024  # bytes; a zero among them is of no text
 
@@ -163,6 +164,8 @@ class Reader:
             yield Refused(file.name, 0, known.report())
         except OSError as error:
             yield Refused(file.name, 0, _unreadable(file.name, error).report())
+        except Cancelled:
+            return  # `stopped` said so while a profile was unpacked
 
     def _in_file(self, file: Path, folder: str) -> Iterator[Piece]:
         now = _modified(file)
@@ -172,10 +175,8 @@ class Reader:
         with file.open("rb") as raw:
             begin = raw.read(_BEGIN)
             raw.seek(0)
-            if begin.startswith(_ZIP) and file.suffix.lower() == profile_archive.EXTENSION:
-                yield from self._profile(file)
-            elif begin.startswith(_ZIP):
-                yield from self._archive(file.name, raw, now)
+            if begin.startswith(_ZIP):
+                yield from self._archive(file, raw, now)
             elif b"\0" in begin and not begin.startswith(BOMS_16):
                 raise nobodys(file.name)
             else:
@@ -190,10 +191,14 @@ class Reader:
                     return
                 yield Found(record, file.name, position)
 
-    def _archive(self, name: str, raw: IO[bytes], now: float) -> Iterator[Piece]:
-        """ChatGPT's download: only the conversations in it are read."""
+    def _archive(self, file: Path, raw: IO[bytes], now: float) -> Iterator[Piece]:
+        """ChatGPT's download, of which only the conversations are read; or a saved profile."""
+        name = file.name
         try:
             with zipfile.ZipFile(raw) as archive:
+                if set(archive.namelist()) >= _OF_PROFILE:
+                    yield from self._profile(file)
+                    return
                 members = [one for one in archive.infolist() if _MEMBERS.fullmatch(one.filename)]
                 if not members:
                     raise nobodys(name)

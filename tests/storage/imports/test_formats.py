@@ -11,8 +11,10 @@ import pytest
 from qwen_desktop.chat.importing import Found, Refused
 from qwen_desktop.chat.messages import Message, PartKind, Role, Status
 from qwen_desktop.chat.record import Record
-from qwen_desktop.storage import conversation_json
+from qwen_desktop.paths import Profile
+from qwen_desktop.storage import conversation_json, merge, profile_archive
 from qwen_desktop.storage.imports.files import Reader
+from qwen_desktop.storage.store import Store
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -377,6 +379,20 @@ def test_a_damaged_one_of_several_of_ours_is_told_and_the_others_come(tmp_path):
     assert "messages[1].parent names no message" in refused.report.text()
     assert (refused.position, refused.title) == (1, "🐦 Birds of the marsh")
     assert found.record.conversation.title == "Old list"
+
+
+@pytest.mark.parametrize("name", ["all.qwenprofile", "renamed.zip"])
+def test_a_saved_profile_is_known_by_what_is_in_it(tmp_path, name):
+    made = records(FIXTURES / "openwebui.json")
+    profile = Profile(tmp_path / "profile")
+    store = Store.open(profile.database)
+    for record in made:
+        merge.add(store, record)
+    store.close()
+    profile_archive.save(profile, tmp_path / name)
+    assert without_traces(records(tmp_path / name)) == made
+    # Cancelled while it is unpacked: no more than that.
+    assert list(Reader([tmp_path / name], stopped=iter([False, True] + [True] * 99).__next__)) == []
 
 
 # -- what is none --------------------------------------------------------------------------------
