@@ -199,17 +199,19 @@ def test_a_second_message_that_is_refused_leaves_nothing_behind(desk, refusing):
     assert read.tree == before.tree
 
 
-def test_a_message_does_not_overtake_a_change_that_waits(desk):
-    desk.ask_and_wait("first")
-    question, _ = desk.path()
-    with locked(desk):
-        desk.store.keep(lambda store: store.set_head(desk.chats.current.id, question.id))
-        desk.wait(lambda: not desk.store.saving.all_saved)
-    # From here the disk works; the retry may or may not have come.
-    desk.ask_and_wait("second")
+def test_a_write_does_not_overtake_a_change_that_waits_though_it_would_fit(desk):
+    done, failed = [], []
+    with full(desk):
+        desk.store.keep(lambda store: store.save_draft("", LONG))
+        desk.store.write(lambda store: store.save_draft("small", "x"), done.append, failed.append)
+        desk.wait(lambda: failed)
+        assert run(desk, lambda store: store.drafts()) == {}
+    desk.wait(lambda: settled(desk))
+    desk.store.write(lambda store: store.save_draft("small", "x"), done.append, failed.append)
+    desk.wait(lambda: done)
 
-    read = run(desk, lambda store: store.load(desk.chats.current.id))
-    assert [m.text for m in read.tree.path()][-2] == "second"
+    assert [report.code for report in failed] == ["disk-full"]
+    assert run(desk, lambda store: store.drafts()) == {"": LONG, "small": "x"}
 
 
 def test_a_change_for_which_the_disk_is_not_at_fault_fails_for_good_and_lets_the_next_pass(desk):
