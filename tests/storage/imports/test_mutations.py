@@ -95,7 +95,7 @@ def test_one_changed_value_keeps_nobody_else_out(name, tmp_path, store):
     file = tmp_path / name
     untouched = {one.position: one.record.source for one in read(FIXTURES / name) if _good(one)}
     is_list_of_conversations = name in WHOLE and name != "openai.json"
-    for path, new, mutated in mutations(value, name, 700):
+    for path, new, mutated in mutations(value, name, 400):
         file.write_text(json.dumps(mutated), encoding="utf-8")
         found = read(file)
         sources = [one.record.source for one in found if _good(one)]
@@ -119,7 +119,7 @@ def test_one_changed_value_of_a_thread_of_jan(which, tmp_path, store):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     lines = (folder / which).read_text(encoding="utf-8").splitlines()
     values = [json.loads(line) for line in lines if not line.rstrip().endswith(":")]
-    for _, _, mutated in mutations(values, which, 400):
+    for _, _, mutated in mutations(values, which, 200):
         text = "\n".join(json.dumps(one) for one in mutated)
         (tmp_path / which).write_text(text, encoding="utf-8")
         for one in read(tmp_path):
@@ -132,7 +132,7 @@ def test_any_byte_may_be_another_one(tmp_path):
     for name in (*WHOLE, *ALONE, "openai.jsonl", "sharegpt.jsonl"):
         raw = (FIXTURES / name).read_bytes()
         file = tmp_path / name
-        for _ in range(150):
+        for _ in range(100):
             broken = bytearray(raw)
             for _ in range(dice.choice((1, 1, 5))):
                 broken[dice.randrange(len(raw))] = dice.randrange(256)
