@@ -112,7 +112,7 @@ class Reader:
         trunk = int.from_bytes(first[32:36], "big") if len(first) >= 100 else 0
         while 0 < trunk <= self._pages.count and trunk not in found:
             page = self._pages.page(trunk)
-            if page[:1] in (b"\x0d", b"\x0a", b"\x05", b"\x02"):  # a tree: the list is damaged
+            if len(page) < self._usable or is_sound(page, 0):  # a tree: the list is damaged
                 break
             found.add(trunk)
             trunk, count = struct.unpack(">II", page[:8])
@@ -122,7 +122,7 @@ class Reader:
 
     def rows(self, page: bytes, at: int) -> Iterator[Carved]:
         """The rows of known tables on a page, as far as its header leads to them."""
-        if not page or page[at] not in (LEAF_TABLE, LEAF_INDEX, INNER_INDEX):
+        if len(page) < at + 8 or page[at] not in (LEAF_TABLE, LEAF_INDEX, INNER_INDEX):
             return
         for (values, is_cut), row in self._cells(page, at):
             table = table_of(values, row is not None)
