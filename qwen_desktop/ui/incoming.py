@@ -95,7 +95,7 @@ class Incoming(QObject):
             dialog.dropped.connect(self._importing.start)
             dialog.cancel_requested.connect(self._importing.cancel)
             dialog.undo_requested.connect(self._importing.undo)
-            dialog.conversation_chosen.connect(self._chats.open)
+            dialog.conversation_chosen.connect(self._show)
             dialog.finished.connect(self._on_dialog_finished)
             self._dialog = dialog
             if self._importing.busy:
@@ -154,13 +154,17 @@ class Incoming(QObject):
         if result.trouble is not None or len(taken) + len(rejected) > 1:
             return False
         if taken:
-            self._window.composer.flush_draft()
-            self._chats.open(taken[0].conversation_id)
+            self._show(taken[0].conversation_id)
             if taken[0].outcome is not Outcome.SAME:
                 self._tell_in_toast(result)
         elif rejected and rejected[0].report is not None:
             self._window.show_problem(rejected[0].report)
         return True
+
+    @Slot(str)
+    def _show(self, conversation_id: str) -> None:
+        self._window.composer.flush_draft()
+        self._chats.open(conversation_id)
 
     def _tell_in_toast(self, result: Result) -> None:
         from qwen_desktop.ui.import_table import reason_of, summary_of
