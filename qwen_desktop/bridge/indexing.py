@@ -46,6 +46,7 @@ class Indexing(QObject):
         self._store = store
         self._is_busy = is_busy
         self._batch = 16
+        self._tidy = False  # nothing was added since all was merged
         self._wait = LOOK_MS
         self._closed = False
         self._timer = QTimer(self)
@@ -68,8 +69,8 @@ class Indexing(QObject):
 
     @Slot()
     def _go_on(self) -> None:
-        batch = self._batch
-        self._store.submit(lambda store: _step(store, batch), self._on_done, self._on_failed)
+        batch, tidy = self._batch, self._tidy
+        self._store.submit(lambda store: _step(store, batch, tidy), self._on_done, self._on_failed)
 
     def _on_done(self, step: _Step) -> None:
         self._wait = LOOK_MS
@@ -77,7 +78,8 @@ class Indexing(QObject):
             wanted = self._batch * BATCH_SECONDS / step.seconds
             # Slowly up, as one batch is not like the other.
             self._batch = round(min(max(wanted, SMALLEST), 2 * self._batch, LARGEST))
-        if not (step.left or step.merging):
+        self._tidy = not (step.left or step.merging)
+        if self._tidy:
             self._look_again(LOOK_MS)
         else:
             self._look_again(BUSY_PAUSE_MS if self._is_busy() else PAUSE_MS)
@@ -92,9 +94,11 @@ class Indexing(QObject):
             self._timer.start(milliseconds)
 
 
-def _step(store: Store, batch: int) -> _Step:
-    """On the store's thread: one batch."""
+def _step(store: Store, batch: int, tidy: bool) -> _Step:
+    """On the store's thread: one batch. Nothing is written where all is `tidy` and nothing new."""
     begun = time.perf_counter()
+    if tidy and not store.index.is_behind():
+        return _Step(0, False, 0.0)
     left = store.index.add_some(batch)
     seconds = time.perf_counter() - begun
     merging = store.index.merge(PAGES)

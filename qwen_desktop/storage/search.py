@@ -12,7 +12,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,22 +82,15 @@ class Searcher:
         database = None if query.is_empty else self._open()
         if database is None:  # nothing is asked, or nothing was ever written
             return nothing
-        # Ends a statement that runs; between two of them `check` looks.
-        database.connection.set_progress_handler(stop.is_set, 20_000)
         try:
-            with database.reading() as connection:
+            with database.reading() as connection, _ended_by(connection, stop):
                 self._talks.refresh(connection, is_old=not self._has_index)
                 looking = Looking(query, min(limit, LIMIT * 10), stop)
                 looking.told = lambda: told(self._found(connection, nothing, looking))
                 self._look(connection, looking)
                 return self._found(connection, nothing, looking)
-        except sqlite3.OperationalError as error:
-            if "interrupted" in str(error):
-                raise Stopped from error
+        except (Known, sqlite3.Error):
             self.close()  # opened again next time, should that help
-            raise
-        except Known:
-            self.close()
             raise
 
     def warm_up(self) -> None:
@@ -203,6 +197,20 @@ class Searcher:
             return 0
         (waiting,) = connection.execute("SELECT count(*) FROM to_index").fetchone()
         return max(0, int(waiting) - QUEUED)
+
+
+@contextmanager
+def _ended_by(connection: sqlite3.Connection, stop: threading.Event) -> Iterator[None]:
+    """Let `stop` end a statement that runs, as Stopped. Between two of them `check` looks."""
+    connection.set_progress_handler(stop.is_set, 20_000)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise Stopped from error
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _seems_sound(connection: sqlite3.Connection) -> bool:

@@ -42,14 +42,18 @@ class WordIndex:
         self._database = database
         self._rebuilt = False
 
+    def is_behind(self) -> bool:
+        """Whether there is something to take in or out."""
+        with self._database.reading() as connection:
+            return bool(connection.execute(_LEFT).fetchone()[0])
+
     def add_some(self, limit: int) -> int:
         """Take in up to `limit` messages, the newest first, and out as many that are gone.
 
         Returns how many are left. An index that turns out damaged is begun anew.
         """
-        with self._database.reading() as connection:
-            if not connection.execute(_LEFT).fetchone()[0]:
-                return 0
+        if not self.is_behind():
+            return 0
         try:
             with self._at_ease(), self._database.writing() as connection:
                 # First those that are gone: another message may have got the number of one.
