@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal
 
-from qwen_desktop.bridge.list_change import Change, ChangeKind
+from qwen_desktop.bridge import list_change
+from qwen_desktop.bridge.list_change import Change, ChangeKind, Step, once
 from qwen_desktop.bridge.list_pages import ListPages
 from qwen_desktop.bridge.store_client import Job
 from qwen_desktop.chat.messages import new_id
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
 
 REMOVED_AT_ONCE = 20  # conversations in one step: an answer may wait to be journalled
+
+PATCHED_AT_ONCE = 60  # rows, more than a screen shows; many would be felt
 
 Ids = Iterable[str]
 
@@ -135,21 +139,7 @@ class ChatList(ListPages):
 
     def set_archived(self, ids: Ids, on: bool) -> None:
         """Put conversations into the archive, or back into the list. Can be undone."""
-        place = Place.ARCHIVE if on else Place.CHATS
-
-        def change(store: Store, ids: tuple[str, ...]) -> None:
-            store.listing.set_archived(ids, on)
-
-        def undo(store: Store, before: _Before) -> None:
-            store.listing.set_archived([r.id for r in before.rows if r.place is not place], not on)
-
-        self._undoably(
-            ChangeKind.ARCHIVED if on else ChangeKind.UNARCHIVED,
-            ids,
-            lambda row: row if row.place is Place.BIN else replace(row, place=place),
-            change,
-            undo,
-        )
+        self._take_step(ids, list_change.archiving(on))
 
     def add_tag(self, ids: Ids, name: str) -> None:
         """Give conversations a tag; one that differs only in case is the same."""
@@ -163,40 +153,14 @@ class ChatList(ListPages):
 
     def remove_tag(self, ids: Ids, name: str) -> None:
         """Take a tag off conversations. Can be undone."""
-
-        def change(store: Store, ids: tuple[str, ...]) -> None:
-            store.listing.remove_tag(ids, name)
-
-        def undo(store: Store, before: _Before) -> None:
-            store.listing.add_tag([row.id for row in before.rows if name in row.tags], name)
-
-        def without(row: Summary) -> Summary:
-            return replace(row, tags=tuple(tag for tag in row.tags if tag != name))
-
-        self._undoably(ChangeKind.TAG_REMOVED, ids, without, change, undo, name)
+        self._take_step(ids, list_change.untagging(name))
 
     # -- folders ---------------------------------------------------------------------------
 
     def set_folder(self, ids: Ids, folder_id: str) -> None:
         """Put conversations into a folder; "" takes them out. Can be undone."""
-
-        def change(store: Store, ids: tuple[str, ...]) -> None:
-            store.listing.set_folder(ids, folder_id)
-
-        def undo(store: Store, before: _Before) -> None:
-            for folder in {row.folder for row in before.rows}:
-                inside = [row.id for row in before.rows if row.folder == folder]
-                store.listing.set_folder(inside, folder)
-
         name = next((folder.name for folder in self._shape.folders if folder.id == folder_id), "")
-        self._undoably(
-            ChangeKind.MOVED,
-            ids,
-            lambda row: replace(row, folder=folder_id),
-            change,
-            undo,
-            name,
-        )
+        self._take_step(ids, list_change.moving(folder_id, name))
 
     def make_folder(self, name: str, then: Callable[[Folder], None] = _nothing) -> None:
         """Make a folder; `then` gets it at once, or the one there is of this name.
@@ -251,7 +215,9 @@ class ChatList(ListPages):
             self._keep(bring_back)
 
         self._keep(change)
-        self.undoable.emit(Change(ChangeKind.FOLDER_DELETED, folder.count, "", folder.name, undo))
+        self.undoable.emit(
+            Change(ChangeKind.FOLDER_DELETED, folder.count, "", folder.name, once(undo))
+        )
 
     def _folder_named(self, name: str) -> Folder | None:
         folded = name.casefold()
@@ -268,19 +234,9 @@ class ChatList(ListPages):
         """Put conversations into the bin. Can be undone."""
         ids = tuple(ids)
         title = self._title(ids)
-
-        def change(store: Store, ids: tuple[str, ...]) -> None:
-            store.listing.delete(ids)
-
-        def undo(store: Store, before: _Before) -> None:
-            store.listing.restore([row.id for row in before.rows if row.place is not Place.BIN])
-
-        self._undoably(
-            ChangeKind.DELETED,
+        self._take_step(
             ids,
-            lambda row: replace(row, place=Place.BIN),
-            change,
-            undo,
+            list_change.deleting(),
             made=lambda: self.deleted.emit(ids, title),
             undone=lambda: self.restored.emit(ids),
         )
@@ -346,46 +302,51 @@ class ChatList(ListPages):
 
     # -- how a change is made --------------------------------------------------------------
 
-    def _undoably(
+    def _take_step(
         self,
-        kind: ChangeKind,
         ids: Ids,
-        changed: Callable[[Summary], Summary],
-        change: Callable[[Store, tuple[str, ...]], None],
-        undo: Callable[[Store, _Before], None],
-        name: str = "",
+        step: Step,
         made: Callable[[], None] = lambda: None,
         undone: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make a change of rows, here and on disk, and tell how it is undone.
+        """Change rows, here and on disk, and tell how it is undone.
 
-        `changed` does it to a row, `change` on disk, and `undo` takes it back there; `made` and
-        `undone` are called here after either.
+        `made` and `undone` are called here after either.
         """
         ids, before = tuple(ids), _Before()
         if not ids:
             return
         title = self._title(ids)
-        patched = self._patch(ids, changed)
+        patched = self._patch(ids, step.row)
 
         def write(store: Store) -> None:
             before.rows = store.listing.rows(ids)
-            change(store, ids)
+            step.disk(store, ids)
 
-        def take_back() -> None:
-            self._apply((self.row(old.id) or new, old) for old, new in patched)
-            self._keep(lambda store: undo(store, before))
+        def undo() -> None:
+            rows = [(self.row(new.id) or new, old) for old, new in patched]
+            self._apply((now, step.row_back(now, old)) for now, old in rows)
+            self._keep(lambda store: step.disk_back(store, before.rows))
             undone()
 
         self._keep(write)
         made()
-        self.undoable.emit(Change(kind, len(ids), title, name, take_back))
+        self.undoable.emit(Change(step.kind, len(ids), title, step.name, once(undo)))
 
     def _patch(
         self, ids: Ids, changed: Callable[[Summary], Summary]
     ) -> tuple[tuple[Summary, Summary], ...]:
-        """Show a change of the rows that are known: each as it was and as it is."""
-        known = [row for row in map(self.row, ids) if row is not None]
+        """Show a change of the rows that are known: each as it was and as it is.
+
+        Of very many only those that are looked at; the others are there with the next read.
+        """
+        ids = tuple(ids)
+        if len(ids) <= PATCHED_AT_ONCE:
+            known = [row for row in map(self.row, ids) if row is not None]
+        else:
+            wanted = set(ids)
+            loaded = (row for row in self._loaded() if row.id in wanted)
+            known = [*islice(loaded, PATCHED_AT_ONCE)]
         changes = tuple((row, new) for row in known if (new := changed(row)) != row)
         if changes:
             self._apply(changes)
@@ -396,7 +357,8 @@ class ChatList(ListPages):
         return row.title if row is not None else ""
 
     def _loaded(self) -> Iterable[Summary]:
-        return {row.id: row for row in (*self._known.values(), *self._rows)}.values()
+        """The rows that are known: of open conversations, then what is looked at, then others."""
+        return {row.id: row for row in (*self._known.values(), *self._rows.recent())}.values()
 
     def _loaded_in(self, folder_id: str) -> tuple[str, ...]:
         return tuple(row.id for row in self._loaded() if row.folder == folder_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from qwen_desktop.bridge.list_rows import PAGE, PAGES, ListRows
+from qwen_desktop.bridge.list_rows import PAGE, ListRows
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.summary import (
     ListFilter,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 TOP_ROWS = 60  # of the whole list, told for the next start
 KNOWN_ROWS = 16  # conversations that were open, remembered without their page
-MOVED_AT_ONCE = 20  # rows put at another place before they are read again
+MOVED_AT_ONCE = 8  # rows put at another place before they are read again
+READ_AGAIN = 4  # pages; others that were held are asked for when they are looked at again
 DAY_CHECK_MS = 60_000  # the timers of a sleeping machine stand still, so its clock is looked at
 
 RowChange = tuple["Summary | None", "Summary | None"]  # before and after; None: no row
@@ -184,8 +185,9 @@ class ListPages(QObject):
     def reading(self) -> Callable[[Store], ListRead]:
         """The job that reads everything that is shown."""
         which, starts = self._filter, self._starts
-        pages = (*self._rows.pages, *self._asked) if which == self._shown else ()
-        wanted = dict.fromkeys((0, *pages[-PAGES:]))
+        # What is looked at, and the first page, which is told for the next start.
+        seen = (*reversed(self._asked), *self._rows.pages) if which == self._shown else ()
+        wanted = sorted({0, *seen[:READ_AGAIN]})
         whole = ListFilter()
 
         def read(store: Store) -> ListRead:
@@ -204,9 +206,9 @@ class ListPages(QObject):
             self._shown = self._filter
             self._rows = ListRows(self._filter.place)
         self._shape = read.shape
-        self._asked.clear()  # those that were left out will be asked for again
-        # In this order: where too many are held, the one that is used goes last.
-        changed = [self._rows.put(page, rows) for page, rows in reversed(tuple(read.pages.items()))]
+        self._asked.clear()
+        self._rows.keep_only(read.pages)
+        changed = [self._rows.put(page, rows) for page, rows in read.pages.items()]
         for row in [row for page in read.pages.values() for row in page if row.id in self._known]:
             self._known[row.id] = row
         if shape_is_new:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from qwen_desktop.chat.summary import Place, Summary
 
@@ -29,13 +29,16 @@ class ListRows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[Summary]:
-        return iter(tuple(self._rows.values()))
-
     @property
     def pages(self) -> tuple[int, ...]:
-        """The pages of which something is held."""
-        return tuple(self._pages)
+        """The pages of which something is held, used last first."""
+        return tuple(reversed(self._pages))
+
+    def recent(self) -> Iterator[Summary]:
+        """The rows that are loaded, of the page used last first."""
+        for page in self.pages:
+            offsets = range(page * PAGE, (page + 1) * PAGE)
+            yield from (row for o in offsets if (row := self._rows.get(o)) is not None)
 
     def at(self, offset: int) -> Summary | None:
         """The row at `offset` if it is loaded."""
@@ -74,6 +77,11 @@ class ListRows:
             self._pages.pop(page, None)
         changed = [o for o in before.keys() | now.keys() if before.get(o) != now.get(o)]
         return (min(changed), max(changed)) if changed else None
+
+    def keep_only(self, pages: Container[int]) -> None:
+        """Drop all rows but those of `pages`."""
+        for page in [page for page in self._pages if page not in pages]:
+            self._drop(page)
 
     def replace(self, row: Summary) -> int | None:
         """Exchange the row of the same id, which keeps its place: its offset."""
@@ -127,7 +135,10 @@ class ListRows:
             self._pages[page] = None
             self._pages.move_to_end(page)
         while len(self._rows) > PAGES * PAGE:
-            page, _ = self._pages.popitem(last=False)
-            for offset in range(page * PAGE, (page + 1) * PAGE):
-                self._rows.pop(offset, None)
-            self._offsets = None
+            self._drop(next(iter(self._pages)))
+
+    def _drop(self, page: int) -> None:
+        del self._pages[page]
+        for offset in range(page * PAGE, (page + 1) * PAGE):
+            self._rows.pop(offset, None)
+        self._offsets = None

@@ -124,8 +124,8 @@ class Listing:
         self._set("pinned", ids, bool(on))
 
     def set_archived(self, ids: Iterable[str], on: bool) -> None:
-        """Put conversations into the archive, or back into the list."""
-        self._set("archived", ids, bool(on))
+        """Put conversations into the archive, or back into the list; not those in the bin."""
+        self._set("archived", ids, bool(on), " AND deleted_at IS NULL")
 
     def set_folder(self, ids: Iterable[str], folder_id: str) -> None:
         """Put conversations into a folder; "", or a folder that is gone, takes them out."""
@@ -234,17 +234,23 @@ class Listing:
             ).fetchall()
             return sum(_remove(connection, number, before) for (number,) in numbers)
 
-    def _set(self, column: str, ids: Iterable[str], value: object) -> None:
+    def _set(self, column: str, ids: Iterable[str], value: object, where: str = "") -> None:
         with self._database.writing() as connection:
-            _update(connection, column, ids, value)
+            _update(connection, column, ids, value, where)
 
 
 _ALL_TAGS = "SELECT DISTINCT name FROM tags"
 
 
-def _update(connection: sqlite3.Connection, column: str, ids: Iterable[str], value: object) -> None:
+def _update(
+    connection: sqlite3.Connection,
+    column: str,
+    ids: Iterable[str],
+    value: object,
+    where: str = "",
+) -> None:
     connection.executemany(
-        f"UPDATE conversations SET {column} = ? WHERE number = ?",
+        f"UPDATE conversations SET {column} = ? WHERE number = ?{where}",
         [(value, number) for number in _numbers_of(connection, ids)],
     )
 

@@ -128,7 +128,7 @@ class ListAgainstModel(RuleBasedStateMachine):
     def archive(self, data, on):
         ids = self.some(data)
         self.listing.set_archived(ids, on)
-        self.change(ids, archived=on)
+        self.change([i for i in ids if not self.rows[i].deleted], archived=on)
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
