@@ -168,6 +168,8 @@ class Reader:
                     break
                 seen.add(further)
                 more = self._pages.page(further)
+                if not any(more):
+                    break
                 payload += more[4 : self._usable]
                 further = int.from_bytes(more[:4], "big")
         return bytes(payload[:size])

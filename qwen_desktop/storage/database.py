@@ -21,6 +21,7 @@ from qwen_desktop.storage.shapes import COLUMNS
 BUSY_SECONDS = 3.0  # how long another process may hold the file before we say so
 # Of the file, free pages that stay in it: a share of all, and some besides.
 SPARE_SHARE, SPARE_PAGES = 20, 64
+LITTLE_BYTES = 2**16  # a disk with less is full
 PAGE_BYTES = 8192  # of new files; messages of a few kilobytes leave less of a page empty
 
 
@@ -231,8 +232,17 @@ def _known(error: Exception, file: Path) -> Known | None:
     if is_damage(error):
         return trouble.damaged(file, details)
     if "disk I/O error" in message:
-        return trouble.disk_failed(file, details)
+        # A full disk is told so where the file for shared memory does not fit.
+        full = _is_full(file.parent)
+        return trouble.disk_full(file, details) if full else trouble.disk_failed(file, details)
     return None
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LITTLE_BYTES
+    except OSError:
+        return False
 
 
 def is_damage(error: BaseException) -> bool:

@@ -134,10 +134,10 @@ def _recover(file: Path) -> Recovery:
         _remove(making)
         found = salvage.collect(file)
         backup = BackupFolder(file).newest_sound()
-        private.make_file(making)
-        if backup is not None:
-            shutil.copyfile(backup.file, making)
         try:
+            private.make_file(making)
+            if backup is not None:
+                shutil.copyfile(backup.file, making)
             merged = _fill(making, found)
             sync(making)
         except BaseException:

@@ -58,7 +58,9 @@ def unpack_text(raw: bytes) -> tuple[str, bool]:
     text, is_whole = _inflated(raw) if is_packed(raw) else (raw, True)
     try:
         return text.decode(), is_whole
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        if is_packed(raw):  # what comes after damage is noise
+            return text[: error.start].decode(), False
         return text.decode(errors="replace"), False
 
 

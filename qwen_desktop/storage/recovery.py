@@ -59,6 +59,7 @@ class _Merge:
     messages: dict[Any, int] = field(default_factory=dict)
     taken: set[Any] = field(default_factory=set)  # ids of messages that are as in the damaged file
     changed: set[int] = field(default_factory=set)  # conversations whose messages changed
+    headless: set[int] = field(default_factory=set)  # those that lost where they were read up to
 
     def run(self) -> None:
         for row in self.found.rows("folders"):
@@ -141,6 +142,7 @@ class _Merge:
                 self.merged.conversations += 1
                 self.changed.add(there)
             self.conversations[number] = there
+            self.headless.add(there)
 
     def _conversation_of(self, ids: Iterable[Any]) -> int | None:
         for one in ids:
@@ -263,9 +265,9 @@ class _Merge:
         self.connection.execute(
             "UPDATE conversations SET head_id ="
             " (SELECT id FROM messages WHERE conversation = ?1 ORDER BY number DESC LIMIT 1)"
-            " WHERE number = ?1 AND NOT EXISTS"
-            " (SELECT 1 FROM messages WHERE conversation = ?1 AND id = head_id)",
-            (number,),
+            " WHERE number = ?1 AND (?2 OR NOT EXISTS"
+            " (SELECT 1 FROM messages WHERE conversation = ?1 AND id = head_id))",
+            (number, number in self.headless),
         )
         refresh_summary(self.connection, number)
 
