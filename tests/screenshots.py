@@ -33,6 +33,7 @@ from qwen_desktop.chat.messages import (
 )
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
+from tests.list_pictures import put_in_order, take_list
 from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ TALKS = (  # title, question, answer, age in days, status, error
 def fill(file: Path) -> None:
     """Some conversations, newest first."""
     store = Store.open(file)
+    ids = {}
     for title, question, answer, age, status, error in reversed(TALKS):
         when = time.time() - age * DAY_S
         asked = user_message(question, None)
@@ -112,7 +114,10 @@ def fill(file: Path) -> None:
             stats=AnswerStats("Qwen2.5-7B-Instruct", 31, 0, 0, 214, 0.3, 0.25, 5.08),
         )
         tree = Tree.of([asked, said])
-        store.create(Conversation(title=title, created_at=when, updated_at=when, tree=tree))
+        made = Conversation(title=title, created_at=when, updated_at=when, tree=tree)
+        store.create(made)
+        ids[title] = made.id
+    put_in_order(store, ids)
     store.create(long_talk(time.time() - 20 * DAY_S))
     store.close()
 
@@ -140,6 +145,10 @@ def take(folder: Path, theme: str, language: str) -> None:
         driver.picture(file)
         print(file, flush=True)
 
+    def dialog(widget: QWidget, name: str) -> None:
+        save(widget, folder / f"{name}-{theme}.png")
+        widget.close()
+
     def during(signal: object, condition: Callable[[], bool], name: str) -> None:
         """Take one picture inside the first `signal` at which `condition` holds."""
         taken: list[str] = []
@@ -154,7 +163,7 @@ def take(folder: Path, theme: str, language: str) -> None:
         signal.disconnect(look)  # type: ignore[attr-defined]
 
     driver.wait("the list", lambda: len(app.chats.list.top()) == len(TALKS) + 1)
-    app.chats.open(app.chats.list.top()[0].id)
+    app.chats.open(next(row.id for row in app.chats.list.top() if row.title == TALKS[0][0]))
 
     def half_read() -> bool:
         progress = app.models.state.progress
@@ -164,7 +173,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     during(app.models.changed, half_read, "loading")
     app.models.cancel()
     driver.wait("the end of the load", lambda: not app.models.state.busy)
-    app.chats.open(app.chats.list.top()[1].id)
+    app.chats.open(next(row.id for row in app.chats.list.top() if row.title == TALKS[1][0]))
     driver.wait("the failed answer", lambda: "9 tokens" in driver.shown())
     picture("failed")
 
@@ -179,6 +188,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     app.chats.open(next(row.id for row in app.chats.list.top() if row.title == TALKS[0][0]))
     driver.wait("the long answer", lambda: driver.answers())
     picture("conversation")
+    take_list(driver, picture, dialog)
     app.chats.new()
 
     def send(english: str, chinese: str) -> None:
@@ -197,10 +207,6 @@ def take(folder: Path, theme: str, language: str) -> None:
     app.chats.stop()
     driver.wait_idle()
     picture("stopped")
-
-    def dialog(widget: QWidget, name: str) -> None:
-        save(widget, folder / f"{name}-{theme}.png")
-        widget.close()
 
     take_turns(driver, picture, dialog)
     take_full(driver, picture, dialog)

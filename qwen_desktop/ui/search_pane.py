@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -15,6 +15,8 @@ from qwen_desktop.ui.search_rows import FoundDelegate, FoundList
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.search import Search
+
+AGAIN_MS = 1500
 
 
 class FoundView(RowView):
@@ -77,6 +79,10 @@ class SearchPane(QWidget):
         self._search: Search | None = None
         self._go = False  # Enter was pressed before anything was found
         self._waiting = False  # for what was typed last
+        self._again = QTimer(self)  # while not everything is indexed
+        self._again.setSingleShot(True)
+        self._again.setInterval(AGAIN_MS)
+        self._again.timeout.connect(self._look_again)
         self.list = FoundList(self)
         self.view = FoundView(self.list)
         self.view.setObjectName("found")
@@ -100,6 +106,7 @@ class SearchPane(QWidget):
         column.addLayout(head)
         column.addWidget(self.hint)
         column.addWidget(self.view, 1)
+        column.addStretch()  # what is said stays at the top where nothing was found
         field.textChanged.connect(self._on_text)
         field.returnPressed.connect(self._on_return)
         self.view.accepted.connect(self._go_to)
@@ -132,6 +139,12 @@ class SearchPane(QWidget):
             self.marks_changed.emit(())
         self.shown_changed.emit()
 
+    @Slot()
+    def _look_again(self) -> None:
+        """More has been indexed by now."""
+        if self._search is not None and self.is_shown:
+            self._search.search(self._field.text())
+
     @Slot(object)
     def _on_found(self, found: Found) -> None:
         if found.query.strip() != self._field.text().strip() or not self.is_shown:
@@ -147,6 +160,8 @@ class SearchPane(QWidget):
         elif self.view.hasFocus():
             self.view.setCurrentIndex(self.list.index(0))
         self._tell()
+        if found.unindexed:
+            self._again.start()
         if self._go:
             self._go = False
             self._go_to(self.list.index(0))
@@ -161,6 +176,8 @@ class SearchPane(QWidget):
         if current in hits:
             at = hits.index(current) + 1
             words = self.tr("{at} of {count}").format(at=at, count=f"{count}{more}")
+        elif not count:
+            words = self.tr("In titles only")
         elif count == 1 and not more:
             words = self.tr("1 message")
         else:

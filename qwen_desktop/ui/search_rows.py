@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
@@ -44,6 +44,7 @@ ROW_ROLE = int(Qt.ItemDataRole.UserRole)
 TITLE_HEIGHT, MORE_HEIGHT = 34, 28
 _LINE = 17  # px of a snippet
 _META = 16
+_BEFORE = 12  # characters shown before a mark that is far into a snippet
 _AIR = 12
 _ROOM = theme.SIDEBAR_WIDTH - 24 - 16 - 16 - 4  # px for the text of a snippet
 _NO_PARENT = QModelIndex()
@@ -252,26 +253,35 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
+def _least(most: int, fits: Callable[[int], bool]) -> int:
+    """The least number up to `most` that fits, `most` itself if no other; more always fit."""
+    low = 0
+    while low < most:
+        middle = (low + most) // 2
+        if fits(middle):
+            most = middle
+        else:
+            low = middle + 1
+    return most
+
+
 def fitting(snippet: Snippet, metrics: QFontMetrics, room: int) -> Snippet:
     """The part of a snippet that fits into `room` px, with its first mark in it."""
     text, marks = snippet.text, snippet.marks
     room -= metrics.horizontalAdvance("… ") * 2
     if metrics.horizontalAdvance(text) <= room:
         return snippet
-    begin = 0
+    begin, end = 0, len(text)
     if marks and metrics.horizontalAdvance(text[: marks[0][1]]) > room * 3 // 4:
-        begin = max(0, marks[0][0] - 12)
-        begin = text.rfind(" ", begin, marks[0][0]) + 1 or begin
-    end = len(text)
-    if metrics.horizontalAdvance(text[begin:end]) > room:
-        low, high = begin, end
-        while low < high:
-            middle = (low + high + 1) // 2
-            if metrics.horizontalAdvance(text[begin:middle]) <= room:
-                low = middle
-            else:
-                high = middle - 1
-        end = low
+        begin = max(0, marks[0][0] - _BEFORE)
+        # As much of what stands before as there is room for, where the end is near.
+        begin = _least(begin, lambda at: metrics.horizontalAdvance(text[at:]) <= room)
+        space = text.find(" ", begin, min(begin + _BEFORE, marks[0][0]))
+        begin = space + 1 if begin and space >= 0 else begin
+    end = len(text) - _least(
+        len(text) - begin,
+        lambda less: metrics.horizontalAdvance(text[begin : len(text) - less]) <= room,
+    )
     before, after = "…" if begin else "", "…" if end < len(text) else ""
     shift = len(before) - begin
     kept = tuple(

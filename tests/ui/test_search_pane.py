@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu
 
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status, user_message
-from qwen_desktop.chat.search import Snippet
+from qwen_desktop.chat.search import Found, Snippet
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.search_rows import Kind, fitting
@@ -205,3 +205,10 @@ def test_the_first_mark_of_a_snippet_is_always_seen(qapp, text, marks):
     assert metrics.horizontalAdvance(shown.text) <= 400
     begin, end = shown.marks[0]
     assert shown.text[begin:end] == text[marks[0][0] : marks[0][1]]
+
+
+def test_it_looks_again_while_not_everything_is_indexed(found, application, qtbot):
+    pane = found("zebra")
+    application.search.found.emit(Found("zebra", unindexed=1200))
+    assert "Still indexing 1,200 messages" in pane.hint.text()
+    qtbot.waitUntil(lambda: "Still indexing" not in pane.hint.text())
