@@ -159,6 +159,7 @@ class App(QObject):
         self.instance: InstanceServer | None = None
         self._others_to_start = {"memory", "store", "imports"}
         self._built = False
+        self._reading = False
         self._closed = False
         self.exit_status = 0  # of a process that has to leave without its engine thread
 
@@ -249,12 +250,24 @@ class App(QObject):
             if trace == "exit":
                 os._exit(0)
         # One step for each turn of the event loop, so that none of them is felt.
-        for step in (self.build, self.window.finish_building, self.start, self.listen):
+        window = self.window
+        for step in (self.build, self.read, window.finish_building, self.start, self.listen):
             QTimer.singleShot(0, self, step)
+
+    def read(self) -> None:
+        """Open the store and read the list: the window goes on building. Safe to call twice."""
+        self.build()
+        if not self._reading:
+            self._reading = True
+            self.chats.started.connect(self._on_store_ready)
+            self.store.start()
+            self.chats.start(self._saved_state.conversation_id)
+            if self._first_problem is not None:
+                self.window.show_problem(self._first_problem)
 
     def start(self) -> None:
         """Start the threads, open the last conversation and the checkpoint."""
-        self.build()
+        self.read()
         from qwen_desktop.bridge.termination import TerminationSignals
 
         self._signals = TerminationSignals(self)
@@ -263,13 +276,8 @@ class App(QObject):
         threading.Thread(target=self._import_for_later, name="imports", daemon=True).start()
         self.memory.sampled.connect(self._on_sampled)
         self.memory.start()
-        self.chats.started.connect(self._on_store_ready)
-        self.store.start()
-        self.chats.start(self._saved_state.conversation_id)
         self._open_first_checkpoint()
         QTimer.singleShot(ENGINE_WAITS_MS, self.engine, self.engine.start)
-        if self._first_problem is not None:
-            self.window.show_problem(self._first_problem)
 
     def listen(self) -> None:
         """Hear of later starts on this profile. One without a window has nothing to show."""

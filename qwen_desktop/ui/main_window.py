@@ -235,6 +235,7 @@ class MainWindow(Frame):
 
     @Slot(object)
     def _on_opened(self, conversation: Conversation) -> None:
+        self.finish_building()
         if self.pane.shown:  # at the start the user may have begun to type already
             self.composer.clear()
         self.sidebar.set_open(conversation.id)
