@@ -56,6 +56,7 @@ def take_list(driver: Driver, picture: Picture, save: Save) -> None:
     sidebar.view.setCurrentIndex(before)
 
     for name, words in SEARCHES.items():
+        sidebar.focus_search()
         sidebar.search.setText(words)
         driver.wait(words, lambda: sidebar.results.list.hits)
         picture(name)

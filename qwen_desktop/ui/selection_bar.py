@@ -66,6 +66,10 @@ class SelectionBar(QWidget):
         self.restore.clicked.connect(lambda: acts.restore(self._ids))
         self.export.clicked.connect(lambda: acts.export_requested.emit(self._ids))
         self.delete.clicked.connect(lambda: acts.delete(self._ids))
+        self.controls = (
+            *(self.pin, self.folder, self.tag, self.archive),
+            *(self.restore, self.export, self.delete, self.close_button),
+        )
         self.hide()
 
     def _button(self, icon: str, name: str) -> IconButton:
@@ -74,12 +78,11 @@ class SelectionBar(QWidget):
     def show_for(self, ids: tuple[str, ...]) -> None:
         """Act on these; hidden for fewer than two."""
         self._ids = ids
-        self.setVisible(len(ids) > 1)
         if len(ids) < 2:
+            self.hide()
             return
-        self.label.setText(
-            self.tr("{count} selected").format(count=self.locale().toString(len(ids)))
-        )
+        count = self.locale().toString(len(ids))
+        self.label.setText(self.tr("{count} selected").format(count=count))
         in_bin = self._acts.place is Place.BIN
         for button in (self.pin, self.folder, self.tag, self.archive):
             button.setVisible(not in_bin)
@@ -91,6 +94,7 @@ class SelectionBar(QWidget):
         )
         self.archive.setAccessibleName(name)
         self.archive.setToolTip(name)
+        self.show()
 
     def event(self, event: QEvent) -> bool:
         """Take Escape from the window's shortcuts."""

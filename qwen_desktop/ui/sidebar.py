@@ -7,6 +7,7 @@ list of the bridge and makes the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal, Slot
@@ -104,6 +105,14 @@ class Sidebar(Surface):
         self._column.insertWidget(self._column.indexOf(self.view) + 1, self.results, 1)
         self._column.insertWidget(self._column.indexOf(self.settings_button), self.selection)
         self.results.hide()
+        order = (
+            self.view,
+            *(self.results.previous, self.results.next, self.results.view),
+            *self.selection.controls,
+            self.settings_button,
+        )
+        for one, following in pairwise(order):
+            QWidget.setTabOrder(one, following)
         chats.shape_changed.connect(self._on_shape)
         chats.rows_changed.connect(self.list.refresh)
         self.list.rename_requested.connect(chats.rename)

@@ -137,6 +137,22 @@ def test_buttons_ask(sidebar, qtbot):
         QTest.keyClick(sidebar.settings_button, Qt.Key.Key_Return)
 
 
+def test_tab_goes_from_the_top_to_the_bottom(sidebar, qtbot):
+    click(sidebar, "Apple")
+    click(sidebar, "Bread", CONTROL)
+    sidebar.new_button.setFocus()
+    gone = []
+    while QApplication.focusWidget() is not sidebar.settings_button and len(gone) < 30:
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        gone.append(QApplication.focusWidget())
+    bar = sidebar.selection
+    assert gone == [
+        *(sidebar.search, sidebar.search.filters, sidebar.place.button, sidebar.view),
+        *(bar.pin, bar.folder, bar.tag, bar.archive, bar.export, bar.delete, bar.close_button),
+        sidebar.settings_button,
+    ]
+
+
 def test_rows_are_read_by_a_screen_reader(sidebar):
     view = QAccessible.queryAccessibleInterface(sidebar.view)
     assert view.text(QAccessible.Text.Name) == "Conversations"
