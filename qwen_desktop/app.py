@@ -49,6 +49,7 @@ from qwen_desktop.ui import i18n, theme  # noqa: E402
 from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
 
 if TYPE_CHECKING:
+    from qwen_desktop.bridge.backups import Backups
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
@@ -118,6 +119,7 @@ class App(QObject):
     recents: Recents
     doctor: Doctor
     cards: Cards
+    backups: Backups
     importing: Importing
     presets: Presets
     search: Search
@@ -168,6 +170,7 @@ class App(QObject):
         if self._built:
             return
         self._built = True
+        from qwen_desktop.bridge.backups import Backups
         from qwen_desktop.bridge.cards import Cards
         from qwen_desktop.bridge.chats import Chats
         from qwen_desktop.bridge.doctor import Doctor
@@ -187,6 +190,7 @@ class App(QObject):
         from qwen_desktop.storage.presets import PresetFile
         from qwen_desktop.ui.leaving import Leaving
         from qwen_desktop.ui.outgoing import write_pdf
+        from qwen_desktop.ui.safekeeping import Safekeeping
 
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
@@ -233,6 +237,8 @@ class App(QObject):
         self.window.outgoing.remember(
             self._saved_state.export_folder, self._saved_state.export_format
         )
+        self.backups = Backups(self.options.profile.database, self.store, self.chats, self)
+        self.window.safekeeping = Safekeeping(self.window, self.store, self.backups)
         self.window.leaving = Leaving(self.window, self.chats, self.store)
         self.built.emit()
 
@@ -261,6 +267,7 @@ class App(QObject):
             self._reading = True
             self.chats.started.connect(self._on_store_ready)
             self.store.start()
+            self.backups.start()
             self.chats.start(self._saved_state.conversation_id)
             if self._first_problem is not None:
                 self.window.show_problem(self._first_problem)
@@ -432,6 +439,7 @@ class App(QObject):
             self.chats.close()
             self.doctor.close()
             self.memory.close()
+            self.backups.close()
             # The caches of a temporary profile are removed below.
             engine_ended = self.engine.close(rest=not self.options.profile.temporary)
             self.store.close()

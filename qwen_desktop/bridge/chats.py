@@ -115,6 +115,7 @@ class Chats(Reading):
     def _is_free(self, text: str | None = None) -> bool:
         """Whether a request can be made, one with `text`; if not, a problem is emitted."""
         refusal = asking.refusal(text, self._models.state, self._answering.run)
+        refusal = refusal or self._store.read_only
         if refusal is not None:
             self.problem.emit(refusal)
         return refusal is None

@@ -27,6 +27,10 @@ class Composing:
         """Take what the store kept."""
         self._drafts.fill(drafts)
 
+    def keep_all(self) -> None:
+        """Hold on to all drafts, though the store may give others: `fill` joins both."""
+        self._drafts.keep_all()
+
     @property
     def text(self) -> str:
         """What the composer of the shown conversation begins with."""

@@ -36,6 +36,10 @@ class Drafts(QObject):
             kept = texts.get(key, "")
             self._texts[key] = f"{kept}\n{text}" if kept and text and kept != text else text or kept
 
+    def keep_all(self) -> None:
+        """Count every draft as not written."""
+        self._dirty.update(key for key, text in self._texts.items() if text)
+
     def text(self, key: str) -> str:
         """The draft of one conversation, empty where there is none."""
         return self._texts.get(key, "")

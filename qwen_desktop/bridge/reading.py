@@ -145,6 +145,13 @@ class Reading(QObject):
 
         self._store.submit(read, show, failed)
 
+    def reload(self) -> None:
+        """The store holds other conversations now: read again what there is and what is shown."""
+        shown = self.current.id
+        self._composing.keep_all()
+        self.new()
+        self.start(shown)
+
     def new(self) -> None:
         """Show an empty conversation; it gets a row with its first message."""
         self._show(Conversation(), is_new=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Report
 
-# Codes of trouble that can pass: what was refused for one of them is tried again.
+# Codes of trouble that passes without anything being done in the program.
 PASSING = frozenset({"disk-full", "read-only", "locked", "io"})
+# And of that which lasts until the next start. What is refused for either is not given up.
+LASTING = frozenset({"newer", "damaged"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,6 @@ class Unsaved:
         return cls(tuple(by_id.values()), {key: text for key, text in drafts.items() if text})
 
 
-def can_pass(report: Report) -> bool:
-    """Whether the trouble is of a kind that ends without anything being changed in the program."""
-    return report.code in PASSING
+def is_refusal(report: Report) -> bool:
+    """Whether the disk or the file on it is at fault, not the change."""
+    return report.code in PASSING | LASTING

@@ -11,22 +11,24 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, QTimer, Signal, Slot
 
-from qwen_desktop.bridge.saving import SavingState, can_pass
+from qwen_desktop.bridge.saving import SavingState, is_refusal
 from qwen_desktop.chat.messages import new_id
 from qwen_desktop.errors import Known, Report, report_of
 
 if TYPE_CHECKING:
+    from qwen_desktop.chat.opening import OpeningReport
     from qwen_desktop.storage.store import Store
 
 _log = logging.getLogger(__name__)
 
 RETRY_MS = 2000
+SLOW_MS = 500  # opening that takes longer is told
 # How long another program may hold the file before we say so; and while changes wait for it, as
 # what is read in between must not come late.
 PATIENCE_SECONDS, WAITING_PATIENCE_SECONDS = 3.0, 0.1
@@ -52,11 +54,14 @@ class _Worker(QObject):
     failed = Signal(str, object)
     replaced = Signal(str)  # the id of a kept job that never runs
     saving = Signal(object)  # SavingState
+    opening = Signal(bool)  # the store is about to be opened; whether it was not closed
+    opened = Signal(object)  # OpeningReport, or None: it cannot be opened
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self._file = file
         self._store: Store | None = None
+        self._is_read_only = False
         self._kept: deque[_Kept] = deque()
         self._told = SavingState()
         self._retry = QTimer(self)
@@ -68,9 +73,17 @@ class _Worker(QObject):
         """The open store (opened by the first job)."""
         if self._store is None:
             # sqlite3 stays off the path to the first paint.
+            from qwen_desktop.storage.pages import has_log
             from qwen_desktop.storage.store import Store
 
-            self._store = Store.open(self._file)
+            self.opening.emit(has_log(self._file))
+            try:
+                self._store = Store.open(self._file)
+            except BaseException:
+                self.opened.emit(None)
+                raise
+            self._is_read_only = self._store.opening.read_only is not None
+            self.opened.emit(self._store.opening)
         return self._store
 
     @Slot(str, object, bool)
@@ -122,7 +135,7 @@ class _Worker(QObject):
             except Exception as error:  # noqa: BLE001 - the border of this thread, as above
                 report = report_of(error)
                 # Where the store cannot be opened, nothing of it is the job's fault.
-                if can_pass(report) or (isinstance(error, Known) and not is_open):
+                if is_refusal(report) or (isinstance(error, Known) and not is_open):
                     why = report
                 else:
                     self._kept.popleft()
@@ -134,7 +147,15 @@ class _Worker(QObject):
             self._retry.start()
         else:
             self._retry.stop()
+        if self._is_read_only and self._store is not None:
+            self._look_again(self._store)
         self._tell(SavingState(len(self._kept), why))
+
+    def _look_again(self, store: Store) -> None:
+        """Tell where a store that could only be read has become one that is written."""
+        if store.database.read_only is None:
+            self._is_read_only = False
+            self.opened.emit(replace(store.opening, read_only=None))
 
     def _tell(self, state: SavingState) -> None:
         if state == self._told:
@@ -181,11 +202,15 @@ class StoreClient(QObject):
 
     Signals: `problem(Report)` for failed jobs whose submitter gave no handler,
     `saving_changed(SavingState)` when changes begin to wait for the disk, when their number or
-    the reason changes, and when all are saved.
+    the reason changes, and when all are saved. `opening_is_slow(bool)` where opening takes half a
+    second, with whether the last run had not closed the file; then `opened(OpeningReport)`, again
+    where a store that could only be read is written, or `opened(None)` where it cannot be opened.
     """
 
     problem = Signal(object)
     saving_changed = Signal(object)
+    opening_is_slow = Signal(bool)
+    opened = Signal(object)
     _requested = Signal(str, object, bool)
     _kept = Signal(str, object, str)
     _settling = Signal(str)
@@ -196,6 +221,12 @@ class StoreClient(QObject):
         self._waiting: dict[str, _Waiting] = {}
         self._unsettled: set[str] = set()
         self._saving = SavingState()
+        self._opening: OpeningReport | None = None
+        self._unclean = False
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(SLOW_MS)
+        self._slow.timeout.connect(lambda: self.opening_is_slow.emit(self._unclean))
         self._thread = QThread(self)
         self._thread.setObjectName("store")
         self._worker = _Worker(file)
@@ -208,6 +239,8 @@ class StoreClient(QObject):
         self._worker.failed.connect(self._on_failed)
         self._worker.replaced.connect(self._on_replaced)
         self._worker.saving.connect(self._on_saving)
+        self._worker.opening.connect(self._on_opening)
+        self._worker.opened.connect(self._on_opened)
 
     def start(self) -> None:
         """Start the thread. Jobs submitted before wait for it."""
@@ -217,6 +250,11 @@ class StoreClient(QObject):
     def saving(self) -> SavingState:
         """What waits for the disk, as it was told last."""
         return self._saving
+
+    @property
+    def read_only(self) -> Report | None:
+        """Why nothing can be written, where the store could only be opened to read."""
+        return self._opening.read_only if self._opening is not None else None
 
     @property
     def is_settled(self) -> bool:
@@ -308,6 +346,17 @@ class StoreClient(QObject):
     def _on_saving(self, state: SavingState) -> None:
         self._saving = state
         self.saving_changed.emit(state)
+
+    @Slot(bool)
+    def _on_opening(self, unclean: bool) -> None:
+        self._unclean = unclean
+        self._slow.start()
+
+    @Slot(object)
+    def _on_opened(self, opening: OpeningReport | None) -> None:
+        self._slow.stop()
+        self._opening = opening
+        self.opened.emit(opening)
 
     def close(self) -> None:
         """Finish every submitted job, close the store and end the thread.

@@ -60,6 +60,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("panel", QT_TRANSLATE_NOOP("actions", "Show or hide the memory panel"), ("Ctrl+M",)),
     Spec("save_as", QT_TRANSLATE_NOOP("actions", "Save conversation as…"), ("Ctrl+Shift+S",)),
     Spec("export", QT_TRANSLATE_NOOP("actions", "Export…"), ("Ctrl+Shift+E",)),
+    Spec("backups", QT_TRANSLATE_NOOP("actions", "Backups…"), ("Ctrl+Shift+B",)),
     Spec("settings", QT_TRANSLATE_NOOP("actions", "Settings"), ("Ctrl+,",)),
     Spec("shortcuts", QT_TRANSLATE_NOOP("actions", "Keyboard shortcuts"), ("F1",)),
     Spec("quit", QT_TRANSLATE_NOOP("actions", "Quit"), ("Ctrl+Q",)),

@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.outgoing import Outgoing
+    from qwen_desktop.ui.safekeeping import Safekeeping
     from qwen_desktop.ui.timeline.view import Timeline
     from qwen_desktop.ui.whole_profile import WholeProfile
+
+DATA_ACTIONS = ("backups", "import")  # about all conversations: offered in the settings
 
 
 class MainWindow(Frame):
@@ -68,7 +71,9 @@ class MainWindow(Frame):
         super().__init__(parent)
         self._preferences = preferences
         self._built = False
-        self.leaving: Leaving | None = None  # made by the application, as it needs the store
+        # Made by the application, as they need the store.
+        self.leaving: Leaving | None = None
+        self.safekeeping: Safekeeping
         self.setObjectName("mainWindow")
         self.show_title("")
         self.composer.set_state(running=False, reason=self.tr("Loading…"))
@@ -118,6 +123,7 @@ class MainWindow(Frame):
                 "panel": self.toggle_panel,
                 "save_as": lambda: self.outgoing.save_as(),
                 "export": lambda: self.outgoing.export_shown(),
+                "backups": lambda: self.safekeeping.show_backups(),
                 "settings": self.show_settings,
                 "shortcuts": self.show_shortcuts,
                 "quit": self.close,
@@ -339,7 +345,8 @@ class MainWindow(Frame):
         """Open the settings."""
         from qwen_desktop.ui.settings_dialog import SettingsDialog
 
-        SettingsDialog(self._preferences, self).open()
+        data = [self.actions_by_name[name] for name in DATA_ACTIONS]
+        SettingsDialog(self._preferences, self, data).open()
 
     @Slot(str, object)
     def _on_preference(self, name: str, value: object) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from qwen_desktop.bridge.saving import LASTING
 from qwen_desktop.bridge.words import joined, translated
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, IconButton, TintedLabel
@@ -168,9 +169,10 @@ def saving_text(state: SavingState) -> str:
         )
     else:
         why = translated(report) if report is not None else ""
+        lasts = report is not None and report.code in LASTING
         return joined(
             tr(_CONTEXT, "{count}.").format(count=count),
             why,
-            tr(_CONTEXT, "Saving goes on by itself."),
+            "" if lasts else tr(_CONTEXT, "Saving goes on by itself."),
         )
     return text.format(count=count, file=file)

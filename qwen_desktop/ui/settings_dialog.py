@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.settings import GROUPS, SETTINGS, Value
-from qwen_desktop.ui.controls import Line
+from qwen_desktop.ui.controls import Button, Label, Line
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.fields import Form
 from qwen_desktop.ui.i18n import setting_text
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 class SettingsDialog(Dialog):
     """Groups and rows in the order of the table."""
 
-    def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        preferences: PreferencesModel,
+        parent: QWidget | None = None,
+        data: Sequence[QAction] = (),
+    ) -> None:
+        """`data` are actions about all conversations, offered below the settings."""
         super().__init__("settingsDialog", self.tr("Settings"), parent)
         self.resize(640, 680)
         self._form = Form()
@@ -34,10 +42,32 @@ class SettingsDialog(Dialog):
         outer.setSpacing(0)
         outer.addWidget(self._form, 1)
         outer.addWidget(Line())
+        if data:
+            outer.addLayout(self._data_row(data))
+            outer.addWidget(Line())
         outer.addWidget(buttons)
         self._form.changed.connect(preferences.set)
         preferences.changed.connect(self._on_changed)
         self.finished.connect(self._form.finish)
+
+    def _data_row(self, actions: Sequence[QAction]) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(24, 10, 24, 10)
+        row.setSpacing(8)
+        row.addWidget(Label(self.tr("Data"), 14, bold=True))
+        row.addStretch(1)
+        for action in actions:
+            button = Button(action.text(), height=30)
+            button.setObjectName(f"data_{action.objectName()}")
+            button.setAccessibleName(action.text())
+            button.clicked.connect(lambda _=False, one=action: self._leave_for(one))
+            row.addWidget(button)
+        return row
+
+    def _leave_for(self, action: QAction) -> None:
+        """It has a dialog of its own."""
+        self.accept()
+        action.trigger()
 
     def _on_changed(self, name: str, value: Value) -> None:
         self.fields[name].set_value(value)
