@@ -21,7 +21,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def safe_name(title: str, fallback: str) -> str:
     """A file name without an extension, made of `title`; of `fallback` where nothing is left."""
     found = _safe(title) or _safe(fallback) or "chat"
-    return f"{found}_" if _RESERVED.fullmatch(found) else found
+    return f"_{found}" if _RESERVED.fullmatch(found) else found
 
 
 def _safe(title: str) -> str:

@@ -16,6 +16,7 @@ from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation, one_line
 from qwen_desktop.export.words import Words
 
+_TITLE = 300  # characters
 _QUOTED = 60  # characters of the message that a version replies to
 # What commands a terminal or ends a text for some readers; tabs and line feeds are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -51,7 +52,7 @@ def clean(text: str) -> str:
 def heading(record: Record, words: Words) -> Heading:
     """Title, date and models of a conversation."""
     conversation = record.conversation
-    title = " ".join(clean(conversation.summary().title).split()) or words.untitled
+    title = one_line(clean(conversation.summary().title), _TITLE) or words.untitled
     models: dict[str, None] = {}
     for message in conversation.tree.messages.values():
         if message.stats is not None and message.stats.model:

@@ -35,6 +35,8 @@ _MARGIN_MM = 18.0
 _MARGIN_FOOT_MM = 22.0
 _BETWEEN = 16.0  # px between messages
 _TOGETHER = 72.0  # px: a heading does not stand alone at the foot of a page
+_EDGE = 0.1  # px
+_TITLE = 200  # characters, more than fit into a line
 _LINE = 18  # px between the text and what stands in the margin
 # As in the window, but a Latin one always first: Qt writes no code points for the digits of the
 # Chinese ones, and nobody finds or copies them then.
@@ -155,7 +157,9 @@ class _Pages:
                 step(page / pages)
             self._painter.save()
             self._painter.translate(0, -page * self._height)
-            area = QRectF(0, page * self._height, self._width, self._height)
+            # A line that only touches the edge is of the other page.
+            top = page * self._height + _EDGE
+            area = QRectF(0, top, self._width, self._height - 2 * _EDGE)
             document.drawContents(self._painter, area)
             self._painter.restore()
         last = document.documentLayout().blockBoundingRect(document.lastBlock())
@@ -197,7 +201,7 @@ class _Pages:
         metrics = QFontMetricsF(self._foot_font, self._writer)
         number = self._words.page.format(number=self._number)
         room = self._width - metrics.horizontalAdvance(number) - 2 * _LINE
-        title = metrics.elidedText(self._title, Qt.TextElideMode.ElideRight, room)
+        title = metrics.elidedText(self._title[:_TITLE], Qt.TextElideMode.ElideRight, room)
         base = self._height + 2 * _LINE
         self._painter.drawText(QPointF(0, base), title)
         self._painter.drawText(
