@@ -139,10 +139,12 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
+        # After a damaged page that was passed over SQLite commits nothing, not even reading.
+        end = "ROLLBACK" if begin == "BEGIN" else "COMMIT"
         self.connection.execute(begin)
         try:
             yield
-            self.connection.execute("COMMIT")
+            self.connection.execute(end)
         except BaseException:
             # SQLite has already rolled back after some errors, a full disk among them.
             if self.connection.in_transaction:

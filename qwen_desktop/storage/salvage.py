@@ -126,8 +126,11 @@ def _text(raw: bytes) -> str | bytes:
 
 def _queried(connection: sqlite3.Connection, table: str) -> Iterator[Row]:
     """All rows of a table that SQLite gives."""
-    read = _by_key if table in WITHOUT_NUMBERS else _by_number
-    for row in read(connection, table):
+    if table in WITHOUT_NUMBERS:
+        found = _by_key(connection, table)
+    else:
+        found = by_number(connection, table, f"SELECT * FROM {table}")
+    for row in found:
         # By place, as names may be damaged as well.
         believed = _believed(dict(zip(COLUMNS[table], row, strict=False)))
         if believed is not None:
@@ -158,20 +161,27 @@ def _by_key(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, .
         return
 
 
-def _by_number(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """By stretches of numbers, so that a damaged page costs only the rows on it."""
+def by_number(
+    connection: sqlite3.Connection, table: str, query: str, column: str = "", value: Any = None
+) -> Iterator[tuple[Any, ...]]:
+    """What `query` gives of a table, in the order of numbers; without rows on damaged pages.
+
+    With `column`, only rows that have `value` in it. No index is used: it may be damaged too.
+    """
     try:
         (last,) = connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
     except _FAILURES:
         return  # the page that leads to all of them
-    query = f"SELECT * FROM {table} WHERE rowid BETWEEN ? AND ?"
+    query += " NOT INDEXED WHERE rowid BETWEEN ? AND ?"
+    more: tuple[Any, ...] = (value,) if column else ()
+    query += f" AND {column} = ?" if column else ""
     for first in range(1, min(last or 0, 2**31) + 1, _AT_ONCE):
         try:
-            yield from connection.execute(query, (first, first + _AT_ONCE - 1)).fetchall()
+            yield from connection.execute(query, (first, first + _AT_ONCE - 1, *more)).fetchall()
         except _FAILURES:
             for number in range(first, first + _AT_ONCE):
                 try:
-                    yield from connection.execute(query, (number, number)).fetchall()
+                    yield from connection.execute(query, (number, number, *more)).fetchall()
                 except _FAILURES:
                     continue
 

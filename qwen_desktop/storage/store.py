@@ -10,8 +10,10 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import AnswerTrace, Message, PartKind, Provenance, Status
@@ -19,9 +21,9 @@ from qwen_desktop.chat.opening import OpeningReport
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import Known
-from qwen_desktop.storage import rows, traces
+from qwen_desktop.storage import rows, salvage, traces
 from qwen_desktop.storage.backups import Backups
-from qwen_desktop.storage.database import Database
+from qwen_desktop.storage.database import Database, is_damage, mark_damage
 from qwen_desktop.storage.listing import Listing
 from qwen_desktop.storage.opening import open_database, recover_database
 from qwen_desktop.storage.provenance import ProvenanceReader
@@ -82,7 +84,8 @@ class Store:
     def load(self, conversation_id: str) -> Conversation:
         """Everything of one conversation, in the bin or not. Raises Known where it is not there.
 
-        Damaged messages come with their raw text; see `rows`.
+        Damaged messages come with their raw text; see `rows`. On damaged pages there may be some
+        that cannot be read at all: these are left out, and the next start recovers what it can.
         """
         with self.database.reading() as connection:
             row = connection.execute(
@@ -93,8 +96,14 @@ class Store:
             if row is None:
                 raise not_there()
             number, title, is_own, created_at, updated_at, head, options = row
-            reader = ProvenanceReader()
-            messages = self._messages(connection, reader, "conversation = ?", number)
+            try:
+                reader = ProvenanceReader()
+                messages = self._messages(connection, reader, "conversation = ?", number)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if not is_damage(error):
+                    raise
+                mark_damage(self.database.file)
+                messages = self._readable(connection, number)
         return Conversation(
             id=conversation_id,
             title=rows.text_from(title) if is_own else "",
@@ -284,17 +293,30 @@ class Store:
 
         One that streams in no run of ours is INTERRUPTED. No provenance without a reader.
         """
-        journals: dict[str, list[tuple[object, object, object]]] = {}
-        for message_id, *piece in connection.execute(
-            "SELECT message_id, kind, text, ids FROM answer_journal ORDER BY message_id, seq"
-        ):
-            journals.setdefault(message_id, []).append(tuple(piece))
-        found = []
-        for number, *row in connection.execute(
+        found = connection.execute(
             f"SELECT conversation, {rows.MESSAGE_COLUMNS} FROM messages"
             f" WHERE {where} ORDER BY number",
             values,
-        ):
+        )
+        return self._made(found, _journals(connection), reader)
+
+    def _readable(self, connection: sqlite3.Connection, number: int) -> list[tuple[int, Message]]:
+        """The messages of a conversation that can be read though pages of it are damaged."""
+        journals: dict[str, list[tuple[object, object, object]]] = {}
+        with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
+            journals = _journals(connection)
+        query = f"SELECT conversation, {rows.MESSAGE_COLUMNS} FROM messages"
+        found = salvage.by_number(connection, "messages", query, "conversation", number)
+        return self._made(found, journals, ProvenanceReader())
+
+    def _made(
+        self,
+        read: Iterable[tuple[Any, ...]],
+        journals: Mapping[str, list[tuple[object, object, object]]],
+        reader: ProvenanceReader | None,
+    ) -> list[tuple[int, Message]]:
+        found = []
+        for number, *row in read:
             message = rows.message_from(tuple(row), reader)
             for piece in journals.get(message.id, ()):
                 message = rows.with_piece(message, *piece)
@@ -315,3 +337,15 @@ class Store:
                 fold_journal(connection, message)
             for number in {number for number, _ in unfinished}:
                 refresh_summary(connection, number)
+
+
+def _journals(
+    connection: sqlite3.Connection,
+) -> dict[str, list[tuple[object, object, object]]]:
+    """All pieces of answers that stream, by message."""
+    journals: dict[str, list[tuple[object, object, object]]] = {}
+    for message_id, *piece in connection.execute(
+        "SELECT message_id, kind, text, ids FROM answer_journal ORDER BY message_id, seq"
+    ):
+        journals.setdefault(message_id, []).append(tuple(piece))
+    return journals

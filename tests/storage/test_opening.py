@@ -79,16 +79,25 @@ def test_after_a_kill_every_page_is_checked_and_nothing_is_set_aside(file, tmp_p
     assert files_in(left.parent) == ["conversations.db"]
 
 
+def spoil_page(file, said):
+    """Spoil the page of a table that has this text; returns all the bytes."""
+    content = bytearray(file.read_bytes())
+    begin = next(
+        begin
+        for begin in range(0, len(content), 8192)
+        if content[begin] == 13 and said in content[begin : begin + 8192]
+    )
+    content[begin : begin + 100] = b"\xff" * 100
+    file.write_bytes(content)
+    return bytes(content)
+
+
 def test_damage_that_a_job_meets_is_seen_to_at_the_next_start(file):
-    damaged = bytearray(file.read_bytes())
-    at = damaged.index(b"Is it kept?")
-    begin = at - at % 8192
-    damaged[begin : begin + 100] = b"\xff" * 100
-    file.write_bytes(damaged)
+    content = spoil_page(file, b"Is it kept?")
     store = Store.open(file)
     assert not store.opening.checked
     with pytest.raises(Known) as caught:
-        store.load("c")
+        store.add_message("c", user_message("more", QUESTION.id))
     assert caught.value.code == trouble.DAMAGED
     store.close()
     assert mark_of(file).exists()
@@ -98,7 +107,33 @@ def test_damage_that_a_job_meets_is_seen_to_at_the_next_start(file):
     assert store.load("c").tree.messages == {QUESTION.id: QUESTION}
     store.close()
     assert not mark_of(file).exists()
-    assert (store.opening.damaged.set_aside / file.name).read_bytes() == bytes(damaged)
+    assert (store.opening.damaged.set_aside / file.name).read_bytes() == content
+
+
+def test_of_a_conversation_on_damaged_pages_is_shown_what_can_be_read(file):
+    store = Store.open(file)
+    for number in range(12):
+        message = user_message(
+            f"message {number} " + "".join(map(chr, range(0x4E00, 0x5A00))), None
+        )
+        store.add_message("c", replace(message, parent_id=store.load("c").tree.head))
+    store.create(Conversation(id="d", tree=Tree.of([user_message("beside it", None)])))
+    expected = {message.id: message for message in store.load("c").tree.path()}
+    other = store.load("d")
+    store.close()
+    gone = next(one for one in expected.values() if one.text.startswith("message 5 "))
+    spoil_page(file, gone.id.encode())
+    store = Store.open(file)
+    read = store.load("c").tree.path()
+    assert 8 <= len(read) < 13
+    for message in read:
+        assert replace(message, parent_id=None) == replace(expected[message.id], parent_id=None)
+    assert store.load("d") == other
+    store.close()
+    store = Store.open(file)
+    assert store.opening.damaged is not None
+    assert store.load("d") == other
+    store.close()
 
 
 def test_a_mark_on_a_good_file_only_has_it_checked(file):
