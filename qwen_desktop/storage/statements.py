@@ -171,9 +171,12 @@ def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
 
     By the rules of Conversation.summary(), without decoding more than the messages it looks at.
     """
-    (step,) = connection.execute(
+    row = connection.execute(
         "SELECT head_id FROM conversations WHERE number = ?", (conversation,)
     ).fetchone()
+    if row is None:  # lost: its messages must not keep the store from opening
+        return
+    (step,) = row
     # UNION without ALL ends even where damaged parents form a ring.
     path = {
         message_id: (parent_id, role)

@@ -1,5 +1,6 @@
 """Files of every earlier format open with all that was in them, and a failed step harms nothing."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_desktop.chat.backup import BackupReason
 from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.messages import (
     AnswerStats,
@@ -193,6 +195,74 @@ def test_a_file_of_an_earlier_format_opens_with_everything_in_it(version, tmp_pa
         assert migrations.is_ours(connection)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_where_an_imported_conversation_came_from_is_kept(tmp_path):
+    file = made_by(3, tmp_path / "conversations.db")
+    Store.open(file).close()
+    with closing(sqlite3.connect(file)) as connection:
+        sources = connection.execute("SELECT source FROM conversations ORDER BY id").fetchall()
+    assert sources == [(None,), ("chatgpt:77",)]
+
+
+OLDER = range(1, migrations.LATEST)
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_before_a_new_format_comes_a_backup_in_the_old_one(version, tmp_path):
+    file = made_by(version, tmp_path / "conversations.db")
+    store = Store.open(file)
+    (backup,) = store.backups.list()
+    assert (backup.reason, backup.messages) == (BackupReason.MIGRATION, 5)
+    store.close()
+    with closing(sqlite3.connect(backup.file)) as connection:
+        assert migrations.version_of(connection) == version
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    restored = Store.open(Path(shutil.copy(backup.file, elsewhere / "conversations.db")))
+    assert restored.load("c1") == EXPECTED[version][0]
+    restored.close()
+    Store.open(file).close()
+    assert len(list(backup.file.parent.iterdir())) == 1  # once
+
+
+def test_a_file_with_nothing_in_it_needs_no_backup(tmp_path):
+    file = made_by(1, tmp_path / "conversations.db")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("DELETE FROM conversations; DELETE FROM drafts;")
+    Store.open(file).close()
+    assert [one.name for one in tmp_path.iterdir()] == ["conversations.db"]
+
+
+class Killed(BaseException):
+    """The end of the program, in the middle of a step."""
+
+
+@pytest.mark.parametrize("version", OLDER)
+@pytest.mark.parametrize("step", range(1, migrations.LATEST))
+def test_a_new_format_that_is_cut_off_leaves_a_whole_old_one(version, step, tmp_path, monkeypatch):
+    file = made_by(version, tmp_path / "conversations.db")
+
+    def cut_off(connection):
+        migrations.STEPS[step](connection)
+        connection.execute("DELETE FROM messages")
+        raise Killed
+
+    if step >= version:
+        steps = [*migrations.STEPS]
+        steps[step] = cut_off
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations.migrate, "__defaults__", (tuple(steps),))
+            with pytest.raises(Killed):
+                Store.open(file)
+        with closing(sqlite3.connect(file)) as connection:
+            assert migrations.version_of(connection) == step
+            assert connection.execute("SELECT count(*) FROM messages").fetchone() == (5,)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    store = Store.open(file)
+    assert store.load("c1") == EXPECTED[version][0]
+    assert store.opening.damaged is None
+    store.close()
 
 
 @pytest.mark.parametrize("version", EARLIER)
