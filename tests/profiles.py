@@ -457,7 +457,7 @@ def _text_bytes(conversation: Conversation) -> int:
 
 
 # What decides what is in the file; a change of one makes kept profiles out of date.
-_SOURCES = ("migrations", "rows", "packing", "statements", "traces", "terms", "word_index")
+_SOURCES = ("migrations", "packing", "terms")
 
 
 def kept(wanted: Wanted, told: Callable[[int, int], None] = _silent) -> tuple[Path, About]:

@@ -23,6 +23,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.profiles import About, Wanted, kept
@@ -54,13 +56,15 @@ def in_window(profile: Path, about: About) -> dict[str, Any]:
     listed: list[float] = []
     view = app.window.sidebar.findChild(QAbstractItemView)
     assert view is not None
+
+    def on_rows(*_: object) -> None:
+        if app.chats.list.row_at(0) is not None:
+            _when_painted(view.viewport(), listed)
+
+    app.built.connect(lambda: app.chats.list.rows_changed.connect(on_rows))
     app.show()
-    wait("the window at work", lambda: hasattr(app, "chats"))
-    rows = app.chats.list
-    app.chats.list.rows_changed.connect(
-        lambda *_: rows.row_at(0) is not None and _when_painted(view.viewport(), listed)
-    )
     wait("the list", lambda: listed)
+    rows = app.chats.list
     found: dict[str, Any] = {"list_at": listed[0], "listed": rows.shape.count}
     wait("a checkpoint", lambda: not app.models.state.busy and app.models.state.info)
     rest(1500)
@@ -114,7 +118,7 @@ def _openings(app: Any, long_id: str, others: Sequence[str], turns: Any) -> dict
 
         def show(conversation: Any, opened: list[float] = opened, p: list[float] = painted) -> None:
             opened.append(time.time())
-            _when_painted(app.window.conversation.timeline.viewport(), p)
+            _when_painted(app.window.timeline.viewport(), p)
 
         app.chats.opened.connect(show)
         began = time.time()
