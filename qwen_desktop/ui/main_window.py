@@ -345,7 +345,8 @@ class MainWindow(Frame):
         """Open the settings."""
         from qwen_desktop.ui.settings_dialog import SettingsDialog
 
-        data = [self.actions_by_name[name] for name in DATA_ACTIONS]
+        named = [self.actions_by_name[name] for name in DATA_ACTIONS]
+        data = [*named, self.outgoing.everything, *self.whole_profile.actions]
         SettingsDialog(self._preferences, self, data).open()
 
     @Slot(str, object)

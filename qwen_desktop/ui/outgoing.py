@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QStandardPaths, Qt, QTimer, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from qwen_desktop.chat.exporting import (
@@ -51,7 +51,10 @@ def write_pdf(
 
 
 class Outgoing(QObject):
-    """Belongs to the window. Signal: `remembered(folder, format)`, chosen last."""
+    """Belongs to the window. Signal: `remembered(folder, format)`, chosen last.
+
+    `everything` is the action that exports all conversations, for the settings.
+    """
 
     remembered = Signal(str, str)
 
@@ -63,6 +66,9 @@ class Outgoing(QObject):
         self._dialog: ExportDialog | None = None
         self._folder = ""
         self._format = Format.MARKDOWN
+        self.everything = QAction(self.tr("Export everything…"), self)
+        self.everything.setObjectName("export_everything")
+        self.everything.triggered.connect(self.export_all)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(SOON_MS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.settings import GROUPS, SETTINGS, Value
 from qwen_desktop.ui.controls import Button, Label, Line
@@ -16,6 +16,9 @@ from qwen_desktop.ui.i18n import setting_text
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.preferences import PreferencesModel
+
+
+_ACROSS = 3  # buttons about data, side by side
 
 
 class SettingsDialog(Dialog):
@@ -50,18 +53,18 @@ class SettingsDialog(Dialog):
         preferences.changed.connect(self._on_changed)
         self.finished.connect(self._form.finish)
 
-    def _data_row(self, actions: Sequence[QAction]) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _data_row(self, actions: Sequence[QAction]) -> QGridLayout:
+        row = QGridLayout()
         row.setContentsMargins(24, 10, 24, 10)
         row.setSpacing(8)
-        row.addWidget(Label(self.tr("Data"), 14, bold=True))
-        row.addStretch(1)
-        for action in actions:
+        row.addWidget(Label(self.tr("Data"), 14, bold=True), 0, 0)
+        row.setColumnStretch(0, 1)
+        for number, action in enumerate(actions):
             button = Button(action.text(), height=30)
             button.setObjectName(f"data_{action.objectName()}")
             button.setAccessibleName(action.text())
             button.clicked.connect(lambda _=False, one=action: self._leave_for(one))
-            row.addWidget(button)
+            row.addWidget(button, number // _ACROSS, 1 + number % _ACROSS)
         return row
 
     def _leave_for(self, action: QAction) -> None:

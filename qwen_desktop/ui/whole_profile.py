@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QUrl, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QAction, QDesktopServices
 from PySide6.QtWidgets import QApplication
 
 from qwen_desktop.bridge.profile_files import ProfileFiles
@@ -30,7 +30,10 @@ EXTENSION = ".qwenprofile"
 
 
 class WholeProfile(QObject):
-    """Belongs to the window. `take_in` imports the conversations of files."""
+    """Belongs to the window. `take_in` imports the conversations of files.
+
+    `actions` are for the settings.
+    """
 
     def __init__(
         self,
@@ -43,12 +46,22 @@ class WholeProfile(QObject):
         self._files = files
         self._take_in = take_in
         self._dialog: RestoreDialog | None = None
+        self.actions = (
+            self._action("save_profile", self.tr("Save the whole profile…"), self.save),
+            self._action("restore_profile", self.tr("Restore a profile…"), self.restore),
+        )
         files.progressed.connect(self._on_progress)
         files.saved.connect(self._on_saved)
         files.looked.connect(self._on_looked)
         files.prepared.connect(self._on_prepared)
         files.failed.connect(self._on_failed)
         files.cancelled.connect(self._on_cancelled)
+
+    def _action(self, name: str, words: str, slot: Callable[[], None]) -> QAction:
+        action = QAction(words, self)
+        action.setObjectName(name)
+        action.triggered.connect(slot)
+        return action
 
     @Slot()
     def save(self) -> None:
