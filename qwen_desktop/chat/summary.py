@@ -125,7 +125,7 @@ class ListShape:
     def section_at(self, offset: int) -> Section | None:
         """The heading a row stands under; None where there is no such row."""
         for section, count in self.sections:
-            if offset < count:
+            if 0 <= offset < count:
                 return section
             offset -= count
         return None
