@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import shutil
 import sqlite3
 import string
 import zlib
@@ -24,8 +25,10 @@ from qwen_desktop.chat.messages import (
     TokenScore,
     user_message,
 )
+from qwen_desktop.chat.summary import ListFilter, Place, day_starts
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
+from qwen_desktop.storage.shapes import COLUMNS
 from qwen_desktop.storage.store import Store
 from tests.listed import listed
 
@@ -451,3 +454,78 @@ def test_overwritten_pages_give_a_sentence_or_the_rest_and_nothing_else(tmp_path
                 pass
         store.close()
     assert rest > 60 * len(summaries) * 0.8
+
+
+STRANGE = {
+    "null": None,
+    "number": 7,
+    "huge number": 2**62,
+    "negative": -3,
+    "fraction": 0.5,
+    "infinity": float("inf"),
+    "empty": "",
+    "nul bytes": "a\x00b",
+    "half a list": '[{"kind":"text"',
+    "deep": "[" * 50_000,
+    "no utf8": "no utf8",  # see below
+    "no stream": b"\x78\x9c" + b"\xff" * 300,
+    "half a stream": zlib.compress(b"[]" * 500)[:-5],
+    "long": "x" * 3_000_000,
+}
+# What no statement finds a row by: damage there breaks an index, and the file is recovered.
+COLUMNS_OF_VALUES = [
+    (table, column)
+    for table, columns in COLUMNS.items()
+    for column in columns
+    if column != "number" and (table, column) != ("conversations", "id")
+]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS_OF_VALUES)
+def test_no_value_keeps_the_others_from_being_used(tmp_path, table, column):
+    """Whatever stands in one column: the store opens, lists, indexes, and the rest is whole."""
+    template = tmp_path / "template.db"
+    store = Store.open(template)
+    store.create(Conversation(id="c", tree=Tree.of([QUESTION, ANSWER]), options=OPTIONS))
+    store.finish("c", ANSWER, TRACE)
+    beside = Conversation(id="d", tree=Tree.of([user_message("beside it", None)]))
+    store.create(beside)
+    store.listing.add_tag(["c"], "tag")
+    store.listing.set_folder(["c"], store.listing.make_folder("Work").id)
+    store.save_draft("c", "unsent")
+    streaming = Message(Role.ASSISTANT, (), parent_id=ANSWER.id, status=Status.STREAMING)
+    store.add_message("c", streaming)
+    store.journal(streaming.id, PartKind.TEXT, "half")
+    store.close()
+    for name, value in STRANGE.items():
+        file = tmp_path / "conversations.db"
+        file.unlink(missing_ok=True)
+        shutil.copy(template, file)
+        raw = "CAST(? AS TEXT)" if name == "no utf8" else "?"
+        key = next(iter(COLUMNS[table]))
+        first = f"(SELECT min({key}) FROM {table})"
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            try:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = {raw} WHERE {key} = {first}",
+                    (b"caf\xe9" if name == "no utf8" else value,),
+                )
+            except sqlite3.Error:
+                continue  # SQLite keeps such a value out
+        store = Store.open(file)
+        assert store.opening.damaged is None
+        listed = {one.id for place in Place for one in store.listing.page(ListFilter(place), 0, 10)}
+        assert "d" in listed
+        assert store.load("d").tree == beside.tree
+        store.listing.shape(ListFilter(), day_starts(0))
+        for one in listed:
+            for message_id in store.load(one).tree.messages:
+                store.trace(message_id)
+        store.drafts()
+        while store.index.add_some(10):
+            pass
+        store.add_message("d", user_message("more", beside.tree.head))
+        store.listing.delete(listed)
+        store.listing.delete_for_good(listed)
+        store.close()
