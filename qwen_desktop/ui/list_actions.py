@@ -28,13 +28,14 @@ class ListActions(QObject):
     """Asks the bridge, after asking the user where something would be gone for good.
 
     `open_requested(id)`, `rename_requested(id)`, `export_requested(ids)`, `copy_requested(id)` are
-    for others to do.
+    for others to do. `said(text)`: why something was not done.
     """
 
     open_requested = Signal(str)
     rename_requested = Signal(str)
     export_requested = Signal(object)
     copy_requested = Signal(str)
+    said = Signal(str)
 
     def __init__(self, chats: ChatList, window: QWidget) -> None:
         """Dialogs belong to `window`."""
@@ -161,7 +162,8 @@ class ListActions(QObject):
 
     def rename_folder(self, folder_id: str, name: str) -> None:
         """Another name for a folder; one that another folder has is refused."""
-        self._chats.rename_folder(folder_id, name)
+        if not self._chats.rename_folder(folder_id, name):
+            self.said.emit(self.tr("Another folder has the name “{name}”").format(name=name))
 
     def delete_folder(self, folder_id: str) -> None:
         """Remove a folder; its conversations stay."""

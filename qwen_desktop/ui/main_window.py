@@ -151,6 +151,7 @@ class MainWindow(Frame):
         self.sidebar.new_requested.connect(self._new)
         self.sidebar.open_requested.connect(self._open)
         self.sidebar.connect_to(chats.list)
+        self.sidebar.said.connect(lambda text: self.toast.show_text(text))
         self.sidebar.settings_requested.connect(self.show_settings)
         self.header.open_requested.connect(self.checkpoints.choose)
         self.header.checkpoint_requested.connect(self.checkpoints.open_folder)

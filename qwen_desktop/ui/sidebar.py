@@ -44,6 +44,7 @@ class Sidebar(Surface):
     export_requested = Signal(object)
     copy_requested = Signal(str)
     settings_requested = Signal()
+    said = Signal(str)  # why something was not done
 
     # Made by `connect_to()`.
     acts: ListActions
@@ -125,6 +126,7 @@ class Sidebar(Surface):
         self.acts.rename_requested.connect(lambda _: self._rename())
         self.acts.export_requested.connect(self.export_requested)
         self.acts.copy_requested.connect(self.copy_requested)
+        self.acts.said.connect(self.said)
         self.place.menu_requested.connect(self._show_place_menu)
         self.place.folder_menu_requested.connect(self._show_folder_menu)
         self.place.all_requested.connect(lambda: self.acts.go_to(ListFilter()))

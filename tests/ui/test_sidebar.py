@@ -368,6 +368,13 @@ def test_a_folder_is_renamed_in_place_and_deleted_from_its_menu(sidebar, applica
     QTest.keyClicks(editor, "Nothing")
     QTest.keyClick(editor, Qt.Key.Key_Escape)
     assert sidebar.place.button.text().startswith("Pantry")
+    chats.make_folder("Shed")
+    choose(folder_menu(), "Rename folder")
+    editor = sidebar.place.findChildren(QLineEdit, "folderEditor")[-1]
+    QTest.keyClicks(editor, "shed")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    assert sidebar.place.button.text().startswith("Pantry")
+    assert application.window.toast.label.text() == "Another folder has the name “shed”"
     choose(folder_menu(), "Delete folder")
     qtbot.waitUntil(lambda: shown(sidebar) == list(NAMES))
     assert "Pantry" in application.window.toast.label.text()
