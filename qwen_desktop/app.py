@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,7 @@ class App(QObject):
         self._signals: TerminationSignals | None = None
         self.instance: InstanceServer | None = None
         self._others_to_start = {"memory", "store", "imports"}
+        self._steps: list[Callable[[], None]] = []  # of the start, still to be taken
         self._built = False
         self._reading = False
         self._closed = False
@@ -255,10 +257,16 @@ class App(QObject):
             print(f"first-paint {time.time():.6f}", file=sys.stderr, flush=True)  # noqa: T201
             if trace == "exit":
                 os._exit(0)
-        # One step for each turn of the event loop, so that none of them is felt.
         window = self.window
-        for step in (self.build, self.read, window.finish_building, self.start, self.listen):
-            QTimer.singleShot(0, self, step)
+        self._steps = [self.build, self.read, window.finish_building, self.start, self.listen]
+        self._take_step()
+
+    def _take_step(self) -> None:
+        """One for each turn of the event loop: what was read meanwhile is shown between two."""
+        step = self._steps.pop(0)
+        step()
+        if self._steps:
+            QTimer.singleShot(0, self, self._take_step)
 
     def read(self) -> None:
         """Open the store and read the list: the window goes on building. Safe to call twice."""
