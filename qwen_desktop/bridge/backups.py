@@ -132,6 +132,12 @@ class Backups(QObject):
 
     @Slot()
     def _on_run(self) -> None:
+        if self._to_restore is not None and not self._chats.run.running:
+            # A turn of the event loop later the store has been given the end of the answer.
+            QTimer.singleShot(0, self, self._restore_now)
+
+    @Slot()
+    def _restore_now(self) -> None:
         info = self._to_restore
         if info is None or self._chats.run.running or self._busy:
             return

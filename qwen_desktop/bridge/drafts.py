@@ -35,9 +35,12 @@ class Drafts(QObject):
         for key, text in typed.items():
             kept = texts.get(key, "")
             self._texts[key] = f"{kept}\n{text}" if kept and text and kept != text else text or kept
+        if self._dirty and not self._timer.isActive():
+            self._timer.start()
 
     def keep_all(self) -> None:
-        """Count every draft as not written."""
+        """Count every draft as not written, until `fill` has joined them with others."""
+        self._timer.stop()
         self._dirty.update(key for key, text in self._texts.items() if text)
 
     def text(self, key: str) -> str:

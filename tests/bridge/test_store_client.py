@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from qwen_desktop.bridge import store_client
 from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.bridge.store_client import StoreClient
@@ -73,11 +77,32 @@ def test_a_failure_without_a_handler_is_a_problem(client, qtbot):
     assert not caught.args[0].is_bug
 
 
-def test_a_file_that_is_no_database_is_told_for_every_job_and_stays_as_it_is(qtbot, file):
-    file.write_bytes(b"this is not a database" * 100)
+def test_a_file_that_is_no_database_is_set_aside_and_what_happened_is_told(qtbot, file):
+    content = b"this is not a database" * 100
+    file.write_bytes(content)
     client = StoreClient(file)
+    openings, rows = [], []
+    client.opened.connect(openings.append)
     client.start()
-    reports = []
+
+    client.submit(listed, rows.append)
+    qtbot.waitUntil(lambda: bool(rows))
+    client.close()
+
+    (opening,) = openings
+    assert (opening.damaged.set_aside / file.name).read_bytes() == content
+    assert rows == [()]
+    assert client.read_only is None
+
+
+def test_a_database_of_another_program_is_told_for_every_job_and_stays_as_it_is(qtbot, file):
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE songs (name TEXT)")
+    before = file.read_bytes()
+    client = StoreClient(file)
+    openings, reports = [], []
+    client.opened.connect(openings.append)
+    client.start()
 
     client.submit(listed, on_failed=reports.append)
     client.submit(listed, on_failed=reports.append)
@@ -85,7 +110,55 @@ def test_a_file_that_is_no_database_is_told_for_every_job_and_stays_as_it_is(qtb
     client.close()
 
     assert all(str(file) in report.text() and not report.is_bug for report in reports)
-    assert file.read_bytes() == b"this is not a database" * 100
+    assert openings == [None, None]
+    assert file.read_bytes() == before
+
+
+def test_what_can_only_be_read_is_told_and_changes_wait(qtbot, file):
+    Store.open(file).close()
+    with closing(sqlite3.connect(file)) as newer:
+        newer.execute("CREATE TABLE of_a_newer_format (name TEXT)")
+        newer.execute("PRAGMA user_version = 1000")
+    client = StoreClient(file)
+    openings, rows = [], []
+    client.opened.connect(openings.append)
+    client.start()
+
+    client.submit(listed, rows.append)
+    client.keep(lambda store: store.save_draft("", "typed"))
+    qtbot.waitUntil(lambda: client.saving.waiting == 1)
+    client.close()
+
+    (opening,) = openings
+    assert opening.read_only.code == "newer"
+    assert client.read_only == opening.read_only
+    assert client.saving.report.code == "newer"
+    assert rows == [()]
+
+
+def test_opening_that_takes_long_is_told_with_whether_the_last_run_ended_well(
+    qtbot, file, monkeypatch
+):
+    store = Store.open(file)
+    store.save_draft("", "typed")
+    copy = file.with_name("killed.db")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{file}{suffix}", f"{copy}{suffix}")
+    store.close()
+    monkeypatch.setattr(store_client, "SLOW_MS", 0)
+    go, told = threading.Event(), []
+    opened = Store.open
+    monkeypatch.setattr(Store, "open", lambda path: (go.wait(60), opened(path))[1])
+    for path in (file, copy):
+        client = StoreClient(path)
+        client.opening_is_slow.connect(told.append)
+        client.start()
+        client.submit(listed)
+        qtbot.waitUntil(lambda: bool(told))
+        go.set()
+        client.close()
+        go.clear()
+        assert told.pop() is (path == copy)
 
 
 def test_closing_finishes_every_job_submitted_before(qtbot, file):
