@@ -144,7 +144,7 @@ class Reader:
 
     def look_by_index(self, looking: Looking, asked: Asked) -> None:
         """Go by the index; look at the newest texts first where that is likely to be quicker."""
-        numbers = self._candidates(asked.narrow)
+        numbers = self._candidates(asked.narrow, FIRST_CANDIDATES)
         if asked.all != asked.narrow:
             if numbers is None:
                 self.look_at_all(looking, LOOKED_AT)
@@ -155,7 +155,7 @@ class Reader:
                 self.look_at(looking, numbers, LOOKED_AT)
             if looking.is_full:
                 return
-            numbers = self._candidates(asked.all)
+            numbers = self._candidates(asked.all, FIRST_CANDIDATES)
         if numbers is None:
             self.look_at_all(looking, None)
             return
@@ -184,7 +184,7 @@ class Reader:
         numbers = [number for (number,) in found]
         return next((own for _, own in self._talks.grouped(numbers, (talk,))), [])
 
-    def _candidates(self, asked: str, most: int | None = FIRST_CANDIDATES) -> list[int] | None:
+    def _candidates(self, asked: str, most: int | None) -> list[int] | None:
         """Messages that have the terms, the latest first, one more than `most`; None for all."""
         if not asked:
             return None

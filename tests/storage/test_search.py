@@ -280,6 +280,13 @@ def test_what_is_written_is_found_at_once_and_what_is_gone_no_longer(store, sear
     assert hit.conversation_id == again.id
 
 
+# What is enough at first: as it is, so little that the rest has to be asked for, by one or by all.
+NARROW = {
+    "LOOKED_AT": (looking.LOOKED_AT, 1, 1),
+    "LOOKED_AT_OF_MANY": (looking.LOOKED_AT_OF_MANY, 1, 1),
+    "FIRST_CANDIDATES": (looking.FIRST_CANDIDATES, 2, 2),
+    "FEW_TALKS": (looking.FEW_TALKS, looking.FEW_TALKS, 0),
+}
 WORDS = ("sky", "Skyline", "blue", "学习", "机器", "的", "ConversationList", "é", "foo_bar", "3.14")
 SPOKEN = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6)
 TALKS = st.lists(
@@ -298,7 +305,12 @@ QUERIES = st.lists(
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(TALKS, st.lists(QUERIES, min_size=1, max_size=8), st.integers(0, 8), st.booleans())
+@given(
+    TALKS,
+    st.lists(QUERIES, min_size=1, max_size=8),
+    st.sampled_from([0, 3, 100]),
+    st.integers(0, 2),
+)
 def test_exactly_what_reading_everything_finds_is_found(tmp_path, talks, queries, indexed, narrow):
     folder = tmp_path / str(time.perf_counter_ns())
     store, searcher = Store.open(folder / "c.db"), Searcher(folder / "c.db")
@@ -312,9 +324,9 @@ def test_exactly_what_reading_everything_finds_is_found(tmp_path, talks, queries
             made = add(store, *messages, title="")
             everything += made.tree.messages.values()
     store.index.add_some(indexed)
-    if narrow:  # every way through the messages is gone, not only the first that suffices
-        looked_at = (looking.LOOKED_AT, looking.FIRST_CANDIDATES, looking.LOOKED_AT_OF_MANY)
-        looking.LOOKED_AT, looking.FIRST_CANDIDATES, looking.LOOKED_AT_OF_MANY = 1, 2, 1
+    usual = {name: getattr(looking, name) for name in NARROW}
+    for name, values in NARROW.items():  # every way through the messages is gone
+        setattr(looking, name, values[narrow])
     try:
         for typed in queries:
             query = parse(typed, time.time())
@@ -327,8 +339,8 @@ def test_exactly_what_reading_everything_finds_is_found(tmp_path, talks, queries
                 expected = len(wanted & talk)
                 assert len(heard & talk) == min(expected, in_one), typed
     finally:
-        if narrow:
-            looking.LOOKED_AT, looking.FIRST_CANDIDATES, looking.LOOKED_AT_OF_MANY = looked_at
+        for name, value in usual.items():
+            setattr(looking, name, value)
         searcher.close()
         store.close()
 
@@ -349,6 +361,36 @@ def talks_of(store, everything):
     for conversation, message_id in rows:
         groups.setdefault(conversation, set()).add(message_id)
     return groups.values()
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_word_that_is_everywhere_is_found_where_filters_leave_little(
+    store, searcher, monkeypatch, few
+):
+    monkeypatch.setattr(looking, "FIRST_CANDIDATES", 3)
+    monkeypatch.setattr(looking, "LOOKED_AT_OF_MANY", 0)
+    monkeypatch.setattr(looking, "FEW_TALKS", few)
+    archived = [add(store, f"needle {number}", title="").id for number in range(3)]
+    for number in range(20):
+        add(store, f"needle other {number}", title="")
+    store.listing.set_archived(archived, True)
+    index(store)
+    assert len(searcher.search("needle").hits) == 23
+    found = searcher.search("needle in:archive")
+    assert sorted(texts(found)) == ["needle 0", "needle 1", "needle 2"]
+
+
+def test_messages_that_get_the_numbers_of_others_are_found(store, searcher, settled):
+    add(store, "first")
+    gone = add(store, "a", "b")
+    assert texts(searcher.search("first")) == ["first"]
+    store.listing.delete([gone.id])
+    store.listing.delete_for_good([gone.id])
+    add(store, "second")
+    add(store, "third")
+    settled()
+    assert texts(searcher.search("third")) == ["third"]
+    assert texts(searcher.search("second")) == ["second"]
 
 
 def test_nothing_is_found_where_nothing_was_written_and_later_it_is(file, searcher):

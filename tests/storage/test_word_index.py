@@ -133,6 +133,20 @@ def test_nothing_stays_of_what_is_gone_for_good(store):
     assert store.load(keep.id)
 
 
+def test_nothing_stays_of_an_answer_that_went_on_and_is_gone_for_good(store):
+    conversation = asked(store, "question")
+    answer = pending_answer(conversation.tree.head, "Qwen3")
+    store.add_message(conversation.id, answer)
+    half = replace(answer, status=Status.STOPPED).appended(PartKind.TEXT, "secret")
+    store.finish(conversation.id, half)
+    index(store)
+    store.reopen(conversation.id, half)
+    store.listing.delete([conversation.id])
+    store.listing.delete_for_good([conversation.id])
+    index(store)
+    assert held(store) == Counter()
+
+
 def test_saving_goes_on_where_the_index_is_damaged(store):
     asked(store, "before")
     index(store)
