@@ -100,11 +100,6 @@ class ListPages(QObject):
         """Headings with their counts, folders and tags."""
         return self._shape
 
-    @property
-    def starts(self) -> tuple[float, ...]:
-        """When the days of the headings begin; see `day_starts`."""
-        return self._starts
-
     def set_filter(self, which: ListFilter) -> None:
         """List these conversations: `shape_changed` follows once they are read."""
         if which != self._filter:
@@ -130,26 +125,6 @@ class ListPages(QObject):
     def offset_of(self, conversation_id: str) -> int | None:
         """The offset of a row that is listed and loaded."""
         return self._rows.offset_of(conversation_id)
-
-    def position(self, conversation_id: str, then: Callable[[int | None], None]) -> None:
-        """Find the offset of a row; `then` gets it, at once where the row is loaded.
-
-        None where the conversation is not listed. Where the list changes meanwhile, the offset is
-        the one after the change.
-        """
-        offset = self._rows.offset_of(conversation_id)
-        if offset is not None:
-            then(offset)
-            return
-        which, generation = self._shown, self._generation
-
-        def found(offset: int | None) -> None:
-            if generation == self._generation:
-                then(offset)
-            else:
-                self.position(conversation_id, then)
-
-        self._store.submit(lambda store: store.listing.position(which, conversation_id), found)
 
     def ids(self, then: Callable[[tuple[str, ...]], None]) -> None:
         """Find the ids of all that is listed, in order; `then` gets them.

@@ -85,24 +85,6 @@ class Listing:
             found = dict(_summaries(connection, numbers))
         return tuple(found[number] for number in numbers if number in found)
 
-    def position(self, which: ListFilter, conversation_id: str) -> int | None:
-        """How many rows stand before this one; None where it is not listed."""
-        order = _ORDER[which.place]
-        where, values = _where(which)
-        with self._database.reading() as connection:
-            mine = connection.execute(
-                f"SELECT {', '.join(order)} FROM conversations WHERE id = ? AND {where}",
-                (conversation_id, *values),
-            ).fetchone()
-            if mine is None:
-                return None
-            (before,) = connection.execute(
-                f"SELECT count(*) FROM conversations WHERE {where}"
-                f" AND ({', '.join(order)}) > ({', '.join('?' * len(order))})",
-                (*values, *mine),
-            ).fetchone()
-        return int(before)
-
     def ids(self, which: ListFilter) -> tuple[str, ...]:
         """The ids of all rows in their order."""
         with self._database.reading() as connection:
