@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import sys
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -14,6 +16,7 @@ from qwen_desktop.bridge.saving import SavingState
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import PartKind, Status, pending_answer, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.storage.store import Store
 from tests.bridge.conftest import Desk
 from tests.listed import listed
 
@@ -332,3 +335,50 @@ def test_a_changed_message_is_a_draft_of_its_own_until_it_is_a_message(desk):
     desk.chats.flush()
 
     assert run(desk, lambda store: store.drafts()) == {desk.chats.current.id: "second"}
+
+
+def test_what_can_only_be_read_takes_no_message_and_what_is_typed_waits(qtbot, tmp_path, endless):
+    file = tmp_path / "data" / "conversations.db"
+    Store.open(file).close()
+    with closing(sqlite3.connect(file)) as newer:
+        newer.execute("CREATE TABLE of_a_newer_format (name TEXT)")
+        newer.execute("PRAGMA user_version = 1000")
+    desk = Desk(qtbot, file)
+    try:
+        desk.load(endless)
+        desk.chats.set_draft("to be sent")
+        desk.chats.flush()
+        desk.wait(lambda: not desk.store.saving.all_saved)
+
+        assert not desk.chats.ask("to be sent")
+
+        assert [report.code for report in desk.problems] == ["newer"]
+        assert desk.path() == ()
+        assert dict(desk.chats.unsaved().drafts) == {"": "to be sent"}
+    finally:
+        desk.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not os.geteuid(), reason="needs a user with limits")
+def test_a_folder_that_takes_writing_again_is_written(qtbot, tmp_path):
+    file = tmp_path / "data" / "conversations.db"
+    Store.open(file).close()
+    file.chmod(0o400)
+    file.parent.chmod(0o500)
+    openings, saved = [], []
+    client = store_client.StoreClient(file)
+    client.opened.connect(openings.append)
+    client.start()
+    try:
+        client.keep(lambda store: store.save_draft("", "typed"), saved.append)
+        qtbot.waitUntil(lambda: client.saving.waiting == 1)
+        assert client.read_only.code == "read-only"
+        file.parent.chmod(0o700)
+        file.chmod(0o600)
+        qtbot.waitUntil(lambda: bool(saved))
+        qtbot.waitUntil(lambda: client.read_only is None)
+    finally:
+        file.parent.chmod(0o700)
+        client.close()
+
+    assert [opening.read_only is None for opening in openings] == [False, True]
