@@ -58,7 +58,9 @@ class BackupsDialog(Dialog):
         row.addWidget(self.close_box())
         top = QVBoxLayout()
         top.setContentsMargins(24, 16, 24, 8)
+        top.setSpacing(8)
         top.addWidget(self.words)
+        top.addWidget(self.table, 1)
         foot = QVBoxLayout()
         foot.setContentsMargins(24, 10, 24, 16)
         foot.setSpacing(10)
@@ -67,8 +69,7 @@ class BackupsDialog(Dialog):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        outer.addLayout(top)
-        outer.addWidget(self.table, 1)
+        outer.addLayout(top, 1)
         outer.addWidget(Line())
         outer.addLayout(foot)
         self.table.setFocus()
@@ -86,7 +87,7 @@ class BackupsDialog(Dialog):
         self.table.set_backups(backups)
         if not backups:
             self._say(self.tr("There is none yet."))
-        elif self.note.text() == self.tr("Reading…"):
+        elif self.note.text() in (self.tr("Reading…"), self.tr("There is none yet.")):
             self._say("")
 
     @Slot(bool)
@@ -103,7 +104,7 @@ class BackupsDialog(Dialog):
     def say_made(self, backup: BackupInfo) -> None:
         """One more is there."""
         self._say(
-            self.tr("Backed up: {conversations} conversations, {messages} messages.").format(
+            self.tr("Backed up. Conversations: {conversations}, messages: {messages}.").format(
                 conversations=QLocale().toString(backup.conversations),
                 messages=QLocale().toString(backup.messages),
             )
@@ -139,10 +140,9 @@ class BackupsDialog(Dialog):
             return
         locale = QLocale()
         words = self.tr(
-            "The conversations in the window are replaced by those of the backup of {moment}: "
-            "{conversations} conversations with {messages} messages. An answer that is being "
-            "written is stopped. What there is now becomes a backup first, so that you can come "
-            "back to it."
+            "All conversations are replaced by those of the backup of {moment} (conversations: "
+            "{conversations}, messages: {messages}). An answer that is being written is stopped. "
+            "What there is now becomes a backup first, so that you can come back to it."
         ).format(
             moment=moment_text(chosen.made_at, locale),
             conversations=locale.toString(chosen.conversations),

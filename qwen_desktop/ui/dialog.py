@@ -41,6 +41,13 @@ class Dialog(QDialog):
         buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
         return buttons
 
+    def fit_height(self) -> None:
+        """Be as high as the lines of wrapped labels need, which Qt does not see to by itself."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.setFixedHeight(layout.totalHeightForWidth(self.width()))
+
     def showEvent(self, event: QShowEvent) -> None:
         """All fields are there now."""
         self._frame()

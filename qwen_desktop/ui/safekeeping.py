@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QDate, QDateTime, QLocale, QObject, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 
-from qwen_desktop.bridge.words import translated
+from qwen_desktop.bridge.words import joined, translated
 from qwen_desktop.chat.backup import BackupInfo
 from qwen_desktop.chat.opening import OpeningReport, Recovery
 from qwen_desktop.errors import Report
@@ -77,17 +77,18 @@ class Safekeeping(QObject):
                 _date(found.backup.made_at), QLocale.FormatType.ShortFormat
             )
             text = self.tr(
-                "The conversation database was damaged. The backup of {date} was opened, and "
-                "{conversations} conversations with {messages} messages that were newer were "
-                "recovered into it. The damaged file is kept in {folder}."
+                "The conversation database was damaged. The backup of {date} was opened, and what "
+                "was newer was recovered into it (conversations: {conversations}, messages: "
+                "{messages}). The damaged file is kept in {folder}."
             )
         else:
             text = self.tr(
-                "The conversation database was damaged. {conversations} conversations with "
-                "{messages} messages were recovered. The damaged file is kept in {folder}."
+                "The conversation database was damaged. What could be read was recovered "
+                "(conversations: {conversations}, messages: {messages}). The damaged file is kept "
+                "in {folder}."
             )
         if found.damaged:
-            text += " " + self.tr("Of {damaged} messages only a part could be read.")
+            text = joined(text, self.tr("Messages of which only a part is left: {damaged}."))
         return text.format(**values)
 
     # -- backups ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialogButtonBox, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from qwen_desktop.ui import theme
@@ -93,6 +94,11 @@ class ConfirmDialog(_Question):
         self.column.addWidget(self.buttons)
         self.cancel_button.setDefault(True)
         self.cancel_button.setFocus()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """All of the words are seen."""
+        super().showEvent(event)
+        self.fit_height()
 
     def accept(self) -> None:
         """Do it."""

@@ -78,19 +78,12 @@ class UnsavedDialog(Dialog):
             self.again.setAccessibleName(self.again.text())
         self.file.setVisible(not state.all_saved)
         self.leave.setVisible(not state.all_saved)
-        self._fit()
+        self.fit_height()
 
     def showEvent(self, event: QShowEvent) -> None:
         """All of the text is seen."""
         super().showEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        """As high as the lines of its labels, which Qt does not follow once it is shown."""
-        layout = self.layout()
-        assert layout is not None
-        layout.activate()
-        self.setFixedHeight(layout.totalHeightForWidth(self.width()))
+        self.fit_height()
 
     def say_again(self, state: SavingState) -> None:
         """It was tried, in vain."""
@@ -113,7 +106,7 @@ class UnsavedDialog(Dialog):
     def _say(self, text: str) -> None:
         self.note.setText(text)
         self.note.setAccessibleName(text)
-        self._fit()
+        self.fit_height()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
 

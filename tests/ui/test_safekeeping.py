@@ -85,7 +85,7 @@ def test_the_dialog_lists_backups_and_makes_one_more(application, window, qtbot)
 
     make(dialog, qtbot)
 
-    assert dialog.note.text() == "Backed up: 1 conversations, 1 messages."
+    assert dialog.note.text() == "Backed up. Conversations: 1, messages: 1."
     assert cell(dialog, 0, WHY) == "Made by you"
     assert (cell(dialog, 0, CONVERSATIONS), cell(dialog, 0, MESSAGES)) == ("1", "1")
     assert dialog.restore.isEnabled()
@@ -103,7 +103,7 @@ def test_restoring_asks_and_then_shows_what_there_was(application, window, qtbot
 
     dialog.restore.click()
     question = dialog.findChild(ConfirmDialog)
-    assert "1 conversations with 1 messages" in question.words.text()
+    assert "conversations: 1, messages: 1" in question.words.text()
     assert "becomes a backup first" in question.words.text()
     assert question.cancel_button.isDefault()
     question.reject()
