@@ -35,6 +35,7 @@ class Notice(Card):
         self.label.setObjectName(f"{name}Text")
         self.action = Button("", kind="tinted", tint="warning", height=28)
         self.action.setObjectName(f"{name}Action")
+        self.action.setAccessibleName(self.tr("What to do"))
         self.close_button = IconButton("close", close_name, height=28)
         self.close_button.setObjectName(f"{name}Close")
         self.close_button.tint = "warning"
@@ -62,7 +63,7 @@ class Notice(Card):
         """Show `text`, with the words of a button and what it does."""
         words, self._run = action if action is not None else ("", None)
         self.action.setText(words)
-        self.action.setAccessibleName(words)
+        self.action.setAccessibleName(words or self.tr("What to do"))
         self.action.setVisible(bool(words))
         self.close_button.setVisible(closable)
         self.label.setText(text)

@@ -49,6 +49,7 @@ class Toast(QWidget):
         self.undo_button.setAccessibleName(self.tr("Undo"))
         self.action_button = Button("", kind="tinted", tint="background", height=30)
         self.action_button.setObjectName("noticeAction")
+        self.action_button.setAccessibleName(self.tr("What to do"))
         self.close_button = IconButton("close", self.tr("Close notice"), height=30)
         self.close_button.tint = "background"
         self.close_button.kind = "bare"
