@@ -24,6 +24,7 @@ from qwen_desktop.storage.shapes import COLUMNS, table_of
 
 Value: TypeAlias = "int | float | str | bytes | None"
 
+_ENOUGH = 8  # entries without a meaning
 _LONGEST = 2**31  # bytes of a row; longer ones are none
 
 
@@ -124,10 +125,15 @@ class Reader:
         """The rows of known tables on a page, as far as its header leads to them."""
         if len(page) < at + 8 or page[at] not in (LEAF_TABLE, LEAF_INDEX, INNER_INDEX):
             return
+        others = 0
         for (values, is_cut), row in self._cells(page, at):
             table = table_of(values, row is not None)
             if table is not None:
                 yield Carved(table, _named(table, values, row), is_cut)
+            elif row is None:
+                others += 1
+                if others == _ENOUGH:  # a page of an index, of which there are many
+                    return
 
     def _records(self, page: bytes, at: int) -> Iterator[tuple[list[Value], bool]]:
         return (record for record, _ in self._cells(page, at))

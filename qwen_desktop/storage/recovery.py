@@ -164,37 +164,42 @@ class _Merge:
     def _message(self, row: Row) -> None:
         values = _message_values(row)
         its_id = row["id"]
-        is_cut = (its_id,) in self.found.cut or _is_damaged(its_id, values)
-        number = self._number("messages", its_id)
-        if number is None:
-            values["conversation"] = self.conversations[row["conversation"]]
-            there = self._insert("messages", row.get("number"), {"id": its_id, **values})
-        else:
-            there = number
-            if not self._replaces(its_id, there, values, is_cut):
-                self.messages[row.get("number")] = there
+        old = self._old_message(its_id, tuple(values))
+        if old is not None:
+            there, conversation, kept = old
+            self.messages[row.get("number")] = there
+            if kept == values or not self._replaces(its_id, kept, values):
                 return
             self._update("messages", there, values)
             self.connection.execute("DELETE FROM answer_journal WHERE message_id = ?", (its_id,))
-        self.messages[row.get("number")] = there
+        else:
+            conversation = self.conversations[row["conversation"]]
+            new = {"id": its_id, "conversation": conversation, **values}
+            self.messages[row.get("number")] = self._insert("messages", row.get("number"), new)
         self.taken.add(its_id)
-        self.merged.messages += 1
-        self.merged.damaged += is_cut
-        (conversation,) = self.connection.execute(
-            "SELECT conversation FROM messages WHERE number = ?", (there,)
-        ).fetchone()
         self.changed.add(conversation)
+        self.merged.messages += 1
+        self.merged.damaged += self._is_cut(its_id, values)
 
-    def _replaces(self, its_id: Any, there: int, values: Row, is_cut: bool) -> bool:
-        """Whether what was found of a message is better than what is there."""
-        columns = ", ".join(values)
+    def _old_message(self, its_id: Any, columns: tuple[str, ...]) -> tuple[int, int, Row] | None:
+        """A message that is there: its number, that of its conversation, and its columns."""
         row = self.connection.execute(
-            f"SELECT {columns} FROM messages WHERE number = ?", (there,)
+            f"SELECT number, conversation, {', '.join(columns)} FROM messages WHERE id = ?",
+            (its_id,),
         ).fetchone()
-        old = dict(zip(values, row, strict=True))
-        if old == values or (its_id,) in self.found.old:
+        if row is None:
+            return None
+        number, conversation, *kept = row
+        return number, conversation, dict(zip(columns, kept, strict=True))
+
+    def _is_cut(self, its_id: Any, values: Row) -> bool:
+        return (its_id,) in self.found.cut or _is_damaged(its_id, values)
+
+    def _replaces(self, its_id: Any, old: Row, values: Row) -> bool:
+        """Whether what was found of a message is better than what is there."""
+        if (its_id,) in self.found.old:
             return False
-        old_is_cut = _is_damaged(its_id, old)
+        is_cut, old_is_cut = self._is_cut(its_id, values), _is_damaged(its_id, old)
         if is_cut != old_is_cut:
             return old_is_cut
         if values["status"] == _STREAMING and old["status"] != _STREAMING:
