@@ -26,7 +26,7 @@ SEVERAL = conversation_reading.SEVERAL
 VERSION = conversation_reading.VERSION
 
 _REMEMBERED = 8  # prompts that the next one is compared with
-_STEP = 1024  # ids compared at once
+_STEPS = (1024, 32, 1)  # ids compared at once
 
 from_value = conversation_reading.from_value
 entries = conversation_reading.entries
@@ -195,10 +195,9 @@ class _Prompts:
 def _same_beginning(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     same = 0
     length = min(len(one), len(other))
-    while same < length and one[same : same + _STEP] == other[same : same + _STEP]:
-        same = min(same + _STEP, length)
-    while same < length and one[same] == other[same]:
-        same += 1
+    for step in _STEPS:
+        while same < length and one[same : same + step] == other[same : same + step]:
+            same = min(same + step, length)
     return same
 
 
