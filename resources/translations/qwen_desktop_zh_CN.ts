@@ -137,6 +137,111 @@
     </message>
 </context>
 <context>
+    <name>BackupModel</name>
+    <message>
+        <source>Date</source>
+        <translation>日期</translation>
+    </message>
+    <message>
+        <source>Why</source>
+        <translation>原因</translation>
+    </message>
+    <message>
+        <source>Conversations</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Messages</source>
+        <translation>消息</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>Daily</source>
+        <translation>每日</translation>
+    </message>
+    <message>
+        <source>Made by you</source>
+        <translation>由你创建</translation>
+    </message>
+    <message>
+        <source>Before an update</source>
+        <translation>更新前</translation>
+    </message>
+    <message>
+        <source>Before a restore</source>
+        <translation>恢复前</translation>
+    </message>
+    <message>
+        <source>Damaged</source>
+        <translation>已损坏</translation>
+    </message>
+</context>
+<context>
+    <name>BackupTable</name>
+    <message>
+        <source>Backups</source>
+        <translation>备份</translation>
+    </message>
+</context>
+<context>
+    <name>BackupsDialog</name>
+    <message>
+        <source>Backups</source>
+        <translation>备份</translation>
+    </message>
+    <message>
+        <source>One is made every day the application is open. Each is checked when it is made.</source>
+        <translation>应用打开的每一天都会做一份备份，每份在做好时都会检查。</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>Back up now</source>
+        <translation>立即备份</translation>
+    </message>
+    <message>
+        <source>Restore…</source>
+        <translation>恢复…</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>There is none yet.</source>
+        <translation>还没有备份。</translation>
+    </message>
+    <message>
+        <source>Working…</source>
+        <translation>正在处理…</translation>
+    </message>
+    <message>
+        <source>Backed up. Conversations: {conversations}, messages: {messages}.</source>
+        <translation>已备份。对话：{conversations}，消息：{messages}。</translation>
+    </message>
+    <message>
+        <source>The backup of {moment} is restored.</source>
+        <translation>已恢复 {moment} 的备份。</translation>
+    </message>
+    <message>
+        <source>All conversations are replaced by those of the backup of {moment} (conversations: {conversations}, messages: {messages}). An answer that is being written is stopped. What there is now becomes a backup first, so that you can come back to it.</source>
+        <translation>所有对话将被 {moment} 的备份取代（对话：{conversations}，消息：{messages}）。正在生成的回答会停止。现有内容会先做成一份备份，你可以随时回到它。</translation>
+    </message>
+    <message>
+        <source>Restore a backup</source>
+        <translation>恢复备份</translation>
+    </message>
+    <message>
+        <source>Restore</source>
+        <translation>恢复</translation>
+    </message>
+</context>
+<context>
     <name>Banner</name>
     <message>
         <source>What to do</source>
@@ -149,6 +254,49 @@
     <message>
         <source>Close message</source>
         <translation>关闭消息</translation>
+    </message>
+</context>
+<context>
+    <name>ChatSearchField</name>
+    <message>
+        <source>Search filters</source>
+        <translation>搜索筛选</translation>
+    </message>
+    <message>
+        <source>What you wrote</source>
+        <translation>你写的内容</translation>
+    </message>
+    <message>
+        <source>What was answered</source>
+        <translation>回答的内容</translation>
+    </message>
+    <message>
+        <source>Answers of a model</source>
+        <translation>某个模型的回答</translation>
+    </message>
+    <message>
+        <source>Chats with a tag</source>
+        <translation>带某个标签的对话</translation>
+    </message>
+    <message>
+        <source>Chats in a folder</source>
+        <translation>某个文件夹里的对话</translation>
+    </message>
+    <message>
+        <source>Since a day, as 2026-03-01 or 7d</source>
+        <translation>从某天起，如 2026-03-01 或 7d</translation>
+    </message>
+    <message>
+        <source>Until a day</source>
+        <translation>到某天为止</translation>
+    </message>
+    <message>
+        <source>In the archive</source>
+        <translation>在归档中</translation>
+    </message>
+    <message>
+        <source>In the bin</source>
+        <translation>在回收站中</translation>
     </message>
 </context>
 <context>
@@ -351,6 +499,22 @@
 <context>
     <name>ConversationList</name>
     <message>
+        <source>pinned</source>
+        <translation>已置顶</translation>
+    </message>
+    <message>
+        <source>in folder {name}</source>
+        <translation>在文件夹 {name} 中</translation>
+    </message>
+    <message>
+        <source>tag {name}</source>
+        <translation>标签 {name}</translation>
+    </message>
+    <message>
+        <source>Pinned</source>
+        <translation>置顶</translation>
+    </message>
+    <message>
         <source>Today</source>
         <translation>今天</translation>
     </message>
@@ -375,8 +539,23 @@
         <translation>新对话</translation>
     </message>
     <message>
+        <source>Loading…</source>
+        <translation>正在加载…</translation>
+    </message>
+    <message>
         <source>answering</source>
         <translation>正在回答</translation>
+    </message>
+</context>
+<context>
+    <name>ConversationView</name>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
     </message>
 </context>
 <context>
@@ -391,6 +570,13 @@
     </message>
 </context>
 <context>
+    <name>DamageCard</name>
+    <message>
+        <source>This message was damaged on disk; what could be read of it is shown.</source>
+        <translation>这条消息在磁盘上已损坏；这里显示还能读出的内容。</translation>
+    </message>
+</context>
+<context>
     <name>Dialog</name>
     <message>
         <source>Close</source>
@@ -400,12 +586,24 @@
 <context>
     <name>DropOverlay</name>
     <message>
-        <source>Drop to open this checkpoint</source>
-        <translation>松开即可打开此检查点</translation>
+        <source>Drop to open this folder</source>
+        <translation>松开以打开此文件夹</translation>
     </message>
     <message>
-        <source>Only one checkpoint folder can be dropped here</source>
-        <translation>这里只能拖入一个检查点文件夹</translation>
+        <source>Drop to open this conversation</source>
+        <translation>松开以打开此对话</translation>
+    </message>
+    <message>
+        <source>Drop to import these files</source>
+        <translation>松开以导入这些文件</translation>
+    </message>
+    <message>
+        <source>Only files of conversations or one folder can be dropped here</source>
+        <translation>这里只能拖放对话文件或一个文件夹</translation>
+    </message>
+    <message>
+        <source>Only files and folders of this computer can be dropped here</source>
+        <translation>这里只能拖放本机的文件和文件夹</translation>
     </message>
 </context>
 <context>
@@ -523,6 +721,131 @@
     <message>
         <source>The answer failed.</source>
         <translation>回答失败。</translation>
+    </message>
+</context>
+<context>
+    <name>EntryModel</name>
+    <message>
+        <source>Result</source>
+        <translation>结果</translation>
+    </message>
+    <message>
+        <source>Conversation</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>From</source>
+        <translation>来源</translation>
+    </message>
+    <message>
+        <source>Notes</source>
+        <translation>说明</translation>
+    </message>
+    <message>
+        <source>Untitled</source>
+        <translation>无标题</translation>
+    </message>
+</context>
+<context>
+    <name>EntryTable</name>
+    <message>
+        <source>What was found</source>
+        <translation>找到的内容</translation>
+    </message>
+</context>
+<context>
+    <name>ExportDialog</name>
+    <message>
+        <source>Export</source>
+        <translation>导出</translation>
+    </message>
+    <message>
+        <source>What</source>
+        <translation>范围</translation>
+    </message>
+    <message>
+        <source>This conversation</source>
+        <translation>此对话</translation>
+    </message>
+    <message>
+        <source>The selected conversation</source>
+        <translation>所选对话</translation>
+    </message>
+    <message>
+        <source>{count} selected conversations</source>
+        <translation>所选的 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>All conversations, archived ones included</source>
+        <translation>所有对话，包括已归档的</translation>
+    </message>
+    <message>
+        <source>Format</source>
+        <translation>格式</translation>
+    </message>
+    <message>
+        <source>Markdown (.md)</source>
+        <translation>Markdown (.md)</translation>
+    </message>
+    <message>
+        <source>Web page (.html)</source>
+        <translation>网页 (.html)</translation>
+    </message>
+    <message>
+        <source>PDF (.pdf)</source>
+        <translation>PDF (.pdf)</translation>
+    </message>
+    <message>
+        <source>Plain text (.txt)</source>
+        <translation>纯文本 (.txt)</translation>
+    </message>
+    <message>
+        <source>JSON, with everything (.qwenchat.json)</source>
+        <translation>JSON，包含全部内容 (.qwenchat.json)</translation>
+    </message>
+    <message>
+        <source>With reasoning</source>
+        <translation>包含思考过程</translation>
+    </message>
+    <message>
+        <source>With times, and how each answer was computed</source>
+        <translation>包含时间以及每个回答如何算出</translation>
+    </message>
+    <message>
+        <source>All versions of the messages, not only the shown ones</source>
+        <translation>消息的所有版本，而不只是显示的版本</translation>
+    </message>
+    <message>
+        <source>All in one file</source>
+        <translation>全部放进一个文件</translation>
+    </message>
+    <message>
+        <source>JSON has every version, the reasoning and how each answer was computed. It can be imported again.</source>
+        <translation>JSON 包含每个版本、思考过程以及每个回答如何算出，可以再次导入。</translation>
+    </message>
+    <message>
+        <source>Exporting…</source>
+        <translation>正在导出…</translation>
+    </message>
+    <message>
+        <source>Progress of the export</source>
+        <translation>导出进度</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Exporting {number} of {total}…</source>
+        <translation>正在导出第 {number} 个，共 {total} 个…</translation>
+    </message>
+    <message>
+        <source>Cancelling…</source>
+        <translation>正在取消…</translation>
     </message>
 </context>
 <context>
@@ -676,6 +999,21 @@
     </message>
 </context>
 <context>
+    <name>FolderMenu</name>
+    <message>
+        <source>Move to folder</source>
+        <translation>移到文件夹</translation>
+    </message>
+    <message>
+        <source>No folder</source>
+        <translation>不放入文件夹</translation>
+    </message>
+    <message>
+        <source>New folder…</source>
+        <translation>新建文件夹…</translation>
+    </message>
+</context>
+<context>
     <name>Footer</name>
     <message>
         <source>Copy message</source>
@@ -730,6 +1068,37 @@
     <message>
         <source>%1 s to first token</source>
         <translation>首个词元 %1 秒</translation>
+    </message>
+</context>
+<context>
+    <name>FoundList</name>
+    <message>
+        <source>More in this chat</source>
+        <translation>此对话中的更多结果</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Archive</source>
+        <translation>归档</translation>
+    </message>
+    <message>
+        <source>Bin</source>
+        <translation>回收站</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>你</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
     </message>
 </context>
 <context>
@@ -811,6 +1180,127 @@
     </message>
 </context>
 <context>
+    <name>ImportDialog</name>
+    <message>
+        <source>Import conversations</source>
+        <translation>导入对话</translation>
+    </message>
+    <message>
+        <source>Qwen Desktop: saved conversations (.qwenchat.json) and profiles (.qwenprofile)</source>
+        <translation>Qwen Desktop：保存的对话 (.qwenchat.json) 和配置文件夹 (.qwenprofile)</translation>
+    </message>
+    <message>
+        <source>ChatGPT: the export as it is downloaded (.zip), or its conversations.json</source>
+        <translation>ChatGPT：下载的导出文件 (.zip)，或其中的 conversations.json</translation>
+    </message>
+    <message>
+        <source>Open WebUI: exported chats</source>
+        <translation>Open WebUI：导出的对话</translation>
+    </message>
+    <message>
+        <source>LM Studio: its conversations folder, or single chats</source>
+        <translation>LM Studio：它的 conversations 文件夹，或单个对话</translation>
+    </message>
+    <message>
+        <source>Jan: its threads folder, or single threads</source>
+        <translation>Jan：它的 threads 文件夹，或单个对话</translation>
+    </message>
+    <message>
+        <source>Messages as the OpenAI API and ShareGPT have them: .json, .jsonl</source>
+        <translation>OpenAI API 和 ShareGPT 格式的消息：.json、.jsonl</translation>
+    </message>
+    <message>
+        <source>Choose files…</source>
+        <translation>选择文件…</translation>
+    </message>
+    <message>
+        <source>Choose files</source>
+        <translation>选择文件</translation>
+    </message>
+    <message>
+        <source>Choose folder…</source>
+        <translation>选择文件夹…</translation>
+    </message>
+    <message>
+        <source>Choose folder</source>
+        <translation>选择文件夹</translation>
+    </message>
+    <message>
+        <source>Bring your conversations along</source>
+        <translation>把你的对话带过来</translation>
+    </message>
+    <message>
+        <source>What is here already is not doubled, and nothing here is changed or lost. Files can be dropped here, too.</source>
+        <translation>已有的内容不会重复，现有内容不会被更改或丢失。也可以把文件拖放到这里。</translation>
+    </message>
+    <message>
+        <source>Progress of the import</source>
+        <translation>导入进度</translation>
+    </message>
+    <message>
+        <source>Undo import</source>
+        <translation>撤销导入</translation>
+    </message>
+    <message>
+        <source>Moves what was added to the bin</source>
+        <translation>把新增的内容移到回收站</translation>
+    </message>
+    <message>
+        <source>Copy list</source>
+        <translation>复制列表</translation>
+    </message>
+    <message>
+        <source>Import more…</source>
+        <translation>继续导入…</translation>
+    </message>
+    <message>
+        <source>Cancel import</source>
+        <translation>取消导入</translation>
+    </message>
+    <message>
+        <source>{count} conversations so far</source>
+        <translation>目前 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>It was cancelled: the rest was not looked at.</source>
+        <translation>已取消：其余内容没有处理。</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
+    <name>Incoming</name>
+    <message>
+        <source>Choose a folder</source>
+        <translation>选择文件夹</translation>
+    </message>
+    <message>
+        <source>Open conversation</source>
+        <translation>打开对话</translation>
+    </message>
+    <message>
+        <source>Conversations</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+</context>
+<context>
+    <name>Leaving</name>
+    <message>
+        <source>Saved to {file}</source>
+        <translation>已保存到 {file}</translation>
+    </message>
+</context>
+<context>
     <name>LinkDialog</name>
     <message>
         <source>Open link?</source>
@@ -842,15 +1332,58 @@
     </message>
 </context>
 <context>
-    <name>MainWindow</name>
+    <name>ListActions</name>
+    <message>
+        <source>New folder</source>
+        <translation>新建文件夹</translation>
+    </message>
+    <message>
+        <source>Name of the folder</source>
+        <translation>文件夹名称</translation>
+    </message>
+    <message>
+        <source>New tag</source>
+        <translation>新建标签</translation>
+    </message>
+    <message>
+        <source>Name of the tag</source>
+        <translation>标签名称</translation>
+    </message>
     <message>
         <source>New chat</source>
         <translation>新对话</translation>
     </message>
     <message>
-        <source>Deleted “{title}”</source>
-        <translation>已删除“{title}”</translation>
+        <source>“{title}” will be gone for good.</source>
+        <translation>“{title}”将被永久删除。</translation>
     </message>
+    <message>
+        <source>{count} conversations will be gone for good.</source>
+        <translation>{count} 个对话将被永久删除。</translation>
+    </message>
+    <message>
+        <source>Delete for good?</source>
+        <translation>永久删除？</translation>
+    </message>
+    <message>
+        <source>One conversation will be gone for good.</source>
+        <translation>一个对话将被永久删除。</translation>
+    </message>
+    <message>
+        <source>Empty the bin?</source>
+        <translation>清空回收站？</translation>
+    </message>
+    <message>
+        <source>Delete for good</source>
+        <translation>永久删除</translation>
+    </message>
+    <message>
+        <source>Another folder has the name “{name}”</source>
+        <translation>已有名为“{name}”的文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>MainWindow</name>
     <message>
         <source>Loading…</source>
         <translation>正在加载…</translation>
@@ -1285,6 +1818,46 @@
     </message>
 </context>
 <context>
+    <name>NameDialog</name>
+    <message>
+        <source>OK</source>
+        <translation>确定</translation>
+    </message>
+</context>
+<context>
+    <name>Notice</name>
+    <message>
+        <source>What to do</source>
+        <translation>怎么办</translation>
+    </message>
+</context>
+<context>
+    <name>Notices</name>
+    <message>
+        <source>Close message</source>
+        <translation>关闭消息</translation>
+    </message>
+    <message>
+        <source>All changes are on disk.</source>
+        <translation>所有更改都已写入磁盘。</translation>
+    </message>
+    <message>
+        <source>Save to a file…</source>
+        <translation>保存到文件…</translation>
+    </message>
+</context>
+<context>
+    <name>OneFolderMenu</name>
+    <message>
+        <source>Rename folder</source>
+        <translation>重命名文件夹</translation>
+    </message>
+    <message>
+        <source>Delete folder</source>
+        <translation>删除文件夹</translation>
+    </message>
+</context>
+<context>
     <name>OpenDialog</name>
     <message>
         <source>Open checkpoint</source>
@@ -1352,6 +1925,61 @@
     </message>
 </context>
 <context>
+    <name>Outgoing</name>
+    <message>
+        <source>Export everything…</source>
+        <translation>导出全部…</translation>
+    </message>
+    <message>
+        <source>Save as</source>
+        <translation>另存为</translation>
+    </message>
+    <message>
+        <source>Choose a folder for the files</source>
+        <translation>选择存放文件的文件夹</translation>
+    </message>
+    <message>
+        <source>Conversations</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Replace the file?</source>
+        <translation>替换文件？</translation>
+    </message>
+    <message>
+        <source>{name} is there already.</source>
+        <translation>{name} 已存在。</translation>
+    </message>
+    <message>
+        <source>Replace</source>
+        <translation>替换</translation>
+    </message>
+    <message>
+        <source>Show in folder</source>
+        <translation>在文件夹中显示</translation>
+    </message>
+    <message>
+        <source>Exported {count}; {failed} could not be read</source>
+        <translation>已导出 {count} 个；{failed} 个无法读取</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+    <message>
+        <source>Exported {count} conversations</source>
+        <translation>已导出 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Copied as Markdown</source>
+        <translation>已复制为 Markdown</translation>
+    </message>
+</context>
+<context>
     <name>OverflowDialog</name>
     <message>
         <source>The context is full</source>
@@ -1410,6 +2038,76 @@
     <message>
         <source>Pinned</source>
         <translation>已固定</translation>
+    </message>
+</context>
+<context>
+    <name>PlaceBar</name>
+    <message>
+        <source>Back to all chats</source>
+        <translation>回到所有对话</translation>
+    </message>
+    <message>
+        <source>Folder menu</source>
+        <translation>文件夹菜单</translation>
+    </message>
+    <message>
+        <source>Empty bin…</source>
+        <translation>清空回收站…</translation>
+    </message>
+    <message>
+        <source>Empty bin</source>
+        <translation>清空回收站</translation>
+    </message>
+    <message>
+        <source>Shown: {place}</source>
+        <translation>显示：{place}</translation>
+    </message>
+    <message>
+        <source>Archive</source>
+        <translation>归档</translation>
+    </message>
+    <message>
+        <source>Bin</source>
+        <translation>回收站</translation>
+    </message>
+    <message>
+        <source>Tag: {name}</source>
+        <translation>标签：{name}</translation>
+    </message>
+    <message>
+        <source>All chats</source>
+        <translation>所有对话</translation>
+    </message>
+    <message>
+        <source>Folder name</source>
+        <translation>文件夹名称</translation>
+    </message>
+</context>
+<context>
+    <name>PlaceMenu</name>
+    <message>
+        <source>All chats</source>
+        <translation>所有对话</translation>
+    </message>
+    <message>
+        <source>Folders</source>
+        <translation>文件夹</translation>
+    </message>
+    <message>
+        <source>New folder…</source>
+        <translation>新建文件夹…</translation>
+    </message>
+    <message>
+        <source>Tags</source>
+        <translation>标签</translation>
+    </message>
+    <message>
+        <source>Archive</source>
+        <translation>归档</translation>
+    </message>
+    <message>
+        <source>Bin</source>
+        <translation>回收站</translation>
     </message>
 </context>
 <context>
@@ -1559,10 +2257,119 @@
     </message>
 </context>
 <context>
+    <name>RestoreDialog</name>
+    <message>
+        <source>Restore a profile</source>
+        <translation>恢复配置文件夹</translation>
+    </message>
+    <message>
+        <source>“{name}”, saved on {when}: {conversations} conversations.</source>
+        <translation>“{name}”，保存于 {when}：{conversations} 个对话。</translation>
+    </message>
+    <message>
+        <source>Add the conversations that are missing</source>
+        <translation>添加缺少的对话</translation>
+    </message>
+    <message>
+        <source>Replace everything at the next start</source>
+        <translation>下次启动时替换全部内容</translation>
+    </message>
+    <message>
+        <source>Replacing takes over settings and presets as well. What is here now is not deleted: it is moved into a folder “before restore …” of the profile.</source>
+        <translation>替换时也会采用其中的设置和预设。现有内容不会删除，而是移到配置文件夹中名为“before restore …”的文件夹里。</translation>
+    </message>
+    <message>
+        <source>Progress</source>
+        <translation>进度</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+</context>
+<context>
     <name>RowDelegate</name>
     <message>
         <source>Conversation title</source>
         <translation>对话标题</translation>
+    </message>
+</context>
+<context>
+    <name>RowMenu</name>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>重命名</translation>
+    </message>
+    <message>
+        <source>Restore</source>
+        <translation>恢复</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>Copy as Markdown</source>
+        <translation>复制为 Markdown</translation>
+    </message>
+    <message>
+        <source>Delete for good…</source>
+        <translation>永久删除…</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>取消置顶</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>置顶</translation>
+    </message>
+    <message>
+        <source>Unarchive</source>
+        <translation>取消归档</translation>
+    </message>
+    <message>
+        <source>Archive</source>
+        <translation>归档</translation>
+    </message>
+</context>
+<context>
+    <name>Safekeeping</name>
+    <message>
+        <source>Checking conversations after an unclean end…</source>
+        <translation>上次未正常结束，正在检查对话…</translation>
+    </message>
+    <message>
+        <source>Opening conversations…</source>
+        <translation>正在打开对话…</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>The conversation database was damaged. The backup of {date} was opened, and what was newer was recovered into it (conversations: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。已打开 {date} 的备份，并把更新的内容恢复了进去（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
+    </message>
+    <message>
+        <source>The conversation database was damaged. What could be read was recovered (conversations: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。能读出的内容已恢复（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
+    </message>
+    <message>
+        <source>Messages of which only a part is left: {damaged}.</source>
+        <translation>只剩一部分的消息：{damaged}。</translation>
+    </message>
+    <message>
+        <source>The backup is restored</source>
+        <translation>备份已恢复</translation>
     </message>
 </context>
 <context>
@@ -1604,10 +2411,104 @@
     </message>
 </context>
 <context>
+    <name>SearchPane</name>
+    <message>
+        <source>Search results</source>
+        <translation>搜索结果</translation>
+    </message>
+    <message>
+        <source>Previous hit</source>
+        <translation>上一个结果</translation>
+    </message>
+    <message>
+        <source>Next hit</source>
+        <translation>下一个结果</translation>
+    </message>
+    <message>
+        <source>{at} of {count}</source>
+        <translation>第 {at} 个，共 {count} 个</translation>
+    </message>
+    <message>
+        <source>In titles only</source>
+        <translation>仅在标题中</translation>
+    </message>
+    <message>
+        <source>1 message</source>
+        <translation>1 条消息</translation>
+    </message>
+    <message>
+        <source>{count} messages</source>
+        <translation>{count} 条消息</translation>
+    </message>
+    <message>
+        <source>Nothing found.</source>
+        <translation>没有找到。</translation>
+    </message>
+    <message>
+        <source>Not understood: {what}</source>
+        <translation>无法理解：{what}</translation>
+    </message>
+    <message>
+        <source>Filters: model: before: after: tag: role: folder:</source>
+        <translation>筛选：模型: 之前: 之后: 标签: 角色: 文件夹:</translation>
+    </message>
+    <message>
+        <source>Still indexing {count} messages</source>
+        <translation>还有 {count} 条消息正在编入索引</translation>
+    </message>
+</context>
+<context>
+    <name>SelectionBar</name>
+    <message>
+        <source>End the selection</source>
+        <translation>结束选择</translation>
+    </message>
+    <message>
+        <source>Pin or unpin the selected conversations</source>
+        <translation>置顶或取消置顶所选对话</translation>
+    </message>
+    <message>
+        <source>Move the selected conversations</source>
+        <translation>移动所选对话</translation>
+    </message>
+    <message>
+        <source>Tag the selected conversations</source>
+        <translation>为所选对话添加标签</translation>
+    </message>
+    <message>
+        <source>Archive the selected conversations</source>
+        <translation>归档所选对话</translation>
+    </message>
+    <message>
+        <source>Restore the selected conversations</source>
+        <translation>恢复所选对话</translation>
+    </message>
+    <message>
+        <source>Export the selected conversations</source>
+        <translation>导出所选对话</translation>
+    </message>
+    <message>
+        <source>Delete the selected conversations</source>
+        <translation>删除所选对话</translation>
+    </message>
+    <message>
+        <source>{count} selected</source>
+        <translation>已选 {count} 个</translation>
+    </message>
+    <message>
+        <source>Unarchive the selected conversations</source>
+        <translation>取消归档所选对话</translation>
+    </message>
+</context>
+<context>
     <name>SettingsDialog</name>
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+    <message>
+        <source>Data</source>
+        <translation>数据</translation>
     </message>
 </context>
 <context>
@@ -1655,20 +2556,24 @@
         <translation>对话列表</translation>
     </message>
     <message>
-        <source>No conversation matches.</source>
-        <translation>没有匹配的对话。</translation>
+        <source>The bin is empty.</source>
+        <translation>回收站是空的。</translation>
+    </message>
+    <message>
+        <source>Nothing is archived.</source>
+        <translation>没有归档的对话。</translation>
+    </message>
+    <message>
+        <source>No chats in this folder.</source>
+        <translation>此文件夹中没有对话。</translation>
+    </message>
+    <message>
+        <source>No chats with this tag.</source>
+        <translation>没有带此标签的对话。</translation>
     </message>
     <message>
         <source>Settings</source>
         <translation>设置</translation>
-    </message>
-    <message>
-        <source>Rename</source>
-        <translation>重命名</translation>
-    </message>
-    <message>
-        <source>Delete</source>
-        <translation>删除</translation>
     </message>
 </context>
 <context>
@@ -1676,6 +2581,17 @@
     <message>
         <source>Table</source>
         <translation>表格</translation>
+    </message>
+</context>
+<context>
+    <name>TagMenu</name>
+    <message>
+        <source>Tags</source>
+        <translation>标签</translation>
+    </message>
+    <message>
+        <source>New tag…</source>
+        <translation>新建标签…</translation>
     </message>
 </context>
 <context>
@@ -1711,6 +2627,14 @@
         <source>Select all</source>
         <translation>全选</translation>
     </message>
+    <message>
+        <source>Copy conversation as Markdown</source>
+        <translation>将对话复制为 Markdown</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
 </context>
 <context>
     <name>Toast</name>
@@ -1719,8 +2643,55 @@
         <translation>撤销</translation>
     </message>
     <message>
+        <source>What to do</source>
+        <translation>怎么办</translation>
+    </message>
+    <message>
         <source>Close notice</source>
         <translation>关闭通知</translation>
+    </message>
+</context>
+<context>
+    <name>UnsavedDialog</name>
+    <message>
+        <source>Not everything is on disk</source>
+        <translation>并非所有内容都已写入磁盘</translation>
+    </message>
+    <message>
+        <source>What is not on disk is lost when the application quits.</source>
+        <translation>尚未写入磁盘的内容会在应用退出时丢失。</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Save to a file…</source>
+        <translation>保存到文件…</translation>
+    </message>
+    <message>
+        <source>Quit anyway</source>
+        <translation>仍要退出</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>All changes are on disk now.</source>
+        <translation>现在所有更改都已写入磁盘。</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>退出</translation>
+    </message>
+    <message>
+        <source>Tried again: the disk still refuses.</source>
+        <translation>已重试：磁盘仍然拒绝写入。</translation>
+    </message>
+    <message>
+        <source>Saved to {file}: the conversations that are shown or being answered, and all that was typed. You can quit now.</source>
+        <translation>已保存到 {file}：显示中或正在回答的对话，以及所有已输入的内容。现在可以退出了。</translation>
     </message>
 </context>
 <context>
@@ -1769,6 +2740,56 @@
     </message>
 </context>
 <context>
+    <name>WholeProfile</name>
+    <message>
+        <source>Save the whole profile…</source>
+        <translation>保存整个配置文件夹…</translation>
+    </message>
+    <message>
+        <source>Restore a profile…</source>
+        <translation>恢复配置文件夹…</translation>
+    </message>
+    <message>
+        <source>Qwen Desktop profile</source>
+        <translation>Qwen Desktop 配置文件夹</translation>
+    </message>
+    <message>
+        <source>Save the whole profile</source>
+        <translation>保存整个配置文件夹</translation>
+    </message>
+    <message>
+        <source>Restore a profile</source>
+        <translation>恢复配置文件夹</translation>
+    </message>
+    <message>
+        <source>Saving the profile…</source>
+        <translation>正在保存配置文件夹…</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+    <message>
+        <source>Show in folder</source>
+        <translation>在文件夹中显示</translation>
+    </message>
+    <message>
+        <source>The profile is replaced at the next start</source>
+        <translation>配置文件夹将在下次启动时替换</translation>
+    </message>
+    <message>
+        <source>Quit now</source>
+        <translation>立即退出</translation>
+    </message>
+</context>
+<context>
+    <name>_Question</name>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+</context>
+<context>
     <name>actions</name>
     <message>
         <source>New chat</source>
@@ -1777,6 +2798,14 @@
     <message>
         <source>Open checkpoint folder</source>
         <translation>打开检查点文件夹</translation>
+    </message>
+    <message>
+        <source>Open conversation file</source>
+        <translation>打开对话文件</translation>
+    </message>
+    <message>
+        <source>Import conversations</source>
+        <translation>导入对话</translation>
     </message>
     <message>
         <source>Model card</source>
@@ -1811,12 +2840,44 @@
         <translation>停止回答</translation>
     </message>
     <message>
-        <source>Undo delete</source>
-        <translation>撤销删除</translation>
+        <source>Next search hit</source>
+        <translation>下一个搜索结果</translation>
+    </message>
+    <message>
+        <source>Previous search hit</source>
+        <translation>上一个搜索结果</translation>
+    </message>
+    <message>
+        <source>Undo delete, archive or move</source>
+        <translation>撤销删除、归档或移动</translation>
+    </message>
+    <message>
+        <source>Conversation menu</source>
+        <translation>对话菜单</translation>
+    </message>
+    <message>
+        <source>Select several</source>
+        <translation>选择多个</translation>
+    </message>
+    <message>
+        <source>Select all</source>
+        <translation>全选</translation>
     </message>
     <message>
         <source>Show or hide the memory panel</source>
         <translation>显示或隐藏内存面板</translation>
+    </message>
+    <message>
+        <source>Save conversation as…</source>
+        <translation>对话另存为…</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>Backups…</source>
+        <translation>备份…</translation>
     </message>
     <message>
         <source>Settings</source>
@@ -2350,14 +3411,6 @@
         <translation>请关闭该程序后重试。</translation>
     </message>
     <message>
-        <source>{file} is damaged, or is not a conversation database.</source>
-        <translation>{file} 已损坏，或不是对话数据库。</translation>
-    </message>
-    <message>
-        <source>It is left as it is; move it to another place to begin with a new one.</source>
-        <translation>文件保持原样；将它移到别处即可从新的数据库开始。</translation>
-    </message>
-    <message>
         <source>The disk failed while {file} was read or written.</source>
         <translation>读写 {file} 时磁盘出错。</translation>
     </message>
@@ -2370,8 +3423,36 @@
         <translation>{file} 是其他程序的数据库。</translation>
     </message>
     <message>
+        <source>{file} was written by a newer Qwen Desktop: its conversations can be read here, but not changed.</source>
+        <translation>{file} 由更新版本的 Qwen Desktop 写成：这里可以阅读其中的对话，但不能更改。</translation>
+    </message>
+    <message>
+        <source>Install the newer version to go on with them.</source>
+        <translation>请安装更新的版本以继续这些对话。</translation>
+    </message>
+    <message>
         <source>Move it to another place, or choose another folder with --profile.</source>
         <translation>请将它移到别处，或用 --profile 选择其他文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} is damaged.</source>
+        <translation>{file} 已损坏。</translation>
+    </message>
+    <message>
+        <source>Start the application again: it then opens a backup and recovers what can be read.</source>
+        <translation>请重新启动应用：它会打开备份并恢复能读出的内容。</translation>
+    </message>
+    <message>
+        <source>{file} is no profile of Qwen Desktop.</source>
+        <translation>{file} 不是 Qwen Desktop 的配置文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} is damaged or was changed; nothing of it was used.</source>
+        <translation>{file} 已损坏或被改动；没有使用其中任何内容。</translation>
+    </message>
+    <message>
+        <source>Copy it again from where it was saved.</source>
+        <translation>请从保存它的地方重新复制。</translation>
     </message>
     <message>
         <source>{file} was written by a newer Qwen Desktop: its format is {found}, and this version reads up to {newest}.</source>
@@ -2414,8 +3495,16 @@
         <translation>请释放一些空间后重试。</translation>
     </message>
     <message>
+        <source>There is no conversation to export.</source>
+        <translation>没有可导出的对话。</translation>
+    </message>
+    <message>
         <source>{file} cannot be written.</source>
         <translation>无法写入 {file}。</translation>
+    </message>
+    <message>
+        <source>Choose another place for it.</source>
+        <translation>请为它选择另一个位置。</translation>
     </message>
     <message>
         <source>Allow writing to it and to its folder, or choose another folder with --profile.</source>
@@ -2528,6 +3617,351 @@
     <message>
         <source>Memory ran out: {tokens} tokens take {kv} of it; {free} are free now.</source>
         <translation>内存已用尽：{tokens} 个词元占用 {kv}；现在空闲 {free}。</translation>
+    </message>
+    <message>
+        <source>The backup {file} is damaged.</source>
+        <translation>备份 {file} 已损坏。</translation>
+    </message>
+    <message>
+        <source>Choose another one; nothing was changed.</source>
+        <translation>请选择另一份；没有更改任何内容。</translation>
+    </message>
+    <message>
+        <source>This is not JSON, or only the beginning of it.</source>
+        <translation>这不是 JSON，或者只是它的开头。</translation>
+    </message>
+    <message>
+        <source>This is not a conversation of Qwen Desktop.</source>
+        <translation>这不是 Qwen Desktop 的对话。</translation>
+    </message>
+    <message>
+        <source>This was written by a newer Qwen Desktop: its version is {found}, and this program reads up to {newest}.</source>
+        <translation>它由更新版本的 Qwen Desktop 写成：其版本为 {found}，本程序最高可读 {newest}。</translation>
+    </message>
+    <message>
+        <source>Install the newer version to read it.</source>
+        <translation>请安装更新的版本来读取它。</translation>
+    </message>
+    <message>
+        <source>{place} names no message of this file.</source>
+        <translation>{place} 指的不是此文件中的消息。</translation>
+    </message>
+    <message>
+        <source>{place} is no value of a setting.</source>
+        <translation>{place} 不是设置的有效值。</translation>
+    </message>
+    <message>
+        <source>{place} is the id of another message.</source>
+        <translation>{place} 是另一条消息的标识。</translation>
+    </message>
+    <message>
+        <source>{place} names no message that stands before it.</source>
+        <translation>{place} 指的不是位于它之前的消息。</translation>
+    </message>
+    <message>
+        <source>{place} is not the first and last of a stretch.</source>
+        <translation>{place} 不是一段消息的首尾。</translation>
+    </message>
+    <message>
+        <source>{place} is no stretch of the conversation.</source>
+        <translation>{place} 不是对话中的一段。</translation>
+    </message>
+    <message>
+        <source>{place} names no message with a prompt that stands before it.</source>
+        <translation>{place} 指的不是位于它之前且带提示词的消息。</translation>
+    </message>
+    <message>
+        <source>Steps of tools kept as text: {count}.</source>
+        <translation>作为文本保留的工具步骤：{count}。</translation>
+    </message>
+    <message>
+        <source>Messages of an unknown kind kept as text: {count}.</source>
+        <translation>作为文本保留的未知类型消息：{count}。</translation>
+    </message>
+    <message>
+        <source>Messages that cannot be read, left out: {count}.</source>
+        <translation>无法读取而略去的消息：{count}。</translation>
+    </message>
+    <message>
+        <source>Hidden messages left out: {count}.</source>
+        <translation>略去的隐藏消息：{count}。</translation>
+    </message>
+    <message>
+        <source>Attachments left out ({count}): {names}.</source>
+        <translation>略去的附件（{count}）：{names}。</translation>
+    </message>
+    <message>
+        <source>There is no message in this conversation.</source>
+        <translation>此对话中没有消息。</translation>
+    </message>
+    <message>
+        <source>The messages of this conversation are missing: {field}.</source>
+        <translation>此对话的消息缺失：{field}。</translation>
+    </message>
+    <message>
+        <source>{file} holds no conversation that this program can read.</source>
+        <translation>{file} 中没有本程序能读取的对话。</translation>
+    </message>
+    <message>
+        <source>It reads conversations of Qwen Desktop, ChatGPT, Open WebUI, LM Studio and Jan, and messages as OpenAI&apos;s API and ShareGPT write them.</source>
+        <translation>它能读取 Qwen Desktop、ChatGPT、Open WebUI、LM Studio 和 Jan 的对话，以及 OpenAI API 和 ShareGPT 格式的消息。</translation>
+    </message>
+    <message>
+        <source>This is no conversation that this program can read.</source>
+        <translation>这不是本程序能读取的对话。</translation>
+    </message>
+    <message>
+        <source>{file} is a damaged archive, or one with a password.</source>
+        <translation>{file} 是损坏的压缩包，或带有密码。</translation>
+    </message>
+    <message>
+        <source>There are too many files in {folder}.</source>
+        <translation>{folder} 中的文件太多。</translation>
+    </message>
+    <message>
+        <source>Choose a folder further in.</source>
+        <translation>请选择更里层的文件夹。</translation>
+    </message>
+    <message>
+        <source>Its folder is left out: the file does not name it.</source>
+        <translation>略去了它的文件夹：文件中没有给出名称。</translation>
+    </message>
+    <message>
+        <source>The file may be damaged, or changed by another program.</source>
+        <translation>文件可能已损坏，或被其他程序改动。</translation>
+    </message>
+    <message>
+        <source>This is too long for one conversation: over {limit} characters.</source>
+        <translation>对一个对话来说太长：超过 {limit} 个字符。</translation>
+    </message>
+    <message>
+        <source>{place} is too long.</source>
+        <translation>{place} 太长。</translation>
+    </message>
+    <message>
+        <source>The file</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>{place} is not an object.</source>
+        <translation>{place} 不是对象。</translation>
+    </message>
+    <message>
+        <source>{place} is missing.</source>
+        <translation>缺少 {place}。</translation>
+    </message>
+    <message>
+        <source>{place} is not a list.</source>
+        <translation>{place} 不是列表。</translation>
+    </message>
+    <message>
+        <source>{place} is not a list of {count} values.</source>
+        <translation>{place} 不是含 {count} 个值的列表。</translation>
+    </message>
+    <message>
+        <source>{place} is not text.</source>
+        <translation>{place} 不是文本。</translation>
+    </message>
+    <message>
+        <source>{place} is empty.</source>
+        <translation>{place} 是空的。</translation>
+    </message>
+    <message>
+        <source>{place} is neither true nor false.</source>
+        <translation>{place} 既不是 true 也不是 false。</translation>
+    </message>
+    <message>
+        <source>{place} is not a whole number.</source>
+        <translation>{place} 不是整数。</translation>
+    </message>
+    <message>
+        <source>{place} is not between {low} and {high}.</source>
+        <translation>{place} 不在 {low} 与 {high} 之间。</translation>
+    </message>
+    <message>
+        <source>{place} is not a number.</source>
+        <translation>{place} 不是数字。</translation>
+    </message>
+    <message>
+        <source>{place} is {value}, which this version does not know.</source>
+        <translation>{place} 的值为 {value}，此版本不认识它。</translation>
+    </message>
+</context>
+<context>
+    <name>export</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>You</source>
+        <translation>你</translation>
+    </message>
+    <message>
+        <source>Assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>Assistant ({model})</source>
+        <translation>助手（{model}）</translation>
+    </message>
+    <message>
+        <source>System</source>
+        <translation>系统</translation>
+    </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>Version {number} of {count}</source>
+        <translation>版本 {number}，共 {count} 个</translation>
+    </message>
+    <message>
+        <source>in reply to: {text}</source>
+        <translation>回复：{text}</translation>
+    </message>
+    <message>
+        <source>This message was damaged on disk; what could be read is shown.</source>
+        <translation>这条消息在磁盘上已损坏；这里显示还能读出的内容。</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>Interrupted: the application ended before the answer did.</source>
+        <translation>已中断：应用在回答完成前结束了。</translation>
+    </message>
+    <message>
+        <source>Cut off: the longest answer was reached.</source>
+        <translation>已截断：达到了最长回答。</translation>
+    </message>
+    <message>
+        <source>Cut off: the context was full.</source>
+        <translation>已截断：上下文已满。</translation>
+    </message>
+    <message>
+        <source>Stopped: it repeated itself.</source>
+        <translation>已停止：内容不断重复。</translation>
+    </message>
+    <message>
+        <source>Failed.</source>
+        <translation>失败。</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+    <message>
+        <source>seed {seed}</source>
+        <translation>种子 {seed}</translation>
+    </message>
+    <message>
+        <source>Page {number}</source>
+        <translation>第 {number} 页</translation>
+    </message>
+    <message>
+        <source>{count} conversations</source>
+        <translation>{count} 个对话</translation>
+    </message>
+</context>
+<context>
+    <name>importing</name>
+    <message>
+        <source>Added</source>
+        <translation>已添加</translation>
+    </message>
+    <message>
+        <source>Merged</source>
+        <translation>已合并</translation>
+    </message>
+    <message>
+        <source>Already here</source>
+        <translation>已存在</translation>
+    </message>
+    <message>
+        <source>Not imported</source>
+        <translation>未导入</translation>
+    </message>
+    <message>
+        <source>{count} added</source>
+        <translation>添加了 {count} 个</translation>
+    </message>
+    <message>
+        <source>{count} merged</source>
+        <translation>合并了 {count} 个</translation>
+    </message>
+    <message>
+        <source>{count} already here</source>
+        <translation>{count} 个已存在</translation>
+    </message>
+    <message>
+        <source>{count} not imported</source>
+        <translation>{count} 个未导入</translation>
+    </message>
+    <message>
+        <source>Nothing was imported</source>
+        <translation>没有导入任何内容</translation>
+    </message>
+</context>
+<context>
+    <name>list_change</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Deleted “{title}”</source>
+        <translation>已删除“{title}”</translation>
+    </message>
+    <message>
+        <source>Archived “{title}”</source>
+        <translation>已归档“{title}”</translation>
+    </message>
+    <message>
+        <source>Out of the archive: “{title}”</source>
+        <translation>已取消归档：“{title}”</translation>
+    </message>
+    <message>
+        <source>Moved “{title}” to {name}</source>
+        <translation>已把“{title}”移到 {name}</translation>
+    </message>
+    <message>
+        <source>Tag “{name}” removed</source>
+        <translation>已移除标签“{name}”</translation>
+    </message>
+    <message>
+        <source>Deleted {count} chats</source>
+        <translation>已删除 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Archived {count} chats</source>
+        <translation>已归档 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Out of the archive: {count} chats</source>
+        <translation>已取消归档 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Moved {count} chats to {name}</source>
+        <translation>已把 {count} 个对话移到 {name}</translation>
+    </message>
+    <message>
+        <source>Took “{title}” out of its folder</source>
+        <translation>已把“{title}”移出文件夹</translation>
+    </message>
+    <message>
+        <source>Took {count} chats out of their folders</source>
+        <translation>已把 {count} 个对话移出文件夹</translation>
+    </message>
+    <message>
+        <source>Deleted folder “{name}”. Its chats stay.</source>
+        <translation>已删除文件夹“{name}”，其中的对话保留。</translation>
     </message>
 </context>
 <context>
@@ -2686,6 +4120,14 @@
     <message>
         <source>Language of the interface. Takes effect at the next start.</source>
         <translation>界面语言。下次启动时生效。</translation>
+    </message>
+    <message>
+        <source>Titles by the model</source>
+        <translation>由模型起标题</translation>
+    </message>
+    <message>
+        <source>Let the model name a chat; it computes a moment after the first answer.</source>
+        <translation>让模型为对话起标题；第一个回答之后会计算片刻。</translation>
     </message>
     <message>
         <source>Thinking</source>
