@@ -91,14 +91,14 @@ def in_window(profile: Path, about: About) -> dict[str, Any]:
 
 
 def _when_painted(widget: Any, moments: list[float]) -> None:
-    """Add the Unix time at which the next paint event of `widget` has been worked off."""
-    from PySide6.QtCore import QEvent, QObject, QTimer
+    """Add the Unix time of the next paint event of `widget`."""
+    from PySide6.QtCore import QEvent, QObject
 
     class Painted(QObject):
         def eventFilter(self, watched: QObject, event: QEvent) -> bool:
             if event.type() is QEvent.Type.Paint:
                 watched.removeEventFilter(self)
-                QTimer.singleShot(0, lambda: moments.append(time.time()))
+                moments.append(time.time())
             return False
 
     widget.installEventFilter(Painted(widget))
