@@ -25,7 +25,7 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.export import job
 from qwen_desktop.export.words import Words
 from qwen_desktop.paths import Profile
-from qwen_desktop.storage import merge, profile_archive
+from qwen_desktop.storage import merge, profile_archive, profile_restore
 from qwen_desktop.storage.records import Records
 from qwen_desktop.storage.store import Store
 
@@ -68,8 +68,8 @@ def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> in
     profile_lock.make_folder(profile)
     lock = profile_lock.taken(profile)
     try:
-        contents = profile_archive.prepare(file, profile)
-        aside = profile_archive.finish(profile)
+        contents = profile_restore.prepare(file, profile)
+        aside = profile_restore.finish(profile)
     finally:
         lock.unlock()
     _say(_counted(contents))
@@ -99,7 +99,7 @@ def _open(profile: Profile) -> Iterator[Store]:
     lock = profile_lock.taken(profile)
     try:
         log.start(profile.log)
-        profile_archive.finish(profile)
+        profile_restore.finish(profile)
         store = Store.open(profile.database)
         try:
             yield store

@@ -30,11 +30,11 @@ def finish_restore(profile: Profile) -> None:
     """Let what `prepare` made ready take the place of `profile`. For the start, before any of it
     is read. Raises Known where another instance has the profile, or the disk refuses.
     """
-    from qwen_desktop.storage import profile_archive
+    from qwen_desktop.storage import profile_restore
 
     lock = profile_lock.taken(profile)
     try:
-        aside = profile_archive.finish(profile)
+        aside = profile_restore.finish(profile)
         _log.info("a saved profile has taken the place of this one, which is in %s", aside)
     finally:
         lock.unlock()
@@ -95,9 +95,9 @@ class ProfileFiles(QObject):
         """Verify `file`, and let it take the place of this profile at the next start."""
 
         def work(step: Step) -> ProfileContents:
-            from qwen_desktop.storage import profile_archive
+            from qwen_desktop.storage import profile_restore
 
-            return profile_archive.prepare(file, self._profile, step)
+            return profile_restore.prepare(file, self._profile, step)
 
         return self._begin(self.prepared, work)
 

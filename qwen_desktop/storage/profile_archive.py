@@ -1,7 +1,7 @@
 """A whole profile as one `.qwenprofile` file: the database, the settings and the presets.
 
 docs/formats.md tells what is in it. Synchronous, for a thread of its own. Nothing of a file is
-used before all of it was verified, and the present profile is moved aside, never deleted.
+used before all of it was verified; `profile_restore` puts it in place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from qwen_desktop.chat.exporting import ProfileContents
 from qwen_desktop.chat.record import Record
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.paths import Profile
-from qwen_desktop.storage import atomic, migrations, trouble
+from qwen_desktop.storage import migrations, trouble
 from qwen_desktop.storage.database import Database, translated
 from qwen_desktop.storage.json_place import MAX_COUNT, Place
 from qwen_desktop.storage.records import Records
@@ -48,14 +48,14 @@ _ROOM = 2**26  # bytes that stay free on the disk
 Step = Callable[[float], None]  # told how much is done, 0 to 1; raises Cancelled
 
 
-def _no_step(_: float) -> None:
-    return None
+def no_step(_: float) -> None:
+    """Nobody watches."""
 
 
 # -- saving ----------------------------------------------------------------------------------
 
 
-def save(profile: Profile, target: Path, step: Step = _no_step) -> ProfileContents:
+def save(profile: Profile, target: Path, step: Step = no_step) -> ProfileContents:
     """Write the profile into `target`, which is replaced when all is written.
 
     The database may be in use: what is on disk when this begins is in the file, and nothing half
@@ -161,7 +161,7 @@ class _Member:
 
 
 @contextmanager
-def unpacked(file: Path, beside: Path, step: Step = _no_step) -> Iterator[Path]:
+def unpacked(file: Path, beside: Path, step: Step = no_step) -> Iterator[Path]:
     """The verified members of `file` in a folder inside `beside`, which goes afterwards.
 
     Raises Known where anything is wrong with the file, and then nothing of it was used.
@@ -185,7 +185,7 @@ def contents_of(file: Path) -> ProfileContents:
         raise _unreadable(file, error) from error
 
 
-def unpack(file: Path, folder: Path, step: Step = _no_step) -> ProfileContents:
+def unpack(file: Path, folder: Path, step: Step = no_step) -> ProfileContents:
     """Write the members of `file` into `folder` and verify each.
 
     Raises Known where one is missing, changed, damaged or none of ours.
@@ -332,92 +332,6 @@ def records_in(
             )
         finally:
             records.close()
-
-
-# -- taking the place of the present profile -------------------------------------------------
-
-
-def prepare(file: Path, profile: Profile, step: Step = _no_step) -> ProfileContents:
-    """Verify `file` and lay it ready to take the place of `profile` at the next start.
-
-    Nothing of the present profile is touched. Raises Known.
-    """
-    waiting = profile.restore_mark.parent
-    try:
-        forget(profile)
-        waiting.mkdir(parents=True)
-    except OSError as error:
-        raise trouble.from_os(error, waiting) from error
-    try:
-        contents = unpack(file, waiting, step)
-        atomic.write_json(profile.restore_mark, {"format": FORMAT, "at": time.time()})
-    except BaseException:
-        shutil.rmtree(waiting, ignore_errors=True)
-        raise
-    return contents
-
-
-def is_prepared(profile: Profile) -> bool:
-    """Whether something waits to take the place of this profile. One look at the disk."""
-    return profile.restore_mark.is_file()
-
-
-def forget(profile: Profile) -> None:
-    """Let go of what was prepared. Raises OSError."""
-    waiting = profile.restore_mark.parent
-    profile.restore_mark.unlink(missing_ok=True)
-    if waiting.exists():
-        shutil.rmtree(waiting)
-
-
-def finish(profile: Profile) -> Path | None:
-    """Put what was prepared in its place, before anything of the profile is read.
-
-    Tells the folder that holds the profile as it was before; None where nothing was prepared. Only
-    for whoever has the lock of the profile. It moves files inside one folder and may be done again
-    after a crash at any point. Raises Known where the disk refuses.
-    """
-    waiting = profile.restore_mark.parent
-    if not is_prepared(profile):
-        return None
-    try:
-        aside = _aside(profile, waiting)
-        present = {
-            DATABASE: profile.database,
-            "settings.json": profile.preferences,
-            "presets.json": profile.presets,
-        }
-        for name, file in present.items():
-            if not (waiting / name).exists():
-                continue  # moved before a crash, or not in the file: what is there stays
-            ends = ("", "-wal", "-shm") if name == DATABASE else ("",)
-            for end in ends:
-                old = file.with_name(file.name + end)
-                if old.exists():
-                    old.replace(aside / old.name)
-            (waiting / name).replace(file)
-        # The copy of the list would show what is no longer there.
-        profile.sidebar_cache.unlink(missing_ok=True)
-        profile.restore_mark.unlink()
-        shutil.rmtree(waiting, ignore_errors=True)
-    except OSError as error:
-        raise trouble.from_os(error, profile.database) from error
-    return aside
-
-
-def _aside(profile: Profile, waiting: Path) -> Path:
-    """The folder for what was there; the same one when this is done again after a crash."""
-    note = waiting / "aside.json"
-    try:
-        name = atomic.read_json(note)
-    except (OSError, ValueError):
-        name = None
-    if not isinstance(name, str) or Path(name).name != name:
-        name = time.strftime("before restore %Y-%m-%d %H-%M-%S")
-        atomic.write_json(note, name)
-    folder = profile.root / name
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 # -- sentences -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from qwen_desktop.errors import Cancelled, Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import profile_archive as pa
+from qwen_desktop.storage import profile_restore as pr
 from qwen_desktop.storage.records import Records
 from qwen_desktop.storage.store import Store
 from tests.export.conversations import branched, said
@@ -60,16 +61,16 @@ def test_a_profile_is_saved_and_takes_the_place_of_another(profile, saved, tmp_p
     store.close()
     other.preferences.write_text('{"theme": "light"}')
     before = everything(other.root)
-    contents = pa.prepare(saved, other)
+    contents = pr.prepare(saved, other)
     assert (contents.conversations, contents.messages) == (1, 4)
-    assert pa.is_prepared(other)
-    aside = pa.finish(other)
+    assert pr.is_prepared(other)
+    aside = pr.finish(other)
     assert conversations(other) == conversations(profile)
     assert json.loads(other.preferences.read_text()) == {"theme": "dark"}
     assert everything(aside)["conversations.db"] == before["conversations.db"]
     assert everything(aside)["settings.json"] == before["settings.json"]
-    assert not pa.is_prepared(other)
-    assert pa.finish(other) is None
+    assert not pr.is_prepared(other)
+    assert pr.finish(other) is None
 
 
 def test_only_what_belongs_to_the_user_is_in_the_file(saved):
@@ -89,8 +90,8 @@ def test_a_profile_in_use_is_saved_as_it_stands_on_disk(profile, tmp_path):
     pa.save(profile, tmp_path / "live.qwenprofile")
     store.close()
     fresh = Profile(tmp_path / "fresh")
-    pa.prepare(tmp_path / "live.qwenprofile", fresh)
-    pa.finish(fresh)
+    pr.prepare(tmp_path / "live.qwenprofile", fresh)
+    pr.finish(fresh)
     assert len(conversations(fresh)) == 2
 
 
@@ -219,18 +220,18 @@ def test_a_file_that_is_not_whole_is_one_sentence_and_nothing_is_touched(
     (tmp_path / "changed.db").unlink(missing_ok=True)
     before = everything(tmp_path)
     with pytest.raises(Known) as caught:
-        pa.prepare(saved, profile)
+        pr.prepare(saved, profile)
     assert "\n" not in str(caught.value)
     assert everything(tmp_path) == before
-    assert not pa.is_prepared(profile)
+    assert not pr.is_prepared(profile)
 
 
 def test_a_file_with_too_little_room_for_it_is_refused(saved, profile, monkeypatch):
     usage = shutil.disk_usage(profile.root)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(Known, match="disk is full"):
-        pa.prepare(saved, profile)
-    assert not pa.is_prepared(profile)
+        pr.prepare(saved, profile)
+    assert not pr.is_prepared(profile)
 
 
 def test_a_crash_at_any_move_is_made_good_by_doing_it_again(saved, tmp_path, monkeypatch):
@@ -242,7 +243,7 @@ def test_a_crash_at_any_move_is_made_good_by_doing_it_again(saved, tmp_path, mon
         store.close()
         other.preferences.write_text('{"theme": "light"}')
         old = everything(other.root)
-        pa.prepare(saved, other)
+        pr.prepare(saved, other)
         moves = 0
 
         def replace(source, target, real=os.replace, last=last):
@@ -255,11 +256,11 @@ def test_a_crash_at_any_move_is_made_good_by_doing_it_again(saved, tmp_path, mon
         with monkeypatch.context() as patched:
             patched.setattr("pathlib.Path.replace", lambda s, t: replace(s, t))
             try:
-                aside = pa.finish(other)
+                aside = pr.finish(other)
             except KeyboardInterrupt:
                 aside = None
         if aside is None:
-            aside = pa.finish(other)
+            aside = pr.finish(other)
             assert aside is not None
         assert [one.conversation.id for one in conversations(other)] == ["c"]
         assert conversations(other)[0].conversation.title == "Rain"
