@@ -1,12 +1,17 @@
 """What of a damaged database and its backup is there afterwards: nothing lost, nothing revived."""
 
+import random
 import shutil
 import sqlite3
 import zlib
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_desktop.chat.backup import BackupReason
 from qwen_desktop.chat.messages import (
@@ -263,10 +268,51 @@ def test_a_text_with_a_lost_end_is_shown_up_to_there(store, file, draw):
     again.close()
 
 
+def test_rows_on_a_page_with_a_spoiled_head_are_found(store, file):
+    """What lies behind the first bytes of a page is whole: no message is lost."""
+    for number in range(60):
+        asked = user_message(f"message {number} ", store.load("c").tree.head)
+        store.add_message("c", asked)
+    expected = store.load("c")
+    store.close()
+    shutil.rmtree(file.parent / "backups")
+    content = bytearray(file.read_bytes())
+    spoiled = 0
+    for begin in range(8192, len(content), 8192):
+        if content[begin] == 13 and b"message " in content[begin : begin + 8192]:
+            content[begin : begin + 40] = b"\xff" * 40
+            spoiled += 1
+    assert spoiled > 1
+    file.write_bytes(content)
+    file.with_name("check-database").touch()
+    again = Store.open(file)
+    assert again.opening.damaged.messages == len(expected.tree.messages)
+    assert again.load("c").tree == expected.tree
+    again.close()
+
+
+@given(st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=60)
+def test_no_bytes_stop_the_reading_of_pages(damage):
+    content = bytearray(GOOD)
+    for _ in range(damage.choice((1, 10, 300))):
+        content[damage.randrange(len(content))] = damage.randrange(256)
+    del content[damage.randrange(len(content)) :]
+    for row in carve(Pages(bytes(content), Log(bytes(content)), damage.choice((512, 4096)))):
+        assert row.table in COLUMNS
+
+
+def good_bytes():
+    """A file of the latest format, with something in every table."""
+    with TemporaryDirectory() as folder:
+        return made_by(migrations.LATEST, Path(folder) / "conversations.db").read_bytes()
+
+
+GOOD = good_bytes()
+
+
 @pytest.fixture
 def draw():
-    import random
-
     return random.Random(2)
 
 
