@@ -7,6 +7,7 @@ import pytest
 from qwen_desktop import cli
 from qwen_desktop.bridge import profile_lock
 from qwen_desktop.paths import Profile
+from qwen_desktop.storage.imports.files import Reader
 from qwen_desktop.storage.store import Store
 from tests.export.conversations import branched, said
 
@@ -107,3 +108,17 @@ def test_a_saved_profile_can_be_imported(profile, tmp_path, capsys):
     other = Profile(tmp_path / "other")
     assert run(other, "import", file) == 0
     assert set(ids(other)) == {"c", "s"}
+
+
+def test_an_import_of_a_saved_profile_can_be_stopped(profile, tmp_path):
+    file = tmp_path / "p.qwenprofile"
+    run(profile, "profile", "save", file)
+    looks = 0
+
+    def stopped():
+        nonlocal looks
+        looks += 1
+        return looks > 1  # in the middle of unpacking
+
+    assert list(Reader((file,), stopped)) == []
+    assert looks > 1
