@@ -183,18 +183,12 @@ def searching(profile: Path, about: About) -> dict[str, Any]:
     wait("a checkpoint", lambda: not app.models.state.busy and app.models.state.info)
     rest(1500)
     asked = queries(about, random.Random(3), QUERIES)
-    answered: list[tuple[str, float, int]] = []
-    app.search.found.connect(
-        lambda found: answered.append((found.query, time.perf_counter(), len(found.hits)))
-    )
     times, hits = [], 0
     for query in asked:
-        began = time.perf_counter()
-        count = len(answered)
-        app.search.search(query)
-        _spin(lambda count=count, query=query: answered[count:] and answered[-1][0] == query)
-        times.append((answered[-1][1] - began) * 1000)
-        hits += answered[-1][2] > 0
+        took, count = _search(app.search, query)
+        times.append(took)
+        hits += count > 0
+        rest(20)  # as after a key
     app.window.close()
     app.close()
     del qt
@@ -208,15 +202,24 @@ def searching(profile: Path, about: About) -> dict[str, Any]:
     return {"times": times, "alone": alone, "hits": hits / len(asked), "queries": asked}
 
 
-def _spin(condition: Callable[[], object]) -> None:
-    """Run the event loop until the very turn in which `condition` comes true."""
-    from PySide6.QtCore import QCoreApplication, QEventLoop
+def _search(search: Any, query: str) -> tuple[float, int]:
+    """Milliseconds until the first hits of `query` are told, and how many they are."""
+    from PySide6.QtCore import QEventLoop
 
-    end = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > end:
-            raise RuntimeError("no answer")
-        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 1000)
+    loop = QEventLoop()
+    answer: list[tuple[float, int]] = []
+
+    def on_found(found: Any) -> None:
+        if found.query == query and not answer:
+            answer.append((time.perf_counter(), len(found.hits)))
+            loop.quit()
+
+    search.found.connect(on_found)
+    began = time.perf_counter()
+    search.search(query)
+    loop.exec()
+    search.found.disconnect(on_found)
+    return (answer[0][0] - began) * 1000, answer[0][1]
 
 
 # --- an answer that streams ---------------------------------------------------------------------
