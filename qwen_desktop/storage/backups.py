@@ -23,7 +23,7 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage import database as databases
 from qwen_desktop.storage import migrations, private, trouble
 from qwen_desktop.storage.database import Database, translated
-from qwen_desktop.storage.pages import log_of
+from qwen_desktop.storage.pages import has_log, log_of
 
 _log = logging.getLogger(__name__)
 
@@ -230,7 +230,8 @@ def _made(file: Path) -> tuple[float, BackupReason]:
 
 def _written_at(file: Path) -> float:
     found = [0.0]
-    for one in (file, log_of(file)):
+    # An open database has an empty log beside it.
+    for one in (file, log_of(file)) if has_log(file) else (file,):
         with suppress(OSError):
             found.append(one.stat().st_mtime)
     return max(found)

@@ -343,8 +343,11 @@ def connect_beside(file: Path) -> sqlite3.Connection:
 
 
 def connect_to_check(file: Path) -> sqlite3.Connection:
-    """A connection to a database that nobody has open yet, and that may be damaged."""
-    connection = _connect(file)
+    """A connection to a database that nobody has open yet, and that may be damaged.
+
+    It only reads: closing another kind would fold the log, which may be damaged, into the file.
+    """
+    connection = _connect_by_uri(file, "mode=ro")
     connection.execute("PRAGMA cell_size_check = ON")
     return connection
 
@@ -352,5 +355,14 @@ def connect_to_check(file: Path) -> sqlite3.Connection:
 def connect_to_look(file: Path) -> sqlite3.Connection:
     """A connection that only reads and leaves nothing beside the file."""
     # Without a log beside it, `immutable` keeps SQLite from making one.
-    flags = "mode=ro" if has_log(file) else "mode=ro&immutable=1"
-    return _connect(f"{file.absolute().as_uri()}?{flags}")
+    return _connect_by_uri(file, "mode=ro" if has_log(file) else "mode=ro&immutable=1")
+
+
+def _connect_by_uri(file: Path, flags: str) -> sqlite3.Connection:
+    try:
+        return _connect(f"{file.absolute().as_uri()}?{flags}")
+    except sqlite3.OperationalError as error:
+        if "invalid uri" not in str(error):
+            raise
+    # A network share of Windows, which no URI can name.
+    return connect_beside(file)

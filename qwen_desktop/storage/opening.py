@@ -26,7 +26,7 @@ from qwen_desktop.storage import migrations, private, recovery, salvage, trouble
 from qwen_desktop.storage.backups import BackupFolder, sync
 from qwen_desktop.storage.database import Database, translated
 from qwen_desktop.storage.look import State, look
-from qwen_desktop.storage.pages import Log, has_log, log_of
+from qwen_desktop.storage.pages import Log, has_log, log_is_read, log_of
 
 _log = logging.getLogger(__name__)
 
@@ -108,19 +108,22 @@ def _can_be_written(file: Path) -> bool:
 def _is_whole(file: Path) -> bool:
     """Whether SQLite finds nothing wrong with any page, nor we with the log. Raises Known."""
     with translated(file):
-        log = log_of(file)
-        if log.exists() and Log(log.read_bytes()).loses_something:
-            return False
         try:
             with closing(databases.connect_to_check(file)) as connection:
-                found = connection.execute("PRAGMA integrity_check (1)").fetchone()
+                if connection.execute("PRAGMA integrity_check (1)").fetchone() != ("ok",):
+                    return False
                 if databases.mark_of(file).exists() and not databases.has_good_schema(connection):
                     return False
+                # While SQLite has it open: closing folds the log into the file.
+                return not has_log(file) or log_is_read(file) or not _loses_something(file)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if databases.is_damage(error):
                 return False
             raise
-    return bool(found == ("ok",))
+
+
+def _loses_something(file: Path) -> bool:
+    return Log(log_of(file).read_bytes()).loses_something
 
 
 # -- recovery ------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 from qwen_desktop.storage import rows
 from qwen_desktop.storage.carve import Carved, carve
-from qwen_desktop.storage.pages import Pages, has_log
+from qwen_desktop.storage.database import connect_to_look
+from qwen_desktop.storage.pages import Pages
 from qwen_desktop.storage.shapes import COLUMNS, WITHOUT_NUMBERS
 
 Row: TypeAlias = "dict[str, Any]"
@@ -110,8 +111,7 @@ def _key(table: str, row: Row) -> Key:
 
 
 def _reading(file: Path) -> sqlite3.Connection:
-    flags = "mode=ro" if has_log(file) else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?{flags}", uri=True)
+    connection = connect_to_look(file)
     connection.text_factory = _text
     connection.execute("PRAGMA cell_size_check = ON")
     return connection

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_desktop.chat.backup import BackupReason
 from qwen_desktop.chat.messages import PartKind, Status, pending_answer, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import Known
@@ -219,6 +220,20 @@ class Share(type(Path())):  # type: ignore[misc]
 
 
 def test_a_file_on_a_network_share_is_opened(file):
+    for spoil in (bytes, lambda _: b"junk"):
+        store = Store.open(Share(file))
+        assert len(listed(store)) == 1
+        backup = store.backups.make(BackupReason.ASKED)
+        assert not backup.is_damaged
+        store.backups.restore(backup)
+        store.close()
+        database.mark_damage(file)
+        store = Store.open(Share(file))
+        assert store.opening.checked
+        assert store.opening.damaged is None
+        store.close()
+        file.write_bytes(spoil(file.read_bytes()))
     store = Store.open(Share(file))
+    assert store.opening.damaged is not None
     assert len(listed(store)) == 1
     store.close()
