@@ -28,6 +28,7 @@ from qwen_desktop.ui.row_view import RowView
 _SELECT = QItemSelectionModel.SelectionFlag.Select
 _ALONE = QItemSelectionModel.SelectionFlag.ClearAndSelect
 _AS_IT_IS = QItemSelectionModel.SelectionFlag.NoUpdate
+_EDITING = QAbstractItemView.State.EditingState
 
 
 class ConversationView(RowView):
@@ -180,7 +181,8 @@ class ConversationView(RowView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter opens the row with the focus, Escape ends a selection of several."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            if self.currentIndex().isValid():
+            # The Enter that ends an edit comes here as well.
+            if self.currentIndex().isValid() and self.state() != _EDITING:
                 self.opened.emit(self.currentIndex())
             return
         if event.key() == Qt.Key.Key_Escape and self.several:

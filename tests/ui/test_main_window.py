@@ -178,6 +178,27 @@ def test_renaming_reaches_the_header(qtbot, application, window, stored):
     qtbot.waitUntil(lambda: window.header.title.text() == "Bumblebees")
 
 
+def test_the_enter_that_ends_renaming_does_not_open_the_conversation_again(
+    qtbot, application, window, stored
+):
+    bees, _ = stored
+    open_row(qtbot, application, bees.id)
+    opened = []
+    application.chats.opened.connect(opened.append)
+    view = window.sidebar.view
+    view.setFocus()
+    view.setCurrentIndex(window.sidebar.list.index_of(bees.id))
+    QTest.keyClick(view, Qt.Key.Key_F2)
+    QTest.keyClicks(QApplication.focusWidget(), "Bumblebees")
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.header.title.text() == "Bumblebees")
+    stored_now = []
+    application.store.submit(lambda store: store.load(bees.id), stored_now.append)
+    qtbot.waitUntil(lambda: bool(stored_now))
+    assert stored_now[0].title == window.header.title.text() == "Bumblebees"
+    assert not opened
+
+
 def test_without_a_model_nothing_is_sent_and_the_text_stays(application, window):
     QTest.keyClicks(window.composer.edit, "hello")
     QTest.keyClick(window.composer.edit, Qt.Key.Key_Return)
