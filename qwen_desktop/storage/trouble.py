@@ -15,7 +15,7 @@ DAMAGED, NEWER = "damaged", "newer"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_FAILED = {errno.EIO, errno.ENXIO, errno.ENODEV}
+_FAILED = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.EFBIG}
 
 
 def disk_full(file: Path, details: str = "") -> Known:

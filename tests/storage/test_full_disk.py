@@ -65,8 +65,11 @@ def make_room(disk):
 
 @pytest.fixture
 def file(folder):
-    """A database with a conversation in which an answer streams, a draft and a backup."""
-    file = folder / "conversations.db"
+    return filled(folder / "conversations.db")
+
+
+def filled(file):
+    """A database with a conversation, another one in the bin, a draft and a backup."""
     store = Store.open(file)
     store.create(Conversation(id="c", title="own", tree=Tree.of([QUESTION])))
     store.create(Conversation(id="binned"))
@@ -141,6 +144,37 @@ def test_a_write_is_refused_whole_and_taken_when_there_is_room(disk, file, write
             assert again.load(one).tree.messages[message_id].text == message.text
     assert again.drafts() == after.drafts
     again.close()
+
+
+@pytest.fixture
+def failing():
+    """Lets every file of this process that would grow fail, as a disk does."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fail(on):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0 if on else soft, hard))
+
+    yield fail
+    fail(False)
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_disk_that_fails_undoes_the_write_and_works_again(tmp_path, failing, write):
+    store = Store.open(filled(tmp_path / "conversations.db"))
+    start(store)
+    store.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = snapshot(store)
+    failing(True)
+    try:
+        with pytest.raises(Known) as caught:
+            write(store)
+    finally:
+        failing(False)
+    assert caught.value.code == trouble.IO
+    assert snapshot(store) == before
+    write(store)
+    store.close()
 
 
 def test_a_full_disk_at_the_end_leaves_all_in_the_log(disk, file):
