@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ def assert_whole(store: Store) -> None:
 def _moment(kind: Kind) -> float:
     # As many early ones as late ones on a scale of logarithms: short steps are met as well.
     low, high = 0.001, kind.longest_s
-    if kind.chance.random() < 0.5:
+    if kind.chance.random() < 0.3:
         return float(low * (high / low) ** kind.chance.random())
     return kind.chance.uniform(low, high)
 
@@ -166,8 +167,11 @@ def _life(work: Work, profile: Path, seed: int, after_s: float) -> Life:
 def _run(work: Work, profile: Path, seed: int, there: Connection) -> None:
     """In the process."""
 
+    one_at_a_time = threading.Lock()
+
     def tell(what: str, *values: Any) -> None:
-        there.send(Told(time.monotonic(), what, values))
+        with one_at_a_time:
+            there.send(Told(time.monotonic(), what, values))
 
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     work(profile, seed, tell)

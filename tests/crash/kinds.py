@@ -7,21 +7,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.crash import bridge_kinds, storage_kinds
+from tests.crash import backup_kinds, bridge_kinds, storage_kinds
 from tests.crash.killing import Kind, kill_once
 
 Maker = Callable[[Path, random.Random], Kind]
 
 # Of 200: as many as find something, fewer where a process takes its time.
 SHARES = {
-    "typing": 26,
-    "sending": 26,
-    "streaming": 26,
-    "arranging": 26,
-    "migrating": 30,
+    "typing": 24,
+    "sending": 24,
+    "streaming": 24,
+    "arranging": 22,
+    "migrating": 28,
     "importing": 24,
-    "emptying the bin": 16,
-    "indexing": 16,
+    "backing up": 20,
+    "restoring": 20,
+    "emptying the bin": 14,
+    "indexing": 14,
 }
 
 
@@ -34,6 +36,8 @@ def makers(folder: Path) -> dict[str, Maker]:
         "arranging": bridge_kinds.Arranging,
         "migrating": storage_kinds.Migrating,
         "importing": storage_kinds.Importing,
+        "backing up": backup_kinds.BackingUp,
+        "restoring": backup_kinds.Restoring,
         "emptying the bin": storage_kinds.EmptyingBin,
         "indexing": storage_kinds.Indexing,
     }
