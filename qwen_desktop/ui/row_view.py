@@ -229,6 +229,8 @@ class RowView(QListView):
         self, action: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier
     ) -> QModelIndex:
         """Where a key leads, over headings."""
+        # Qt shows the focus after Tab only; here a click may have come first.
+        self.window().setAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange)
         count = len(self.tops) - 1
         if not count:
             return QModelIndex()
@@ -303,6 +305,11 @@ class RowView(QListView):
                     QAccessible.updateAccessibility(event)
 
     # -- mouse and paint -------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """The mouse needs no mark of the focus."""
+        self.window().setAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange, False)
+        super().mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Hover only."""

@@ -523,6 +523,22 @@ def test_the_open_conversation_is_brought_into_view(long, application, qtbot):
     assert long.view.viewport().rect().contains(long.view.visualRect(row))
 
 
+def test_the_focus_is_seen_once_keys_move_it_after_a_click(sidebar, qtbot):
+    def picture():
+        return sidebar.view.grab(sidebar.view.visualRect(sidebar.list.index_of("corn"))).toImage()
+
+    focus(sidebar, qtbot, "Corn")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Down)
+    plain = picture()
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Up)
+    assert picture() != plain
+    click(sidebar, "Dill")
+    assert picture() == plain
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Up)
+    assert sidebar.view.currentIndex() == sidebar.list.index_of("corn")
+    assert picture() != plain
+
+
 def test_hovering_is_told_by_the_mouse(sidebar):
     QTest.mouseMove(sidebar.view.viewport(), place_of(sidebar, "Corn"))
     assert sidebar.view.hovered == sidebar.list.index_of("corn").row()
