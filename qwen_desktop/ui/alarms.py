@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.events import Alarm, AlarmKind
 from qwen_desktop.errors import CONTEXT
-from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, IconButton, TintedLabel
 from qwen_desktop.ui.problem import Card
 
@@ -18,7 +17,6 @@ class _AlarmCard(Card):
 
     def __init__(self, close_name: str) -> None:
         super().__init__("warning")
-        self.setMaximumWidth(theme.COLUMN_WIDTH)
         self.label = TintedLabel("", 13, tint="warning", wrap=True)
         self.label.setObjectName("alarm")
         self.close_button = IconButton("close", close_name, height=28)

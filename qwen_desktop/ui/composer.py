@@ -12,8 +12,10 @@ from qwen_desktop.ui import icons, theme
 from qwen_desktop.ui.controls import (
     COLUMN_LEFT,
     COLUMN_RIGHT,
+    ICON,
     Bar,
     Button,
+    Column,
     ElidedLabel,
     IconButton,
     TintedLabel,
@@ -39,7 +41,11 @@ class RoundButton(Button):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(icon="send", kind="primary", parent=parent)
         self.stops = False
-        self.setFixedSize(_SIZE, _SIZE)
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Another size."""
+        self.setFixedSize(theme.px(_SIZE), theme.px(_SIZE))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Circle, icon, ring."""
@@ -54,12 +60,12 @@ class RoundButton(Button):
         painter.setOpacity(0.85 if self.isDown() or self.underMouse() else 1.0)
         painter.drawEllipse(self.rect())
         painter.setOpacity(1.0)
-        icons.draw(painter, "stop" if self.stops else "send", QRectF(7, 7, 18, 18), ink)
+        icons.draw(painter, "stop" if self.stops else "send", self._middle(ICON), ink)
         if self.hasFocus() and self._ring:
             painter.setPen(QPen(QColor(t.background), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawEllipse(QRectF(self.rect()).adjusted(3, 3, -3, -3))
-            focus_ring(painter, QRectF(self.rect()), _SIZE / 2)
+            focus_ring(painter, QRectF(self.rect()), self.width() / 2)
 
 
 class Toggle(Button):
@@ -79,7 +85,7 @@ class Toggle(Button):
         return None, t.field_border if self.underMouse() else t.line, t.dim
 
 
-class _Box(QWidget):
+class _Box(Column):
     """The rounded box; its line is the accent while the field has the focus."""
 
     pressed = Signal()
@@ -169,7 +175,6 @@ class Composer(QWidget):
         self._box = _Box()
         self._box.setCursor(Qt.CursorShape.IBeamCursor)
         self._box.pressed.connect(self.focus_edit)
-        self._box.setMaximumWidth(theme.COLUMN_WIDTH)
         inner = QVBoxLayout(self._box)
         inner.setContentsMargins(10, 12, 8, 8)
         inner.setSpacing(12)
@@ -186,8 +191,7 @@ class Composer(QWidget):
         inner.addLayout(foot)
         self.button.setCursor(Qt.CursorShape.ArrowCursor)
 
-        strip = QWidget()
-        strip.setMaximumWidth(theme.COLUMN_WIDTH)
+        strip = Column()
         below = QVBoxLayout(strip)
         below.setContentsMargins(2, 0, 2, 0)
         below.setSpacing(2)
@@ -337,4 +341,4 @@ class Composer(QWidget):
 
     def sizeHint(self) -> QSize:
         """As the layout wants, at a good width."""
-        return QSize(theme.COLUMN_WIDTH, super().sizeHint().height())
+        return QSize(theme.px(760), super().sizeHint().height())

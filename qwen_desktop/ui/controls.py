@@ -91,10 +91,10 @@ class Button(QAbstractButton):
         self.tint = tint
         self._icon = icon
         self._align_left = align_left
-        self._height = height
+        self._height = height  # at 100 %
         self._ring = False
         self.setText(text)
-        self.setFont(theme.body_font(14 if height >= 32 else 13))
+        self.setFont(theme.body_font(self._pixels))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.ArrowCursor)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -105,16 +105,26 @@ class Button(QAbstractButton):
         self.updateGeometry()
         self.update()
 
+    @property
+    def _pixels(self) -> int:
+        return 14 if self._height >= 32 else 13
+
+    def follow_look(self) -> None:
+        """Other fonts and sizes."""
+        self.setFont(theme.body_font(self._pixels))
+        self.updateGeometry()
+
     def sizeHint(self) -> QSize:
         """The text, its margins and the icon."""
+        height = theme.px(self._height)
         if not self.text():
-            return QSize(self._height, self._height)
-        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * self.padding
-        return QSize(width + (ICON + 8 if self._icon else 0), self._height)
+            return QSize(height, height)
+        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * theme.px(self.padding)
+        return QSize(width + (theme.px(ICON) + 8 if self._icon else 0), height)
 
     def minimumSizeHint(self) -> QSize:
         """A text may be cut off where there is no room."""
-        return QSize(self._height, self._height)
+        return QSize(theme.px(self._height), theme.px(self._height))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter presses the button too, as Space does."""
@@ -170,17 +180,18 @@ class Button(QAbstractButton):
 
     def _paint_content(self, painter: QPainter, colour: str) -> None:
         text = self.text()
-        room = self.width() - 2 * (self.padding - 3) - (ICON + 8 if self._icon else 0)
+        icon = theme.px(ICON)
+        room = self.width() - 2 * (theme.px(self.padding) - 3) - (icon + 8 if self._icon else 0)
         shown = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, max(room, 0))
         width = self.fontMetrics().horizontalAdvance(shown)
         if self._icon:
-            width += ICON + (8 if text else 0)
-        x = 12.0 if self._align_left else (self.width() - width) / 2
+            width += icon + (8 if text else 0)
+        x = float(theme.px(12)) if self._align_left else (self.width() - width) / 2
         if self._icon:
-            icons.draw(
-                painter, self._icon, QRectF(x, (self.height() - ICON) / 2, ICON, ICON), colour
-            )
-            x += ICON + 8
+            box = self._middle(ICON)
+            box.moveLeft(x)
+            icons.draw(painter, self._icon, box, colour)
+            x += icon + 8
         painter.setPen(QColor(colour))
         painter.setFont(self.font())
         painter.drawText(
@@ -188,6 +199,11 @@ class Button(QAbstractButton):
             Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft,
             shown,
         )
+
+    def _middle(self, size: int) -> QRectF:
+        """A square of `size` px at 100 % in the middle of the button."""
+        side = float(theme.px(size))
+        return QRectF((self.width() - side) / 2, (self.height() - side) / 2, side, side)
 
 
 class IconButton(Button):
@@ -199,7 +215,12 @@ class IconButton(Button):
         super().__init__(icon=icon, kind="plain", tint="dim", height=height, parent=parent)
         self.setAccessibleName(name)
         self.setToolTip(name)
-        self.setFixedSize(height, height)
+        self.setFixedSize(theme.px(height), theme.px(height))
+
+    def follow_look(self) -> None:
+        """Another size."""
+        super().follow_look()
+        self.setFixedSize(theme.px(self._height), theme.px(self._height))
 
 
 class Label(QLabel):
@@ -217,12 +238,17 @@ class Label(QLabel):
     ) -> None:
         super().__init__(text, parent)
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(
-            theme.body_font(pixels, QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
-        )
+        self._pixels = pixels  # at 100 %
+        self._weight = QFont.Weight.DemiBold if bold else QFont.Weight.Normal
+        self.setFont(theme.body_font(pixels, self._weight))
         self.setWordWrap(wrap)
         if dim:
             self.setForegroundRole(QPalette.ColorRole.PlaceholderText)
+
+    def follow_look(self) -> None:
+        """Another font."""
+        self.setFont(theme.body_font(self._pixels, self._weight))
+        self.updateGeometry()
 
 
 class TintedLabel(Label):
@@ -280,6 +306,18 @@ class ElidedLabel(Label):
     def _update_tip(self) -> None:
         cut = self.fontMetrics().horizontalAdvance(self.text()) > self.width()
         self.setToolTip(plain_tip(self.text()) if cut else "")
+
+
+class Column(QWidget):
+    """As wide as the text column of the conversation, where there is room for it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Another width of the column."""
+        self.setMaximumWidth(theme.column_width())
 
 
 class Line(QWidget):
@@ -346,13 +384,17 @@ class SearchField(QLineEdit):
         super().__init__(parent)
         self.setPlaceholderText(placeholder)
         self.setAccessibleName(placeholder)
-        self.setFont(theme.body_font())
         self.setFrame(False)
-        self.setFixedHeight(34)
-        self.setTextMargins(32, 0, 8, 0)
+        self.follow_look()
         clear = self.palette()
         clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
         self.setPalette(clear)
+
+    def follow_look(self) -> None:
+        """Other fonts and sizes."""
+        self.setFont(theme.body_font())
+        self.setFixedHeight(theme.px(34))
+        self.setTextMargins(theme.px(16) + 16, 0, 8, 0)
 
     def event(self, event: QEvent) -> bool:
         """Take Escape from the window's shortcuts while there is something to empty."""
@@ -381,7 +423,8 @@ class SearchField(QLineEdit):
         painter.setPen(QPen(QColor(t.line), 1))
         painter.setBrush(QColor(t.background))
         painter.drawRoundedRect(_half(self.rect()), RADIUS, RADIUS)
-        icons.draw(painter, "search", QRectF(9, 9, 16, 16), t.dim)
+        side = float(theme.px(16))
+        icons.draw(painter, "search", QRectF(9, (self.height() - side) / 2, side, side), t.dim)
         if self.hasFocus():
             focus_ring(painter, QRectF(self.rect()), RADIUS)
         painter.end()

@@ -10,8 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.model import ModelInfo
-from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, Label, plain_tip
+from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, Column, Label, plain_tip
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
@@ -67,9 +66,8 @@ class EmptyState(QWidget):
         for button in (self.open_button, self.more):
             column.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(5)
-        content = QWidget()
+        content = Column()
         content.setLayout(column)
-        content.setMaximumWidth(theme.COLUMN_WIDTH)
         column.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout(self)
         row.setContentsMargins(COLUMN_LEFT, 16, COLUMN_RIGHT, 16)

@@ -72,6 +72,11 @@ class MessageEdit(QPlainTextEdit):
         self.setPalette(clear)
         self.textChanged.connect(self._fit)
 
+    def follow_look(self) -> None:
+        """Another font."""
+        self.setFont(theme.body_font())
+        self._fit()
+
     # -- text ------------------------------------------------------------------------------
 
     def toPlainText(self) -> str:

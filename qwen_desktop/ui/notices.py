@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.bridge.saving import LASTING
 from qwen_desktop.bridge.words import joined, translated
-from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, Button, IconButton, TintedLabel
 from qwen_desktop.ui.problem import Card
 
@@ -29,7 +28,6 @@ class Notice(Card):
     def __init__(self, name: str, close_name: str) -> None:
         super().__init__("warning")
         self.setObjectName(name)
-        self.setMaximumWidth(theme.COLUMN_WIDTH)
         self._run: Callable[[], None] | None = None
         self.label = TintedLabel("", 13, tint="warning", wrap=True)
         self.label.setObjectName(f"{name}Text")

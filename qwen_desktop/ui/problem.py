@@ -25,6 +25,7 @@ from qwen_desktop.ui.controls import (
     COLUMN_LEFT,
     COLUMN_RIGHT,
     Button,
+    Column,
     IconButton,
     TintedLabel,
 )
@@ -59,7 +60,6 @@ class Banner(QWidget):
         row.addWidget(self.action)
         row.addWidget(self.details)
         row.addWidget(self.close_button)
-        self._card.setMaximumWidth(theme.COLUMN_WIDTH)
         outer = QHBoxLayout(self)
         outer.setContentsMargins(COLUMN_LEFT, 12, COLUMN_RIGHT, 8)
         outer.addStretch(1)
@@ -110,7 +110,7 @@ class Banner(QWidget):
         self.hide()
 
 
-class Card(QWidget):
+class Card(Column):
     """A rounded ground in a colour of the theme and its background: "error" or "warning"."""
 
     def __init__(self, tint: str, parent: QWidget | None = None) -> None:

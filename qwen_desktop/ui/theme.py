@@ -1,6 +1,10 @@
-"""Colours, fonts and sizes of the window, light and dark. QtGui only, no widgets of its own.
+"""Colours, fonts and sizes of the window. QtGui only, no widgets of its own.
 
-Contrast of text on its background is at least 4.5 in both themes.
+Contrast of text on its background is at least 4.5 in both themes, 7 in those of high contrast.
+
+Sizes in this program are written as they are at 100 %: `px(14)` is what they come to now. Nobody
+keeps the result for longer than a layout, or takes it anew in `follow_look()`, which every widget
+that has one is called by when the look changes (`ui/appearance.py`).
 """
 
 from __future__ import annotations
@@ -13,10 +17,13 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 SIDEBAR_WIDTH = 264
 PANEL_WIDTH = 288
 PANEL_COLLAPSES_BELOW = 1180  # window width, px
-COLUMN_WIDTH = 760  # widest text column, px
 COLUMN_MARGIN = 24
-LINE_HEIGHT = 22  # px of body text; fixed, as CJK fallback fonts would stretch a relative one
-CODE_LINE_HEIGHT = 19
+UNLIMITED = 16777215  # px, the widest a widget can be
+_TEXT_WIDTHS = {"narrow": 640, "normal": 760, "wide": 960}  # of the text column
+_LINE_HEIGHT = 22  # of body text; fixed, as CJK fallback fonts would stretch a relative one
+_COMPACT_LINE_HEIGHT = 20
+_CODE_LINE_HEIGHT = 19
+_COMPACT = 0.6  # of the space between things
 
 BODY_FAMILIES = (
     "Inter",
@@ -161,21 +168,81 @@ def resolve(choice: str) -> Theme:
     return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
 
+# --- Sizes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the user chose beside the colours; `text_width` is a key of the setting."""
+
+    zoom: float = 1.0
+    family: str = ""  # of the interface font; "" for ours
+    compact: bool = False
+    text_width: str = "normal"
+    still: bool = False  # nothing moves by itself
+
+
+_look = Look()
+
+
+def look() -> Look:
+    """The look in use."""
+    return _look
+
+
+def use_look(wanted: Look) -> None:
+    """Make `wanted` the look in use. Widgets hear of it by `follow_look()`."""
+    global _look
+    _look = wanted
+
+
+def px(size: float) -> int:
+    """What a length of `size` px at 100 % comes to; at least 1."""
+    return max(1, round(size * _look.zoom))
+
+
+def space(size: float) -> int:
+    """The same for what lies between things: less where the look is compact."""
+    return px(size * _COMPACT if _look.compact else size)
+
+
+def line_height() -> int:
+    """Of body text, in px."""
+    return px(_COMPACT_LINE_HEIGHT if _look.compact else _LINE_HEIGHT)
+
+
+def code_line_height() -> int:
+    """Of code, in px."""
+    return px(_CODE_LINE_HEIGHT)
+
+
+def column_width() -> int:
+    """The widest that the text column gets, in px."""
+    width = _TEXT_WIDTHS.get(_look.text_width)
+    return UNLIMITED if width is None else px(width)
+
+
+def families() -> list[str]:
+    """The interface font and what stands in for signs it has not."""
+    own = [_look.family] if _look.family else []
+    return own + [family for family in BODY_FAMILIES if family not in own]
+
+
 def body_font(pixels: int = 14, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-    """The interface font."""
+    """The interface font; `pixels` at 100 %."""
     font = QFont()
-    font.setFamilies(list(BODY_FAMILIES))
-    font.setPixelSize(pixels)
+    font.setFamilies(families())
+    font.setPixelSize(px(pixels))
     font.setWeight(weight)
     return font
 
 
 def code_font(pixels: int = 13) -> QFont:
-    """The font of code."""
+    """The font of code; `pixels` at 100 %."""
     font = QFont()
     font.setFamilies(list(CODE_FAMILIES))
     font.setStyleHint(QFont.StyleHint.Monospace)
-    font.setPixelSize(pixels)
+    font.setPixelSize(px(pixels))
     return font
 
 

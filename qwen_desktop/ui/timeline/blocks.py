@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QTextEdit, QWidget
 
-from qwen_desktop.ui.theme import COLUMN_WIDTH, LINE_HEIGHT, body_font
+from qwen_desktop.ui.theme import body_font, line_height, look, px, space
 from qwen_desktop.ui.timeline.code import CodeBlock
 from qwen_desktop.ui.timeline.leaf import INDENT, Leaf
 from qwen_desktop.ui.timeline.markdown import Block
@@ -18,6 +18,7 @@ from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
 from qwen_desktop.ui.timeline.shared import GAP, Shared, rounded, style_sheet
 
 _QUOTE_INDENT = 16
+_WIDTH = 760  # px, until it is known
 _TICK = (QPointF(3, 6.5), QPointF(5.5, 9), QPointF(10, 4))
 _COPIED = {"•": "-", "◦": "-", "todo": "- [ ]", "done": "- [x]"}
 _CELL = 26  # px of padding and border
@@ -131,7 +132,7 @@ class TableBlock(TextBlock):
         widths: dict[int, int] = {}
         for row in block.source.split("\n"):
             for column, cell in enumerate(row.split("|")):
-                widths[column] = max(widths.get(column, 0), _CELL + _WIDEST * len(cell))
+                widths[column] = max(widths.get(column, 0), _CELL + px(_WIDEST) * len(cell))
         self._widest = sum(widths.values())
 
     def height_for(self, width: int) -> int:
@@ -141,7 +142,9 @@ class TableBlock(TextBlock):
         columns = self._html.partition("</tr>")[0].count("<th")
         self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
         natural = math.ceil(self.document().idealWidth())
-        room = width if natural <= width else max(width, min(natural, _NARROWEST_COLUMN * columns))
+        room = (
+            width if natural <= width else max(width, min(natural, px(_NARROWEST_COLUMN) * columns))
+        )
         self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
         height = super().height_for(room)
         wide = math.ceil(self.document().size().width()) > width
@@ -201,8 +204,8 @@ class NestedBlock(QWidget):
         self._kind = kind
         self._marker = ""
         self._dim = dim
-        self._indent = {"quote": _QUOTE_INDENT, "item": INDENT}.get(kind, 0)
-        gap = 6 if kind == "list" else GAP
+        self._indent = {"quote": px(_QUOTE_INDENT), "item": px(INDENT)}.get(kind, 0)
+        gap = space(6 if kind == "list" else GAP)
         self._stack = BlockStack(shared, self, dim or kind == "quote", gap)
 
     def accepts(self, block: Block) -> bool:
@@ -225,7 +228,7 @@ class NestedBlock(QWidget):
     def height_for(self, width: int) -> int:
         """The height of the children."""
         height = self._stack.layout(self._indent, 0, max(40, width - self._indent))
-        return max(height, LINE_HEIGHT)
+        return max(height, line_height())
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts of all children."""
@@ -256,31 +259,34 @@ class NestedBlock(QWidget):
         elif self._marker:
             painter.setFont(body_font())
             painter.setPen(QColor(theme.dim if self._dim else theme.text))
-            place = QRect(-8, 2, self._indent + 2, LINE_HEIGHT)  # text sits low in its line
+            place = QRect(-8, 2, self._indent + 2, line_height())  # text sits low in its line
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, right, self._marker)
 
     def _paint_box(self, painter: QPainter) -> None:
         theme = self._shared.theme
-        box = QRectF(2.5, 4.5, 13, 13)
+        unit = look().zoom
+        box = QRectF(2.5 * unit, 4.5 * unit, 13 * unit, 13 * unit)
         done = self._marker == "done"
         painter.setPen(QPen(QColor(theme.accent if done else theme.field_border), 1.2))
         painter.setBrush(QColor(theme.accent) if done else Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box, 3, 3)
         if done:
             painter.setPen(QPen(QColor(theme.on_accent), 1.8))
-            painter.drawPolyline([box.topLeft() + point for point in _TICK])
+            painter.drawPolyline([box.topLeft() + point * unit for point in _TICK])
 
 
 class BlockStack:
     """A column of block widgets on a parent that it does not own."""
 
-    def __init__(self, shared: Shared, parent: QWidget, dim: bool = False, gap: int = GAP) -> None:
+    def __init__(
+        self, shared: Shared, parent: QWidget, dim: bool = False, gap: int | None = None
+    ) -> None:
         self._shared = shared
         self._parent = parent
         self._dim = dim
-        self._gap = gap
-        self._width = COLUMN_WIDTH
+        self._gap = space(GAP) if gap is None else gap
+        self._width = px(_WIDTH)
         self.blocks: list[Block] = []
         self.views: list[BlockView] = []
         self._heights: list[int | None] = []

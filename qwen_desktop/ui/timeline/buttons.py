@@ -15,11 +15,14 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from qwen_desktop.ui.theme import Theme
+from qwen_desktop.ui.theme import Theme, px
 from qwen_desktop.ui.timeline.labels import advance, small_font
 from qwen_desktop.ui.timeline.shared import Shared
 
-HEIGHT = 24  # px
+
+def button_height() -> int:
+    """Of the buttons under a message, in px."""
+    return px(24)
 
 
 class TextButton(QAbstractButton):
@@ -40,6 +43,11 @@ class TextButton(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
 
+    def follow_look(self) -> None:
+        """Other fonts and sizes."""
+        self.setFont(small_font())
+        self.updateGeometry()
+
     def set_quiet(self, quiet: bool) -> None:
         """A quiet button is painted only under the pointer of its message or with the focus."""
         self._quiet = quiet
@@ -58,7 +66,7 @@ class TextButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """The text with its padding."""
-        return QSize(advance(self.text()) + 16, HEIGHT)
+        return QSize(advance(self.text()) + px(16), button_height())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter presses the button too, as Space does."""
@@ -152,7 +160,7 @@ class PinButton(TextButton):
 
     def sizeHint(self) -> QSize:
         """Room for both words."""
-        return QSize(max(map(advance, self._words)) + 16, HEIGHT)
+        return QSize(max(map(advance, self._words)) + px(16), button_height())
 
 
 class PillButton(TextButton):
@@ -163,7 +171,7 @@ class PillButton(TextButton):
     def sizeHint(self) -> QSize:
         """Roomier than the others."""
         size = super().sizeHint()
-        return QSize(size.width() + 16, 32)
+        return QSize(size.width() + px(16), px(32))
 
     def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
         """Opaque."""
@@ -181,7 +189,7 @@ class CopyButton(TextButton):
 
     def sizeHint(self) -> QSize:
         """Wide enough for both texts, so that nothing moves."""
-        return QSize(max(map(advance, self._words)) + 16, HEIGHT)
+        return QSize(max(map(advance, self._words)) + px(16), button_height())
 
     def copy(self, text: str) -> None:
         """Put `text` on the clipboard and say so."""
@@ -203,10 +211,10 @@ def flow(buttons: Sequence[QWidget], x: int, y: int, left: int, right: int) -> i
     for button in buttons:
         width = min(button.sizeHint().width(), right - left)
         if x + width > right and x > left:
-            x, y = left, y + HEIGHT + 4
-        button.setGeometry(QRect(x, y, width, HEIGHT))
+            x, y = left, y + button_height() + 4
+        button.setGeometry(QRect(x, y, width, button_height()))
         x += width + 4
-    return y + HEIGHT
+    return y + button_height()
 
 
 def row_width(buttons: Sequence[QWidget]) -> int:

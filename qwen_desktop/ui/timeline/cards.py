@@ -8,7 +8,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message, Status
-from qwen_desktop.ui.timeline.buttons import HEIGHT, TintedButton, flow, row_width
+from qwen_desktop.ui.timeline.buttons import TintedButton, button_height, flow, row_width
 from qwen_desktop.ui.timeline.items import Gap
 from qwen_desktop.ui.timeline.labels import advance, colour_label, plain_label
 from qwen_desktop.ui.timeline.offers import Act, split
@@ -57,9 +57,9 @@ class Card(QWidget):
         line = advance(self._text.text(), 500) + 1
         room = inner - needed - _EDGE if buttons else inner
         if room >= min(line, 6 * inner // 10):
-            height = max(HEIGHT, self._text.heightForWidth(room))
+            height = max(button_height(), self._text.heightForWidth(room))
             self._text.setGeometry(_SIDE, _EDGE, room, height)
-            y = _EDGE + (height - HEIGHT) // 2
+            y = _EDGE + (height - button_height()) // 2
             flow(buttons, width - _EDGE - needed, y, 0, width)
             return height + 2 * _EDGE
         height = self._text.heightForWidth(inner)

@@ -6,9 +6,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.ui.theme import px
 from qwen_desktop.ui.timeline.shared import Shared
 
-CARET_WIDTH = 8  # px
+
+def caret_width() -> int:
+    """In px."""
+    return px(8)
 
 
 class Caret(QWidget):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent, QTextBlockFormat, QTextCursor
 from PySide6.QtWidgets import QTextEdit, QWidget
 
-from qwen_desktop.ui.theme import CODE_LINE_HEIGHT, code_font
-from qwen_desktop.ui.timeline.buttons import HEIGHT, CopyButton
+from qwen_desktop.ui.theme import code_font, code_line_height, px
+from qwen_desktop.ui.timeline.buttons import CopyButton, button_height
 from qwen_desktop.ui.timeline.highlight import Highlighter
 from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
@@ -42,7 +42,7 @@ class CodeBlock(QWidget):
         self.body.setAccessibleName(self.tr("Code"))
         self._spacing = QTextBlockFormat()
         self._spacing.setLineHeight(
-            CODE_LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.FixedHeight.value
+            code_line_height(), QTextBlockFormat.LineHeightTypes.FixedHeight.value
         )
         self._highlighter = Highlighter(self.body.document(), shared.theme.syntax, self)
         self._reset("")
@@ -90,7 +90,7 @@ class CodeBlock(QWidget):
         """Header, lines, and room for the bar."""
         self.resize(width, self.height())
         lines = self.body.document().blockCount()
-        return _HEADER + _TOP + lines * CODE_LINE_HEIGHT + THICKNESS
+        return px(_HEADER) + _TOP + lines * code_line_height() + THICKNESS
 
     def leaves(self) -> Iterator[Leaf]:
         """The code."""
@@ -120,10 +120,10 @@ class CodeBlock(QWidget):
     def resizeEvent(self, _event: QResizeEvent) -> None:
         """Header above, code below."""
         button = self._copy.sizeHint().width()
-        width = self.width()
-        self._copy.setGeometry(width - button - 6, (_HEADER - HEIGHT) // 2, button, HEIGHT)
-        self._label.setGeometry(_SIDE, 0, max(0, width - button - 6 - _SIDE), _HEADER)
-        top = _HEADER + _TOP
+        width, header, height = self.width(), px(_HEADER), button_height()
+        self._copy.setGeometry(width - button - 6, (header - height) // 2, button, height)
+        self._label.setGeometry(_SIDE, 0, max(0, width - button - 6 - _SIDE), header)
+        top = header + _TOP
         self.body.setGeometry(_SIDE, top, max(0, width - 2 * _SIDE), max(0, self.height() - top))
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -131,7 +131,7 @@ class CodeBlock(QWidget):
         painter = QPainter(self)
         rounded(painter, self, self._shared.theme.code, self._shared.theme.line)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.drawLine(1, _HEADER, self.width() - 2, _HEADER)
+        painter.drawLine(1, px(_HEADER), self.width() - 2, px(_HEADER))
 
     def _reset(self, code: str) -> None:
         self._code = code

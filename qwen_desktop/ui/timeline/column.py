@@ -14,7 +14,7 @@ from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from qwen_desktop.chat.messages import Message, Role, Status
-from qwen_desktop.ui.theme import Theme, body_font, palette, resolve
+from qwen_desktop.ui.theme import Theme, body_font, look, palette, px, resolve
 from qwen_desktop.ui.timeline.buttons import PillButton
 from qwen_desktop.ui.timeline.heights import Heights
 from qwen_desktop.ui.timeline.items import Item, mark_unseen
@@ -47,6 +47,7 @@ class MessageColumn(QAbstractScrollArea):
         self._anchor = (0, 0)  # first visible message, px of it above the viewport
         self._stay: tuple[int, int] | None = None  # message and its place in the next path
         self._arranging = False
+        self._zoom = look().zoom  # that the heights are for
         self.setFont(body_font())
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -54,7 +55,7 @@ class MessageColumn(QAbstractScrollArea):
         self.setVerticalScrollBar(self._bar)
         # Always there, though mostly unseen: text must not shift when it comes into use.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self._bar.setSingleStep(STEP)
+        self._bar.setSingleStep(px(STEP))
         self._jump = PillButton(
             self._shared, self, self.tr("Jump to latest"), self.tr("Jump to latest")
         )
@@ -399,6 +400,19 @@ class MessageColumn(QAbstractScrollArea):
     def _on_jump(self) -> None:
         self._follow = True
         self._arrange()
+
+    def follow_look(self) -> None:
+        """Other fonts and sizes: what is seen first stays where it is."""
+        self.setFont(body_font())
+        self._bar.setSingleStep(px(STEP))
+        ratio = look().zoom / self._zoom
+        self._zoom = look().zoom
+        index, above = self._anchor
+        self._anchor = (index, round(above * ratio))
+        for index in range(len(self._items)):
+            self._heights.set(index, max(1, round(self._heights[index] * ratio)))
+        self._jump.follow_look()
+        self.rebuild()
 
     def rebuild(self) -> None:
         """Build all widgets anew."""

@@ -15,7 +15,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui.message_edit import MessageEdit
-from qwen_desktop.ui.timeline.buttons import HEIGHT, AccentButton, TextButton, row_width
+from qwen_desktop.ui.timeline.buttons import AccentButton, TextButton, button_height, row_width
 from qwen_desktop.ui.timeline.labels import advance, colour_label, plain_label
 from qwen_desktop.ui.timeline.shared import RADIUS, Shared
 
@@ -109,15 +109,15 @@ class Editor(QWidget):
         y = 2 * _SIDE + self.field.height() + _GAP
         buttons = (self._cancel, self._send)
         x = width - row_width(buttons)
-        self._hint.setGeometry(2, y, max(0, x - 10), HEIGHT)
+        self._hint.setGeometry(2, y, max(0, x - 10), button_height())
         needed = advance(self._hint.text())
         self._hint.setVisible(needed <= x - 10)
         for button in buttons:
             size = button.sizeHint()
-            button.setGeometry(x, y, size.width(), HEIGHT)
+            button.setGeometry(x, y, size.width(), button_height())
             x += size.width() + 4
         self._placing = False
-        return y + HEIGHT
+        return y + button_height()
 
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""

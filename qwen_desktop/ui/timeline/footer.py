@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QWidget
 from qwen_desktop.chat.messages import Message, Status
 from qwen_desktop.ui.timeline import statistics
 from qwen_desktop.ui.timeline.buttons import (
-    HEIGHT,
     CopyButton,
     PinButton,
     TextButton,
+    button_height,
     flow,
     row_width,
 )
@@ -113,30 +113,30 @@ class Footer(QWidget):
         x = 0
         if self.versions is not None and not self.versions.isHidden():
             size = self.versions.sizeHint()
-            self.versions.setGeometry(0, 0, size.width(), HEIGHT)
+            self.versions.setGeometry(0, 0, size.width(), button_height())
             x = size.width() + 8
         # A label measures to the fraction of a pixel and would wrap in its very width.
         text = advance(self._status.text()) + 1 if self._status.text() else 0
         buttons = [self._buttons[act] for act in self._acts]
-        needed = row_width(buttons)
+        needed, line = row_width(buttons), button_height()
         after = x + text + 8 if text else x
         if after + needed <= width:  # all of it on one line
-            self._place_status(x, text, HEIGHT)
+            self._place_status(x, text, line)
             flow(buttons, after, 0, 0, width)
-            return HEIGHT
+            return line
         end = 0
         if after:
             room = min(text, max(_NARROWEST, width - x))
-            above = (HEIGHT - self._status.fontMetrics().height()) // 2
+            above = (line - self._status.fontMetrics().height()) // 2
             self._status.setWordWrap(text > room)
-            end = HEIGHT
+            end = line
             if text > room:  # more lines rather than less text
-                end = max(HEIGHT, self._status.heightForWidth(room) + 2 * above)
+                end = max(line, self._status.heightForWidth(room) + 2 * above)
             self._place_status(x, room, end)
         return flow(buttons, 0, end, 0, width) if buttons else end
 
     def _place_status(self, x: int, width: int, height: int) -> None:
-        if height == HEIGHT:
+        if height == button_height():
             self._status.setWordWrap(False)
         self._status.setGeometry(x, 0, width, height)
 

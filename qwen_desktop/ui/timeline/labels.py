@@ -8,18 +8,26 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QLabel, QWidget
 
-from qwen_desktop.ui.theme import Theme, body_font
+from qwen_desktop.ui.theme import Look, Theme, body_font, look, px
+
+
+def small_font(weight: int = 400) -> QFont:
+    """The 12 px font; one object for all, not to be changed."""
+    return _small_font(weight, look())
 
 
 @lru_cache(maxsize=4)
-def small_font(weight: int = 400) -> QFont:
-    """The 12 px font; one object for all, not to be changed."""
+def _small_font(weight: int, _look: Look) -> QFont:
     return body_font(12, QFont.Weight(weight))
 
 
-@lru_cache(maxsize=4096)
 def advance(text: str, weight: int = 400) -> int:
     """How wide `text` is in `small_font`, in px. Most texts are seen again and again."""
+    return _advance(text, weight, look())
+
+
+@lru_cache(maxsize=4096)
+def _advance(text: str, weight: int, _look: Look) -> int:
     return QFontMetrics(small_font(weight)).horizontalAdvance(text)
 
 
@@ -53,7 +61,7 @@ class PinMark(QLabel):
 
     def sizeHint(self) -> QSize:
         """The word and the pin before it."""
-        return QSize(advance(self.text()) + 16, 16)
+        return QSize(advance(self.text()) + 16, px(16))
 
     def apply_theme(self, theme: Theme) -> None:
         """Take the colours of a theme."""

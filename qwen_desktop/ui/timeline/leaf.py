@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
 
-from qwen_desktop.ui.theme import LINE_HEIGHT
+from qwen_desktop.ui.theme import line_height, px
 from qwen_desktop.ui.timeline.markdown import web_address
 from qwen_desktop.ui.timeline.scrollbar import SlimBar
 from qwen_desktop.ui.timeline.shared import Shared
@@ -57,8 +57,8 @@ class Leaf(QTextBrowser):
         document = self.document()  # its own: another one costs a third of the building
         document.setDocumentMargin(0)
         document.setUndoRedoEnabled(False)
-        document.setIndentWidth(INDENT)
-        self.setTabStopDistance(_TAB)
+        document.setIndentWidth(px(INDENT))
+        self.setTabStopDistance(px(_TAB))
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -80,7 +80,7 @@ class Leaf(QTextBrowser):
         """Show `text` as it is, with its line breaks."""
         self.clear()
         spacing = QTextBlockFormat()
-        spacing.setLineHeight(LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+        spacing.setLineHeight(line_height(), QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         cursor = QTextCursor(self.document())
         cursor.setBlockFormat(spacing)
         cursor.insertText(text)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.matching import Matcher
 from qwen_desktop.chat.messages import Message, Role
-from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH
+from qwen_desktop.ui.theme import COLUMN_MARGIN, column_width, look
 from qwen_desktop.ui.timeline.column import MessageColumn
 from qwen_desktop.ui.timeline.markdown import normalized
 from qwen_desktop.ui.timeline.message import MessageView
@@ -189,12 +189,13 @@ class _Flash(QWidget):
         self._fade = QVariantAnimation(self)
         self._fade.setDuration(_FLASH_MS)
         self._fade.setStartValue(1.0)
-        self._fade.setEndValue(0.0)
+        # Without motion it stands still as long, and is gone.
+        self._fade.setEndValue(1.0 if look().still else 0.0)
         self._fade.setEasingCurve(QEasingCurve.Type.InOutQuad)
         self._fade.valueChanged.connect(self.update)
         self._fade.finished.connect(self.deleteLater)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        width = min(view.width() - 2 * COLUMN_MARGIN, COLUMN_WIDTH) + COLUMN_MARGIN
+        width = min(view.width() - 2 * COLUMN_MARGIN, column_width()) + COLUMN_MARGIN
         self.setGeometry(QRect(QPoint((view.width() - width) // 2, 0), view.size()))
         self.resize(width, view.height())
         self.show()

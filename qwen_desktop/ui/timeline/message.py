@@ -12,11 +12,11 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QLabel, QWidget
 
 from qwen_desktop.chat.messages import Message, Role, Status
-from qwen_desktop.ui.theme import COLUMN_MARGIN, COLUMN_WIDTH, LINE_HEIGHT
+from qwen_desktop.ui.theme import COLUMN_MARGIN, column_width, line_height, px, space
 from qwen_desktop.ui.timeline.blocks import BlockStack
-from qwen_desktop.ui.timeline.buttons import HEIGHT
+from qwen_desktop.ui.timeline.buttons import button_height
 from qwen_desktop.ui.timeline.cards import DamageCard, EndCard, GapCard
-from qwen_desktop.ui.timeline.caret import CARET_WIDTH, Caret
+from qwen_desktop.ui.timeline.caret import Caret, caret_width
 from qwen_desktop.ui.timeline.footer import Footer
 from qwen_desktop.ui.timeline.items import Gap, Item
 from qwen_desktop.ui.timeline.labels import PinMark, advance, colour_label, plain_label
@@ -246,12 +246,12 @@ class MessageView(QWidget):
             self._dirty = False
             column = _column_width(width)
             x = (width - column) // 2
-            y = _ABOVE
+            y = space(_ABOVE)
             for card in (self._gap, self._damage):
                 if card is not None and not card.isHidden():
                     height = card.height_for(column)
                     card.setGeometry(x, y, column, height)
-                    y += height + _ABOVE
+                    y += height + space(_ABOVE)
             if self._user is not None:
                 height = self._user.height_for(column)
                 self._user.setGeometry(x, y, column, height)
@@ -268,22 +268,22 @@ class MessageView(QWidget):
 
     def _lay_out_answer(self, x: int, y: int, column: int) -> int:
         self._lay_out_name(x, y, column)
-        y += _NAME + 6
+        y += px(_NAME) + space(6)
         if self._reasoning is not None:
             height = self._reasoning.height_for(column)
             self._reasoning.setGeometry(x, y, column, height)
-            y += height + (GAP if self._stack.views else 0)
+            y += height + (space(GAP) if self._stack.views else 0)
         waiting = self._waiting is not None and not self._waiting.isHidden()
         if self._waiting is not None and waiting:
-            inset = CARET_WIDTH + 8
-            self._waiting.setGeometry(x + inset, y, column - inset, LINE_HEIGHT)
-            self._place_caret(QRect(x, y, 0, LINE_HEIGHT))
-            y += LINE_HEIGHT
+            inset = caret_width() + 8
+            self._waiting.setGeometry(x + inset, y, column - inset, line_height())
+            self._place_caret(QRect(x, y, 0, line_height()))
+            y += line_height()
         y = self._stack.layout(x, y, column)
         if self.message.status is Status.STREAMING:
             if not waiting:
                 self._caret_after_text()
-            y += 6 + HEIGHT  # the footer's place, so that nothing moves at the end
+            y += 6 + button_height()  # the footer's place, so that nothing moves at the end
         else:
             if self._caret is not None:
                 self._caret.hide()
@@ -297,12 +297,12 @@ class MessageView(QWidget):
         if self._pinned is not None and not self._pinned.isHidden():
             mark = self._pinned.sizeHint().width()
             width = min(advance(self._name.text(), 600), column - mark - 10)
-            self._pinned.setGeometry(x + width + 10, y, mark, _NAME)
-        self._name.setGeometry(x, y, width, _NAME)
+            self._pinned.setGeometry(x + width + 10, y, mark, px(_NAME))
+        self._name.setGeometry(x, y, width, px(_NAME))
 
     def _lay_out_end(self, x: int, y: int, column: int) -> int:
         if self._end is not None and not self._end.isHidden():
-            y += GAP if self._stack.views or self._reasoning else 0
+            y += space(GAP) if self._stack.views or self._reasoning else 0
             height = self._end.height_for(column)
             self._end.setGeometry(x, y, column, height)
             y += height
@@ -325,15 +325,15 @@ class MessageView(QWidget):
         place = leaf.cursorRect(cursor)
         place.moveTopLeft(leaf.viewport().mapTo(self, place.topLeft()))
         edge = leaf.mapTo(self, QPoint(leaf.width(), 0)).x()
-        place.moveLeft(min(place.left() + 2, edge - CARET_WIDTH))
+        place.moveLeft(min(place.left() + 2, edge - caret_width()))
         self._place_caret(place)
 
     def _place_caret(self, place: QRect) -> None:
         if self._caret is None:
             self._caret = Caret(self._shared, self)
-        height = 16
+        height = px(16)
         y = place.top() + (place.height() - height) // 2
-        self._caret.setGeometry(place.left(), y, CARET_WIDTH, height)
+        self._caret.setGeometry(place.left(), y, caret_width(), height)
         self._caret.show()
         self._caret.raise_()
 
@@ -395,4 +395,4 @@ class MessageView(QWidget):
 
 def _column_width(width: int) -> int:
     """The width of the text in a pane of `width` px."""
-    return max(80, min(width - 2 * COLUMN_MARGIN, COLUMN_WIDTH))
+    return max(80, min(width - 2 * COLUMN_MARGIN, column_width()))

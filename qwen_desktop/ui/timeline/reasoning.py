@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from qwen_desktop.ui.theme import body_font
+from qwen_desktop.ui.theme import body_font, px
 from qwen_desktop.ui.timeline.blocks import BlockStack
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, parse, steady
@@ -33,7 +33,7 @@ class FoldButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """The text and the triangle."""
-        return QSize(QFontMetrics(self.font()).horizontalAdvance(self.text()) + 28, _HEADER)
+        return QSize(QFontMetrics(self.font()).horizontalAdvance(self.text()) + px(28), px(_HEADER))
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Dim, brighter under the pointer."""
@@ -97,10 +97,10 @@ class ReasoningView(QWidget):
 
     def height_for(self, width: int) -> int:
         """The header and, where open, the text."""
-        self._button.setGeometry(0, 0, min(width, self._button.sizeHint().width()), _HEADER)
+        self._button.setGeometry(0, 0, min(width, self._button.sizeHint().width()), px(_HEADER))
         if not self.is_open:
-            return _HEADER
-        return self._stack.layout(_INDENT, _HEADER + _GAP, max(40, width - _INDENT))
+            return px(_HEADER)
+        return self._stack.layout(_INDENT, px(_HEADER) + _GAP, max(40, width - _INDENT))
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts, where open."""
@@ -119,7 +119,7 @@ class ReasoningView(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self._shared.theme.line))
-        top = _HEADER + _GAP
+        top = px(_HEADER) + _GAP
         painter.drawRoundedRect(QRectF(5, top, 2, max(0, self.height() - top)), 1, 1)
 
     def _fill(self) -> None:

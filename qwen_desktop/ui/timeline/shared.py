@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message
-from qwen_desktop.ui.theme import CODE_FAMILIES, LINE_HEIGHT, Theme
+from qwen_desktop.ui.theme import CODE_FAMILIES, Look, Theme, line_height, look, px
 from qwen_desktop.ui.timeline.offers import ASKING, Act
 
 GAP = 12  # px between blocks
@@ -45,14 +45,16 @@ class Shared(QObject):
         self.acted.emit(act, message)
 
 
-@lru_cache(maxsize=8)
 def style_sheet(theme: Theme) -> str:
-    """The style sheet of rendered Markdown.
+    """The style sheet of rendered Markdown, in the look that is in use."""
+    return _style_sheet(theme, look())
 
-    Only what QTextDocument knows: a rule that it cannot parse drops all rules after it.
-    """
+
+@lru_cache(maxsize=8)
+def _style_sheet(theme: Theme, _look: Look) -> str:
+    # Only what QTextDocument knows: a rule that it cannot parse drops all rules after it.
     code = ", ".join(f"'{family}'" for family in CODE_FAMILIES)
-    line = f"line-height:{LINE_HEIGHT}px"
+    line = f"line-height:{line_height()}px"
     return f"""
 p {{ margin:0; {line} }}
 li {{ {line} }}
@@ -60,13 +62,13 @@ li p {{ margin-bottom:6px }}
 ul, ol {{ margin-top:0; margin-bottom:0 }}
 blockquote {{ margin:0 0 0 16px }}
 h1, h2, h3, h4, h5, h6 {{ margin:0; font-weight:600 }}
-h1 {{ font-size:20px; line-height:28px }}
-h2 {{ font-size:17px; line-height:26px }}
-h3 {{ font-size:15px; line-height:24px }}
-h4, h5, h6 {{ font-size:14px; {line} }}
+h1 {{ font-size:{px(20)}px; line-height:{px(28)}px }}
+h2 {{ font-size:{px(17)}px; line-height:{px(26)}px }}
+h3 {{ font-size:{px(15)}px; line-height:{px(24)}px }}
+h4, h5, h6 {{ font-size:{px(14)}px; {line} }}
 a {{ color:{theme.accent} }}
-code {{ font-family:{code}; font-size:13px; background-color:{theme.code} }}
-pre {{ font-family:{code}; font-size:13px; background-color:{theme.code}; margin:0 }}
+code {{ font-family:{code}; font-size:{px(13)}px; background-color:{theme.code} }}
+pre {{ font-family:{code}; font-size:{px(13)}px; background-color:{theme.code}; margin:0 }}
 table {{ border-collapse:collapse; margin:0 }}
 td, th {{ padding:6px 12px; border:1px solid {theme.line} }}
 th {{ background-color:{theme.code}; font-weight:600 }}

@@ -8,11 +8,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.ui.theme import px, space
 from qwen_desktop.ui.timeline.buttons import (
-    HEIGHT,
     CopyButton,
     PinButton,
     TextButton,
+    button_height,
     flow,
     row_width,
 )
@@ -150,26 +151,26 @@ class UserCard(QWidget):
     def height_for(self, width: int) -> int:
         """The height in px, with everything placed."""
         inner = width - 2 * _SIDE
-        y = _EDGE
+        y = edge = space(_EDGE)
         name = advance(self._name.text(), 600)
-        self._name.setGeometry(_SIDE, y, name, _NAME)
+        self._name.setGeometry(_SIDE, y, name, px(_NAME))
         if self._pinned is not None:
             mark = self._pinned.sizeHint().width()
-            self._pinned.setGeometry(_SIDE + name + 10, y, mark, _NAME)
+            self._pinned.setGeometry(_SIDE + name + 10, y, mark, px(_NAME))
         flow(self._buttons, width - row_width(self._buttons) - 6, y - 6, 0, width)
-        y += _NAME + 4
+        y += px(_NAME) + 4
         if self._editor is not None:
             height = self._editor.height_for(inner)
             self._editor.setGeometry(_SIDE, y, inner, height)
-            return y + height + _EDGE
+            return y + height + edge
         height = self._text.height_for(inner)
         self._text.setGeometry(_SIDE, y, inner, height)
         y += height
         if self.versions is not None and not self.versions.isHidden():
             size = self.versions.sizeHint()
-            self.versions.setGeometry(_SIDE - 6, y + 4, size.width(), HEIGHT)
-            y += 4 + HEIGHT - 6
-        return y + _EDGE
+            self.versions.setGeometry(_SIDE - 6, y + 4, size.width(), button_height())
+            y += 4 + button_height() - 6
+        return y + edge
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts; none while they are being edited."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from PySide6.QtCore import QLocale, Qt
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.ui.theme import COLUMN_WIDTH
-from qwen_desktop.ui.timeline.buttons import HEIGHT, TextButton
+from qwen_desktop.ui.theme import px
+from qwen_desktop.ui.timeline.buttons import TextButton, button_height
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -16,6 +16,7 @@ FIRST_LINES = 40  # shown at first of a long message
 FIRST_CHARACTERS = 4_000
 MORE = 40_000  # characters that one press of the button adds: laying them out takes a moment
 _PIECE = 4_000  # characters of one text widget
+_WIDTH = 760  # px, until it is known
 
 
 class UserText(QWidget):
@@ -33,7 +34,7 @@ class UserText(QWidget):
         self._more.set_outlined(True)
         self._more.clicked.connect(self._on_more)
         self._height = (-1, 0, 0)  # width, pieces, height
-        self._width = COLUMN_WIDTH
+        self._width = px(_WIDTH)
 
     def expect(self, width: int) -> None:
         """Build new pieces for `width` px."""
@@ -65,8 +66,8 @@ class UserText(QWidget):
                 piece.setGeometry(0, y, width, height)
                 y += height
             if not self._more.isHidden():
-                self._more.setGeometry(0, y + 8, self._more.sizeHint().width(), HEIGHT)
-                y += 8 + HEIGHT
+                self._more.setGeometry(0, y + 8, self._more.sizeHint().width(), button_height())
+                y += 8 + button_height()
             self._height = (width, len(self._pieces), y)
         return self._height[2]
 

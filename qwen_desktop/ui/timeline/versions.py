@@ -6,7 +6,7 @@ from PySide6.QtCore import QLocale, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.ui.timeline.buttons import HEIGHT, TextButton
+from qwen_desktop.ui.timeline.buttons import TextButton, button_height
 from qwen_desktop.ui.timeline.labels import advance, colour_label, plain_label
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -23,7 +23,7 @@ class _StepButton(TextButton):
 
     def sizeHint(self) -> QSize:
         """A square."""
-        return QSize(HEIGHT, HEIGHT)
+        return QSize(button_height(), button_height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Hover and focus as any button, and the arrow."""
@@ -71,10 +71,11 @@ class VersionSwitch(QWidget):
         self._label.setAccessibleName(name)
         for button in (self.previous, self.next):
             button.setAccessibleDescription(name)
-        width = self.sizeHint().width() - 2 * HEIGHT
-        self.previous.setGeometry(0, 0, HEIGHT, HEIGHT)
-        self._label.setGeometry(HEIGHT, 0, width, HEIGHT)
-        self.next.setGeometry(HEIGHT + width, 0, HEIGHT, HEIGHT)
+        side = button_height()
+        width = self.sizeHint().width() - 2 * side
+        self.previous.setGeometry(0, 0, side, side)
+        self._label.setGeometry(side, 0, width, side)
+        self.next.setGeometry(side + width, 0, side, side)
         self.refresh_enabled()
 
     def arrow(self, step: int) -> TextButton | None:
@@ -90,8 +91,8 @@ class VersionSwitch(QWidget):
 
     def sizeHint(self) -> QSize:
         """The arrows and the widest numbers there can be."""
-        count = QLocale().toString(self._count)
-        return QSize(2 * HEIGHT + 2 * _GAP + advance(f"{count}/{count}"), HEIGHT)
+        count, side = QLocale().toString(self._count), button_height()
+        return QSize(2 * side + 2 * _GAP + advance(f"{count}/{count}"), side)
 
     def apply_theme(self) -> None:
         """Take the colours of the shared theme."""
