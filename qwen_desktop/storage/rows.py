@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -37,10 +37,11 @@ def parts_column(parts: Iterable[Part]) -> str | bytes:
 
 
 def stats_json(stats: AnswerStats | None) -> str | None:
-    """Counts and times as kept in the `stats` column."""
+    """Counts and times as kept in the `stats` column: those that differ from none."""
     if stats is None:
         return None
-    return whole(json.dumps(asdict(stats), ensure_ascii=False, separators=(",", ":")))
+    kept = {f.name: value for f in fields(stats) if (value := getattr(stats, f.name)) != f.default}
+    return whole(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
 
 def options_json(options: ChatOptions) -> str | None:
