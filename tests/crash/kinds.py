@@ -18,10 +18,10 @@ SHARES = {
     "sending": 24,
     "streaming": 24,
     "arranging": 22,
-    "migrating": 28,
-    "importing": 24,
+    "migrating": 26,
+    "importing": 20,
     "backing up": 20,
-    "restoring": 20,
+    "restoring": 14,
     "emptying the bin": 14,
     "indexing": 14,
 }
