@@ -134,6 +134,8 @@ class PlaceBar(QWidget):
 
         def ended(typed: str) -> None:
             self._editor = None
+            if editor.hasFocus():  # Qt would go to the first control of the window
+                self.button.setFocus(Qt.FocusReason.OtherFocusReason)
             editor.hide()
             editor.deleteLater()
             if typed.strip() and typed.strip() != name:

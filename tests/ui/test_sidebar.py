@@ -363,6 +363,7 @@ def test_a_folder_is_renamed_in_place_and_deleted_from_its_menu(sidebar, applica
     QTest.keyClicks(editor, "Pantry")
     QTest.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: sidebar.place.button.text().startswith("Pantry"))
+    assert sidebar.place.button.hasFocus()
     choose(folder_menu(), "Rename folder")
     editor = sidebar.place.findChildren(QLineEdit, "folderEditor")[-1]
     QTest.keyClicks(editor, "Nothing")
