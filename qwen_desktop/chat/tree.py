@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from qwen_desktop.chat.attached import title_of
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import Message, Role, new_id
 from qwen_desktop.chat.summary import Summary
@@ -63,6 +64,39 @@ class Tree:
             raise ValueError(f"head {message_id} is not a message of this tree")
         return replace(self, head=message_id)
 
+    def below(self, message_id: str) -> frozenset[str]:
+        """The ids of a message and of all that hangs below it."""
+        found = {message_id}
+        for message in self.messages.values():  # parents come first
+            if message.parent_id in found:
+                found.add(message.id)
+        return frozenset(found)
+
+    def without(self, message_id: str) -> Tree:
+        """Without a message and all below it.
+
+        Where that was being read, a version beside it is, else what stood before it.
+        """
+        gone = self.below(message_id)
+        known = {m.id: m for m in self.messages.values() if m.id not in gone}
+        rest = Tree(MappingProxyType(known), self.head)
+        if self.head not in gone:
+            return rest
+        beside = self.versions(message_id)
+        at = beside.index(message_id)
+        others = (*reversed(beside[:at]), *beside[at + 1 :])
+        head = rest.newest_leaf(others[0]) if others else self.messages[message_id].parent_id
+        return replace(rest, head=head)
+
+    def with_back(self, before: Tree, gone: frozenset[str]) -> Tree:
+        """With the messages `gone` of an earlier tree, each where it was; what is read stays."""
+        known = {
+            key: self.messages.get(key, message)
+            for key, message in before.messages.items()
+            if key in self.messages or key in gone
+        }
+        return Tree(MappingProxyType({**known, **self.messages}), self.head)
+
     def path(self, leaf: str | None = None) -> tuple[Message, ...]:
         """The messages from the root to `leaf` (to the head without one)."""
         return tuple(reversed(list(self._upwards(leaf or self.head))))
@@ -116,11 +150,11 @@ class Conversation:
     def summary(self) -> Summary:
         """The row of this conversation in the list."""
         path = self.tree.path()
-        last = next((m for m in reversed(path) if m.text.strip()), None)
+        last = next((m for m in reversed(path) if title_of(m).strip()), None)
         return Summary(
             id=self.id,
             title=self.title or title_from(path),
-            preview=one_line(last.text, PREVIEW_LENGTH) if last else "",
+            preview=one_line(title_of(last), PREVIEW_LENGTH) if last else "",
             updated_at=self.updated_at,
         )
 
@@ -145,4 +179,4 @@ def one_line(text: str, limit: int) -> str:
 def title_from(path: Iterable[Message]) -> str:
     """A title made of the first user message; empty where there is none."""
     first = next((m for m in path if m.role is Role.USER), None)
-    return one_line(first.text, TITLE_LENGTH) if first else ""
+    return one_line(title_of(first), TITLE_LENGTH) if first else ""

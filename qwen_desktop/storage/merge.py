@@ -1,7 +1,8 @@
 """Takes a conversation from outside into the store: a known one gets the messages it lacks.
 
 Known by its source ("chatgpt:…") or by its id. Nothing that is there is changed or lost: whoever
-takes the same conversation in twice, in any order, has it once.
+takes the same conversation in twice, in any order, has it once. What the user deleted of it here
+does not come back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.summary import FOLDER_LENGTH, TAG_LENGTH, one_name
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation, Tree
-from qwen_desktop.storage import rows, traces
+from qwen_desktop.storage import removing, rows, traces
 from qwen_desktop.storage.statements import (
     insert_conversation,
     insert_message,
@@ -115,6 +116,7 @@ def _merge(connection: sqlite3.Connection, record: Record, known: _Known) -> Out
             "SELECT id FROM messages WHERE conversation = ?", (known.number,)
         )
     }
+    there |= _unwanted(connection, conversation, known, there)
     _write(connection, known.number, record, conversation, there)
     is_more = not conversation.tree.messages.keys() <= there
     if is_more:
@@ -131,6 +133,17 @@ def _merge(connection: sqlite3.Connection, record: Record, known: _Known) -> Out
             "UPDATE conversations SET deleted_at = NULL WHERE number = ?", (known.number,)
         )
     return Outcome.MERGED if is_more or known.deleted else Outcome.SAME
+
+
+def _unwanted(
+    connection: sqlite3.Connection, conversation: Conversation, known: _Known, there: set[str]
+) -> set[str]:
+    """The messages that the user deleted here, and what hangs below them."""
+    unwanted = removing.removed_of(connection, known.number) - there
+    for message in conversation.tree.messages.values():  # parents come first
+        if message.parent_id in unwanted and message.id not in there:
+            unwanted.add(message.id)
+    return unwanted
 
 
 def _follow(

@@ -122,7 +122,7 @@ def options_and_provenance(connection: sqlite3.Connection) -> None:
 
 def finding_and_ordering(connection: sqlite3.Connection) -> None:
     """Version 3: pins, archive, folders and tags of conversations, where imported ones came from,
-    and the index of words.
+    which messages were deleted, and the index of words.
 
     `words` holds what `storage/terms.py` makes of each message, by the number of its row; it is
     made of ASCII separators and our own terms, so the tokenizer has nothing to decide. A message
@@ -171,6 +171,17 @@ def finding_and_ordering(connection: sqlite3.Connection) -> None:
         """
     )
     connection.execute("CREATE INDEX tags_by_name ON tags (name)")
+    # Messages that the user deleted: whoever takes the conversation in again leaves them out.
+    connection.execute(
+        """
+        CREATE TABLE removed_messages (
+            conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
+            id TEXT NOT NULL,
+            removed_at REAL NOT NULL,
+            PRIMARY KEY (conversation, id)
+        ) WITHOUT ROWID
+        """
+    )
     connection.execute(
         "CREATE VIRTUAL TABLE words USING fts5"
         " (terms, content='', detail='none', columnsize=0, tokenize='ascii')"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwen_desktop.chat.messages import Message, Status, new_id
-from qwen_desktop.storage import packing, rows, traces
+from qwen_desktop.storage import packing, removing, rows, traces
 from qwen_desktop.storage.salvage import Row, Salvage
 from qwen_desktop.storage.statements import refresh_summary
 
@@ -74,6 +74,7 @@ class _Merge:
         self._journal()
         self._traces()
         self._tags()
+        self._removed()
         self._drafts()
         for number in self.changed:
             self._settle(number)
@@ -255,6 +256,20 @@ class _Merge:
                     "INSERT OR IGNORE INTO tags (conversation, name) VALUES (?, ?)",
                     (self.conversations[row["conversation"]], row["name"]),
                 )
+
+    def _removed(self) -> None:
+        """Messages that the user deleted since the backup go, unless they were found here."""
+        found = {row["id"] for row in self.found.rows("messages")}
+        for row in self.found.rows("removed_messages"):
+            there = self.conversations.get(row["conversation"])
+            if there is None or row["id"] in found:
+                continue
+            removing.mark(self.connection, there, (row["id"],))
+            gone = self.connection.execute(
+                "DELETE FROM messages WHERE id = ? AND conversation = ?", (row["id"], there)
+            )
+            if gone.rowcount:
+                self.changed.add(there)
 
     def _drafts(self) -> None:
         if "drafts" in self.found.whole:

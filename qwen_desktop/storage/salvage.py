@@ -28,6 +28,7 @@ _KEYS = {
     "prompt_pieces": ("number",),
     "answer_journal": ("message_id", "seq"),
     "tags": ("conversation", "name"),
+    "removed_messages": ("conversation", "id"),
     "drafts": ("conversation_id",),
 }
 _TEXT_KEYS = ("id", "message_id", "name", "conversation_id")

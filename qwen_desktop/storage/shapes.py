@@ -49,10 +49,11 @@ COLUMNS = {
     "folders": ("number", "id", "name", "created_at"),
     "answer_journal": ("message_id", "seq", "kind", "text", "ids"),
     "tags": ("conversation", "name"),
+    "removed_messages": ("conversation", "id", "removed_at"),
     "drafts": ("conversation_id", "text"),
 }
 # Tables whose rows have no number: they are kept like an index.
-WITHOUT_NUMBERS = ("answer_journal", "tags", "drafts")
+WITHOUT_NUMBERS = ("answer_journal", "tags", "removed_messages", "drafts")
 
 _ROLES = {role.value for role in Role}
 _STATUSES = {status.value for status in Status}
@@ -149,6 +150,10 @@ def _is_tag(row: Sequence[Any]) -> bool:
     return len(row) == 2 and isinstance(row[0], int) and isinstance(row[1], str)
 
 
+def _is_removed(row: Sequence[Any]) -> bool:
+    return len(row) == 3 and isinstance(row[0], int) and _is_id(row[1]) and _is_number(row[2])
+
+
 def _is_draft(row: Sequence[Any]) -> bool:
     return len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], str)
 
@@ -163,5 +168,6 @@ _IN_TABLES: dict[str, Callable[[Sequence[Any]], bool]] = {
 _IN_INDEXES: dict[str, Callable[[Sequence[Any]], bool]] = {
     "answer_journal": _is_journal,
     "tags": _is_tag,
+    "removed_messages": _is_removed,
     "drafts": _is_draft,
 }

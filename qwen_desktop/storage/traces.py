@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from qwen_desktop.chat.messages import AnswerTrace, TokenScore
@@ -64,6 +66,72 @@ def read(connection: sqlite3.Connection, message_id: str) -> AnswerTrace:
     except ValueError:
         damage.note(message_id, "scores")
         return AnswerTrace(prompt_ids)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A trace as it lies on the disk, with the pieces of its prompt."""
+
+    pieces: tuple[bytes, ...]
+    rest: bytes | None
+    scores: bytes | None
+
+
+def packed(
+    connection: sqlite3.Connection, message: int, known: dict[int, bytes] | None = None
+) -> Packed | None:
+    """The trace of an answer by the number of its row; None where there is none.
+
+    `known` are pieces by number; those that are read are added to it. A prompt of which one is
+    lost is left out.
+    """
+    row = connection.execute(
+        "SELECT pieces, prompt_rest, scores FROM answer_traces WHERE message = ?", (message,)
+    ).fetchone()
+    if row is None:
+        return None
+    numbers, rest, scores = row
+    known = {} if known is None else known
+    try:
+        wanted = packing.unpack_ids(numbers)
+        for number in wanted:
+            if number not in known:
+                (known[number],) = connection.execute(
+                    "SELECT ids FROM prompt_pieces WHERE number = ?", (number,)
+                ).fetchone()
+        return Packed(tuple(known[number] for number in wanted), rest, scores)
+    except (ValueError, TypeError):
+        return Packed((), None, scores)
+
+
+def write_packed(connection: sqlite3.Connection, message: int, trace: Packed) -> None:
+    """Keep a trace, in this conversation or another, by the number of the row of its answer."""
+    (conversation,) = connection.execute(
+        "SELECT conversation FROM messages WHERE number = ?", (message,)
+    ).fetchone()
+    numbers = [_piece(connection, conversation, ids) for ids in trace.pieces]
+    connection.execute(
+        "INSERT OR REPLACE INTO answer_traces (message, pieces, prompt_rest, scores)"
+        " VALUES (?, ?, ?, ?)",
+        (message, packing.pack_ids(numbers), trace.rest, trace.scores),
+    )
+
+
+def remove_unused(connection: sqlite3.Connection, conversation: int) -> None:
+    """Remove pieces of prompts that no answer of a conversation has any more."""
+    used: set[int] = set()
+    for (numbers,) in connection.execute(
+        "SELECT pieces FROM answer_traces JOIN messages ON number = message WHERE conversation = ?",
+        (conversation,),
+    ):
+        with suppress(ValueError):
+            used.update(packing.unpack_ids(numbers))
+    there = connection.execute(
+        "SELECT number FROM prompt_pieces WHERE conversation = ?", (conversation,)
+    ).fetchall()
+    connection.executemany(
+        "DELETE FROM prompt_pieces WHERE number = ?", [one for one in there if one[0] not in used]
+    )
 
 
 def _make(connection: sqlite3.Connection, message: int) -> None:

@@ -67,6 +67,13 @@ CREATE TABLE tags (
 ) WITHOUT ROWID
 ;
 CREATE INDEX tags_by_name ON tags (name);
+CREATE TABLE removed_messages (
+    conversation INTEGER NOT NULL REFERENCES conversations (number) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    removed_at REAL NOT NULL,
+    PRIMARY KEY (conversation, id)
+) WITHOUT ROWID
+;
 CREATE VIRTUAL TABLE words USING fts5 (terms, content='', detail='none', columnsize=0, tokenize='ascii');
 CREATE TABLE to_index (message INTEGER PRIMARY KEY REFERENCES messages (number) ON DELETE CASCADE, again INTEGER NOT NULL);
 CREATE TABLE to_forget (message INTEGER PRIMARY KEY, role TEXT NOT NULL, stats TEXT, parts TEXT NOT NULL);
@@ -78,6 +85,7 @@ INSERT INTO conversations VALUES
      1, 0, 1, NULL),
     (2, 'c2', '蓝天', 1, 'again', 200.0, 201.0, 'm5', 9e12, NULL,
      0, 1, NULL, 'chatgpt:77');
+INSERT INTO removed_messages VALUES (1, 'm0', 103.5);
 INSERT INTO tags VALUES (1, 'sky'), (1, '蓝'), (2, 'sky');
 INSERT INTO messages (number, id, conversation, parent_id, role, status, created_at, stats,
     error, parts, pinned, provenance, token_ids) VALUES
