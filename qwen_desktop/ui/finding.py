@@ -33,6 +33,10 @@ class Finding(QObject):
         if not self._window.timeline.next_mark(by):
             self._window.sidebar.results.step(by)
 
+    def end(self) -> None:
+        """Look for nothing any more."""
+        self._window.sidebar.search.clear()
+
     @Slot(object, object)
     def _go_to(self, hit: Hit, words: tuple[str, ...]) -> None:
         self._window.composer.flush_draft()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Slot
-from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.errors import Report
@@ -221,6 +221,13 @@ class MainWindow(Frame):
         moved = super().focusNextPrevChild(forward)
         self.timeline.show_focused()
         return moved
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape that nothing else takes ends the search."""
+        if event.key() == Qt.Key.Key_Escape and self._built:
+            self.finding.end()
+            return
+        super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """What was typed last becomes a draft first; the application saves when Qt quits."""

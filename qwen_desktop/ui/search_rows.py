@@ -28,7 +28,7 @@ from PySide6.QtGui import (
     QTextLayout,
     QTextOption,
 )
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.search import Found, Hit, Snippet
@@ -177,7 +177,8 @@ class FoundDelegate(QStyledItemDelegate):
         rect = inner_rect(option.rect)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        paint_row(painter, rect, option.state, False)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)  # where one went last
+        paint_row(painter, rect, option.state, chosen)
         text = rect.adjusted(8, 3, -8, -3)
         if row.kind is Kind.TITLE:
             self._paint_title(painter, text, row.hit)

@@ -137,6 +137,32 @@ def test_the_keyboard_goes_through_results_and_back(found, application, qtbot):
     assert sidebar.view.hasFocus()
 
 
+def test_escape_in_the_message_field_ends_the_search(found, application, qtbot):
+    found("cache")
+    sidebar, composer = found.sidebar, application.window.composer
+    QTest.keyClick(sidebar.search, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: application.chats.current.id == "显存")
+    assert application.window.timeline.marks
+    composer.edit.setFocus()
+    QTest.keyClick(composer.edit, Qt.Key.Key_Escape)
+    assert sidebar.search.text() == ""
+    assert application.window.timeline.marks == ()
+    assert sidebar.view.isVisible()
+
+
+def test_where_one_went_is_seen_among_the_results(found, application, qtbot):
+    pane = found("bees")
+
+    def picture(row: int):
+        return pane.view.grab(pane.view.visualRect(pane.list.index(row))).toImage()
+
+    before = picture(1), picture(2)
+    pane.step(1)
+    assert (picture(1) != before[0], picture(2) != before[1]) == (True, False)
+    pane.step(1)
+    assert (picture(1) != before[0], picture(2) != before[1]) == (False, True)
+
+
 def test_enter_in_the_field_opens_what_comes_first(found, application, qtbot):
     sidebar = found.sidebar
     sidebar.search.setFocus()
