@@ -95,6 +95,7 @@ class Alarm:
 class PromptCount:
     """Tokens of a prompt before it is sent: all of them, and those of the draft alone.
 
+    `files` are those of each file that is attached to the draft, which are in `draft` too.
     `budget` is what the prompt may take: `limit` less the reserve for the answer. `unseen` would
     be left out by the policy. `overflows`: it does not fit, and the policy is to ask.
     """
@@ -105,6 +106,7 @@ class PromptCount:
     limit: int
     unseen: tuple[str, ...] = ()
     overflows: bool = False
+    files: tuple[int, ...] = ()
 
 
 class FinishReason(str, Enum):

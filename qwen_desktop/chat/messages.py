@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -21,6 +22,7 @@ class PartKind(str, Enum):
 
     TEXT = "text"
     REASONING = "reasoning"
+    FILE = "file"  # text that was attached to a message of the user
 
 
 class Status(str, Enum):
@@ -53,10 +55,11 @@ _CUT = (
 
 @dataclass(frozen=True)
 class Part:
-    """A run of text of one kind."""
+    """A run of text of one kind. `name` is what a FILE is called, and empty for all others."""
 
     kind: PartKind
     text: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,11 @@ class Message:
         """What was thought before saying it; empty for most messages."""
         return self.text_of(PartKind.REASONING)
 
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """What is attached, in its order."""
+        return tuple(part for part in self.parts if part.kind is PartKind.FILE)
+
     def appended(self, kind: PartKind, text: str) -> Message:
         """This message with `text` added to its last part, or as a new part of another kind."""
         if not text:
@@ -184,9 +192,11 @@ class Message:
         return replace(self, parts=(*self.parts, Part(kind, text)))
 
 
-def user_message(text: str, parent_id: str | None) -> Message:
-    """A new message of the user."""
-    return Message(role=Role.USER, parts=(Part(PartKind.TEXT, text),), parent_id=parent_id)
+def user_message(text: str, parent_id: str | None, files: Iterable[Part] = ()) -> Message:
+    """A new message of the user; its `files` stand before the text, which may then be empty."""
+    attached = tuple(files)
+    said = (Part(PartKind.TEXT, text),) if text or not attached else ()
+    return Message(role=Role.USER, parts=attached + said, parent_id=parent_id)
 
 
 def pending_answer(parent_id: str, model: str) -> Message:

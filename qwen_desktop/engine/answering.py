@@ -11,8 +11,9 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
+from qwen_desktop.chat.attached import read_as
 from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, PromptCount
-from qwen_desktop.chat.messages import Role
+from qwen_desktop.chat.messages import Part, Role
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
@@ -40,6 +41,8 @@ from qwen_desktop.errors import Cancelled, Known
 
 _log = logging.getLogger(__name__)
 
+FILES_REMEMBERED = 32  # files of drafts whose tokens are known
+
 AHEAD_SHARE = 4  # pieces that are read ahead are so many times shorter than those of a request
 
 
@@ -49,6 +52,7 @@ class Answering:
     def __init__(self, loaded: Loaded, aside: Aside, options: EngineOptions) -> None:
         self._loaded = loaded
         self._prompting = Prompting(loaded, aside)
+        self._file_tokens: dict[Part, int] = {}
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
         self._planner = Planner(loaded)
         self._titling = Titling(loaded, self._planner)
@@ -184,15 +188,28 @@ class Answering:
         limit = self._limit(request.conversation_id)
         prompt = self._prompting.prompt(request, cancel, limit)
         last = request.messages[-1] if request.messages else None
-        draft = last.text if last is not None and last.role is Role.USER else ""
+        draft = last if last is not None and last.role is Role.USER else None
+        files = [self._tokens_of(file) for file in draft.files] if draft is not None else []
+        own = len(self._loaded.tokenizer.encode(whole(draft.text))) if draft is not None else 0
         return PromptCount(
             prompt=len(prompt.ids),
-            draft=len(self._loaded.tokenizer.encode(whole(draft))),
+            draft=own + sum(files),
+            files=tuple(files),
             budget=self._prompting.budget(limit, request),
             limit=limit,
             unseen=prompt.unseen,
             overflows=prompt.overflows,
         )
+
+    def _tokens_of(self, file: Part) -> int:
+        """Tokens of an attached file. Remembered: it is counted at every pause of the typing."""
+        known = self._file_tokens.pop(file, None)
+        if known is None:
+            known = len(self._loaded.tokenizer.encode(whole(read_as(file))))
+        self._file_tokens[file] = known  # the one that was used last is at the end
+        if len(self._file_tokens) > FILES_REMEMBERED:
+            del self._file_tokens[next(iter(self._file_tokens))]
+        return known
 
     def _limit(self, conversation_id: str) -> int:
         """Tokens that the context of a conversation may hold now."""

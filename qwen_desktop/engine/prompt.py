@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from qwen_desktop.chat.attached import content
 from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.chat.text import whole
@@ -163,7 +164,7 @@ def _chat(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool
     if starts is None:
         boundary = _boundary(tokenizer, rows, ids, thinking)
         for number in shown:
-            tokens[number] = len(tokenizer.encode(whole(said[number].text)))
+            tokens[number] = len(tokenizer.encode(whole(content(said[number]))))
     else:
         ids, starts = spliced(tokenizer, ids, starts, [said[number] for number in shown])
         boundary = starts[-1]
@@ -185,8 +186,8 @@ def _starts(tokenizer: Tokenizer, ids: list[int], messages: int) -> list[int] | 
 def _rows(said: list[Message], system: str) -> tuple[list[dict[str, str]], list[int]]:
     """The messages as templates want them, and which of `said` each is, the last ones.
 
-    Reasoning is apart from content. A conversation with a system message of its own keeps it:
-    templates take only one.
+    Files stand before the text they came with. Reasoning is apart from content. A conversation
+    with a system message of its own keeps it: templates take only one.
     """
     rows, numbers = [], []
     if system.strip() and not (said and said[0].role is Role.SYSTEM):
@@ -195,7 +196,7 @@ def _rows(said: list[Message], system: str) -> tuple[list[dict[str, str]], list[
         role = Role(message.role).value  # anything else is refused here: roles are not sanitised
         if is_silent(message):
             continue
-        row = {"role": role, "content": whole(message.text)}
+        row = {"role": role, "content": whole(content(message))}
         if role == Role.ASSISTANT.value:
             # Also where it is empty: templates search the content for tags if it is absent.
             row["reasoning_content"] = whole(message.reasoning)
@@ -269,10 +270,10 @@ def _pieces(messages: list[Message]) -> list[str]:
     pieces: list[str] = []
     before: Message | None = None
     for message in messages:
-        text = message.text
+        text = content(message)
         if text and message.role is not Role.ASSISTANT and before is not None:
             cut_off = before.status in _CUT_OFF
-            text = _between(before.text, text, cut_off=cut_off) + text
+            text = _between(content(before), text, cut_off=cut_off) + text
         if text:
             before = message
         pieces.append(text)

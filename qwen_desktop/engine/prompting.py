@@ -115,7 +115,7 @@ class Prompting:
     def _run(
         self, build: Callable[[], T], request: GenerationRequest, cancel: threading.Event
     ) -> T:
-        said = sum(len(message.text) for message in request.messages)
+        said = sum(len(part.text) for message in request.messages for part in message.parts)
         try:
             return self._aside.run(build, cancel, PROMPT_SECONDS + said / PROMPT_CHARACTERS)
         except Overrun as error:

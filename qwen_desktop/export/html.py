@@ -125,10 +125,15 @@ def message(turn: Turn, words: Words) -> str:
             f"<details>\n<summary>{escape(words.reasoning)}</summary>\n"
             f'<div dir="auto">\n{thought}</div>\n</details>\n'
         )
+    files = "".join(
+        f"<details>\n<summary>{escape(file.heading)}</summary>\n"
+        f'<div class="code"><pre dir="auto">{escape(file.text)}</pre></div>\n</details>\n'
+        for file in turn.files
+    )
     return (
         f'<article class="{turn.role.value}">\n<h2>{escape(turn.heading)}</h2>\n'
         f"{_line('version', (turn.version,))}{_line('facts', turn.facts)}"
-        f"{reasoning}{said}{_line('note', (turn.note,))}</article>\n"
+        f"{reasoning}{files}{said}{_line('note', (turn.note,))}</article>\n"
     )
 
 

@@ -42,13 +42,18 @@ def message(turn: Turn, words: Words) -> str:
     if turn.facts:
         pieces.append(f"*{_escaped(' · '.join(turn.facts))}*")
     if turn.reasoning.strip():
-        summary = f"<details>\n<summary>{_escaped(words.reasoning)}</summary>"
-        pieces += [summary, contained(turn.reasoning.strip("\n")), "</details>"]
+        pieces += _folded(words.reasoning, contained(turn.reasoning.strip("\n")))
+    for file in turn.files:
+        pieces += _folded(file.heading, fenced(file.text))
     if turn.text.strip():
         pieces.append(contained(turn.text.strip("\n")))
     if turn.note:
         pieces.append(f"> {_escaped(turn.note)}")
     return "\n\n".join(pieces)
+
+
+def _folded(summary: str, inner: str) -> tuple[str, ...]:
+    return (f"<details>\n<summary>{_escaped(summary)}</summary>", inner, "</details>")
 
 
 def contained(source: str) -> str:
@@ -140,11 +145,16 @@ def _escaped(line: str) -> str:
 
 
 def copied(record: Record, words: Words) -> str:
-    """The shown branch for the clipboard: without reasoning, and as it was written."""
+    """The shown branch for the clipboard: without reasoning, and as it was written.
+
+    Of files it has the names.
+    """
     pieces = []
     for turn in turns(record, ExportOptions(reasoning=False), words):
+        said = [f"*{_escaped(file.heading)}*" for file in turn.files]
         if turn.text.strip():
             text = turn.text.strip("\n")
-            body = text + _missing_fence(text) if len(text) <= _LONGEST else text
-            pieces.append(f"## {_escaped(turn.heading)}\n\n{body}")
+            said.append(text + _missing_fence(text) if len(text) <= _LONGEST else text)
+        if said:
+            pieces.append("\n\n".join((f"## {_escaped(turn.heading)}", *said)))
     return "\n\n".join(pieces) + "\n" if pieces else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qwen_desktop.chat.attached import fenced
 from qwen_desktop.chat.exporting import ExportOptions
 from qwen_desktop.chat.record import Record
 from qwen_desktop.export.turns import Turn, heading, turns
@@ -25,6 +26,8 @@ def message(turn: Turn, words: Words) -> str:
     if turn.reasoning.strip():
         quoted = turn.reasoning.strip("\n").replace("\n", "\n| ")
         lines += [f"| {words.reasoning}", "|", f"| {quoted}", ""]
+    for file in turn.files:
+        lines += [file.heading, fenced(file.text), ""]
     if turn.text.strip():
         lines.append(turn.text.strip("\n"))
     if turn.note:

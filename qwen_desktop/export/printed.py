@@ -66,6 +66,10 @@ def pieces(turn: Turn, words: Words) -> Iterator[str]:
         yield f'<p class="facts">{escape(words.reasoning)}</p>'
         for text in _said(turn.reasoning, is_plain=False, kind="plain"):
             yield f'<div class="thought">{text}</div>'
+    for file in turn.files:
+        yield f'<p class="facts">{escape(file.heading)}</p>'
+        for piece in _cut(file.text.strip("\n")):
+            yield f"<pre>{escape(piece)}</pre>"
     is_plain = turn.role is not Role.ASSISTANT  # as the application shows it
     if turn.text.strip():
         yield from _said(turn.text, is_plain=is_plain, kind="said" if is_plain else "plain")

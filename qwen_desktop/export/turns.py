@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qwen_desktop.chat.attached import tidy_name, title_of
 from qwen_desktop.chat.exporting import ExportOptions
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.chat.record import Record
@@ -23,6 +24,14 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
+class AttachedFile:
+    """A file as it is told: its `heading` is a line that names it. Both are clean."""
+
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Turn:
     """One message as it is told. Texts are clean; `facts` and `note` are lines of plain text."""
 
@@ -30,6 +39,7 @@ class Turn:
     heading: str
     text: str
     reasoning: str = ""
+    files: tuple[AttachedFile, ...] = ()
     facts: tuple[str, ...] = ()  # when it was written, how it was computed
     version: str = ""  # "Version 2 of 3", where all are told
     note: str = ""  # how it ended, where that was not as usual
@@ -93,7 +103,7 @@ def _every(conversation: Conversation, words: Words) -> Iterator[tuple[Message, 
         if len(beside) > 1:
             version = words.version.format(number=beside.index(message) + 1, count=len(beside))
             if message.parent_id is not None and message.parent_id != before:
-                above = one_line(clean(messages[message.parent_id].text), _QUOTED)
+                above = one_line(clean(title_of(messages[message.parent_id])), _QUOTED)
                 version += ", " + words.reply_to.format(text=above)
         yield message, version
         before = message.id
@@ -106,6 +116,10 @@ def _turn(message: Message, version: str, options: ExportOptions, words: Words) 
         heading=_name(message, words),
         text=clean(message.text),
         reasoning=clean(message.reasoning) if options.reasoning else "",
+        files=tuple(
+            AttachedFile(words.file.format(name=tidy_name(clean(part.name))), clean(part.text))
+            for part in message.files
+        ),
         facts=_facts(message, words) if options.details else (),
         version=version,
         note=_note(message, words),

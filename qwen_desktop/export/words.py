@@ -20,6 +20,7 @@ class Words:
     assistant_model: str = QT_TRANSLATE_NOOP("export", "Assistant ({model})")
     system: str = QT_TRANSLATE_NOOP("export", "System")
     reasoning: str = QT_TRANSLATE_NOOP("export", "Reasoning")
+    file: str = QT_TRANSLATE_NOOP("export", "File: {name}")
     version: str = QT_TRANSLATE_NOOP("export", "Version {number} of {count}")
     reply_to: str = QT_TRANSLATE_NOOP("export", "in reply to: {text}")
     damaged: str = QT_TRANSLATE_NOOP(

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from qwen_desktop.chat.messages import AnswerStats, Message, Provenance, Status, TokenScore
+from qwen_desktop.chat.messages import (
+    AnswerStats,
+    Message,
+    Part,
+    Provenance,
+    Status,
+    TokenScore,
+)
 from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Conversation
@@ -24,6 +31,7 @@ EXTENSION = ".qwenchat.json"
 FORMAT = conversation_reading.FORMAT
 SEVERAL = conversation_reading.SEVERAL
 VERSION = conversation_reading.VERSION
+WITHOUT_FILES = 1  # version of what has no attached files, and of the list of several
 
 _REMEMBERED = 8  # prompts that the next one is compared with
 _STEPS = (1024, 32, 1)  # ids compared at once
@@ -60,7 +68,7 @@ def pieces(record: Record) -> Iterator[str]:
 
 def several_pieces(records: Iterable[Iterable[str]]) -> Iterator[str]:
     """The text of a file of several conversations, made of the `pieces` of each."""
-    yield f'{{\n"format": {_json(SEVERAL)},\n"version": {VERSION},\n"conversations": ['
+    yield f'{{\n"format": {_json(SEVERAL)},\n"version": {WITHOUT_FILES},\n"conversations": ['
     separator = "\n"
     for record in records:
         yield separator
@@ -77,7 +85,7 @@ def _head(record: Record) -> dict[str, Any]:
     conversation = record.conversation
     head: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": _version(record),
         "id": whole(conversation.id),
         "title": whole(conversation.summary().title),
         "title_is_own": bool(conversation.title),
@@ -118,12 +126,21 @@ def _messages(record: Record) -> Iterator[dict[str, Any]]:
             "role": message.role.value,
             "created_at": _number(message.created_at),
             "status": _status(message).value,
-            "parts": [
-                {"kind": part.kind.value, "text": whole(part.text)} for part in message.parts
-            ],
+            "parts": [_part(part) for part in message.parts],
             **_rare(message, parents),
             **_trace(record, message, prompts),
         }
+
+
+def _part(part: Part) -> dict[str, str]:
+    name = {"name": whole(part.name)} if part.name else {}
+    return {"kind": part.kind.value, **name, "text": whole(part.text)}
+
+
+def _version(record: Record) -> int:
+    """The least that tells all of it: what has no files can be read by older versions too."""
+    messages = record.conversation.tree.messages.values()
+    return VERSION if any(message.files for message in messages) else WITHOUT_FILES
 
 
 def _status(message: Message) -> Status:

@@ -39,7 +39,7 @@ from qwen_desktop.storage.json_place import (
 
 FORMAT = "qwen-desktop conversation"
 SEVERAL = "qwen-desktop conversations"
-VERSION = 1
+VERSION = 2  # since messages can have files
 
 MAX_UNSEEN = 2**23  # ids that all answers together name as unseen; a few words of a file name many
 
@@ -178,7 +178,11 @@ def _message(message_id: str, parent_id: str | None, one: Place, unseen: _Unseen
     return Message(
         role=one.field("role").one_of(Role),
         parts=tuple(
-            Part(part.field("kind").one_of(PartKind), part.field("text").text(MAX_TEXT))
+            Part(
+                part.field("kind").one_of(PartKind),
+                part.field("text").text(MAX_TEXT),
+                part.field("name", "").text(),
+            )
             for part in one.field("parts").items()
         ),
         id=message_id,

@@ -274,7 +274,7 @@ def _found_in(said: Said, query: Query, matcher: Matcher) -> tuple[Snippet, bool
         model = folding.folded(said.model)
         if not all(part in model for part in query.models):
             return None
-    texts = [text for text in (said.text, said.reasoning) if text]
+    texts = [text for text in (said.text, said.files, said.reasoning) if text]
     forms = [_forms(text) for text in texts]
     for needle in query.exclude:
         if any(needle.is_in(*form) for form in forms):

@@ -32,8 +32,13 @@ _AnyEnum = TypeVar("_AnyEnum", bound=Enum)
 
 def parts_column(parts: Iterable[Part]) -> str | bytes:
     """Parts as kept in the `parts` column: JSON, compressed where it is long."""
-    rows = [{"kind": part.kind.value, "text": part.text} for part in parts]
+    rows = [_part_row(part) for part in parts]
     return packing.pack_text(whole(json.dumps(rows, ensure_ascii=False, separators=(",", ":"))))
+
+
+def _part_row(part: Part) -> dict[str, str]:
+    name = {"name": part.name} if part.name else {}
+    return {"kind": part.kind.value, **name, "text": part.text}
 
 
 def stats_json(stats: AnswerStats | None) -> str | None:
@@ -179,23 +184,35 @@ def _parts(raw: object, damage: Damage) -> tuple[Part, ...]:
 
 
 # One part as `parts_column` writes it; the last one may break off anywhere in its text.
-_PART = re.compile(r'[\[,]\{"kind":"(text|reasoning)","text":"((?:[^"\\]|\\.)*)', re.DOTALL)
+_PART = re.compile(
+    r'[\[,]\{"kind":"(text|reasoning|file)",(?:"name":"((?:[^"\\]|\\.)*)",)?'
+    r'"text":"((?:[^"\\]|\\.)*)',
+    re.DOTALL,
+)
 
 
 def _begun(text: str) -> tuple[Part, ...]:
     """The parts of JSON that breaks off."""
     found = []
-    for kind, said in _PART.findall(text):
-        with suppress(ValueError):  # an escape that is none: shown as it is
-            said = json.loads(f'"{said}"', strict=False)
-        found.append(Part(PartKind(kind), said))
+    for kind, name, said in _PART.findall(text):
+        found.append(Part(PartKind(kind), _unescaped(said), _unescaped(name)))
     return tuple(found)
+
+
+def _unescaped(said: str) -> str:
+    with suppress(ValueError):  # an escape that is none: shown as it is
+        return text_from(json.loads(f'"{said}"', strict=False))
+    return said
 
 
 def _part(row: object, damage: Damage) -> Part:
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise ValueError("not a part")
-    return Part(_enum(PartKind, row.get("kind"), PartKind.TEXT, damage), row["text"])
+    name = row.get("name", "")
+    if not isinstance(name, str):
+        damage.note("name")
+        name = ""
+    return Part(_enum(PartKind, row.get("kind"), PartKind.TEXT, damage), row["text"], name)
 
 
 def _ids(raw: object, damage: Damage) -> tuple[int, ...]:

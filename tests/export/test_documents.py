@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html as html_
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,12 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from qwen_desktop.chat.attached import attached
 from qwen_desktop.chat.exporting import ExportOptions
-from qwen_desktop.chat.messages import Role
-from qwen_desktop.export import html, markdown, mathrules, plain
+from qwen_desktop.chat.messages import Role, user_message
+from qwen_desktop.chat.record import Record
+from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.export import html, markdown, mathrules, plain, printed
+from qwen_desktop.export.turns import clean, turns
 from qwen_desktop.export.words import Words
 
-from .conversations import branched, said
+from .conversations import T0, branched, said
 
 WORDS = Words()
 ALL = ExportOptions(versions=True, reasoning=True, details=True)
@@ -284,3 +289,43 @@ def test_the_end_of_a_formula_is_no_escaped_backslash(text, data):
             break
         at += 2
     assert mathrules._find(text, ")", begin, len(text)) == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", *HOSTILE[:16]])
+def test_files_are_told_with_their_names(form, text):
+    message = replace(
+        user_message("Sum up.", None, [attached("<b>table</b>.csv", text)]), id="q", created_at=T0
+    )
+    record = Record(Conversation("c", "Files", T0, T0, Tree().added(message)))
+    told = text_of(form, record)
+    assert told.count("Sum up.") == 1
+    assert told.index("table") < told.index("Sum up.")
+    if form is html:
+        assert html_.escape(clean(text)) in told
+        assert "<b>table" not in told
+    else:
+        assert clean(text).strip("\n") in told
+        # What comes after a file is not in it.
+        before = told[: told.index("Sum up.")]
+        fence = before.rstrip().removesuffix("</details>").rstrip().split("\n")[-1]
+        assert set(fence) == {"`"}
+        assert fence not in clean(text)
+
+
+def test_what_is_copied_names_files_without_their_text():
+    message = user_message("Sum up.", None, [attached("table.csv", "secret")])
+    record = Record(Conversation("c", "Files", T0, T0, Tree().added(message)))
+    copied = markdown.copied(record, WORDS)
+    assert "*File: table.csv*" in copied
+    assert "secret" not in copied
+
+
+def test_files_are_printed():
+    message = user_message("Sum up.", None, [attached("table.csv", "a < b\n" * 10_000)])
+    record = Record(Conversation("c", "Files", T0, T0, Tree().added(message)))
+    (turn,) = turns(record, ALL, WORDS)
+    pieces = list(printed.pieces(turn, WORDS))
+    assert any("File: table.csv" in piece for piece in pieces)
+    assert sum(piece.count("a &lt; b") for piece in pieces) == 10_000
+    assert max(map(len, pieces)) < 100_000

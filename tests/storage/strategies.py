@@ -19,7 +19,11 @@ from qwen_desktop.chat.settings import SETTINGS
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["", " \n\t", "你好，世界", "a\x00b", "𝄞🙂", "x" * 200, '{"kind": "text"}', "'; DROP TABLE"]
 )
-PARTS = st.lists(st.builds(Part, st.sampled_from(PartKind), TEXTS), max_size=3).map(tuple)
+PARTS = st.lists(
+    st.builds(Part, st.sampled_from([PartKind.TEXT, PartKind.REASONING]), TEXTS)
+    | st.builds(Part, st.just(PartKind.FILE), TEXTS, TEXTS),
+    max_size=3,
+).map(tuple)
 SECONDS = st.floats(0, 1e6)
 COUNTS = st.integers(0, 2**40)
 STATS = st.none() | st.builds(

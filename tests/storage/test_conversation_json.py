@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_desktop.chat.messages import AnswerTrace, Message, Part, PartKind, Role, Status
+from qwen_desktop.chat.messages import (
+    AnswerTrace,
+    Message,
+    Part,
+    PartKind,
+    Role,
+    Status,
+    user_message,
+)
 from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.tree import Conversation, Tree, title_from
 from qwen_desktop.errors import Known
@@ -246,8 +254,24 @@ def test_what_is_no_conversation_is_refused(value):
 
 
 def test_a_newer_version_is_refused_with_both_numbers():
-    with pytest.raises(Known, match="its version is 2, and this program reads up to 1"):
-        cj.from_value({**cj.to_value(small()), "version": 2})
+    with pytest.raises(Known, match="its version is 3, and this program reads up to 2"):
+        cj.from_value({**cj.to_value(small()), "version": 3})
+
+
+def test_only_what_has_files_asks_for_a_reader_of_them():
+    record = small()
+    assert cj.to_value(record)["version"] == 1
+    tree = record.conversation.tree
+    file = Part(PartKind.FILE, "a,b\n1,2\n", "table.csv")
+    tree = tree.added(user_message("sum it", tree.head, [file]))
+    record = replace(record, conversation=replace(record.conversation, tree=tree))
+    value = cj.to_value(record)
+    assert value["version"] == 2
+    assert value["messages"][-1]["parts"] == [
+        {"kind": "file", "name": "table.csv", "text": "a,b\n1,2\n"},
+        {"kind": "text", "text": "sum it"},
+    ]
+    assert same(cj.from_value(value), record)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"NaN garbage"])

@@ -209,6 +209,25 @@ def test_a_compressed_text_that_breaks_off_is_read_up_to_there(packed_file, cut)
     assert (answer.text == "") or answer.reasoning == REASONING
 
 
+def test_a_file_that_breaks_off_keeps_its_name_and_what_there_is(tmp_path):
+    file = tmp_path / "packed.db"
+    attached = Part(PartKind.FILE, f'a "quoted" line\n{LONG}', 'the "table".csv')
+    question = replace(QUESTION, parts=(attached, Part(PartKind.TEXT, "sum")))
+    store = Store.open(file)
+    store.create(Conversation(id="c", tree=Tree.of([question])))
+    store.close()
+    ((whole,),) = raw_parts(file)
+    damage(
+        file, "UPDATE messages SET parts = ? WHERE id = ?", whole[: len(whole) // 2], question.id
+    )
+    read = reopened(file).tree.messages[question.id]
+    assert read.damaged
+    (found,) = read.files
+    assert found.name == attached.name
+    assert attached.text.startswith(found.text)
+    assert len(found.text) > len(attached.text) / 4
+
+
 def test_a_flipped_bit_of_a_compressed_text_is_told(packed_file):
     whole = raw_parts(packed_file)[1][0]
     for place in range(0, len(whole), 7):

@@ -232,6 +232,16 @@ def test_reasoning_is_found_and_told(store, searcher, settled):
     assert not both.in_reasoning
 
 
+def test_files_are_found_by_name_and_text(store, searcher, settled):
+    file = Part(PartKind.FILE, "quokka,4\ntea,5\n", "zoology.csv")
+    add(store, user_message("sum these", None, [file]), "Nine.")
+    settled()
+    for query in ("quokka", "zoology", "tea sum", "zoology.csv"):
+        (hit,) = searcher.search(query).hits
+        assert (hit.role, hit.in_reasoning) == (Role.USER, False)
+    assert "quokka" in searcher.search("quokka").hits[0].snippet.text
+
+
 def test_few_hits_of_one_talk_are_told(store, searcher, settled):
     add(store, *(f"needle {number}" for number in range(20)))
     settled()
