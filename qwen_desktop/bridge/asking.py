@@ -116,8 +116,8 @@ def edit(before: Conversation, old: Message, text: str, terms: Terms) -> Run:
 
 
 def retry(before: Conversation, old: Message, terms: Terms) -> Run:
-    """Another answer beside `old`."""
-    question = before.tree.messages[old.parent_id or ""]
+    """Another answer beside `old`, or one to it where it is the user's."""
+    question = old if old.role is Role.USER else before.tree.messages[old.parent_id or ""]
     return _answering(before, before.tree, question, terms, RunKind.RETRY)
 
 

@@ -86,9 +86,12 @@ class Chats(Reading):
         return True
 
     def retry(self, message_id: str) -> None:
-        """Answer again below the same user message, as a new version."""
+        """Answer a user's message, again if it was: below it, as a new version of the answer.
+
+        `message_id` is that of the message or of one of its answers.
+        """
         old = self.current.tree.messages.get(message_id)
-        if old is None or old.role is not Role.ASSISTANT or old.parent_id is None:
+        if old is None or (old.role is Role.ASSISTANT and old.parent_id is None):
             return
         if self._is_free():
             self._begin_elsewhere(asking.retry(self.current, old, self._terms()))

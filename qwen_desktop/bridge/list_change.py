@@ -1,4 +1,4 @@
-"""What a user does to several conversations at once that can be taken back: here and on disk."""
+"""What a user does to conversations that can be taken back: here and on disk."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class ChangeKind(str, Enum):
     MOVED = "moved"  # into the folder `name`, or out of its folder where that is ""
     FOLDER_DELETED = "folder deleted"  # the folder `name`; its conversations stay
     TAG_REMOVED = "tag removed"  # the tag `name`
+    BRANCHED = "branched"  # a part of another one became this one
+    MESSAGES_DELETED = "messages deleted"  # `count` of them, in the one called `title`
 
 
 @dataclass(frozen=True)

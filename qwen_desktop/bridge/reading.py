@@ -5,7 +5,7 @@ Lives on the main thread. QtCore only. `Chats` is this with asking and answering
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from qwen_desktop.bridge import asking
 from qwen_desktop.bridge.answering import Answering
 from qwen_desktop.bridge.asking import Terms
+from qwen_desktop.bridge.branching import BEING_WRITTEN, Branching
 from qwen_desktop.bridge.chat_list import ChatList
 from qwen_desktop.bridge.composing import Composing
 from qwen_desktop.bridge.context_use import ContextUse
@@ -75,6 +76,7 @@ class Reading(QObject):
         self._shown = Shown(store, self._answering)
         self._composing = Composing(Drafts(store, self), self._shown, self._answering)
         self.list = ChatList(store, self)
+        self._branching = Branching(store, self._shown, self.list, self._show_path)
         self._context = ContextUse(engine, models, self._shown, self._answering, self._terms, self)
         self._context.usage.connect(self.usage)
         self._context.counted.connect(self.counted)
@@ -253,6 +255,31 @@ class Reading(QObject):
         if message_id in self.current.tree.messages:
             self.message_changed.emit(self._shown.pin(message_id, on))
             self._context.count_again()
+
+    def branch(self, message_id: str, title: str) -> None:
+        """Show the path up to a message as a new conversation called `title`. Can be undone."""
+        tree = self.current.tree
+        if message_id in tree.messages and self._may_take(m.id for m in tree.path(message_id)):
+            made = self._branching.branch(message_id, title, self.open)
+            self._show(made, is_new=False)
+
+    def delete_message(self, message_id: str) -> None:
+        """Delete a message with all that hangs below it. Can be undone; it is gone from the disk.
+
+        A version beside it is read then, else what stood before it.
+        """
+        tree = self.current.tree
+        if message_id in tree.messages and self._may_take(tree.below(message_id)):
+            self._branching.delete(message_id)
+
+    def _may_take(self, ids: Iterable[str]) -> bool:
+        """Whether messages are settled and the store is written; if not, a problem is emitted."""
+        refusal = self._store.read_only
+        if refusal is None and self._branching.is_written(ids):
+            refusal = BEING_WRITTEN
+        if refusal is not None:
+            self.problem.emit(refusal)
+        return refusal is None
 
     def read_trace(self, message_id: str) -> None:
         """Read what is kept of an answer only to be looked at: `trace_read` tells it."""

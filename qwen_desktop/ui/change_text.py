@@ -16,6 +16,8 @@ _ONE = {
     ChangeKind.UNARCHIVED: QT_TRANSLATE_NOOP("list_change", "Out of the archive: “{title}”"),
     ChangeKind.MOVED: QT_TRANSLATE_NOOP("list_change", "Moved “{title}” to {name}"),
     ChangeKind.TAG_REMOVED: QT_TRANSLATE_NOOP("list_change", "Tag “{name}” removed"),
+    ChangeKind.BRANCHED: QT_TRANSLATE_NOOP("list_change", "Now in “{title}”"),
+    ChangeKind.MESSAGES_DELETED: QT_TRANSLATE_NOOP("list_change", "Message deleted"),
 }
 _SEVERAL = {
     ChangeKind.DELETED: QT_TRANSLATE_NOOP("list_change", "Deleted {count} chats"),
@@ -23,6 +25,7 @@ _SEVERAL = {
     ChangeKind.UNARCHIVED: QT_TRANSLATE_NOOP("list_change", "Out of the archive: {count} chats"),
     ChangeKind.MOVED: QT_TRANSLATE_NOOP("list_change", "Moved {count} chats to {name}"),
     ChangeKind.TAG_REMOVED: QT_TRANSLATE_NOOP("list_change", "Tag “{name}” removed"),
+    ChangeKind.MESSAGES_DELETED: QT_TRANSLATE_NOOP("list_change", "{count} messages deleted"),
 }
 _OUT_ONE = QT_TRANSLATE_NOOP("list_change", "Took “{title}” out of its folder")
 _OUT_SEVERAL = QT_TRANSLATE_NOOP("list_change", "Took {count} chats out of their folders")
