@@ -90,6 +90,7 @@ def test_shortcuts_are_told_and_are_unique(show):
     texts = [label.text() for label in dialog.findChildren(QWidget) if hasattr(label, "text")]
     for spec in actions.SPECS:
         assert spec.label in texts
+    assert dialog.height() < 700  # of a screen of 768
 
 
 @pytest.fixture
