@@ -39,6 +39,7 @@ def _browser() -> MarkdownIt:
     parser = make_parser()
     rules: Any = parser.renderer.rules  # type: ignore[attr-defined]
     rules["fence"] = rules["code_block"] = _code
+    rules["html_block"] = _html
     rules["td_open"] = rules["th_open"] = _cell
     rules["link_open"] = _link
     return parser
@@ -47,9 +48,16 @@ def _browser() -> MarkdownIt:
 # The arguments are markdown_it's: tokens, index, options, environment.
 def _code(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
     token = tokens[index]
-    language = token.info.split()[0] if token.info.split() else ""
+    return _code_block(token.content, token.info.split()[0] if token.info.split() else "")
+
+
+def _html(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
+    return _code_block(tokens[index].content, "html")
+
+
+def _code_block(code: str, language: str) -> str:
     label = f'<div class="language">{html.escape(language)}</div>' if language else ""
-    coloured_code = coloured(token.content.removesuffix("\n"), language)
+    coloured_code = coloured(code.removesuffix("\n"), language)
     return f'<div class="code">{label}<pre dir="ltr"><code>{coloured_code}</code></pre></div>\n'
 
 
@@ -93,6 +101,8 @@ def _cell(tokens: Sequence[Token], index: int, _options: Any, _environment: Any)
 def _link(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
     attributes = tokens[index].attrs
     address = html.escape(str(attributes.get("href", "")))
+    if not address:
+        return "<a>"  # [words]()
     title = html.escape(str(attributes.get("title", "")))
     shown = f' title="{title}"' if title else ""
     return f'<a href="{address}"{shown} rel="noopener noreferrer nofollow">'

@@ -30,6 +30,7 @@ article > h2 { font-size: 14px; margin: 0 0 6px; color: var(--dim); }
 article.user > .said { background: var(--user); border-radius: 10px; padding: 10px 14px; }
 .facts, .version { color: var(--dim); font-size: 13px; margin: 0 0 6px; }
 .note { color: var(--note); font-size: 13px; margin: 6px 0 0; }
+.footnote { color: var(--dim); font-size: 13px; }
 .plain { white-space: pre-wrap; unicode-bidi: isolate; }
 .said > :first-child { margin-top: 0; } .said > :last-child { margin-bottom: 0; }
 details { border-left: 3px solid var(--line); padding-left: 12px; margin: 0 0 12px;

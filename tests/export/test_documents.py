@@ -94,7 +94,7 @@ class Page(HTMLParser):
 SAFE_TAGS = {
     "html", "head", "meta", "title", "style", "body", "section", "article", "h1", "h2", "h3", "h4",
     "h5", "h6", "p", "div", "details", "summary", "pre", "code", "span", "a", "em", "strong", "s",
-    "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "hr", "br",
+    "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "hr", "br", "sup",
 }
 SAFE_ATTRIBUTES = {
     "class", "dir", "lang", "charset", "content", "name", "http-equiv", "href", "title", "rel",

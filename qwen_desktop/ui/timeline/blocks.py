@@ -79,7 +79,7 @@ class TextBlock(Leaf):
         """Show `block`."""
         self._html = block.html
         self._render()
-        self.has_links = "<a " in self._html
+        self.has_links = "<a href=" in self._html
         focus = Qt.FocusPolicy.TabFocus if self.has_links else Qt.FocusPolicy.NoFocus
         self.setFocusPolicy(focus)
 

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["Block", "MarkdownTail", "normalized", "parse", "steady", "web_address"]
 
 _DEEPEST = 6  # quotes and lists below this depth are shown as plain text
-_RICH = frozenset({"fence", "code_block", "table_open", "blockquote_open", "math_block", "hr"})
+_RICH = frozenset(
+    {"fence", "code_block", "html_block", "table_open", "blockquote_open", "math_block", "hr"}
+    | {"footnote_open"}
+)
 _NAMES = {
     "fence": "code",
     "code_block": "code",
+    "html_block": "code",
     "math_block": "math",
     "table_open": "table",
     "hr": "rule",
@@ -39,14 +43,14 @@ _UNDECIDED = re.compile(r"[ \t]*(?:=+|-+|\|+|`+|~+|\*+|_+|\$+)[ \t]*")
 class Block:
     """One top-level piece of Markdown, or a nested one inside a quote or list."""
 
-    kind: str  # text, code, quote, table, rule, math, list, item
+    kind: str  # text, code, quote, table, rule, math, list, item, note
     source: str  # its Markdown, for copying
     line: int  # where it starts, counted from the top of the message
     html: str = ""  # text, table, math
-    code: str = ""
+    code: str = ""  # of code; of math the formula with its marks
     language: str = ""
-    marker: str = ""  # of an item: "1.", "•", "todo" or "done"
-    children: tuple[Block, ...] = ()  # of a quote, list or item
+    marker: str = ""  # of an item: "1.", "•", "todo" or "done"; of a note: its name
+    children: tuple[Block, ...] = ()  # of a quote, list, item or note
 
 
 def steady(source: str) -> str:
@@ -63,8 +67,8 @@ def parse(source: str) -> list[Block]:
 class MarkdownTail:
     """Parses a growing text again and again, each time only from the last block that may change.
 
-    After every `feed` the blocks are those of `parse(text)`, but for a link definition that
-    comes after the text which uses it: that one needs a whole parse at the end.
+    After every `feed` the blocks are those of `parse(text)`, but for the definition of a link or a
+    footnote that comes after the text which uses it: that one needs a whole parse at the end.
     """
 
     def __init__(self) -> None:
@@ -74,6 +78,7 @@ class MarkdownTail:
         self._char = 0
         self._kept = 0
         self._references: dict[str, Any] = {}  # link definitions before that point
+        self._notes: dict[str, int] = {}  # and names of footnotes
         self._fence: tuple[str, int] | None = None  # (marks, start of the code) of an open fence
 
     def feed(self, text: str) -> int:
@@ -84,14 +89,19 @@ class MarkdownTail:
             return len(self.blocks) - 1
         self.text = text
         first = self._kept
-        environment = {"references": dict(self._references)}
+        environment = {"references": dict(self._references), "notes": dict(self._notes)}
         fresh, maps = _parse(text[self._char :], self._line, environment)
         self.blocks[first:] = fresh
-        self._advance(maps, environment["references"])
+        self._advance(maps, environment["references"], environment["notes"])
         self._watch_fence()
         return first
 
-    def _advance(self, maps: list[tuple[str, int, int]], references: dict[str, Any]) -> None:
+    def _advance(
+        self,
+        maps: list[tuple[str, int, int]],
+        references: dict[str, Any],
+        notes: dict[str, int],
+    ) -> None:
         """Move the start of the next parse to the last block whose start is certain.
 
         `maps` holds the token type, first and end line of each fresh block, from the top.
@@ -112,6 +122,9 @@ class MarkdownTail:
             for name, value in references.items():
                 if value["map"][0] + self._line < start:
                     self._references.setdefault(name, value)
+            for name, line in notes.items():
+                if line + self._line < start:
+                    self._notes.setdefault(name, line)
             self._line, self._char, self._kept = start, self._char + at, self._kept + index
             return
 
@@ -198,9 +211,13 @@ class _Builder:
         kind = _NAMES.get(token.type, "text")
         if kind == "code":
             language = token.info.strip().split(" ")[0] if token.info else ""
+            language = "html" if token.type == "html_block" else language
             return Block("code", source, line, code=token.content, language=language)
         if kind == "rule":
             return Block("rule", source, line)
+        if token.type == "footnote_open" and depth < _DEEPEST:
+            inner = tuple(self.blocks(group[1:-1], depth + 1))
+            return Block("note", source, line, marker=token.meta["label"], children=inner)
         if token.type == "blockquote_open" and depth < _DEEPEST:
             inner = tuple(self.blocks(group[1:-1], depth + 1))
             return Block("quote", source, line, children=inner)
@@ -210,7 +227,11 @@ class _Builder:
                 inner = tuple(self._item(item, depth) for item in items)
                 return Block("list", source, line, children=inner)
         rendered = _parser().renderer.render(list(group), _parser().options, self._environment)
-        return Block(kind, source, line, html=rendered.strip())
+        code = token.content if kind == "math" else ""
+        # The sign that stands for a picture in Qt's documents: pictures are formulas only.
+        return Block(
+            kind, source, line, html=rendered.strip().replace("\ufffc", "\ufffd"), code=code
+        )
 
     def _item(self, group: Sequence[Token], depth: int) -> Block:
         token = group[0]
@@ -245,14 +266,22 @@ def _strip_task(group: Sequence[Token], count: int) -> None:
 def _parser() -> MarkdownIt:
     parser = make_parser()
     rules: Any = parser.renderer.rules  # type: ignore[attr-defined]
-    rules["fence"] = rules["code_block"] = _preformatted
+    rules["fence"] = rules["code_block"] = rules["html_block"] = _preformatted
+    rules["footnote_label"] = lambda *_: ""  # it is painted beside the note
     rules["td_open"] = rules["th_open"] = _cell
+    rules["link_open"] = _link
     return parser
 
 
 # The arguments are markdown_it's: tokens, index, options, environment.
 def _preformatted(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
     return f"<pre>{html.escape(tokens[index].content.rstrip())}</pre>\n"
+
+
+def _link(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
+    """A link leads somewhere; its title is for a pointer that rests, which is not offered."""
+    address = html.escape(str(tokens[index].attrs.get("href", "")))
+    return f'<a href="{address}">' if address else "<a>"
 
 
 def _cell(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
