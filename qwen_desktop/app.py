@@ -46,8 +46,9 @@ from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import demo_checkpoint  # noqa: E402
 from qwen_desktop.storage.preferences import Preferences  # noqa: E402
 from qwen_desktop.storage.state import LoadMark, SidebarCache, StateFile  # noqa: E402
-from qwen_desktop.ui import i18n, theme  # noqa: E402
+from qwen_desktop.ui import i18n  # noqa: E402
 from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
+from qwen_desktop.ui.places import Places  # noqa: E402
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.backups import Backups
@@ -150,11 +151,10 @@ class App(QObject):
         self._load_mark = LoadMark(profile.load_mark)
         self._load_that_never_ended = self._load_mark.folder()
         i18n.install(application(), str(self.preferences.get("language")))
-        application().setFont(theme.body_font())
         self._lock = profile_lock.taken(profile)  # a refusal is told in the language just installed
 
         self.window = MainWindow(self.preferences)
-        self.window.restore_state(self._saved_state.geometry, self._saved_state.panel_visible)
+        self.window.restore_state(*(getattr(self._saved_state, name) for name in Places._fields))
         self.window.show_summaries(self._sidebar_cache.load())
 
         self._first_problem = preferences.problem
@@ -377,7 +377,7 @@ class App(QObject):
 
     # -- what is remembered ----------------------------------------------------------------
 
-    def _remember(self, **changes: str | bool | tuple[Recent, ...]) -> None:
+    def _remember(self, **changes: str | bool | int | tuple[Recent, ...]) -> None:
         state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
         if state == self._saved_state:
             return
@@ -434,8 +434,7 @@ class App(QObject):
         self._closed = True
         if self.instance is not None:
             self.instance.close()
-        geometry, panel_visible = self.window.state()
-        self._remember(geometry=geometry, panel_visible=panel_visible)
+        self._remember(**self.window.state()._asdict())
         engine_ended = True
         if self._built:
             self.importing.close()

@@ -24,7 +24,7 @@ class Setting:
     `kind` is the type of the value. `optional` admits None ("as the checkpoint recommends").
     `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
     `neutral` is the number that changes nothing: where an optional setting starts when it is taken
-    up. `multiline` text is written on several lines.
+    up. `multiline` text is written on several lines; a `font` is a family, empty for ours.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Setting:
     neutral: float = 0
     choices: tuple[tuple[str, str], ...] = ()
     multiline: bool = False
+    font: bool = False
 
     def accepts(self, value: object) -> bool:
         """Whether `value` has the right type and lies in the range."""
@@ -79,6 +80,88 @@ SETTINGS: tuple[Setting, ...] = (
             ("light", QT_TRANSLATE_NOOP("settings", "Light")),
             ("dark", QT_TRANSLATE_NOOP("settings", "Dark")),
         ),
+    ),
+    Setting(
+        "high_contrast",
+        str,
+        "system",
+        QT_TRANSLATE_NOOP("settings", "High contrast"),
+        QT_TRANSLATE_NOOP("settings", "Stronger colours and lines."),
+        "appearance",
+        choices=(
+            ("system", QT_TRANSLATE_NOOP("settings", "Follow the system")),
+            ("on", QT_TRANSLATE_NOOP("settings", "On")),
+            ("off", QT_TRANSLATE_NOOP("settings", "Off")),
+        ),
+    ),
+    Setting(
+        "zoom",
+        int,
+        100,
+        QT_TRANSLATE_NOOP("settings", "Size"),
+        QT_TRANSLATE_NOOP("settings", "Size of text and controls in percent."),
+        "appearance",
+        minimum=50,
+        maximum=200,
+        step=10,
+    ),
+    Setting(
+        "font_family",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Font"),
+        QT_TRANSLATE_NOOP("settings", "Font of the interface and of messages."),
+        "appearance",
+        font=True,
+    ),
+    Setting(
+        "density",
+        str,
+        "comfortable",
+        QT_TRANSLATE_NOOP("settings", "Density"),
+        QT_TRANSLATE_NOOP("settings", "Space between lines, messages and rows."),
+        "appearance",
+        choices=(
+            ("comfortable", QT_TRANSLATE_NOOP("settings", "Comfortable")),
+            ("compact", QT_TRANSLATE_NOOP("settings", "Compact")),
+        ),
+    ),
+    Setting(
+        "text_width",
+        str,
+        "normal",
+        QT_TRANSLATE_NOOP("settings", "Text width"),
+        QT_TRANSLATE_NOOP("settings", "Widest that the lines of a conversation get."),
+        "appearance",
+        choices=(
+            ("narrow", QT_TRANSLATE_NOOP("settings", "Narrow")),
+            ("normal", QT_TRANSLATE_NOOP("settings", "Normal")),
+            ("wide", QT_TRANSLATE_NOOP("settings", "Wide")),
+            ("full", QT_TRANSLATE_NOOP("settings", "As wide as the window")),
+        ),
+    ),
+    Setting(
+        "reduced_motion",
+        str,
+        "system",
+        QT_TRANSLATE_NOOP("settings", "Reduced motion"),
+        QT_TRANSLATE_NOOP("settings", "Nothing blinks, fades or slides."),
+        "appearance",
+        choices=(
+            ("system", QT_TRANSLATE_NOOP("settings", "Follow the system")),
+            ("on", QT_TRANSLATE_NOOP("settings", "On")),
+            ("off", QT_TRANSLATE_NOOP("settings", "Off")),
+        ),
+    ),
+    Setting(
+        "notify",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Notifications"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Tell of a long answer that ends while the window is not in front."
+        ),
+        "appearance",
     ),
     Setting(
         "language",

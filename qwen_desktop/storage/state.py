@@ -35,6 +35,9 @@ class WindowState:
     recents: tuple[Recent, ...] = ()  # the checkpoints opened last, newest first
     export_folder: str = ""  # where conversations were written last
     export_format: str = ""  # value of Format
+    sidebar_visible: bool = True
+    sidebar_width: int = 0  # px at 100 %; 0 is the usual width
+    panel_width: int = 0
 
 
 class StateFile:

@@ -22,12 +22,14 @@ from PySide6.QtCore import (
 )
 
 from qwen_desktop.chat.summary import ListFilter, Section, Summary
+from qwen_desktop.ui import theme
 from qwen_desktop.ui.list_source import KeptRows, Source
 from qwen_desktop.ui.previews import without_marks
 from qwen_desktop.ui.row_steps import Insert, Key, Remove, Step, apply, is_heading, steps
 
-ROW_HEIGHT = 52
+ROW_HEIGHT = 52  # px at 100 %
 HEADER_HEIGHT = 30
+_COMPACT = (44, 26)
 TITLE_LIMIT = 200  # characters a user may give a title
 
 ID_ROLE = int(Qt.ItemDataRole.UserRole)  # conversation id; "" for a heading
@@ -39,6 +41,16 @@ FOLDER_ROLE = ID_ROLE + 5  # name of its folder, where the list is not of one fo
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 _NO_PARENT = QModelIndex()
+
+
+def row_height() -> int:
+    """Of a conversation, in px."""
+    return theme.px(_COMPACT[0] if theme.look().compact else ROW_HEIGHT)
+
+
+def header_height() -> int:
+    """Of a heading, in px."""
+    return theme.px(_COMPACT[1] if theme.look().compact else HEADER_HEIGHT)
 
 
 class ConversationList(QAbstractListModel):
@@ -266,9 +278,9 @@ class ConversationList(QAbstractListModel):
 
     def heights(self) -> Sequence[int]:
         """The height of every row, in px."""
-        heights = [ROW_HEIGHT] * len(self._keys)
+        heights = [row_height()] * len(self._keys)
         for row in self._headings:
-            heights[row] = HEADER_HEIGHT
+            heights[row] = header_height()
         return heights
 
     def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:

@@ -19,12 +19,12 @@ from qwen_desktop.ui.conversation_list import (
     BUSY_ROLE,
     CHOSEN_ROLE,
     FOLDER_ROLE,
-    HEADER_HEIGHT,
     OPEN_ROLE,
-    ROW_HEIGHT,
     SUMMARY_ROLE,
     TITLE_LIMIT,
     Index,
+    header_height,
+    row_height,
 )
 from qwen_desktop.ui.previews import without_marks
 from qwen_desktop.ui.rows import elided, paint_row
@@ -37,12 +37,17 @@ _CHIP_WIDEST = 84
 def more_rect(row: QRect) -> QRect:
     """Where the button for the menu of a row lies, which is shown on hover and focus."""
     inner = inner_rect(row)
-    return QRect(inner.right() - 30, inner.top() + 2, 28, 22)
+    return QRect(inner.right() - theme.px(28) - 2, inner.top() + 2, theme.px(28), theme.px(22))
 
 
 def inner_rect(row: QRect) -> QRect:
     """The row without the air around it."""
     return row.adjusted(8, 2, -8, -2)
+
+
+def _text_rect(row: QRect) -> QRect:
+    edge = theme.space(5)
+    return inner_rect(row).adjusted(8, edge, -8, -edge)
 
 
 class RowDelegate(QStyledItemDelegate):
@@ -52,15 +57,19 @@ class RowDelegate(QStyledItemDelegate):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.on_more = -1  # the row whose button is under the mouse
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Other fonts."""
         self._title = theme.body_font(14)
         self._small = theme.body_font(12)
         self._tiny = theme.body_font(11)
         self._header = theme.body_font(12, QFont.Weight.DemiBold)
-        self.on_more = -1  # the row whose button is under the mouse
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """The fixed height of the row's kind."""
-        return QSize(100, ROW_HEIGHT if index.flags() else HEADER_HEIGHT)
+        return QSize(100, row_height() if index.flags() else header_height())
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """A heading, a row, or the place of one that is being read."""
@@ -78,7 +87,7 @@ class RowDelegate(QStyledItemDelegate):
             if isinstance(summary, Summary):
                 self._paint_row(painter, option, index, summary, chosen)
             else:
-                _paint_placeholder(painter, rect.adjusted(8, 5, -8, -5))
+                _paint_placeholder(painter, _text_rect(option.rect))
         painter.restore()
 
     def _paint_row(
@@ -90,7 +99,7 @@ class RowDelegate(QStyledItemDelegate):
         chosen: bool,
     ) -> None:
         t = theme.current()
-        text = inner_rect(option.rect).adjusted(8, 5, -8, -5)
+        text = _text_rect(option.rect)
         right = self._paint_marks(painter, option, index, summary, chosen)
         painter.setFont(self._title)
         painter.setPen(QColor(t.text))
@@ -112,15 +121,16 @@ class RowDelegate(QStyledItemDelegate):
     ) -> int:
         """What stands to the right of the title, from right to left; where the title ends."""
         t = theme.current()
-        text = inner_rect(option.rect).adjusted(8, 5, -8, -5)
+        text = _text_rect(option.rect)
         states = QStyle.StateFlag
         state = option.state
         right = text.right()
         keyboard = state & states.State_HasFocus and state & states.State_KeyboardFocusChange
         if chosen:
-            box = QRectF(right - 15, text.top() + 1, 16, 16)
+            side = theme.px(16)
+            box = QRectF(right - side + 1, text.top() + 1, side, side)
             icons.draw(painter, "check", box, t.accent)
-            right -= 20
+            right -= side + 4
         elif state & states.State_MouseOver or keyboard:
             box = QRectF(more_rect(option.rect))
             over = self.on_more == index.row()
@@ -128,16 +138,18 @@ class RowDelegate(QStyledItemDelegate):
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(QColor(t.background))
                 painter.drawRoundedRect(box, 6, 6)
-            icon = QRectF(box.center().x() - 8, box.center().y() - 8, 16, 16)
+            half = theme.px(8)
+            icon = QRectF(box.center().x() - half, box.center().y() - half, 2 * half, 2 * half)
             icons.draw(painter, "more", icon, t.text if over else t.dim)
             right = int(box.left()) - 2
         if index.data(BUSY_ROLE):
-            dot(painter, QPointF(right - 4, text.top() + 9), 4, t.accent)
+            dot(painter, QPointF(right - 4, text.top() + theme.px(9)), 4, t.accent)
             right -= 14
         if summary.pinned:
-            box = QRectF(right - _MARK, text.top() + 3, _MARK, _MARK)
+            side = theme.px(_MARK)
+            box = QRectF(right - side, text.top() + 3, side, side)
             icons.draw(painter, "pin", box, t.dim)
-            right -= _MARK + 5
+            right -= side + 5
         return right
 
     def _paint_chips(self, painter: QPainter, text: QRect, summary: Summary, folder: str) -> int:
@@ -149,8 +161,8 @@ class RowDelegate(QStyledItemDelegate):
         room, right = text.width() // 2, text.right() + 1
         chips: list[tuple[str, bool, int]] = []
         for place, (name, is_folder) in enumerate(names):
-            icon = 14 if is_folder else 0
-            wide = min(metrics.horizontalAdvance(name) + 12 + icon, _CHIP_WIDEST)
+            icon = theme.px(12) + 2 if is_folder else 0
+            wide = min(metrics.horizontalAdvance(name) + 12 + icon, theme.px(_CHIP_WIDEST))
             rest = len(names) - place
             if wide + (24 if rest > 1 else 0) > room:
                 chips.append((f"+{rest}", False, metrics.horizontalAdvance(f"+{rest}") + 12))
@@ -159,15 +171,17 @@ class RowDelegate(QStyledItemDelegate):
             room -= wide + 4
         painter.setFont(self._tiny)
         for name, is_folder, wide in reversed(chips):
-            box = QRectF(right - wide, text.bottom() - _CHIP + 1, wide, _CHIP)
+            chip = theme.px(_CHIP)
+            box = QRectF(right - wide, text.bottom() - chip + 1, wide, chip)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(t.line))
             painter.drawRoundedRect(box, 4, 4)
             inside = box.adjusted(6, 0, -6, 0)
             if is_folder:
-                mark = QRectF(inside.left() - 1, box.top() + 2, 12, 12)
+                side = theme.px(12)
+                mark = QRectF(inside.left() - 1, box.center().y() - side / 2, side, side)
                 icons.draw(painter, "folder", mark, t.dim)
-                inside.setLeft(inside.left() + 14)
+                inside.setLeft(inside.left() + side + 2)
             painter.setPen(QColor(t.text))
             shown = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(inside.width()) + 1)
             flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft

@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
-from qwen_desktop.ui.conversation_list import HEADER_HEIGHT, ID_ROLE, ConversationList
+from qwen_desktop.ui.conversation_list import ID_ROLE, ConversationList, header_height
 from qwen_desktop.ui.conversation_row import RowDelegate, more_rect
 from qwen_desktop.ui.row_view import RowView
 
@@ -135,7 +135,7 @@ class ConversationView(RowView):
     def _seen(self) -> range:
         """The rows that are seen, or would be if there were more of them."""
         first = self.rows_in(0, 0).start
-        return range(first, first + self.viewport().height() // HEADER_HEIGHT + 2)
+        return range(first, first + self.viewport().height() // header_height() + 2)
 
     # -- the list changes ------------------------------------------------------------------
 

@@ -100,5 +100,7 @@ class DropOverlay(QWidget):
         painter.setPen(QColor(t.text))
         painter.setFont(theme.body_font(18, QFont.Weight.DemiBold))
         painter.drawText(
-            QRectF(0, middle.y() + 8, self.width(), 32), Qt.AlignmentFlag.AlignHCenter, self.text
+            QRectF(0, middle.y() + 8, self.width(), theme.px(32)),
+            Qt.AlignmentFlag.AlignHCenter,
+            self.text,
         )

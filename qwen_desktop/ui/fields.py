@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QFont, QFontDatabase, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -128,7 +128,24 @@ class Field(QWidget):
             real.setValue(self.setting.neutral)
             real.valueChanged.connect(self._tell)
             return lambda: round(real.value(), 2), real.setValue, self._spin(real)
-        return self._build_text()
+        return self._build_font() if self.setting.font else self._build_text()
+
+    def _build_font(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        """The families of this machine, each in its own letters; the first entry is ours."""
+        box = QComboBox()
+        self._guard(box)
+        box.addItem(self.tr("Standard"), "")
+        for family in QFontDatabase.families():
+            if QFontDatabase.isScalable(family) and not QFontDatabase.isPrivateFamily(family):
+                box.addItem(family, family)
+                box.setItemData(box.count() - 1, QFont(family), Qt.ItemDataRole.FontRole)
+        box.currentIndexChanged.connect(self._tell)
+
+        def write(family: str) -> None:
+            # A family of another machine is shown as ours, which is what it comes to.
+            box.setCurrentIndex(max(box.findData(family), 0))
+
+        return lambda: str(box.currentData()), write, box
 
     def _spin(self, box: QAbstractSpinBox) -> QWidget:
         box.setKeyboardTracking(False)  # 4096 should not apply as 4, 40, 409

@@ -180,7 +180,7 @@ class FitTable(QTableView):
         across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         across.setMinimumSectionSize(36)
         down.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        down.setDefaultSectionSize(ROW_HEIGHT)
+        down.setDefaultSectionSize(theme.px(ROW_HEIGHT))
         for header in (across, down):
             header.setFont(theme.body_font(12))
             header.setHighlightSections(False)
@@ -238,7 +238,7 @@ class FitTable(QTableView):
     def sizeHint(self) -> QSize:
         """All rows; it scrolls with the dialog."""
         header = self.horizontalHeader().sizeHint().height()
-        return QSize(400, header + ROW_HEIGHT * max(self.fits.rowCount(), 1) + 2)
+        return QSize(400, header + theme.px(ROW_HEIGHT) * max(self.fits.rowCount(), 1) + 2)
 
     def minimumSizeHint(self) -> QSize:
         """All rows."""

@@ -1,4 +1,4 @@
-"""The frame of the window: its three columns, the memory panel that folds, what is dropped on it.
+"""The frame of the window: its three columns and their widths, what is dropped on it.
 
 Knows nothing of the bridge. Places its columns by hand, which is the cheapest way to show them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSize, Signal
+from PySide6.QtCore import QByteArray, QSize, Qt, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragLeaveEvent,
@@ -23,7 +23,9 @@ from qwen_desktop.paths import demo_checkpoint
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.composer import Composer
 from qwen_desktop.ui.controls import Line, Surface
+from qwen_desktop.ui.handle import THICKNESS, Handle
 from qwen_desktop.ui.header import Header
+from qwen_desktop.ui.places import CENTRE, PANEL, SIDEBAR, Places, allowed, in_view, shown_width
 from qwen_desktop.ui.sidebar import Sidebar
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class Frame(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._panel_wanted = True
+        self._sidebar_wanted = True
+        self._widths = [0, 0]  # of sidebar and panel, px at 100 %; 0 for the usual ones
         self._panel_narrow = False  # in a narrow window it is shown only when asked for
         self.setMinimumSize(*SMALLEST)
         self.setAcceptDrops(True)
@@ -74,7 +78,6 @@ class Frame(QWidget):
 
     def _build(self) -> None:
         self.sidebar = Sidebar(self)
-        self._left_line = Line(vertical=True, parent=self)
         self.centre = Surface("background", self)
         self.header = Header(demo_checkpoint())
         self.body = QStackedWidget()
@@ -87,8 +90,15 @@ class Frame(QWidget):
         self._column.addWidget(Line())
         self._column.addWidget(self.body, 1)
         self._column.addWidget(self.composer)
-        self._right_line = Line(vertical=True, parent=self)
         self._right: QWidget = Surface("panel", self)  # the place of the memory panel
+        self.left_handle = Handle(self.tr("Width of the conversation list"), 1, self)
+        self.left_handle.setObjectName("sidebarWidth")
+        self.right_handle = Handle(self.tr("Width of the memory panel"), -1, self)
+        self.right_handle.setObjectName("panelWidth")
+        for number, handle in enumerate((self.left_handle, self.right_handle)):
+            handle.moved.connect(lambda width, one=number: self._set_width(one, width))
+            handle.reset_requested.connect(lambda one=number: self._set_width(one, 0))
+        QWidget.setTabOrder(self.sidebar.settings_button, self.left_handle)
 
     def build_rest(self) -> None:
         """Make what the first paint does without."""
@@ -128,22 +138,46 @@ class Frame(QWidget):
             self.toast.undo_button,
             self.toast.action_button,
             self.toast.close_button,
+            self.right_handle,
             self.panel.card,
             self.panel.cancel,
         )
         for one, following in pairwise(order):
             QWidget.setTabOrder(one, following)
 
-    def restore_state(self, geometry: str, panel_visible: bool) -> None:
+    # -- places ----------------------------------------------------------------------------
+
+    def restore_state(
+        self,
+        geometry: str,
+        panel_visible: bool,
+        sidebar_visible: bool = True,
+        sidebar_width: int = 0,
+        panel_width: int = 0,
+    ) -> None:
         """Place the window as `state()` said; an empty `geometry` keeps the default."""
-        self._panel_wanted = panel_visible
+        self._panel_wanted, self._sidebar_wanted = panel_visible, sidebar_visible
+        self._widths = [sidebar_width, panel_width]
         if geometry:
             self.restoreGeometry(QByteArray.fromHex(geometry.encode("ascii", "ignore")))
+            self._come_into_view()
         self._place()
 
-    def state(self) -> tuple[str, bool]:
-        """Geometry in hexadecimal, and whether the memory panel is wanted."""
-        return bytes(self.saveGeometry().toHex().data()).decode("ascii"), self._panel_wanted
+    def _come_into_view(self) -> None:
+        """The monitor it was on may have gone, or have become smaller."""
+        filling = Qt.WindowState.WindowMaximized | Qt.WindowState.WindowFullScreen
+        if self.windowState() & filling or QGuiApplication.platformName() == "offscreen":
+            return  # the system sees to it; the screen of that platform is no limit
+        first = QGuiApplication.primaryScreen()
+        screens = sorted(QGuiApplication.screens(), key=lambda screen: screen is not first)
+        seen = in_view(self.geometry(), [screen.availableGeometry() for screen in screens])
+        if seen != self.geometry():
+            self.setGeometry(seen)
+
+    def state(self) -> Places:
+        """How the window is, for the next start."""
+        geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
+        return Places(geometry, self._panel_wanted, self._sidebar_wanted, *self._widths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Place the three columns."""
@@ -151,24 +185,52 @@ class Frame(QWidget):
         self._place()
 
     @property
+    def _left(self) -> int:
+        """The width of the sidebar in px, 0 while it is hidden."""
+        if not self._sidebar_wanted:
+            return 0
+        return shown_width(allowed(self._widths[0], SIDEBAR), self.width(), 0)
+
+    @property
     def _narrow(self) -> bool:
-        return self.width() < theme.PANEL_COLLAPSES_BELOW
+        """Whether the memory panel would leave too little for the conversation."""
+        panel = theme.px(allowed(self._widths[1], PANEL))
+        return self.width() < self._left + panel + theme.px(CENTRE)
 
     def _place(self) -> None:
         width, height = self.width(), self.height()
-        if not self._narrow:
+        left, narrow = self._left, self._narrow
+        if not narrow:
             self._panel_narrow = False
-        shown = self._panel_narrow if self._narrow else self._panel_wanted
-        left = theme.SIDEBAR_WIDTH
-        panel_left = width - theme.PANEL_WIDTH if shown else width
-        right = panel_left - 1 if shown else width
+        panel = shown_width(allowed(self._widths[1], PANEL), width, left)
+        shown = (self._panel_narrow if narrow else self._panel_wanted) and panel > 0
+        right = width - panel if shown else width
+        begin = left + 1 if left else 0
         self.sidebar.setGeometry(0, 0, left, height)
-        self._left_line.setGeometry(left, 0, 1, height)
-        self.centre.setGeometry(left + 1, 0, right - left - 1, height)
-        self._right.setGeometry(panel_left, 0, theme.PANEL_WIDTH, height)
-        self._right_line.setGeometry(panel_left - 1, 0, 1, height)
-        for widget in (self._right, self._right_line):
-            widget.setVisible(shown)
+        self.centre.setGeometry(begin, 0, (right - 1 if shown else right) - begin, height)
+        self._right.setGeometry(right, 0, panel, height)
+        middle = THICKNESS // 2
+        self.left_handle.setGeometry(left - middle, 0, THICKNESS, height)
+        self.right_handle.setGeometry(right - 1 - middle, 0, THICKNESS, height)
+        for widget, seen in (
+            (self.sidebar, left > 0),
+            (self.left_handle, left > 0),
+            (self._right, shown),
+            (self.right_handle, shown),
+        ):
+            widget.setVisible(seen)
+        for handle, actual, limits, other in (
+            (self.left_handle, left, SIDEBAR, 0),
+            (self.right_handle, panel, PANEL, left),
+        ):
+            handle.raise_()
+            most = shown_width(limits[2], width, other)
+            handle.show_width(actual, min(theme.px(limits[0]), most), most)
+
+    def _set_width(self, which: int, width: int) -> None:
+        """A column is to be `width` px wide on the screen; 0 for the usual width."""
+        self._widths[which] = round(width / theme.look().zoom)
+        self._place()
 
     def toggle_panel(self) -> None:
         """Show or hide the memory panel. A narrow window forgets it again when it gets wide."""
@@ -177,6 +239,16 @@ class Frame(QWidget):
         else:
             self._panel_wanted = not self._panel_wanted
         self._place()
+
+    def toggle_sidebar(self) -> None:
+        """Show or hide the conversation list."""
+        focused = self.focusWidget()
+        self._sidebar_wanted = not self._sidebar_wanted
+        if focused is not None and self.sidebar.isAncestorOf(focused):
+            self.composer.focus_edit()  # hidden, it would hand the focus on to any part
+        self._place()
+
+    # -- what is dropped -------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Say what a drop would do. Dragged text is left to the message field."""

@@ -35,7 +35,6 @@ class Header(QWidget):
     def __init__(self, demo: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("header")
-        self.setFixedHeight(HEIGHT)
         self._demo = demo
         self._state: ModelState | None = None
         self.recents: Callable[[], Sequence[Recent]] = tuple
@@ -60,6 +59,12 @@ class Header(QWidget):
         row.addWidget(self.model)
         row.addWidget(self.panel)
         self._name_model("", self.tr("Checkpoint"))
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Another size."""
+        self.setFixedHeight(theme.px(HEIGHT))
+        self.model.setMaximumWidth(min(theme.px(_WIDEST_MODEL), self.width() * 2 // 5))
 
     def set_title(self, title: str) -> None:
         """Show the conversation's title."""
@@ -141,8 +146,8 @@ class Header(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Where it is narrow the title and the model share the room."""
         super().resizeEvent(event)
-        self.model.setMaximumWidth(min(_WIDEST_MODEL, self.width() * 2 // 5))
+        self.model.setMaximumWidth(min(theme.px(_WIDEST_MODEL), self.width() * 2 // 5))
 
     def sizeHint(self) -> QSize:
         """As wide as there is room."""
-        return QSize(600, HEIGHT)
+        return QSize(600, theme.px(HEIGHT))

@@ -14,7 +14,7 @@ from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.errors import Report
-from qwen_desktop.ui import icons, theme
+from qwen_desktop.ui import appearance, icons, theme
 from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class MainWindow(Frame):
     whole_profile: WholeProfile
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
-        theme.choose(str(preferences.get("theme")))  # before anything asks for colours
+        appearance.use(preferences.values)  # before anything asks for colours and sizes
         super().__init__(parent)
         self._preferences = preferences
         self._built = False
@@ -146,8 +146,9 @@ class MainWindow(Frame):
         chats.list.undoable.connect(self._on_undoable)
         chats.problem.connect(self.show_problem)
         models.changed.connect(self._on_model)
-        self._preferences.changed.connect(self._on_preference)
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+        self.appearance = appearance.Appearance(
+            self, self._preferences, self._recolour, self._place
+        )
         self.sidebar.new_requested.connect(self._new)
         self.sidebar.open_requested.connect(self._open)
         self.sidebar.connect_to(chats.list)
@@ -357,19 +358,7 @@ class MainWindow(Frame):
         data = [*named, self.outgoing.everything, *self.whole_profile.actions]
         SettingsDialog(self._preferences, self, data).open()
 
-    @Slot(str, object)
-    def _on_preference(self, name: str, value: object) -> None:
-        if name == "theme":
-            self._use_theme(str(value))
-
-    @Slot()
-    def _follow_system(self) -> None:
-        if self._preferences.get("theme") == "system":
-            self._use_theme("system")
-
-    def _use_theme(self, choice: str) -> None:
-        before, wanted = theme.current(), theme.choose(choice)
-        if wanted == before:
-            return
-        self.pane.set_theme(wanted)
+    def _recolour(self) -> None:
+        """Another theme is in use."""
+        self.pane.set_theme(theme.current())
         self.update()

@@ -31,7 +31,11 @@ class Gauge(QProgressBar):
         self._total = 0
         self.setRange(0, 100)
         self.setTextVisible(False)
-        self.setFixedHeight(14)
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Another size."""
+        self.setFixedHeight(theme.px(14))
 
     def set_parts(self, parts: tuple[tuple[int, str], ...], total: int) -> None:
         """Show (bytes, colour name) side by side, of `total` bytes."""
@@ -68,7 +72,11 @@ class Swatch(QWidget):
     def __init__(self, colour: str) -> None:
         super().__init__()
         self._colour = colour
-        self.setFixedSize(10, 10)
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Another size."""
+        self.setFixedSize(theme.px(10), theme.px(10))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The square."""
@@ -204,7 +212,7 @@ class MemoryPanel(Surface):
 
     def sizeHint(self) -> QSize:
         """The width of the design."""
-        return QSize(theme.PANEL_WIDTH, 600)
+        return QSize(theme.px(theme.PANEL_WIDTH), 600)
 
     # -- memory ----------------------------------------------------------------------------
 

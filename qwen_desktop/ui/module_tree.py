@@ -168,7 +168,7 @@ class _RowDelegate(QStyledItemDelegate):
     """Rows as high as those of the tables."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return super().sizeHint(option, index).expandedTo(QSize(0, ROW_HEIGHT))
+        return super().sizeHint(option, index).expandedTo(QSize(0, theme.px(ROW_HEIGHT)))
 
 
 class _ShareDelegate(_RowDelegate):

@@ -73,7 +73,7 @@ class PlaceBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("placeBar")
-        self.setFixedHeight(HEIGHT)
+        self.follow_look()
         self._editor: NameField | None = None
         self.filter = ListFilter()
         self.back = IconButton("back", self.tr("Back to all chats"), height=HEIGHT)
@@ -97,6 +97,10 @@ class PlaceBar(QWidget):
         self.more.clicked.connect(self.folder_menu_requested)
         self.empty.clicked.connect(self.empty_requested)
         self.show_place(ListFilter(), ListShape())
+
+    def follow_look(self) -> None:
+        """Another size."""
+        self.setFixedHeight(theme.px(HEIGHT))
 
     def show_place(self, which: ListFilter, shape: ListShape) -> None:
         """Say where one is."""

@@ -112,7 +112,7 @@ class RecentDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """A fixed height."""
-        return QSize(100, ROW_HEIGHT)
+        return QSize(100, theme.px(ROW_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Background, three lines and the focus ring."""

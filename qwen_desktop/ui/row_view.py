@@ -41,6 +41,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import ScrollBar
 from qwen_desktop.ui.rows import make_plain
 
@@ -83,6 +84,19 @@ class RowView(QListView):
             ):
                 signal.connect(self._forget_places)
         super().setModel(model)
+
+    def follow_look(self) -> None:
+        """Other fonts, other heights: the row at the top stays there."""
+        first = self.visible_rows().start
+        into = self._bar.value() - self.tops[first] if first < len(self.tops) else 0
+        follow = getattr(self.itemDelegate(), "follow_look", None)
+        if follow is not None:
+            follow()
+        self._forget_places()
+        self._place()
+        if first < len(self.tops):
+            self._bar.setValue(self.tops[first] + into)
+        self._area.update()
 
     def _forget_places(self) -> None:
         self._tops = None
@@ -162,7 +176,7 @@ class RowView(QListView):
     def _place(self) -> None:
         """Give the scroll bar its range, and an editor its place."""
         height = self._area.height()
-        self._bar.setSingleStep(_STEP)
+        self._bar.setSingleStep(theme.px(_STEP))
         self._bar.setPageStep(height)
         self._bar.setRange(0, max(0, self.tops[-1] - height))
         self.updateEditorGeometries()

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import IconButton, SearchField
 
 _BUTTON = 26  # px
@@ -18,13 +19,26 @@ class ChatSearchField(SearchField):
         super().__init__(placeholder, parent)
         self.filters = IconButton("filter", self.tr("Search filters"), height=_BUTTON, parent=self)
         self.filters.setObjectName("searchFilters")
-        self.setTextMargins(32, 0, _BUTTON + 6, 0)
         self.filters.clicked.connect(self._show_filters)
+
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Other fonts and sizes."""
+        super().follow_look()
+        button = theme.px(_BUTTON)
+        self.setTextMargins(theme.px(16) + 16, 0, button + 6, 0)
+        self._place_button()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The button stands at the right."""
         super().resizeEvent(event)
-        self.filters.move(self.width() - _BUTTON - 4, (self.height() - _BUTTON) // 2)
+        self._place_button()
+
+    def _place_button(self) -> None:
+        side = theme.px(_BUTTON)
+        if hasattr(self, "filters"):  # the base class asks for it too, before there is one
+            self.filters.move(self.width() - side - 4, (self.height() - side) // 2)
 
     def _show_filters(self) -> None:
         from qwen_desktop.ui.row_menu import ListMenu, show_below

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.search import Found
@@ -27,9 +27,15 @@ class FoundView(RowView):
 
     def __init__(self, model: FoundList, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._found = model
         self.setItemDelegate(FoundDelegate(model, self))
         self.setModel(model)
         self.clicked.connect(self.accepted)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width: snippets take more lines or fewer."""
+        super().resizeEvent(event)
+        self._found.set_width(event.size().width())
 
     def event(self, event: QEvent) -> bool:
         """Take Escape from the window's shortcuts."""

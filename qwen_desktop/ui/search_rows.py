@@ -46,7 +46,7 @@ _LINE = 17  # px of a snippet
 _META = 16
 _BEFORE = 12  # characters shown before a mark that is far into a snippet
 _AIR = 12
-_ROOM = theme.SIDEBAR_WIDTH - 24 - 16 - 16 - 4  # px for the text of a snippet
+_MARGINS = 16 + 16 + 4  # px beside the text of a snippet, in a list
 _NO_PARENT = QModelIndex()
 
 
@@ -74,6 +74,7 @@ class FoundList(QAbstractListModel):
         super().__init__(parent)
         self._found = Found("")
         self._rows: list[FoundRow] = []
+        self._width = theme.SIDEBAR_WIDTH - 24  # px, of the list
         self._metrics = QFontMetrics(theme.body_font(12))
 
     @property
@@ -102,14 +103,31 @@ class FoundList(QAbstractListModel):
         self._rows = self._make()
         self.endResetModel()
 
+    def set_width(self, width: int) -> None:
+        """The list is `width` px wide from now on: snippets take one line or two."""
+        if width != self._width:
+            self._width = width
+            self._measure()
+
+    def follow_look(self) -> None:
+        """Another font."""
+        self._metrics = QFontMetrics(theme.body_font(12))
+        self._measure()
+
+    def _measure(self) -> None:
+        rows = self._make()
+        if rows != self._rows:
+            self._rows = rows
+            self.layoutChanged.emit()
+
     def _make(self) -> list[FoundRow]:
-        rows = []
+        room, rows = self._width - _MARGINS, []
         for _, group in groupby(self._found.hits, lambda hit: hit.conversation_id):
             hits = list(group)
             messages = [hit for hit in hits if hit.message_id]
             rows.append(FoundRow(Kind.TITLE, messages[0] if messages else hits[0]))
             for hit in messages[:SHOWN]:
-                wide = self._metrics.horizontalAdvance(hit.snippet.text) > _ROOM
+                wide = self._metrics.horizontalAdvance(hit.snippet.text) > room
                 rows.append(FoundRow(Kind.SNIPPET, hit, lines=2 if wide else 1))
             if len(messages) > SHOWN:
                 rows.append(FoundRow(Kind.MORE, messages[SHOWN]))
@@ -121,8 +139,9 @@ class FoundList(QAbstractListModel):
 
     def heights(self) -> Sequence[int]:
         """The height of every row, in px."""
-        fixed = {Kind.TITLE: TITLE_HEIGHT, Kind.MORE: MORE_HEIGHT}
-        return [fixed.get(row.kind, _AIR + _META + _LINE * row.lines) for row in self._rows]
+        fixed = {Kind.TITLE: theme.px(TITLE_HEIGHT), Kind.MORE: theme.px(MORE_HEIGHT)}
+        px, meta = theme.px(_LINE), theme.px(_META)
+        return [fixed.get(row.kind, _AIR + meta + px * row.lines) for row in self._rows]
 
     def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
         """The row, and what a screen reader says."""
@@ -164,6 +183,11 @@ class FoundDelegate(QStyledItemDelegate):
     def __init__(self, model: FoundList, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._list = model
+        self.follow_look()
+
+    def follow_look(self) -> None:
+        """Other fonts."""
+        self._list.follow_look()
         self._title = theme.body_font(13, QFont.Weight.DemiBold)
         self._small = theme.body_font(12)
         self._tiny = theme.body_font(11)
@@ -193,7 +217,7 @@ class FoundDelegate(QStyledItemDelegate):
             painter.setPen(QColor(t.dim))
             meta = elided(self._tiny, self._list.meta(row.hit), box.width())
             painter.drawText(box, Qt.AlignmentFlag.AlignTop, meta)
-            box.setTop(box.top() + _META)
+            box.setTop(box.top() + theme.px(_META))
             paint_marked(painter, box, row.hit.snippet, self._small, row.lines, t.text)
         painter.restore()
 
@@ -201,8 +225,9 @@ class FoundDelegate(QStyledItemDelegate):
         t = theme.current()
         place = self._list.place(hit)
         if place:
+            high = theme.px(17)
             wide = QFontMetrics(self._tiny).horizontalAdvance(place) + 12
-            box = QRectF(text.right() - wide, text.center().y() - 8, wide, 17)
+            box = QRectF(text.right() - wide, text.center().y() - high // 2, wide, high)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(t.line))
             painter.drawRoundedRect(box, 4, 4)

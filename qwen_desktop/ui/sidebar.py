@@ -214,7 +214,7 @@ class Sidebar(Surface):
 
     def sizeHint(self) -> QSize:
         """The width of the design."""
-        return QSize(theme.SIDEBAR_WIDTH, 600)
+        return QSize(theme.px(theme.SIDEBAR_WIDTH), 600)
 
     # -- what the user does ----------------------------------------------------------------
 

@@ -16,7 +16,6 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 
 SIDEBAR_WIDTH = 264
 PANEL_WIDTH = 288
-PANEL_COLLAPSES_BELOW = 1180  # window width, px
 COLUMN_MARGIN = 24
 UNLIMITED = 16777215  # px, the widest a widget can be
 _TEXT_WIDTHS = {"narrow": 640, "normal": 760, "wide": 960}  # of the text column
@@ -132,6 +131,63 @@ DARK = Theme(
 )
 
 
+# High contrast. Code is told apart by its weight alone, as "bw" does.
+HIGH_LIGHT = Theme(
+    name="high contrast light",
+    background="#ffffff",
+    sidebar="#ffffff",
+    panel="#ffffff",
+    line="#b8b8b8",
+    text="#000000",
+    dim="#2b2b2b",
+    accent="#0b3d91",
+    on_accent="#ffffff",
+    user="#e6eeff",
+    code="#f5f5f5",
+    selected="#d6e4ff",
+    found="#ffe066",
+    found_now="#ffb02e",
+    error="#8f0a05",
+    error_background="#ffe9e7",
+    warning="#5c3a00",
+    warning_background="#fff0cf",
+    weights="#0b3d91",
+    kv="#5b21a6",
+    activations="#005f5f",
+    other="#4d4d4d",
+    track="#d0d0d0",
+    field_border="#4d4d4d",
+    syntax="bw",
+)
+
+HIGH_DARK = Theme(
+    name="high contrast dark",
+    background="#000000",
+    sidebar="#000000",
+    panel="#000000",
+    line="#464646",
+    text="#ffffff",
+    dim="#e0e0e0",
+    accent="#a8c8ff",
+    on_accent="#000000",
+    user="#10213f",
+    code="#0d0d0d",
+    selected="#00336f",
+    found="#3d3000",
+    found_now="#6e5200",
+    error="#ffb3ad",
+    error_background="#3d0000",
+    warning="#ffd479",
+    warning_background="#332200",
+    weights="#a8c8ff",
+    kv="#d0b8ff",
+    activations="#6fe0d8",
+    other="#b0b0b0",
+    track="#333333",
+    field_border="#bdbdbd",
+    syntax="bw",
+)
+
 _current = LIGHT
 
 
@@ -147,25 +203,31 @@ def use(theme: Theme) -> None:
     QGuiApplication.setPalette(palette(theme))
 
 
-def choose(choice: str) -> Theme:
+def choose(choice: str, contrast: str = "off") -> Theme:
     """Use the theme for a setting of `system`, `light` or `dark`, and tell which it is.
 
-    The platform hears of it too: on Windows the title bar follows.
+    `contrast` is the setting of high contrast. The platform hears of the choice too: on Windows
+    the title bar follows.
     """
     schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
     QGuiApplication.styleHints().setColorScheme(schemes.get(choice, Qt.ColorScheme.Unknown))
-    use(resolve(choice))
+    use(resolve(choice, contrast))
     return current()
 
 
-def resolve(choice: str) -> Theme:
-    """The theme for a setting of `system`, `light` or `dark`."""
-    if choice == "light":
-        return LIGHT
-    if choice == "dark":
-        return DARK
-    scheme = QGuiApplication.styleHints().colorScheme()
-    return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
+def resolve(choice: str, contrast: str = "off") -> Theme:
+    """The theme for a setting of `system`, `light` or `dark`, and one of `system`, `on`, `off`."""
+    hints = QGuiApplication.styleHints()
+    dark = choice == "dark"
+    if choice not in ("light", "dark"):
+        dark = hints.colorScheme() == Qt.ColorScheme.Dark
+    high = contrast == "on"
+    if contrast == "system":
+        wish = hints.accessibility().contrastPreference()
+        high = wish == Qt.ContrastPreference.HighContrast
+    if high:
+        return HIGH_DARK if dark else HIGH_LIGHT
+    return DARK if dark else LIGHT
 
 
 # --- Sizes ---------------------------------------------------------------------------------------

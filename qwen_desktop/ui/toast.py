@@ -70,6 +70,11 @@ class Toast(QWidget):
         """Whether it is shown with Undo."""
         return self._undo is not None
 
+    def follow_look(self) -> None:
+        """Other sizes, which its parts have taken by now."""
+        self.adjustSize()
+        self.place()
+
     def show_text(
         self,
         text: str,
@@ -86,7 +91,7 @@ class Toast(QWidget):
         self.action_button.setText(words)
         self.action_button.setAccessibleName(words)
         self.action_button.setVisible(action is not None)
-        room = _WIDEST - 160
+        room = theme.px(_WIDEST) - 160
         self.label.setText(
             self.label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
         )

@@ -14,6 +14,7 @@ from qwen_desktop.ui import theme
 def looks(qapp) -> Iterator[None]:
     """Fusion in the light theme, as the application starts it."""
     qapp.setStyle("Fusion")
+    theme.use_look(theme.Look())
     qapp.setFont(theme.body_font())
     theme.use(theme.LIGHT)
     before = QLocale()
@@ -21,6 +22,7 @@ def looks(qapp) -> Iterator[None]:
     yield
     QLocale.setDefault(before)
     theme.use(theme.LIGHT)
+    theme.use_look(theme.Look())
 
 
 @pytest.fixture

@@ -57,14 +57,15 @@ def change_by_hand(dialog, name: str) -> object:
         QTest.keyClick(control, Qt.Key.Key_Space)
         return not before
     if isinstance(control, QComboBox):
+        following = control.itemData(control.currentIndex() + 1)
         QTest.keyClick(control, Qt.Key.Key_Down)
-        return BY_NAME[name].choices[1][0]
+        return following
     if isinstance(control, QPlainTextEdit):
         QTest.keyClicks(control, "Be brief.")
         return "Be brief."
     assert isinstance(control, (QSpinBox, QDoubleSpinBox))
     control.selectAll()
-    typed = "1" if isinstance(control, QSpinBox) else "0.75"
+    typed = str(max(1, control.minimum())) if isinstance(control, QSpinBox) else "0.75"
     QTest.keyClicks(control, typed)
     QTest.keyClick(control, Qt.Key.Key_Tab)
     return int(typed) if isinstance(control, QSpinBox) else float(typed)

@@ -1,0 +1,143 @@
+"""What the settings say about the look, carried out at once in every window that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QStyle, QWidget
+
+from qwen_desktop.chat.settings import BY_NAME, Value
+from qwen_desktop.ui import theme
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.preferences import PreferencesModel
+
+COLOURS = ("theme", "high_contrast")
+SIZES = ("zoom", "font_family", "density", "text_width", "reduced_motion")
+ZOOM = "zoom"
+STEPS = (50, 67, 80, 90, 100, 110, 125, 150, 175, 200)  # percent, of one key after the other
+_FLASH_MS = 1000  # of a text cursor, where the system says nothing of it
+
+_EFFECTS = (
+    Qt.UIEffect.UI_AnimateMenu,
+    Qt.UIEffect.UI_FadeMenu,
+    Qt.UIEffect.UI_AnimateCombo,
+    Qt.UIEffect.UI_AnimateTooltip,
+    Qt.UIEffect.UI_FadeTooltip,
+    Qt.UIEffect.UI_AnimateToolBox,
+)
+
+
+def look_of(values: Mapping[str, Value], still: bool) -> theme.Look:
+    """The look that the settings ask for; `still` is what the system says of motion."""
+    zoom = values[ZOOM]
+    motion = values["reduced_motion"]
+    return theme.Look(
+        zoom=zoom / 100 if isinstance(zoom, int) else 1.0,
+        family=str(values["font_family"]),
+        compact=values["density"] == "compact",
+        text_width=str(values["text_width"]),
+        still=still if motion == "system" else motion == "on",
+    )
+
+
+def use(values: Mapping[str, Value]) -> None:
+    """Use theme and look of the settings. To be called before the first widget is made."""
+    theme.choose(str(values["theme"]), str(values["high_contrast"]))
+    theme.use_look(look_of(values, False))
+    application = QApplication.instance()
+    if isinstance(application, QApplication):
+        application.setFont(theme.body_font())
+
+
+class Appearance(QObject):
+    """Belongs to the window. `recolour` and `refit` are called after a change."""
+
+    def __init__(
+        self,
+        window: QWidget,
+        preferences: PreferencesModel,
+        recolour: Callable[[], None],
+        refit: Callable[[], None],
+    ) -> None:
+        super().__init__(window)
+        self._preferences = preferences
+        self._recolour = recolour
+        self._refit = refit
+        self._flash = QApplication.cursorFlashTime() or _FLASH_MS
+        self._system_still = self._asks_for_stillness()
+        self._hints = QGuiApplication.styleHints()  # PySide lets go of what is not held
+        self._accessibility = self._hints.accessibility()
+        self._hints.colorSchemeChanged.connect(self._on_system)
+        self._accessibility.contrastPreferenceChanged.connect(self._on_system)
+        preferences.changed.connect(self._on_preference)
+        self._follow()
+
+    @staticmethod
+    def _asks_for_stillness() -> bool:
+        """Whether the system wants nothing to move, as far as Qt hears of it."""
+        duration = QStyle.StyleHint.SH_Widget_Animation_Duration
+        style = QApplication.style()
+        return QApplication.cursorFlashTime() == 0 or style.styleHint(duration) == 0
+
+    # -- zoom ------------------------------------------------------------------------------
+
+    def zoom_by(self, steps: int) -> None:
+        """One step larger for 1, one smaller for -1."""
+        now = self._preferences.get(ZOOM)
+        if steps > 0:
+            ahead = [step for step in STEPS if step > now]  # type: ignore[operator]
+        else:
+            ahead = [step for step in reversed(STEPS) if step < now]  # type: ignore[operator]
+        if ahead:
+            self._preferences.set(ZOOM, ahead[0])
+
+    def zoom_reset(self) -> None:
+        """Back to 100 %."""
+        self._preferences.set(ZOOM, BY_NAME[ZOOM].default)
+
+    # -- following -------------------------------------------------------------------------
+
+    @Slot(str, object)
+    def _on_preference(self, name: str, _value: object) -> None:
+        if name in COLOURS:
+            self._colour()
+        elif name in SIZES:
+            self._follow()
+
+    @Slot()
+    def _on_system(self) -> None:
+        if "system" in (self._preferences.get(name) for name in COLOURS):
+            self._colour()
+
+    def _colour(self) -> None:
+        before = theme.current()
+        choice, contrast = (str(self._preferences.get(name)) for name in COLOURS)
+        if theme.choose(choice, contrast) != before:
+            self._recolour()
+
+    def _follow(self) -> None:
+        wanted = look_of(self._preferences.values, self._system_still)
+        QApplication.setCursorFlashTime(0 if wanted.still else self._flash)
+        for effect in _EFFECTS:
+            QApplication.setEffectEnabled(effect, not wanted.still)
+        if wanted == theme.look():
+            return
+        theme.use_look(wanted)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            application.setFont(theme.body_font())
+        follow_everywhere()
+        self._refit()
+
+
+def follow_everywhere() -> None:
+    """Let every widget take its fonts and sizes anew, what is inside of others first."""
+    for top in QApplication.topLevelWidgets():
+        for widget in (*reversed(top.findChildren(QWidget)), top):
+            follow = getattr(widget, "follow_look", None)
+            if follow is not None:
+                follow()
