@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from qwen_desktop.bridge.models import ModelState
 from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.chat.context import ChatOptions, Policy
+from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.messages import (
     AnswerStats,
     Message,
@@ -102,15 +103,23 @@ def said(tree: Tree, leaf: str | None) -> tuple[Message, ...]:
 
 
 def ask(before: Conversation, text: str, terms: Terms, *, is_new: bool) -> Run:
-    """`text` is said at the end of what is shown. `is_new`: the conversation has no row yet."""
-    message = user_message(text, before.tree.head)
+    """The draft `text` is said at the end of what is shown.
+
+    `is_new`: the conversation has no row yet.
+    """
+    draft = Draft.read(text)
+    message = user_message(draft.text, before.tree.head, draft.files)
     return _answering(before, before.tree.added(message), message, terms, RunKind.ASK, text, is_new)
 
 
 def edit(before: Conversation, old: Message, text: str, terms: Terms) -> Run:
-    """`text` is said in place of the user's message `old`, as a branch beside it."""
-    message = user_message(text, old.parent_id)
-    run = _answering(before, before.tree.added(message), message, terms, RunKind.EDIT, text)
+    """`text` is said in place of the user's message `old`, as a branch beside it.
+
+    Its files stay.
+    """
+    message = user_message(text, old.parent_id, old.files)
+    typed = Draft.of(message).written()
+    run = _answering(before, before.tree.added(message), message, terms, RunKind.EDIT, typed)
     run.edited = old.id
     return run
 

@@ -8,6 +8,7 @@ from qwen_desktop.bridge.answering import Answering
 from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.bridge.shown import Shown
+from qwen_desktop.chat.draft import joined
 
 EDIT = "edit "
 
@@ -47,6 +48,15 @@ class Composing:
         else:
             self._drafts.set(self._key(), text)
 
+    @property
+    def place(self) -> str:
+        """Names the conversation whose draft is typed now, for `add`."""
+        return self._key()
+
+    def add(self, place: str, text: str) -> None:
+        """Put more below a draft that is not typed now; on disk within a second."""
+        self._drafts.set(place, joined(self._drafts.text(place), text))
+
     def set_edit(self, message_id: str, text: str) -> None:
         """Keep what an earlier message is being changed to; "" where it is left."""
         self._drafts.set(_edit_of(message_id), text)
@@ -85,7 +95,7 @@ class Composing:
         texts = [run.typed, self._held]
         if (kept := self._drafts.text(key)) not in texts:
             texts.append(kept)  # typed in another new chat, or before an earlier message was edited
-        self._drafts.set(key, "\n".join(text for text in texts if text))
+        self._drafts.set(key, joined(*texts))
         return key == self._key()
 
     @property
@@ -94,7 +104,7 @@ class Composing:
         drafts, run = dict(self._drafts.all), self._shown.run
         if run is not None and self._held:
             kept = drafts.get(self._key(), "")
-            drafts[self._key()] = f"{kept}\n{self._held}" if kept else self._held
+            drafts[self._key()] = joined(kept, self._held)
         return drafts
 
     def save_now(self) -> None:

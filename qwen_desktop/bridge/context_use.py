@@ -17,6 +17,7 @@ from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models, ModelState
 from qwen_desktop.bridge.run import last_usage
 from qwen_desktop.bridge.shown import Shown
+from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import user_message
 from qwen_desktop.chat.model import GenerationRequest
@@ -88,8 +89,9 @@ class ContextUse(QObject):
         if self._answering.run is not None or state.info is None or state.busy:
             return None
         conversation = self._shown.conversation
-        draft = user_message(text, conversation.tree.head)
-        messages = (*asking.said(conversation.tree, conversation.tree.head), draft)
+        draft = Draft.read(text)
+        message = user_message(draft.text, conversation.tree.head, draft.files)
+        messages = (*asking.said(conversation.tree, conversation.tree.head), message)
         return self._terms().request(conversation, messages)
 
     @Slot(object)

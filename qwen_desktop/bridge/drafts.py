@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from qwen_desktop.bridge.store_client import StoreClient
+from qwen_desktop.chat.draft import joined
 
 if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
@@ -16,7 +17,10 @@ SAVE_MS = 400  # after the composer has told of it, 300 ms after a key
 
 
 class Drafts(QObject):
-    """Main-thread owner of the drafts. The key "" is the draft of a new conversation."""
+    """Main-thread owner of the drafts, as `chat.draft` writes them.
+
+    The key "" is the draft of a new conversation.
+    """
 
     def __init__(self, store: StoreClient, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -34,7 +38,7 @@ class Drafts(QObject):
         self._texts = dict(texts)
         for key, text in typed.items():
             kept = texts.get(key, "")
-            self._texts[key] = f"{kept}\n{text}" if kept and text and kept != text else text or kept
+            self._texts[key] = joined(kept, text) if kept != text else kept
         if self._dirty and not self._timer.isActive():
             self._timer.start()
 

@@ -212,6 +212,15 @@ class Reading(QObject):
         """Keep what is typed; on disk within a second."""
         self._composing.set(text)
 
+    @property
+    def draft_place(self) -> str:
+        """Names the place of the draft that is typed now, for `add_to_draft`."""
+        return self._composing.place
+
+    def add_to_draft(self, place: str, text: str) -> None:
+        """Put more below the draft of a conversation that is not shown any more."""
+        self._composing.add(place, text)
+
     @Slot(str, str)
     def set_edit(self, message_id: str, text: str) -> None:
         """Keep what a message is being changed to; on disk within a second. "": nothing."""

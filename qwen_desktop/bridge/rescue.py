@@ -9,13 +9,15 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from qwen_desktop.bridge.saving import Unsaved
+from qwen_desktop.chat.draft import Draft
 from qwen_desktop.errors import report_of
 
 
 class Rescue(QObject):
     """The file is one of several conversations, as docs/formats.md tells, and can be imported.
 
-    Beside them it has "drafts": a list of {"conversation", "text"}, "" being a new conversation.
+    Beside them it has "drafts": a list of {"conversation", "text", "files"}, "" being a new
+    conversation, and files being {"name", "text"} where there are any.
     Signals: `written(Path)` or `failed(Report)`.
     """
 
@@ -46,13 +48,20 @@ def _value(unsaved: Unsaved) -> dict[str, Any]:
 
     return {
         "format": conversation_json.SEVERAL,
-        "version": conversation_json.VERSION,
+        "version": conversation_json.WITHOUT_FILES,
         "conversations": [
             conversation_json.to_value(Record(conversation))
             for conversation in unsaved.conversations
         ],
         "drafts": [
-            {"conversation": whole(key), "text": whole(text)}
+            {"conversation": whole(key), **_draft(Draft.read(text))}
             for key, text in unsaved.drafts.items()
         ],
     }
+
+
+def _draft(draft: Draft) -> dict[str, Any]:
+    from qwen_desktop.chat.text import whole
+
+    files = [{"name": whole(file.name), "text": whole(file.text)} for file in draft.files]
+    return {"text": whole(draft.text), **({"files": files} if files else {})}

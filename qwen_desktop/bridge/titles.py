@@ -15,6 +15,7 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.run import Run
 from qwen_desktop.chat import titles
+from qwen_desktop.chat.attached import title_of
 from qwen_desktop.chat.messages import Role, user_message
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings, Value
@@ -72,7 +73,7 @@ def title_request(conversation: Conversation) -> GenerationRequest | None:
     question = ""
     for message in conversation.tree.path():
         if message.role is Role.USER:
-            question = question or message.text
+            question = question or title_of(message)
         elif message.role is Role.ASSISTANT and question and message.text.strip():
             asked = user_message(titles.request_text(question, message.text), None)
             return GenerationRequest(conversation.id, (asked,), SETTINGS)

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from qwen_desktop.bridge import counting
+from qwen_desktop.chat.attached import attached
 from qwen_desktop.chat.context import ChatOptions, Policy
+from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.events import Alarm, AlarmKind, PromptCount
 from qwen_desktop.errors import Report
 from qwen_desktop.storage.store import Store
@@ -240,6 +242,17 @@ def fill(desk, turns=6):
     """Ask until the context of 512 tokens is well used."""
     for turn in range(turns):
         desk.ask_and_wait(f"question {turn} " + "word " * 10)
+
+
+def test_a_message_that_overflows_comes_back_with_its_files(small):
+    overflowed = []
+    small.chats.overflowed.connect(overflowed.append)
+    small.chats.set_options(ChatOptions(Policy.ASK))
+    typed = Draft("Sum it up.", (attached("long.txt", "word " * 600), attached("b", "two")))
+    assert small.chats.ask(typed.written())
+    small.wait(lambda: overflowed)
+    assert Draft.read(small.drafts[-1]) == typed
+    assert small.path() == ()
 
 
 def test_under_ask_a_message_that_overflows_comes_back_with_the_numbers(small):
