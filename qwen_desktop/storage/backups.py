@@ -208,9 +208,11 @@ def _info(file: Path) -> BackupInfo:
     info = BackupInfo(file, made_at, reason, size)
     try:
         with closing(databases.connect_to_look(file)) as connection:
-            listed = "SELECT count(*) FROM conversations WHERE deleted_at IS NULL"
-            (conversations,) = connection.execute(listed).fetchone()
-            (messages,) = connection.execute("SELECT count(*) FROM messages").fetchone()
+            listed = "FROM conversations WHERE deleted_at IS NULL"  # without those in the bin
+            (conversations,) = connection.execute(f"SELECT count(*) {listed}").fetchone()
+            theirs = f"conversation IN (SELECT number {listed})"
+            said = f"SELECT count(*) FROM messages WHERE {theirs}"
+            (messages,) = connection.execute(said).fetchone()
     except (sqlite3.Error, UnicodeDecodeError):
         return replace(info, is_damaged=True)
     return replace(info, conversations=conversations, messages=messages)

@@ -94,6 +94,8 @@ class BackupsDialog(Dialog):
     def set_busy(self, busy: bool) -> None:
         """One is made or restored, or no longer."""
         self._busy = busy
+        if busy and self.focusWidget() in (self.make, self.restore):
+            self.table.setFocus()  # off a button that can no longer be pressed
         if busy:
             self._say(self.tr("Working…"))
         elif self.note.text() == self.tr("Working…"):
