@@ -193,7 +193,8 @@ class Listing:
     def delete_for_good(self, ids: Iterable[str]) -> int:
         """Remove conversations that are in the bin, with all that was said; how many.
 
-        Nothing of them stays readable in the file: what is freed in it is overwritten.
+        Nothing of them stays readable in the file: what is freed in it is overwritten. The index
+        of words follows at rest.
         """
         with self._database.writing() as connection:
             numbers = _numbers_of(connection, ids)

@@ -22,10 +22,13 @@ _log = logging.getLogger(__name__)
 _STREAMING = "SELECT number FROM messages WHERE status = 'streaming'"
 _WAITING = (
     f"SELECT message FROM to_index WHERE message NOT IN ({_STREAMING})"
-    " ORDER BY message DESC LIMIT ?"
+    # Another message may have got the number of one that is gone.
+    " AND message NOT IN (SELECT message FROM to_forget) ORDER BY message DESC LIMIT ?"
 )
 _MESSAGE = "SELECT role, stats, parts FROM messages WHERE number = ?"
-_GONE = "SELECT message, role, stats, parts FROM to_forget ORDER BY message LIMIT ?"
+_GONE = "SELECT message, role, stats, parts FROM to_forget ORDER BY message DESC LIMIT ?"
+# Stands in to_forget, where it comes last, while words taken out can still be read in the file.
+_TAKEN_OUT = 0  # no message has this number
 # Those that stream are marked while they go on, and wait for their end.
 _LEFT = (
     "SELECT (SELECT count(*) FROM to_index) + (SELECT count(*) FROM to_forget)"
@@ -56,11 +59,7 @@ class WordIndex:
             return 0
         try:
             with self._at_ease(), self._database.writing() as connection:
-                # First those that are gone: another message may have got the number of one.
-                gone = connection.execute(_GONE, (limit,)).fetchall()
-                for number, *row in gone:
-                    _take_out(connection, number, Said.of(*row).terms())
-                _drop(connection, "to_forget", (number for number, *_ in gone))
+                _forget(connection, limit)
                 waiting = [number for (number,) in connection.execute(_WAITING, (limit,))]
                 # In their order: FTS5 begins another piece of the index where numbers go down.
                 for number in reversed(waiting):
@@ -120,6 +119,28 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(cause, sqlite3.DatabaseError) and (
         not isinstance(cause, sqlite3.OperationalError) or "logic error" in str(cause)
     )
+
+
+def _forget(connection: sqlite3.Connection, limit: int) -> None:
+    """Take up to `limit` messages out, then let the index be made anew without their words.
+
+    What is taken out is only crossed out until all pieces of the index are brought together. That
+    is begun here and done by `merge`, whenever the program was ended in between.
+    """
+    gone = connection.execute(_GONE, (limit,)).fetchall()
+    _drop(connection, "to_forget", (number for number, *_ in gone))
+    if [number for number, *_ in gone] == [_TAKEN_OUT]:
+        connection.execute("INSERT INTO words (words, rank) VALUES ('merge', -1)")
+        return
+    for number, *row in gone:
+        if number != _TAKEN_OUT:
+            _take_out(connection, number, Said.of(*row).terms())
+    if gone:
+        # FTS5 brings together only what was committed.
+        connection.execute(
+            "INSERT OR IGNORE INTO to_forget (message, role, parts) VALUES (?, '', '')",
+            (_TAKEN_OUT,),
+        )
 
 
 def _put_in(connection: sqlite3.Connection, number: int) -> None:

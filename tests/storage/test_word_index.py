@@ -245,3 +245,36 @@ def test_it_holds_the_terms_of_all_messages_and_no_others(tmp_path, steps):
     # of a run of Chinese stays it as well.
     assert held(store) == wanted(store)
     store.close()
+
+
+def test_words_of_what_is_gone_for_good_are_not_left_in_the_file(store, tmp_path):
+    """Crossing them out in the index is not enough: they could be read there."""
+    for number in range(8):
+        asked(store, f"something else {number}")
+        index(store)
+    gone = asked(store, "the code is zebrasecretword")
+    index(store)
+    store.listing.delete([gone.id])
+    store.listing.delete_for_good([gone.id])
+    asked(store, "and so on")
+    assert store.index.is_behind()
+    store.index.add_some(10)
+    store.close()  # in the middle of it
+    again = Store.open(tmp_path / "conversations.db")
+    index(again)
+    assert held(again) == wanted(again)
+    again.close()
+    content = (tmp_path / "conversations.db").read_bytes()
+    assert b"secretword" not in content
+    assert b"something" in content
+
+
+def test_a_number_that_is_used_again_is_forgotten_before_it_is_taken_in(store):
+    first = [asked(store, f"shared {number}") for number in range(6)]
+    index(store)
+    gone = [first[0], first[1], first[5]]
+    store.listing.delete([one.id for one in gone])
+    store.listing.delete_for_good([one.id for one in gone])
+    asked(store, "shared anew")  # with the number of the last one
+    index(store)
+    assert held(store) == wanted(store)
