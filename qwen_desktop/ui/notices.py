@@ -110,7 +110,7 @@ class Notices(QWidget):
             if waited:
                 self._announce(self.tr("All changes are on disk."))
         else:
-            text = saving_text(state)
+            text = saving_text(state, told=self.opening.text)
             self.saving.show_text(text, (self.tr("Save to a file…"), rescue))
             if not waited:
                 self._announce(text)
@@ -140,8 +140,11 @@ class Notices(QWidget):
         self.setVisible(any(not card.isHidden() for card in self.cards))
 
 
-def saving_text(state: SavingState) -> str:
-    """How many changes are not on disk, why, and what to do. One or two sentences."""
+def saving_text(state: SavingState, told: str = "") -> str:
+    """How many changes are not on disk, why, and what to do. One or two sentences.
+
+    `told` is what stands above it: the reason is not said twice.
+    """
     report = state.report
     tr = QCoreApplication.translate
     if state.waiting == 1:
@@ -171,7 +174,7 @@ def saving_text(state: SavingState) -> str:
         lasts = report is not None and report.code in LASTING
         return joined(
             tr(_CONTEXT, "{count}.").format(count=count),
-            why,
+            "" if why == told else why,
             "" if lasts else tr(_CONTEXT, "Saving goes on by itself."),
         )
     return text.format(count=count, file=file)

@@ -184,6 +184,9 @@ def test_what_can_only_be_read_says_so_for_good_and_is_read(started, qtbot):
     with qtbot.waitSignal(built.chats.opened):
         built.chats.open(first.id)
     assert [message.text for message in built.chats.current.tree.path()] == ["first"]
+    built.chats.list.rename(first.id, "second")
+    qtbot.waitUntil(window.notices.saving.isVisible)
+    assert window.notices.saving.text == "1 change is not on disk yet."  # why stands above it
 
 
 def test_after_an_opening_that_took_long_the_notice_goes(application, window):
