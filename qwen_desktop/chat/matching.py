@@ -19,11 +19,12 @@ from qwen_desktop.chat.folding import TOKEN, WORD, Places, is_unspaced
 class Needle:
     """Something to find: folded text, in which one space stands for any spaces.
 
-    `prefix`: it may be the beginning of a longer word.
+    `prefix`: it may be the beginning of a longer word. `anywhere`: it may be any part of one.
     """
 
     text: str
     prefix: bool = False
+    anywhere: bool = False
 
     @classmethod
     def of(cls, typed: str, *, prefix: bool = False) -> Needle | None:
@@ -31,6 +32,12 @@ class Needle:
         text = " ".join(folding.folded(typed).split())
         bare = text.rstrip("* ")
         return cls(bare, prefix or text.endswith("*")) if bare else None
+
+    @classmethod
+    def anywhere_of(cls, typed: str) -> Needle | None:
+        """A needle of what was typed, stars and all, found in the middle of words too."""
+        text = " ".join(folding.folded(typed).split())
+        return cls(text, anywhere=True) if text else None
 
     @classmethod
     def of_word(cls, word: str) -> Needle:
@@ -68,7 +75,9 @@ class Needle:
         first, last, same = self._edges
         for found in self._pattern.finditer(folded):
             begin, end = found.span()
-            if same:
+            if self.anywhere:
+                good = True
+            elif same:
                 good = _stands(plain, begin, end, self.prefix)
             else:
                 good = (not first or _stands(plain, begin, begin + first, False)) and (

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from qwen_desktop.chat.tree import Conversation
     from qwen_desktop.ui.answer_details import AnswerDetails
     from qwen_desktop.ui.asking import Asking
+    from qwen_desktop.ui.find_bar import FindBar
     from qwen_desktop.ui.main_window import MainWindow
     from qwen_desktop.ui.theme import Theme
     from qwen_desktop.ui.timeline.view import Timeline
 
+_SOUGHT = 200  # characters of a selection that is looked for at once
 PRESENCE_PENALTY = 1.5  # to go on after a loop; what Qwen advises against repetitions
 
 
@@ -42,6 +44,7 @@ class ConversationPane(QObject):
         self._models = models
         self._asking = asking
         self._timeline: Timeline | None = None
+        self._find: FindBar | None = None
         self._unseen: Collection[str] = ()
         self._details: AnswerDetails | None = None
         self._details_of = ""  # id of the answer that is looked at
@@ -92,6 +95,27 @@ class ConversationPane(QObject):
         self._window.finish_building()
         assert self._timeline is not None
         return self._timeline
+
+    # -- finding ---------------------------------------------------------------------------
+
+    def find(self) -> None:
+        """Look for something in the conversation, or for what is selected in it."""
+        timeline = self.timeline
+        if self._window.body.currentWidget() is not timeline:
+            return
+        if self._find is None:
+            from qwen_desktop.ui.find_bar import FindBar
+
+            self._find = FindBar(timeline)
+        selected = timeline.selected_text()
+        self._find.enter(selected if "\n" not in selected and len(selected) <= _SOUGHT else "")
+
+    def find_step(self, by: int) -> bool:
+        """Go to another occurrence of what is looked for; False where nothing is."""
+        if self._find is None or not self._find.is_open:
+            return False
+        self._find.step(by)
+        return True
 
     def set_theme(self, wanted: Theme) -> None:
         """Another theme."""

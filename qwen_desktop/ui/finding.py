@@ -30,6 +30,8 @@ class Finding(QObject):
     def step(self, by: int) -> None:
         """Go to the next marked word of the conversation, else to the next hit; -1: back."""
         self._window.finish_building()
+        if self._window.pane.find_step(by):
+            return
         if not self._window.timeline.next_mark(by):
             self._window.sidebar.results.step(by)
 

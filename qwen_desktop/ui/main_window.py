@@ -111,6 +111,7 @@ class MainWindow(Frame):
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "search": self.sidebar.focus_search,
+                "find": self.pane.find,
                 "focus": self.composer.focus_edit,
                 "stop": chats.stop,
                 "regenerate": self.pane.regenerate,

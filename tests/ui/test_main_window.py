@@ -453,7 +453,7 @@ def test_the_theme_changes_live(application, window):
 
 
 def test_keys_reach_their_parts(window):
-    QTest.keyClick(window, Qt.Key.Key_F, CONTROL)
+    QTest.keyClick(window, Qt.Key.Key_K, CONTROL)
     assert window.sidebar.search.hasFocus()
     QTest.keyClick(window, Qt.Key.Key_L, CONTROL)
     assert window.composer.edit.hasFocus()

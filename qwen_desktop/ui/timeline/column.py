@@ -26,7 +26,7 @@ MOST_VIEWS = 40
 STEP = 24  # px of a line of scrolling
 _BELOW = 16  # px below the last message
 _NEAR_END = 4  # px from the end that still count as the end
-_NO_VERSIONS: Mapping[str, tuple[int, int]] = MappingProxyType({})
+NO_VERSIONS: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 class MessageColumn(QAbstractScrollArea):
@@ -94,7 +94,7 @@ class MessageColumn(QAbstractScrollArea):
     def set_messages(
         self,
         messages: Sequence[Message],
-        versions: Mapping[str, tuple[int, int]] = _NO_VERSIONS,
+        versions: Mapping[str, tuple[int, int]] = NO_VERSIONS,
     ) -> None:
         """Show a whole path, its end first. System messages are not shown.
 
@@ -184,6 +184,15 @@ class MessageColumn(QAbstractScrollArea):
         if index is not None:
             self._items[index].progress = (done, total)
             self._refreshed(index)
+
+    def make_room(self, height: int) -> None:
+        """Leave `height` px free above the messages, for something else; these do not move."""
+        before = self.viewportMargins().top()
+        if height != before:
+            stays, value = not self._follow, self._bar.value() + height - before
+            self.setViewportMargins(0, height, 0, 0)
+            if stays:
+                self._bar.setValue(value)
 
     def clear(self) -> None:
         """Show nothing."""

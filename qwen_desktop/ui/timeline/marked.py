@@ -16,6 +16,7 @@ from qwen_desktop.ui.timeline.column import MessageColumn
 from qwen_desktop.ui.timeline.markdown import normalized
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
+from qwen_desktop.ui.timeline.usertext import first_part
 
 _FLASH_MS = 900
 _FLASH_ALPHA = 46  # of 255, at its beginning
@@ -29,21 +30,27 @@ class MarkedColumn(MessageColumn):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._matcher = Matcher(())
+        self._words = Matcher(())  # what is marked unless something else is looked for
         self._marked: dict[str, MessageView] = {}  # by message id, with these words
         self._at: tuple[str, int, int] | None = None  # message id, leaf, mark that is gone to
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The words that are marked."""
-        return tuple(needle.word for needle in self._matcher.needles)
+        """The words that are marked, but for what is looked for in this conversation alone."""
+        return tuple(needle.word for needle in self._words.needles)
 
     def set_marks(self, words: tuple[str, ...]) -> None:
         """Mark all occurrences of `words`, of `Found.words`; () marks nothing."""
         if tuple(words) == self.marks:
             return
-        self._matcher = Matcher.of_words(words)
+        self._words = Matcher.of_words(words)
+        self._use(self._words)
+
+    def _use(self, matcher: Matcher) -> None:
+        """Mark what `matcher` finds from now on."""
+        self._matcher = matcher
         self._at = None
-        if not words:
+        if not matcher.needles:
             for view in self._views.values():
                 for leaf in view.leaves():
                     leaf.mark((), -1)
@@ -71,11 +78,13 @@ class MarkedColumn(MessageColumn):
         if not self._matcher.needles or not count:
             return False
         before = self._at
-        index = self._heights.at(self._bar.value())
+        index = self._first_index()
         if before is not None and before[0] in self._index:
             index = self._index[before[0]]
             places = self._places(self.view_at(index))
             at = places.index(before[1:]) + step if before[1:] in places else -1
+            if at == len(places):  # there may be more in what is not shown of it
+                places = self._places(self._revealed(index, at))
             if 0 <= at < len(places):
                 self._go_to(index, places[at])
                 return True
@@ -83,11 +92,15 @@ class MarkedColumn(MessageColumn):
         for number in range(index, index + step * (count + 1), step):
             number %= count
             if self._has_marks(self._items[number].message):
-                places = self._places(self._revealed(number))
+                places = self._places(self._revealed(number, 0 if step > 0 else -1))
                 if places:
                     self._go_to(number, places[0 if step > 0 else -1])
                     return True
         return False
+
+    def _first_index(self) -> int:
+        """The message to begin at where nothing is gone to yet."""
+        return self._heights.at(self._bar.value())
 
     # What the columns above and below ask
 
@@ -120,19 +133,23 @@ class MarkedColumn(MessageColumn):
     def _has_marks(self, message: Message) -> bool:
         return any(self._matcher.spans(text) for text in (message.text, message.reasoning) if text)
 
-    def _revealed(self, index: int) -> MessageView:
-        """The widget of a message, unfolded as far as a mark in it asks for."""
+    def _revealed(self, index: int, wanted: int = 0) -> MessageView:
+        """The widget of a message, unfolded as far as mark number `wanted` asks for."""
         item = self._items[index]
         view = self.view_at(index)
         self._paint(index, view)
-        if not self._matcher.needles or self._places(view):
+        if not self._matcher.needles:
             return view
         if item.message.role is Role.USER:
-            found = self._matcher.spans(normalized(item.message.text))
-            if not found or found[0][1] <= item.shown:
+            text = normalized(item.message.text)
+            found = self._matcher.spans(text)
+            if not -len(found) <= wanted < len(found):
                 return view
-            item.shown = found[0][1] + _BEHIND
-        elif item.message.reasoning and self._matcher.spans(item.message.reasoning):
+            end = found[wanted][1]
+            if end <= max(item.shown, first_part(text)):
+                return view
+            item.shown = end + _BEHIND
+        elif self._is_in_reasoning(item.message, view):
             item.reasoning_open = True
         else:
             return view
@@ -140,6 +157,12 @@ class MarkedColumn(MessageColumn):
         view = self.view_at(index)
         self._paint(index, view)
         return view
+
+    def _is_in_reasoning(self, message: Message, view: MessageView) -> bool:
+        """Whether its folded reasoning has a mark that is wanted: where the answer has none."""
+        if not message.reasoning or view.reasoning_is_open or self._places(view):
+            return False
+        return bool(self._matcher.spans(message.reasoning))
 
     @staticmethod
     def _places(view: MessageView) -> list[tuple[int, int]]:

@@ -347,9 +347,19 @@ class MessageView(QWidget):
             yield from self._reasoning.leaves()
         yield from self._stack.leaves()
 
+    @property
+    def reasoning_is_open(self) -> bool:
+        """Whether there is reasoning and its text is shown."""
+        return self._reasoning is not None and self._reasoning.is_open
+
+    @property
+    def reasoning_leaves(self) -> int:
+        """How many of the first leaves are of the reasoning."""
+        return sum(1 for _ in self._reasoning.leaves()) if self._reasoning is not None else 0
+
     def block_ranges(self) -> list[tuple[int, int, Block]]:
         """The first leaf, the end leaf and the block of each Markdown block."""
-        start = sum(1 for _ in self._reasoning.leaves()) if self._reasoning else 0
+        start = self.reasoning_leaves
         ranges = []
         for block, view in zip(self._stack.blocks, self._stack.views, strict=True):
             end = start + sum(1 for _ in view.leaves())

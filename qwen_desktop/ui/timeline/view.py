@@ -30,12 +30,12 @@ from qwen_desktop.ui.timeline.column import STEP
 from qwen_desktop.ui.timeline.editor import Editor
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
-from qwen_desktop.ui.timeline.marked import MarkedColumn
 from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.offers import ASKING, Act
 from qwen_desktop.ui.timeline.selection import Place, Selection
 from qwen_desktop.ui.timeline.shared import Shared
+from qwen_desktop.ui.timeline.sought import SoughtColumn
 
 _KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
@@ -57,7 +57,7 @@ class _FocusRing(QWidget):
         painter.drawRoundedRect(self.rect().toRectF().adjusted(3, 3, -3, -3), 6, 6)
 
 
-class Timeline(MarkedColumn):
+class Timeline(SoughtColumn):
     """The messages of one conversation."""
 
     retry_requested = Signal(str)  # message id
@@ -71,6 +71,7 @@ class Timeline(MarkedColumn):
     policy_requested = Signal()  # why messages are left out, and what to do about it
     copy_all_requested = Signal()  # the whole conversation as Markdown
     export_requested = Signal()
+    seek_left = Signal()  # Escape: nothing is to be looked for any more
     link_activated = Signal(QUrl)  # http, https or mailto; ask before opening
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -215,8 +216,7 @@ class Timeline(MarkedColumn):
             event.type() == QEvent.Type.ShortcutOverride
             and isinstance(event, QKeyEvent)
             and event.key() == Qt.Key.Key_Escape
-            and self.marks
-            and not self._streaming
+            and (self.is_seeking or (self.marks and not self._streaming))
         ):
             event.accept()
             return True
@@ -239,6 +239,8 @@ class Timeline(MarkedColumn):
             self._selection.select_all()
         elif step is not None:
             self._bar.setValue(self._bar.value() + step)
+        elif event.key() == Qt.Key.Key_Escape and self.is_seeking:
+            self.seek_left.emit()
         elif event.key() == Qt.Key.Key_Escape and self.marks:
             self.set_marks(())
         else:
