@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import sys
-import unicodedata
 from pathlib import Path
 
-from qwen_desktop import log
-from qwen_desktop.bridge import profile_lock
+from qwen_desktop import transfer
 from qwen_desktop.chat.importing import Entry, Outcome, Refused, entry_found, entry_refused
 from qwen_desktop.options import Options
 from qwen_desktop.storage import merge
@@ -28,21 +24,10 @@ def run(options: Options) -> int:
 
     Raises Known where the profile is in use, or its disk refuses; what was printed is in it.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
-    profile_lock.make_folder(options.profile)
-    lock = profile_lock.taken(options.profile)
-    try:
-        log.start(options.profile.log)
-        store = Store.open(options.profile.database)
-        try:
-            counts = _take(store, options.files)
-        finally:
-            store.close()
-    finally:
-        lock.unlock()
+    with transfer.opened(options.profile) as store:
+        counts = _take(store, options.files)
     told = ", ".join(f"{counts[outcome]} {_WORDS[outcome]}" for outcome in Outcome)
-    print(told, flush=True)
+    transfer.say(told)
     taken = sum(counts[outcome] for outcome in Outcome if outcome is not Outcome.REJECTED)
     return 0 if taken and not counts[Outcome.REJECTED] else 1
 
@@ -61,11 +46,6 @@ def _take(store: Store, files: tuple[Path, ...]) -> dict[Outcome, int]:
 
 
 def _tell(entry: Entry) -> None:
-    print(_printable(f"{_WORDS[entry.outcome]:12}  {entry.title or '-'}  ({entry.place})"))
+    transfer.say(f"{_WORDS[entry.outcome]:12}  {entry.title or '-'}  ({entry.place})")
     for report in (*((entry.report,) if entry.report else ()), *entry.notes):
-        print(_printable(f"{'':12}  {report.text()}"))
-
-
-def _printable(text: str) -> str:
-    """`text` without the characters that would command a terminal."""
-    return "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
+        transfer.say(f"{'':12}  {report.text()}")

@@ -32,7 +32,7 @@ from qwen_desktop.storage.store import Store
 
 def export(profile: Profile, request: ExportRequest) -> int:
     """Write conversations into files; 0 where all were. Raises Known."""
-    with _open(profile) as store:
+    with opened(profile) as store:
         records = Records.open(store.database.file)
         try:
             tools = job.Tools(Words(), _write_pdf, _show, lambda: False)
@@ -40,18 +40,18 @@ def export(profile: Profile, request: ExportRequest) -> int:
         finally:
             records.close()
     for file in result.files:
-        _say(str(file))
+        say(str(file))
     for one in result.failed:
-        _say(f"{one.conversation_id}: {one.report.text()}", sys.stderr)
-    _say(f"{result.count} conversations", sys.stderr)
+        say(f"{one.conversation_id}: {one.report.text()}", sys.stderr)
+    say(f"{result.count} conversations", sys.stderr)
     return 1 if result.failed else 0
 
 
 def save_profile(profile: Profile, target: Path) -> int:
     """Write the whole profile into one file. Raises Known."""
-    with _open(profile):
+    with opened(profile):
         contents = profile_archive.save(profile, target)
-    _say(f"{target}: {_counted(contents)}")
+    say(f"{target}: {_counted(contents)}")
     return 0
 
 
@@ -61,7 +61,7 @@ def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> in
     None: it is not said; then only a profile without conversations is replaced. Raises Known.
     """
     if replace is None and profile.database.exists():
-        _say("There are conversations in this profile: say --merge or --replace.", sys.stderr)
+        say("There are conversations in this profile: say --merge or --replace.", sys.stderr)
         return 2
     if replace is False:
         return _merge(profile, file)
@@ -72,9 +72,9 @@ def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> in
         aside = profile_restore.finish(profile)
     finally:
         lock.unlock()
-    _say(_counted(contents))
+    say(_counted(contents))
     if aside is not None and any(aside.iterdir()):
-        _say(f"What was there before: {aside}")
+        say(f"What was there before: {aside}")
     elif aside is not None:
         aside.rmdir()
     return 0
@@ -82,17 +82,17 @@ def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> in
 
 def _merge(profile: Profile, file: Path) -> int:
     counts: dict[str, int] = {}
-    with _open(profile) as store, profile_archive.records_in(file, profile.root) as records:
+    with opened(profile) as store, profile_archive.records_in(file, profile.root) as records:
         for record in records:
             outcome = merge.add(store, record).outcome.value
             counts[outcome] = counts.get(outcome, 0) + 1
-    _say(", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing in it")
+    say(", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing in it")
     return 0
 
 
 @contextmanager
-def _open(profile: Profile) -> Iterator[Store]:
-    """The store of a profile that nobody else uses meanwhile."""
+def opened(profile: Profile) -> Iterator[Store]:
+    """The store of a profile that nobody else uses meanwhile. Raises Known where one does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     profile_lock.make_folder(profile)
@@ -133,14 +133,14 @@ _application: object = None  # Qt's, kept as long as the process
 
 def _show(progress: ExportProgress) -> None:
     if sys.stderr.isatty():
-        _say(f"{progress.done + 1}/{progress.total} {progress.title}", sys.stderr)
+        say(f"{progress.done + 1}/{progress.total} {progress.title}", sys.stderr)
 
 
 def _counted(contents: ProfileContents) -> str:
     return f"{contents.conversations} conversations, {contents.messages} messages"
 
 
-def _say(text: str, out: TextIO | None = None) -> None:
+def say(text: str, out: TextIO | None = None) -> None:
     """Print a line without the characters that would command a terminal."""
     plain = "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
     print(plain, file=out or sys.stdout, flush=True)

@@ -9,7 +9,9 @@ import pytest
 from qwen_desktop import cli
 from qwen_desktop.chat.summary import ListFilter, Place
 from qwen_desktop.paths import Profile
+from qwen_desktop.storage import profile_archive, profile_restore
 from qwen_desktop.storage.store import Store
+from tests.export.conversations import said
 
 FIXTURES = Path(__file__).parent / "storage" / "imports" / "fixtures"
 
@@ -66,6 +68,20 @@ def test_a_profile_in_use_is_left_alone(profile, capsys):
         lock.unlock()
     assert "already open" in capsys.readouterr().err
     assert not Profile(profile).database.exists()
+
+
+def test_a_saved_profile_that_waits_takes_its_place_first(profile, tmp_path):
+    """Else what came in would be put aside with the profile that it came into."""
+    made = Profile(tmp_path / "other")
+    store = Store.open(made.database)
+    store.create(said("Hello", "World").conversation)
+    store.close()
+    profile_archive.save(made, tmp_path / "one.qwenprofile")
+    Store.open(Profile(profile).database).close()
+    profile_restore.prepare(tmp_path / "one.qwenprofile", Profile(profile))
+    assert cli.main(["--profile", str(profile), "import", str(FIXTURES / "openwebui.json")]) == 0
+    assert not profile_restore.is_prepared(Profile(profile))
+    assert titles(profile) == {"Hello", "🐦 Birds of the marsh", "Old list"}
 
 
 def test_it_needs_neither_torch_nor_widgets(profile):
