@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from qwen_desktop.bridge.answering import Answering
 from qwen_desktop.bridge.drafts import Drafts
@@ -60,6 +60,10 @@ class Composing:
     def set_edit(self, message_id: str, text: str) -> None:
         """Keep what an earlier message is being changed to; "" where it is left."""
         self._drafts.set(_edit_of(message_id), text)
+
+    def forget(self, conversations: Iterable[str], messages: Iterable[str]) -> None:
+        """Let go of the drafts of what is gone for good."""
+        self._drafts.forget((*conversations, *map(_edit_of, messages)))
 
     @property
     def edits(self) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Slot
@@ -59,6 +59,12 @@ class Drafts(QObject):
         self._dirty.add(key)
         if not self._timer.isActive():
             self._timer.start()
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Write no more of these, as what they belong to is gone; the store removes them itself."""
+        for key in keys:
+            self._texts.pop(key, None)
+            self._dirty.discard(key)
 
     @Slot()
     def save_now(self) -> None:

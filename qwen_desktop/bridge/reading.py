@@ -339,7 +339,9 @@ class Reading(QObject):
 
     @Slot(object)
     def _on_removed(self, ids: tuple[str, ...]) -> None:
+        messages = self.current.tree.messages if self.current.id in ids else ()
         self._leave(ids)
+        self._composing.forget(ids, messages)  # also what was typed in them up to now
 
     def _leave(self, ids: tuple[str, ...]) -> None:
         if self.current.id in ids:

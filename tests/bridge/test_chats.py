@@ -303,6 +303,23 @@ def test_removing_the_shown_conversation_for_good_shows_a_new_one(desk):
     store.close()
 
 
+def test_what_was_typed_in_a_conversation_goes_with_it_for_good(desk):
+    desk.ask_and_wait("Hello")
+    talk, question = desk.chats.current.id, desk.path()[0].id
+    desk.chats.list.delete((talk,))
+    desk.chats.open(talk)
+    desk.wait(lambda: desk.chats.current.id == talk)
+    desk.chats.set_draft("never mind")
+    desk.chats.set_edit(question, "Hello again")
+    desk.chats.leaving.connect(lambda: desk.chats.set_draft("never mind, I said"))
+    desk.chats.list.delete_for_good((talk,))
+    desk.chats.leaving.disconnect()
+    desk.close()
+    store = Store.open(desk.file)
+    assert dict(store.drafts()) == {}
+    store.close()
+
+
 def test_what_the_model_calls_it_is_its_title_unless_it_was_renamed(desk):
     desk.ask_and_wait("hello")
     talk = desk.chats.current.id
