@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qwen_desktop import transfer
 from qwen_desktop.chat.importing import Entry, Outcome, Refused, entry_found, entry_refused
 from qwen_desktop.options import Options
 from qwen_desktop.storage import merge
 from qwen_desktop.storage.imports.files import Reader
 from qwen_desktop.storage.store import Store
+from qwen_desktop.terminal import opened, say
 
 _WORDS = {
     Outcome.ADDED: "added",
@@ -24,10 +24,10 @@ def run(options: Options) -> int:
 
     Raises Known where the profile is in use, or its disk refuses; what was printed is in it.
     """
-    with transfer.opened(options.profile) as store:
+    with opened(options.profile) as store:
         counts = _take(store, options.files)
     told = ", ".join(f"{counts[outcome]} {_WORDS[outcome]}" for outcome in Outcome)
-    transfer.say(told)
+    say(told)
     taken = sum(counts[outcome] for outcome in Outcome if outcome is not Outcome.REJECTED)
     return 0 if taken and not counts[Outcome.REJECTED] else 1
 
@@ -46,6 +46,6 @@ def _take(store: Store, files: tuple[Path, ...]) -> dict[Outcome, int]:
 
 
 def _tell(entry: Entry) -> None:
-    transfer.say(f"{_WORDS[entry.outcome]:12}  {entry.title or '-'}  ({entry.place})")
+    say(f"{_WORDS[entry.outcome]:12}  {entry.title or '-'}  ({entry.place})")
     for report in (*((entry.report,) if entry.report else ()), *entry.notes):
-        transfer.say(f"{'':12}  {report.text()}")
+        say(f"{'':12}  {report.text()}")

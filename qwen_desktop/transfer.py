@@ -4,16 +4,11 @@ whole, without a window.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TextIO
 
-from qwen_desktop import log
 from qwen_desktop.bridge import profile_lock
 from qwen_desktop.chat.exporting import (
     ExportOptions,
@@ -27,7 +22,7 @@ from qwen_desktop.export.words import Words
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import merge, profile_archive, profile_restore
 from qwen_desktop.storage.records import Records
-from qwen_desktop.storage.store import Store
+from qwen_desktop.terminal import opened, say
 
 
 def export(profile: Profile, request: ExportRequest) -> int:
@@ -90,25 +85,6 @@ def _merge(profile: Profile, file: Path) -> int:
     return 0
 
 
-@contextmanager
-def opened(profile: Profile) -> Iterator[Store]:
-    """The store of a profile that nobody else uses meanwhile. Raises Known where one does."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
-    profile_lock.make_folder(profile)
-    lock = profile_lock.taken(profile)
-    try:
-        log.start(profile.log)
-        profile_restore.finish(profile)
-        store = Store.open(profile.database)
-        try:
-            yield store
-        finally:
-            store.close()
-    finally:
-        lock.unlock()
-
-
 def _write_pdf(
     file: Path,
     records: Iterable[Record],
@@ -138,9 +114,3 @@ def _show(progress: ExportProgress) -> None:
 
 def _counted(contents: ProfileContents) -> str:
     return f"{contents.conversations} conversations, {contents.messages} messages"
-
-
-def say(text: str, out: TextIO | None = None) -> None:
-    """Print a line without the characters that would command a terminal."""
-    plain = "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
-    print(plain, file=out or sys.stdout, flush=True)

@@ -1,0 +1,41 @@
+"""What commands without a window have in common: the profile they work on, and how they speak."""
+
+from __future__ import annotations
+
+import io
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from qwen_desktop import log
+from qwen_desktop.bridge import profile_lock
+from qwen_desktop.paths import Profile
+from qwen_desktop.storage import profile_restore
+from qwen_desktop.storage.store import Store
+
+
+@contextmanager
+def opened(profile: Profile) -> Iterator[Store]:
+    """The store of a profile that nobody else uses meanwhile. Raises Known where one does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
+    profile_lock.make_folder(profile)
+    lock = profile_lock.taken(profile)
+    try:
+        log.start(profile.log)
+        profile_restore.finish(profile)
+        store = Store.open(profile.database)
+        try:
+            yield store
+        finally:
+            store.close()
+    finally:
+        lock.unlock()
+
+
+def say(text: str, out: TextIO | None = None) -> None:
+    """Print a line without the characters that would command a terminal."""
+    plain = "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
+    print(plain, file=out or sys.stdout, flush=True)
