@@ -90,8 +90,10 @@ def _copy_database(source: Path, copy: Path, step: Step) -> None:
             def progress(_: int, remaining: int, total: int) -> None:
                 step(1 - remaining / max(1, total))
 
-            with translated(source):
-                database.connection.backup(out, pages=_PAGES, progress=progress)
+            with database.reading() as connection:
+                # From one state of the file: a change meanwhile would have it copied anew, for ever.
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                connection.backup(out, pages=_PAGES, progress=progress)
             # One file, with nothing beside it.
             out.execute("PRAGMA journal_mode = DELETE")
             _check(out, copy)

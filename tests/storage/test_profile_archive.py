@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import sqlite3
 import warnings
@@ -71,6 +72,25 @@ def test_a_profile_is_saved_and_takes_the_place_of_another(profile, saved, tmp_p
     assert everything(aside)["settings.json"] == before["settings.json"]
     assert not pr.is_prepared(other)
     assert pr.finish(other) is None
+
+
+def test_what_is_written_meanwhile_does_not_begin_it_again(profile, tmp_path):
+    """As every answer does, four times a second."""
+    rng = random.Random(1)
+    store = Store.open(profile.database)
+    store.create(said(*(rng.randbytes(1_500_000).hex() for _ in range(4))).conversation)
+    parts = []
+
+    def step(part):
+        parts.append(part)
+        assert len(parts) < 100
+        if part < 0.5:
+            store.save_draft("", f"{part}")
+
+    pa.save(profile, tmp_path / "all.qwenprofile", step)
+    assert sum(0 < part < 0.5 for part in parts) > 1
+    assert store.drafts()[""]
+    store.close()
 
 
 def test_only_what_belongs_to_the_user_is_in_the_file(saved):
