@@ -77,14 +77,14 @@ class Composing:
         self._held = ""
 
     def is_stored(self, run: Run) -> None:
-        """What was sent is a message on disk, so no draft any more."""
+        """What was sent is a message on disk, so no draft any more, whatever happens next."""
         if run.edited:
             self._drafts.set(_edit_of(run.edited), "")
-        if run.kind is not RunKind.ASK:
-            return
-        if run.is_new and (self._shown.is_of(run) or self._drafts.text("") == run.typed):
-            self._drafts.set("", "")  # unless it is of another new chat by now
-        self._drafts.set(run.conversation.id, self._held)
+        if run.kind is RunKind.ASK:
+            if run.is_new and (self._shown.is_of(run) or self._drafts.text("") == run.typed):
+                self._drafts.set("", "")  # unless it is of another new chat by now
+            self._drafts.set(run.conversation.id, self._held)
+        self._drafts.save_now()
 
     def take_back(self, run: Run) -> bool:
         """Make a draft of a message that does not get on disk, and of what was typed after it.

@@ -414,6 +414,20 @@ def test_a_refused_message_joins_what_is_typed_in_another_new_chat(desk):
     assert desk.drafts[-1] == f"{text}\ntyped there"
 
 
+def test_a_message_on_disk_is_no_draft_there_any_more(desk, endless):
+    desk.load(endless)
+    desk.chats.set_draft("sent")
+    desk.chats.flush()
+    desk.chats.ask("sent")
+    desk.chats.set_draft("")  # the composer empties itself
+    desk.wait(lambda: desk.chats.list.row_at(0))
+    found = []
+    desk.store.submit(lambda store: store.drafts(), found.append)
+    desk.wait(lambda: found)
+    assert not found[0]
+    desk.chats.stop()
+
+
 def test_a_sent_message_leaves_the_draft_of_another_new_chat_alone(desk):
     desk.chats.set_draft("sent")
     desk.chats.ask("sent")
