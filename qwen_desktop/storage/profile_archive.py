@@ -91,7 +91,7 @@ def _copy_database(source: Path, copy: Path, step: Step) -> None:
                 step(1 - remaining / max(1, total))
 
             with database.reading() as connection:
-                # From one state of the file: a change meanwhile would have it copied anew, for ever.
+                # From one state of the file: else a change meanwhile has it copied from the start.
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 connection.backup(out, pages=_PAGES, progress=progress)
             # One file, with nothing beside it.

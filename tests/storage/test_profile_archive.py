@@ -78,7 +78,7 @@ def test_what_is_written_meanwhile_does_not_begin_it_again(profile, tmp_path):
     """As every answer does, four times a second."""
     rng = random.Random(1)
     store = Store.open(profile.database)
-    store.create(said(*(rng.randbytes(1_500_000).hex() for _ in range(4))).conversation)
+    store.create(said(*(rng.randbytes(1_500_000).hex() for _ in range(8))).conversation)
     parts = []
 
     def step(part):
