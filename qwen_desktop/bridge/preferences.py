@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 class PreferencesModel(QObject):
-    """Main-thread owner of the settings. Signal: `changed(name, value)`.
+    """Main-thread owner of the settings and of the keys that a user chose.
+
+    Signals: `changed(name, value)`, `shortcuts_changed()`.
 
     `overrides` hold for this run and are not saved.
     """
 
     changed = Signal(str, object)
+    shortcuts_changed = Signal()
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class PreferencesModel(QObject):
         self._preferences = preferences
         self._files = files
         self._values: dict[str, Value] = {**preferences.values, **overrides}
+        self._shortcuts: dict[str, tuple[str, ...]] = preferences.shortcuts
 
     @property
     def values(self) -> Mapping[str, Value]:
@@ -54,6 +58,18 @@ class PreferencesModel(QObject):
         self._values[name] = value
         self._files.submit(f"setting {name}", lambda: self._preferences.set(name, value))
         self.changed.emit(name, value)
+
+    @property
+    def shortcuts(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys that a user chose, by action."""
+        return self._shortcuts
+
+    def set_shortcuts(self, shortcuts: Mapping[str, tuple[str, ...]]) -> None:
+        """Keep other keys, and save them."""
+        if shortcuts != self._shortcuts:
+            kept = self._shortcuts = dict(shortcuts)
+            self._files.submit("shortcuts", lambda: self._preferences.set_shortcuts(kept))
+            self.shortcuts_changed.emit()
 
     def engine_options(self, kv_folder: Path) -> EngineOptions:
         """What the engine may keep of conversations at rest, its files in `kv_folder`."""

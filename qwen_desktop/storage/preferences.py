@@ -14,6 +14,9 @@ from qwen_desktop.storage import atomic
 _log = logging.getLogger(__name__)
 
 
+SHORTCUTS = "shortcuts"  # entry of the file: {action: [keys, …]}
+
+
 class Preferences:
     """The value of every setting: the user's where the file has a good one, else the default.
 
@@ -46,6 +49,26 @@ class Preferences:
             raise ValueError(f"{name} cannot be {value!r}")
         self._values[name] = value
         self._entries[name] = value
+        atomic.write_json(self._file, self._entries)
+
+    @property
+    def shortcuts(self) -> dict[str, tuple[str, ...]]:
+        """The keys a user chose, by action; entries that are no lists of texts are left out."""
+        entries = self._entries.get(SHORTCUTS, {})
+        if not isinstance(entries, dict):
+            _log.warning("the shortcuts in %s are no object", self._file.name)
+            return {}
+        found = {}
+        for action, keys in entries.items():
+            if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
+                found[action] = tuple(keys)
+            else:
+                _log.warning("shortcut of %r in %s has a bad value", action, self._file.name)
+        return found
+
+    def set_shortcuts(self, shortcuts: Mapping[str, tuple[str, ...]]) -> None:
+        """Keep the keys a user chose and save the file. Raises Known where the disk refuses."""
+        self._entries[SHORTCUTS] = {action: list(keys) for action, keys in shortcuts.items()}
         atomic.write_json(self._file, self._entries)
 
     def _value_of(self, setting: Setting) -> Value:

@@ -1,14 +1,14 @@
-"""Every action and shortcut of the window, in one table. The dialog that lists them reads it."""
+"""Every action and shortcut of the window, in one table.
+
+It feeds the menu, the tooltips, the list of shortcuts, the command palette and the keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from PySide6.QtCore import QCoreApplication
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
 
@@ -23,61 +23,208 @@ class Scope(str, Enum):
     MESSAGE = "message"  # the message field has the focus; the field handles these
 
 
+class Group(str, Enum):
+    """What an action is about: a part of the menu."""
+
+    CHAT = "chat"
+    ANSWER = "answer"
+    SEARCH = "search"
+    VIEW = "view"
+    MODEL = "model"
+    DATA = "data"
+    PROGRAM = "program"
+
+
+GROUPS: tuple[tuple[Group, str], ...] = (
+    (Group.CHAT, QT_TRANSLATE_NOOP("actions", "Chat")),
+    (Group.ANSWER, QT_TRANSLATE_NOOP("actions", "Answer")),
+    (Group.SEARCH, QT_TRANSLATE_NOOP("actions", "Search")),
+    (Group.VIEW, QT_TRANSLATE_NOOP("actions", "View")),
+    (Group.MODEL, QT_TRANSLATE_NOOP("actions", "Model")),
+    (Group.DATA, QT_TRANSLATE_NOOP("actions", "Import, export, backups")),
+    (Group.PROGRAM, QT_TRANSLATE_NOOP("actions", "Program")),
+)
+
+
 @dataclass(frozen=True)
 class Spec:
-    """One action: its label (English, translated in context "actions") and its keys."""
+    """One action: its label (English, translated in context "actions") and its usual keys.
+
+    `tip` says more than the label, where there is more to say.
+    """
 
     name: str
     label: str
     keys: tuple[str, ...]
+    group: Group
     scope: Scope = Scope.WINDOW
+    tip: str = ""
 
 
 SPECS: tuple[Spec, ...] = (
-    Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",)),
-    Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",)),
+    Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",), Group.CHAT),
     Spec(
-        "open_conversation",
-        QT_TRANSLATE_NOOP("actions", "Open conversation file"),
-        ("Ctrl+Shift+O",),
+        "next_conversation",
+        QT_TRANSLATE_NOOP("actions", "Conversation used before"),
+        ("Ctrl+Tab",),
+        Group.CHAT,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Hold Ctrl and press Tab again to go further back in the order of use."
+        ),
     ),
-    Spec("import", QT_TRANSLATE_NOOP("actions", "Import conversations"), ("Ctrl+Shift+I",)),
-    Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",)),
-    Spec("search", QT_TRANSLATE_NOOP("actions", "Search conversations"), ("Ctrl+F", "Ctrl+K")),
-    Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",)),
-    Spec("regenerate", QT_TRANSLATE_NOOP("actions", "Answer again"), ("Ctrl+R",)),
-    Spec("edit", QT_TRANSLATE_NOOP("actions", "Edit the last message"), ("Ctrl+E",)),
-    Spec("thinking", QT_TRANSLATE_NOOP("actions", "Thinking on or off"), ("Ctrl+Shift+T",)),
-    Spec("chat_settings", QT_TRANSLATE_NOOP("actions", "Chat settings"), ("Ctrl+Shift+P",)),
-    Spec("stop", QT_TRANSLATE_NOOP("actions", "Stop the answer"), ("Esc",)),
-    Spec("next_hit", QT_TRANSLATE_NOOP("actions", "Next search hit"), ("F3",)),
-    Spec("previous_hit", QT_TRANSLATE_NOOP("actions", "Previous search hit"), ("Shift+F3",)),
+    Spec(
+        "previous_conversation",
+        QT_TRANSLATE_NOOP("actions", "Conversation used longest ago"),
+        ("Ctrl+Shift+Tab",),
+        Group.CHAT,
+    ),
+    Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",), Group.CHAT),
+    Spec("chat_settings", QT_TRANSLATE_NOOP("actions", "Chat settings"), ("Ctrl+G",), Group.CHAT),
     Spec(
         "undo_delete",
         QT_TRANSLATE_NOOP("actions", "Undo delete, archive or move"),
         ("Ctrl+Shift+Z",),
+        Group.CHAT,
     ),
-    Spec("panel", QT_TRANSLATE_NOOP("actions", "Show or hide the memory panel"), ("Ctrl+M",)),
-    Spec("save_as", QT_TRANSLATE_NOOP("actions", "Save conversation as…"), ("Ctrl+Shift+S",)),
-    Spec("export", QT_TRANSLATE_NOOP("actions", "Export…"), ("Ctrl+Shift+E",)),
-    Spec("backups", QT_TRANSLATE_NOOP("actions", "Backups…"), ("Ctrl+Shift+B",)),
-    Spec("settings", QT_TRANSLATE_NOOP("actions", "Settings"), ("Ctrl+,",)),
-    Spec("shortcuts", QT_TRANSLATE_NOOP("actions", "Keyboard shortcuts"), ("F1",)),
-    Spec("quit", QT_TRANSLATE_NOOP("actions", "Quit"), ("Ctrl+Q",)),
-    Spec("send", QT_TRANSLATE_NOOP("actions", "Send message"), ("Enter",), Scope.MESSAGE),
-    Spec("newline", QT_TRANSLATE_NOOP("actions", "New line"), ("Shift+Enter",), Scope.MESSAGE),
-    Spec("row_open", QT_TRANSLATE_NOOP("actions", "Open conversation"), ("Enter",), Scope.LIST),
-    Spec("rename", QT_TRANSLATE_NOOP("actions", "Rename conversation"), ("F2",), Scope.LIST),
+    Spec("stop", QT_TRANSLATE_NOOP("actions", "Stop the answer"), ("Esc",), Group.ANSWER),
+    Spec("regenerate", QT_TRANSLATE_NOOP("actions", "Answer again"), ("Ctrl+R",), Group.ANSWER),
+    Spec("edit", QT_TRANSLATE_NOOP("actions", "Edit the last message"), ("Ctrl+E",), Group.ANSWER),
+    Spec(
+        "thinking",
+        QT_TRANSLATE_NOOP("actions", "Thinking on or off"),
+        ("Ctrl+Shift+T",),
+        Group.ANSWER,
+    ),
+    Spec(
+        "search",
+        QT_TRANSLATE_NOOP("actions", "Search conversations"),
+        ("Ctrl+K", "Ctrl+Shift+F"),
+        Group.SEARCH,
+    ),
+    Spec(
+        "find",
+        QT_TRANSLATE_NOOP("actions", "Find in the conversation"),
+        ("Ctrl+F",),
+        Group.SEARCH,
+    ),
+    Spec("next_hit", QT_TRANSLATE_NOOP("actions", "Next search hit"), ("F3",), Group.SEARCH),
+    Spec(
+        "previous_hit",
+        QT_TRANSLATE_NOOP("actions", "Previous search hit"),
+        ("Shift+F3",),
+        Group.SEARCH,
+    ),
+    Spec(
+        "sidebar",
+        QT_TRANSLATE_NOOP("actions", "Show or hide the conversation list"),
+        ("Ctrl+B",),
+        Group.VIEW,
+    ),
+    Spec(
+        "panel",
+        QT_TRANSLATE_NOOP("actions", "Show or hide the memory panel"),
+        ("Ctrl+J", "Ctrl+M"),
+        Group.VIEW,
+    ),
+    Spec("zoom_in", QT_TRANSLATE_NOOP("actions", "Larger"), ("Ctrl++", "Ctrl+="), Group.VIEW),
+    Spec("zoom_out", QT_TRANSLATE_NOOP("actions", "Smaller"), ("Ctrl+-",), Group.VIEW),
+    Spec("zoom_reset", QT_TRANSLATE_NOOP("actions", "Usual size"), ("Ctrl+0",), Group.VIEW),
+    Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",), Group.MODEL),
+    Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",), Group.MODEL),
+    Spec(
+        "open_conversation",
+        QT_TRANSLATE_NOOP("actions", "Open conversation file"),
+        ("Ctrl+Shift+O",),
+        Group.DATA,
+    ),
+    Spec(
+        "import",
+        QT_TRANSLATE_NOOP("actions", "Import conversations"),
+        ("Ctrl+Shift+I",),
+        Group.DATA,
+    ),
+    Spec(
+        "save_as",
+        QT_TRANSLATE_NOOP("actions", "Save conversation as…"),
+        ("Ctrl+Shift+S",),
+        Group.DATA,
+    ),
+    Spec("export", QT_TRANSLATE_NOOP("actions", "Export…"), ("Ctrl+Shift+E",), Group.DATA),
+    Spec("backups", QT_TRANSLATE_NOOP("actions", "Backups…"), ("Ctrl+Shift+B",), Group.DATA),
+    Spec(
+        "palette",
+        QT_TRANSLATE_NOOP("actions", "Command palette"),
+        ("Ctrl+Shift+P",),
+        Group.PROGRAM,
+    ),
+    Spec("settings", QT_TRANSLATE_NOOP("actions", "Settings"), ("Ctrl+,",), Group.PROGRAM),
+    Spec(
+        "shortcuts",
+        QT_TRANSLATE_NOOP("actions", "Keyboard shortcuts"),
+        ("F1", "Ctrl+?"),
+        Group.PROGRAM,
+    ),
+    Spec("menu", QT_TRANSLATE_NOOP("actions", "Main menu"), ("F10",), Group.PROGRAM),
+    Spec("quit", QT_TRANSLATE_NOOP("actions", "Quit"), ("Ctrl+Q",), Group.PROGRAM),
+    Spec(
+        "send",
+        QT_TRANSLATE_NOOP("actions", "Send message"),
+        ("Enter",),
+        Group.CHAT,
+        Scope.MESSAGE,
+    ),
+    Spec(
+        "newline",
+        QT_TRANSLATE_NOOP("actions", "New line"),
+        ("Shift+Enter",),
+        Group.CHAT,
+        Scope.MESSAGE,
+    ),
+    Spec(
+        "row_open",
+        QT_TRANSLATE_NOOP("actions", "Open conversation"),
+        ("Enter",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
+    Spec(
+        "rename",
+        QT_TRANSLATE_NOOP("actions", "Rename conversation"),
+        ("F2",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
     Spec(
         "delete",
         QT_TRANSLATE_NOOP("actions", "Delete conversation"),
         ("Ctrl+Del", "Ctrl+Backspace"),
+        Group.CHAT,
         Scope.LIST,
     ),
-    Spec("row_menu", QT_TRANSLATE_NOOP("actions", "Conversation menu"), ("Menu",), Scope.LIST),
-    Spec("extend", QT_TRANSLATE_NOOP("actions", "Select several"), ("Shift+Down",), Scope.LIST),
-    Spec("select_all", QT_TRANSLATE_NOOP("actions", "Select all"), ("Ctrl+A",), Scope.LIST),
+    Spec(
+        "row_menu",
+        QT_TRANSLATE_NOOP("actions", "Conversation menu"),
+        ("Menu",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
+    Spec(
+        "extend",
+        QT_TRANSLATE_NOOP("actions", "Select several"),
+        ("Shift+Down",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
+    Spec(
+        "select_all",
+        QT_TRANSLATE_NOOP("actions", "Select all"),
+        ("Ctrl+A",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
 )
+
+BY_NAME = {spec.name: spec for spec in SPECS}
 
 
 def label(spec: Spec) -> str:
@@ -85,20 +232,11 @@ def label(spec: Spec) -> str:
     return QCoreApplication.translate(CONTEXT, spec.label)
 
 
-def add_to(window: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
-    """Make the window's actions so that their shortcuts work.
+def tip(spec: Spec) -> str:
+    """What a tooltip says of it, without its keys."""
+    return QCoreApplication.translate(CONTEXT, spec.tip) if spec.tip else label(spec)
 
-    Raises KeyError where an action of scope WINDOW has no handler.
-    """
-    made = {}
-    for spec in SPECS:
-        if spec.scope is not Scope.WINDOW:
-            continue
-        action = QAction(label(spec), window)
-        action.setObjectName(f"action_{spec.name}")
-        action.setShortcuts([QKeySequence(key) for key in spec.keys])
-        handler = handlers[spec.name]
-        action.triggered.connect(lambda _checked=False, call=handler: call())
-        window.addAction(action)
-        made[spec.name] = action
-    return made
+
+def group_title(group: Group) -> str:
+    """The name of a group in the language of the interface."""
+    return QCoreApplication.translate(CONTEXT, dict(GROUPS)[group])

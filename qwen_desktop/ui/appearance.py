@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt, Slot
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtGui import QGuiApplication, QWheelEvent, QWindow
 from PySide6.QtWidgets import QApplication, QStyle, QWidget
 
 from qwen_desktop.chat.settings import BY_NAME, Value
@@ -19,6 +19,7 @@ COLOURS = ("theme", "high_contrast")
 SIZES = ("zoom", "font_family", "density", "text_width", "reduced_motion")
 ZOOM = "zoom"
 STEPS = (50, 67, 80, 90, 100, 110, 125, 150, 175, 200)  # percent, of one key after the other
+_NOTCH = 120  # of a wheel, in eighths of a degree
 _FLASH_MS = 1000  # of a text cursor, where the system says nothing of it
 
 _EFFECTS = (
@@ -67,6 +68,7 @@ class Appearance(QObject):
         self._preferences = preferences
         self._recolour = recolour
         self._refit = refit
+        self._turned = 0  # by the wheel, since the last step
         self._flash = QApplication.cursorFlashTime() or _FLASH_MS
         self._system_still = self._asks_for_stillness()
         self._hints = QGuiApplication.styleHints()  # PySide lets go of what is not held
@@ -98,6 +100,24 @@ class Appearance(QObject):
     def zoom_reset(self) -> None:
         """Back to 100 %."""
         self._preferences.set(ZOOM, BY_NAME[ZOOM].default)
+
+    def watch(self, handle: QWindow | None) -> None:
+        """Let the wheel zoom with Ctrl, wherever it turns over the window of this `handle`."""
+        if handle is not None:
+            handle.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A notch of the wheel with Ctrl is a step, before a text scrolls or grows by itself."""
+        if event.type() != QEvent.Type.Wheel or not isinstance(event, QWheelEvent):
+            return False
+        if event.modifiers() != Qt.KeyboardModifier.ControlModifier:
+            self._turned = 0
+            return False
+        self._turned += event.angleDelta().y()
+        if abs(self._turned) >= _NOTCH:
+            self.zoom_by(1 if self._turned > 0 else -1)
+            self._turned = 0
+        return True
 
     # -- following -------------------------------------------------------------------------
 

@@ -248,6 +248,11 @@ class Frame(QWidget):
             self.composer.focus_edit()  # hidden, it would hand the focus on to any part
         self._place()
 
+    def show_sidebar(self) -> None:
+        """Show the conversation list."""
+        if not self._sidebar_wanted:
+            self.toggle_sidebar()
+
     # -- what is dropped -------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

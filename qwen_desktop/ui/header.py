@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QWidget
 
 from qwen_desktop.ui import theme
@@ -24,13 +24,15 @@ _WIDEST_MODEL = 280
 
 
 class Header(QWidget):
-    """Title, model button, panel button."""
+    """Menu, conversation list, title, model button, panel button."""
 
     open_requested = Signal()  # let the user choose a checkpoint folder
     checkpoint_requested = Signal(Path)
     cancel_requested = Signal()
     card_requested = Signal()
     panel_toggled = Signal()
+    sidebar_toggled = Signal()
+    menu_requested = Signal()
 
     def __init__(self, demo: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,6 +40,13 @@ class Header(QWidget):
         self._demo = demo
         self._state: ModelState | None = None
         self.recents: Callable[[], Sequence[Recent]] = tuple
+        self.shortcut: Callable[[str], QKeySequence] = lambda _: QKeySequence()  # of an action
+        self.menu = IconButton("menu", self.tr("Main menu"))
+        self.menu.setObjectName("mainMenuButton")
+        self.menu.clicked.connect(self.menu_requested)
+        self.sidebar = IconButton("sidebar", self.tr("Show or hide the conversation list"))
+        self.sidebar.setObjectName("toggleSidebar")
+        self.sidebar.clicked.connect(self.sidebar_toggled)
         self.title = ElidedLabel("", 16, bold=True)
         self.title.setObjectName("conversationTitle")
         self.mode = Label(self.tr("Base model"), 12, dim=True)
@@ -52,8 +61,10 @@ class Header(QWidget):
         self.panel.setObjectName("togglePanel")
         self.panel.clicked.connect(self.panel_toggled)
         row = QHBoxLayout(self)
-        row.setContentsMargins(theme.COLUMN_MARGIN, 0, 12, 0)
+        row.setContentsMargins(12, 0, 12, 0)
         row.setSpacing(8)
+        row.addWidget(self.menu)
+        row.addWidget(self.sidebar)
         row.addWidget(self.title, 1)
         row.addWidget(self.mode)
         row.addWidget(self.model)
@@ -114,14 +125,14 @@ class Header(QWidget):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         state = self._state
         open_folder = menu.addAction(self.tr("Open checkpoint folder…"))
-        open_folder.setShortcut("Ctrl+O")
+        open_folder.setShortcut(self.shortcut("open"))
         open_folder.triggered.connect(self.open_requested)
         if state is not None and state.busy:
             menu.addAction(self.tr("Cancel loading")).triggered.connect(self.cancel_requested)
         info = state.info if state is not None else None
         if info is not None:
             card = menu.addAction(self.tr("Model card"))
-            card.setShortcut("Ctrl+I")
+            card.setShortcut(self.shortcut("card"))
             card.triggered.connect(self.card_requested)
         menu.addSeparator()
         for recent in self.recents()[:_RECENTS]:

@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.safekeeping import Safekeeping
     from qwen_desktop.ui.timeline.view import Timeline
     from qwen_desktop.ui.whole_profile import WholeProfile
-
-DATA_ACTIONS = ("backups", "import")  # about all conversations: offered in the settings
+    from qwen_desktop.ui.window_actions import WindowActions
 
 
 class MainWindow(Frame):
@@ -60,6 +59,7 @@ class MainWindow(Frame):
     checkpoints: Checkpoints
     asking: Asking
     pane: ConversationPane
+    acts: WindowActions
     actions_by_name: dict[str, QAction]
     finding: Finding
     incoming: Incoming
@@ -90,10 +90,12 @@ class MainWindow(Frame):
         presets: Presets,
     ) -> None:
         """Bring the window to life. To be called once."""
-        from qwen_desktop.ui import actions
         from qwen_desktop.ui.asking import Asking
         from qwen_desktop.ui.checkpoints import Checkpoints
+        from qwen_desktop.ui.commanding import Commanding
         from qwen_desktop.ui.conversation_pane import ConversationPane
+        from qwen_desktop.ui.switching import Switching
+        from qwen_desktop.ui.window_actions import WindowActions
 
         self._chats = chats
         self._models = models
@@ -102,7 +104,8 @@ class MainWindow(Frame):
         self.asking = Asking(self, chats, models, self._preferences, presets)
         self.pane = ConversationPane(self, chats, models, self.asking)
         self._wire(recents)
-        self.actions_by_name = actions.add_to(
+        self.switching = Switching(self, chats, self.open_conversation)
+        self.acts = WindowActions(
             self,
             {
                 "new": self._new,
@@ -110,7 +113,9 @@ class MainWindow(Frame):
                 "open_conversation": lambda: self.incoming.choose_conversation(),
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
-                "search": self.sidebar.focus_search,
+                "next_conversation": lambda: self.switching.step(1),
+                "previous_conversation": lambda: self.switching.step(-1),
+                "search": self._search,
                 "find": self.pane.find,
                 "focus": self.composer.focus_edit,
                 "stop": chats.stop,
@@ -121,15 +126,24 @@ class MainWindow(Frame):
                 "next_hit": lambda: self.finding.step(1),
                 "previous_hit": lambda: self.finding.step(-1),
                 "undo_delete": lambda: self.toast.undo(),
+                "sidebar": self.toggle_sidebar,
                 "panel": self.toggle_panel,
+                "zoom_in": lambda: self.appearance.zoom_by(1),
+                "zoom_out": lambda: self.appearance.zoom_by(-1),
+                "zoom_reset": lambda: self.appearance.zoom_reset(),
                 "save_as": lambda: self.outgoing.save_as(),
                 "export": lambda: self.outgoing.export_shown(),
                 "backups": lambda: self.safekeeping.show_backups(),
-                "settings": self.show_settings,
-                "shortcuts": self.show_shortcuts,
+                "palette": lambda: self.commanding.show_palette(),
+                "menu": lambda: self.commanding.show_menu(),
+                "settings": lambda: self.commanding.show_settings(),
+                "shortcuts": lambda: self.commanding.show_shortcuts(),
                 "quit": self.close,
             },
+            self._preferences,
         )
+        self.actions_by_name = self.acts.by_name
+        self.commanding = Commanding(self, chats, self.acts, self._preferences)
         self._set_undo(False)
         self._on_model(models.state)
         self._on_run(chats.run)
@@ -151,16 +165,16 @@ class MainWindow(Frame):
             self, self._preferences, self._recolour, self._place
         )
         self.sidebar.new_requested.connect(self._new)
-        self.sidebar.open_requested.connect(self._open)
+        self.sidebar.open_requested.connect(self.open_conversation)
         self.sidebar.connect_to(chats.list)
         self.sidebar.said.connect(lambda text: self.toast.show_text(text))
-        self.sidebar.settings_requested.connect(self.show_settings)
         self.header.open_requested.connect(self.checkpoints.choose)
         self.header.checkpoint_requested.connect(self.checkpoints.open_folder)
         self.header.card_requested.connect(self.checkpoints.show_card)
         self.header.recents = lambda: recents.entries
         self.header.cancel_requested.connect(models.cancel)
         self.header.panel_toggled.connect(self.toggle_panel)
+        self.header.sidebar_toggled.connect(self.toggle_sidebar)
 
     def take_files_by(self, importing: Importing) -> None:
         """Let files come in: dropped ones, chosen ones. To be called once, after `connect_to`."""
@@ -209,6 +223,7 @@ class MainWindow(Frame):
         self.pane.build()
         self._on_model(self._models.state)
         self.setWindowIcon(icons.application_icon())
+        self.appearance.watch(self.windowHandle())
 
     @property
     def timeline(self) -> Timeline:
@@ -259,6 +274,10 @@ class MainWindow(Frame):
         if self.isActiveWindow() and not self.sidebar.view.hasFocus():
             self.composer.focus_edit()
 
+    def _search(self) -> None:
+        self.show_sidebar()
+        self.sidebar.focus_search()
+
     def refresh_title(self) -> None:
         """Show the title that the conversation has now."""
         self.show_title(self._chats.current.summary().title)
@@ -274,7 +293,8 @@ class MainWindow(Frame):
         self._chats.new()
         self.composer.focus_edit()
 
-    def _open(self, conversation_id: str) -> None:
+    def open_conversation(self, conversation_id: str) -> None:
+        """Show another conversation."""
         self.composer.flush_draft()
         self._chats.open(conversation_id)
 
@@ -344,20 +364,6 @@ class MainWindow(Frame):
         from qwen_desktop.ui.problem_dialog import ProblemDialog
 
         ProblemDialog(report, self).open()
-
-    def show_shortcuts(self) -> None:
-        """List the keyboard shortcuts."""
-        from qwen_desktop.ui.shortcuts_dialog import ShortcutsDialog
-
-        ShortcutsDialog(self).open()
-
-    def show_settings(self) -> None:
-        """Open the settings."""
-        from qwen_desktop.ui.settings_dialog import SettingsDialog
-
-        named = [self.actions_by_name[name] for name in DATA_ACTIONS]
-        data = [*named, self.outgoing.everything, *self.whole_profile.actions]
-        SettingsDialog(self._preferences, self, data).open()
 
     def _recolour(self) -> None:
         """Another theme is in use."""

@@ -135,7 +135,7 @@ def test_the_message_can_go_to_a_new_chat(ready, window):
 def test_the_chat_settings_open_by_button_and_by_key_and_at_the_policy(qtbot, ready, window):
     for act in (
         lambda: QTest.mouseClick(window.composer.options, Qt.MouseButton.LeftButton),
-        lambda: QTest.keyClick(window.composer.edit, Qt.Key.Key_P, CONTROL | SHIFT),
+        lambda: QTest.keyClick(window.composer.edit, Qt.Key.Key_G, CONTROL),
         lambda: window.timeline.policy_requested.emit(),
     ):
         act()

@@ -13,7 +13,6 @@ from qwen_desktop.ui import actions
 from qwen_desktop.ui.link_dialog import LinkDialog
 from qwen_desktop.ui.problem import Banner
 from qwen_desktop.ui.problem_dialog import ProblemDialog
-from qwen_desktop.ui.shortcuts_dialog import ShortcutsDialog
 from qwen_desktop.ui.toast import Toast
 
 
@@ -86,11 +85,6 @@ def test_shortcuts_are_told_and_are_unique(show):
     everywhere = {text for scope, text in keys if scope is actions.Scope.WINDOW}
     elsewhere = {text for scope, text in keys if scope is not actions.Scope.WINDOW}
     assert not everywhere & elsewhere
-    dialog = show(ShortcutsDialog())
-    texts = [label.text() for label in dialog.findChildren(QWidget) if hasattr(label, "text")]
-    for spec in actions.SPECS:
-        assert spec.label in texts
-    assert dialog.height() < 700  # of a screen of 768
 
 
 @pytest.fixture

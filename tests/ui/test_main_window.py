@@ -492,7 +492,7 @@ def test_closing_keeps_the_draft(qtbot, application, window):
 def test_every_control_has_a_name_for_a_screen_reader(qtbot, application, window, stored, tmp_path):
     open_row(qtbot, application, stored[0].id)
     application.models.open(tmp_path)
-    window.show_settings()
+    window.commanding.show_settings()
     nameless = [
         f"{type(widget).__name__} in {type(widget.parent()).__name__}"
         for widget in window.findChildren(QWidget)

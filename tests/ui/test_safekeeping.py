@@ -122,7 +122,7 @@ def test_restoring_asks_and_then_shows_what_there_was(application, window, qtbot
 
 
 def test_the_settings_lead_to_the_backups(application, window, qtbot):
-    window.show_settings()
+    window.commanding.show_settings()
     settings = window.findChild(SettingsDialog)
     button = settings.findChild(object, "data_action_backups")
 

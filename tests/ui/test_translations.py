@@ -111,7 +111,7 @@ def test_chinese_is_used(qtbot, looks, qapp):
     from qwen_desktop.errors import Known
     from qwen_desktop.ui import i18n
     from qwen_desktop.ui.composer import Composer
-    from qwen_desktop.ui.shortcuts_dialog import ShortcutsDialog
+    from qwen_desktop.ui.problem_dialog import ProblemDialog
 
     before = set(qapp.findChildren(QTranslator))
     i18n.install(qapp, "zh_CN")
@@ -121,7 +121,7 @@ def test_chinese_is_used(qtbot, looks, qapp):
         qtbot.addWidget(composer)
         assert composer.edit.accessibleName() == "消息"
         assert i18n.setting_text("Temperature") == "温度"
-        dialog = ShortcutsDialog()
+        dialog = ProblemDialog(Known("{file} is empty.", file="a").report())
         qtbot.addWidget(dialog)
         close = dialog.findChild(object, "closeDialog")
         assert close.text() == "关闭"  # said by the class that it inherits from
