@@ -70,8 +70,8 @@ class Backups(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a backup is made or restored."""
-        return self._busy
+        """Whether a backup is made or restored, or is to be when an answer has ended."""
+        return self._busy or self._to_restore is not None
 
     def start(self) -> None:
         """Begin to make daily backups."""
@@ -84,7 +84,7 @@ class Backups(QObject):
     @Slot()
     def make_daily(self) -> None:
         """Make one where the newest is a day old, if nothing else is to do."""
-        if self._busy or self._chats.run.running or not self._store.saving.all_saved:
+        if self.busy or self._chats.run.running or not self._store.saving.all_saved:
             return  # where changes do not fit, no copy does
 
         def make(folder: BackupFolder) -> None:
@@ -106,7 +106,7 @@ class Backups(QObject):
 
     def make(self) -> None:
         """Make one now: `made`, then `listed`."""
-        if self._busy:
+        if self.busy:
             return
 
         def done(info: BackupInfo) -> None:
@@ -123,9 +123,10 @@ class Backups(QObject):
 
         The conversations as they are now become a backup before.
         """
-        if self._busy or self._to_restore is not None:
+        if self.busy:
             return
         self._to_restore = info
+        self.busy_changed.emit(True)
         if self._chats.run.running:
             self._chats.stop()
         self._on_run()

@@ -119,6 +119,28 @@ def test_restoring_stops_the_answer_and_shows_what_there_was(desk, backups):
     assert desk.path()[-1].text
 
 
+def test_nothing_comes_between_a_restore_and_the_end_of_the_answer_it_stops(desk, backups):
+    desk.ask_and_wait("first")
+    with desk.qtbot.waitSignal(backups.made) as caught:
+        backups.make()
+    (info,) = caught.args
+    desk.set(max_new_tokens=100_000)
+    grown = []
+    desk.chats.message_changed.connect(grown.append)
+    assert desk.chats.ask("second")
+    desk.wait(lambda: grown)
+
+    desk.chats.run_changed.connect(lambda _: backups.make_daily())
+    backups.restore(info)
+    assert backups.busy
+    backups.make()
+    desk.wait(lambda: backups.restorings or backups.failures)
+
+    assert not backups.failures
+    assert len(there(desk)) == 2
+    assert not backups.busy
+
+
 def test_a_conversation_that_was_not_there_is_no_longer_shown(desk, backups):
     desk.ask_and_wait("first")
     with desk.qtbot.waitSignal(backups.made) as caught:
