@@ -19,7 +19,7 @@ from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, QTimer, Signal, Sl
 
 from qwen_desktop.bridge.saving import SavingState, is_refusal
 from qwen_desktop.chat.messages import new_id
-from qwen_desktop.errors import Known, Report, report_of
+from qwen_desktop.errors import Report, report_of
 
 if TYPE_CHECKING:
     from qwen_desktop.chat.opening import OpeningReport
@@ -135,7 +135,7 @@ class _Worker(QObject):
             except Exception as error:  # noqa: BLE001 - the border of this thread, as above
                 report = report_of(error)
                 # Where the store cannot be opened, nothing of it is the job's fault.
-                if is_refusal(report) or (isinstance(error, Known) and not is_open):
+                if is_refusal(report) or not is_open:
                     why = report
                 else:
                     self._kept.popleft()
@@ -165,7 +165,8 @@ class _Worker(QObject):
                 PATIENCE_SECONDS if state.all_saved else WAITING_PATIENCE_SECONDS
             )
         if state.report is not None and state.report != self._told.report:
-            _log.warning("%d changes wait for the disk: %s", state.waiting, state.report.text())
+            why = state.report.details or state.report.text()
+            _log.warning("%d changes wait for the disk: %s", state.waiting, why)
         self._told = state
         self.saving.emit(state)
 

@@ -136,6 +136,29 @@ def test_what_can_only_be_read_is_told_and_changes_wait(qtbot, file):
     assert rows == [()]
 
 
+def test_what_is_kept_waits_where_a_fault_of_ours_keeps_the_store_from_opening(
+    qtbot, file, monkeypatch
+):
+    monkeypatch.setattr(store_client, "RETRY_MS", 20)
+    opened, fails = Store.open, [True, True]
+
+    def open_later(path):
+        if fails:
+            fails.pop()
+            raise ZeroDivisionError
+        return opened(path)
+
+    monkeypatch.setattr(Store, "open", open_later)
+    client = StoreClient(file)
+    client.start()
+    client.keep(lambda store: store.save_draft("", "typed"))
+    qtbot.waitUntil(lambda: client.is_settled)
+    client.close()
+    store = opened(file)
+    assert store.drafts() == {"": "typed"}
+    store.close()
+
+
 def test_opening_that_takes_long_is_told_with_whether_the_last_run_ended_well(
     qtbot, file, monkeypatch
 ):
