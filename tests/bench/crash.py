@@ -1,7 +1,7 @@
 """kill -9 at a thousand random moments, of the real window too: kills, losses, longest tails.
 
 The same processes and comparisons as in tests/crash, more of them, and the whole application with
-its window beside. Ends with status 1 where anything is lost that was to be kept.
+its window beside. Ends with status 1 where anything is lost that was to be kept, or a process fails by itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ WINDOW_SHARE = 20  # one of so many kills is of the whole application, which tak
 
 def measure(kills: int, seed: int, only: str | None) -> dict[str, Any]:
     """Kill `kills` times in all, by the shares of the tests; prints a line for each kind."""
+    from tests.crash.killing import ProcessFailed
     from tests.crash.kinds import SHARES, kill_often, makers
     from tests.crash.window_kind import Window
     from tests.engine.checkpoints import chatty_checkpoint
 
-    result: dict[str, Any] = {"kills": 0, "losses": 0}
+    result: dict[str, Any] = {"kills": 0, "losses": 0, "failures": 0}
     tails = {"draft_ms": 0.0, "answer_ms": 0.0, "other_ms": 0.0}
     print(f"{'':<20}{'kills':>7}{'losses':>8}{'draft ms':>10}{'answer ms':>11}{'other ms':>10}")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
@@ -49,9 +50,11 @@ def measure(kills: int, seed: int, only: str | None) -> dict[str, Any]:
                     kind = all_makers[name](profile, random.Random(f"{seed} {name} {number}"))
                 try:
                     kill_often(kind, 1)
-                except AssertionError as loss:
-                    losses += 1
-                    print(f"  {name}: {loss}", flush=True)
+                except (AssertionError, ProcessFailed) as trouble:
+                    is_loss = isinstance(trouble, AssertionError)
+                    losses += is_loss
+                    result["failures"] += not is_loss
+                    print(f"  {name}: {'lost' if is_loss else 'failed'}: {trouble}", flush=True)
                     profile = root / f"{name} {number} after a loss"
                     kind = all_makers[name](profile, random.Random(f"{seed} {name} {number}"))
                 done += 1
@@ -81,7 +84,7 @@ def main() -> int:
     result = measure(given.kills, given.seed, given.only)
     if given.json:
         print(json.dumps(result))
-    return 1 if result["losses"] else 0
+    return 1 if result["losses"] or result["failures"] else 0
 
 
 if __name__ == "__main__":

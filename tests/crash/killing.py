@@ -22,6 +22,11 @@ from qwen_desktop.storage.store import Store
 MAY_BE_LOST_S = 1.0
 PATIENCE_S = 120.0
 
+
+class ProcessFailed(Exception):
+    """A process ended by itself with an error, which stands on standard error: nothing is lost."""
+
+
 Tell = Callable[..., None]  # what, and values that can be pickled
 Work = Callable[[Path, int, Tell], None]  # profile, seed; goes on until it is killed, or ends
 
@@ -144,7 +149,7 @@ def _life(work: Work, profile: Path, seed: int, after_s: float) -> Life:
     killed: float | None = None
     try:
         if not here.poll(PATIENCE_S):
-            raise AssertionError("the process does nothing")
+            raise ProcessFailed("the process does nothing")
         heard.append(here.recv())
         until = heard[0].moment + after_s
         while (left := until - time.monotonic()) > 0:
@@ -160,7 +165,8 @@ def _life(work: Work, profile: Path, seed: int, after_s: float) -> Life:
         process.kill()
         process.join()
         here.close()
-    assert process.exitcode in (0, -9), f"the process failed: {[t.what for t in heard][-3:]}"
+    if process.exitcode not in (0, -9):
+        raise ProcessFailed(f"status {process.exitcode}; last heard: {heard[-1:]}")
     return Life(tuple(heard), killed if process.exitcode else None)
 
 
