@@ -104,10 +104,9 @@ def digest(*pieces: str) -> str:
 _THOUGHT = re.compile(r"\s*<think(?:ing)?>\n?(.*?)(?:</think(?:ing)?>\s*|\Z)", re.DOTALL)
 # Templates of Qwen put the opening into the prompt: the answer then only has the closing.
 _ONLY_CLOSED = re.compile(r"((?:(?!<think>|```).)*?)\n</think>\s*", re.DOTALL)
-_DETAILS = re.compile(
-    r'\s*<details type="reasoning"[^>]*>\s*(?:<summary>.*?</summary>\s*)?(.*?)\s*</details>\s*',
-    re.DOTALL,
-)
+# Found one by one: a pattern of both would look for the end again from each beginning.
+_DETAILS, _DETAILS_END = re.compile(r'<details type="reasoning"[^<>]*>'), "</details>"
+_SUMMARY = re.compile(r"\s*<summary>.*?</summary>", re.DOTALL)
 
 
 def said(content: str, *, by_model: bool = True) -> tuple[Part, ...]:
@@ -127,14 +126,26 @@ def _with_details(content: str) -> tuple[Part, ...]:
     """Open WebUI shows thoughts as details in the text of an answer, quoted line by line."""
     found: list[tuple[PartKind, str]] = []
     at = 0
-    if '<details type="reasoning"' in content:
-        for match in _DETAILS.finditer(content):
-            found.append((PartKind.TEXT, content[at : match.start()]))
-            lines = html.unescape(match[1]).split("\n")
-            found.append((PartKind.REASONING, "\n".join(_unquoted(line) for line in lines)))
-            at = match.end()
-    found.append((PartKind.TEXT, content[at:]))
+    while (opening := _DETAILS.search(content, at)) is not None:
+        end = content.find(_DETAILS_END, opening.end())
+        if end < 0:
+            break
+        before = content[at : opening.start()].rstrip()
+        found.append((PartKind.TEXT, before.lstrip() if at else before))
+        summary = _SUMMARY.match(content, opening.end(), end)
+        thought = content[opening.end() if summary is None else summary.end() : end]
+        lines = _unescaped(thought.strip()).split("\n")
+        found.append((PartKind.REASONING, "\n".join(_unquoted(line) for line in lines)))
+        at = end + len(_DETAILS_END)
+    found.append((PartKind.TEXT, content[at:].lstrip() if at else content))
     return parts(*found)
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # the number of a character with thousands of digits
+        return text
 
 
 def _unquoted(line: str) -> str:

@@ -13,6 +13,7 @@ from qwen_desktop.chat.messages import Message, PartKind, Role, Status
 from qwen_desktop.chat.record import Record
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import conversation_json, merge, profile_archive
+from qwen_desktop.storage.imports import values
 from qwen_desktop.storage.imports.files import Reader
 from qwen_desktop.storage.store import Store
 
@@ -473,3 +474,20 @@ def test_no_word_of_the_system_is_put_into_the_users_mouth():
                     if m.role is Role.USER
                 }
                 assert kinds <= {PartKind.TEXT}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<details type="reasoning">' * 100_000,
+        '<details type="reasoning"' * 100_000,
+        '<details type="reasoning">' + " " * 1_000_000 + "x",
+        " " * 1_000_000 + '<details type="reasoning">' + " " * 1_000_000,
+        '<details type="reasoning">&#' + "9" * 9_000 + ";</details>",
+    ],
+    ids=["openings", "halves", "spaces", "more spaces", "digits"],
+)
+def test_no_text_takes_for_ever(text):
+    """Whoever wrote it: a pattern that takes long would stop the window as well."""
+    said = "".join(part.text for part in values.said(text))
+    assert said.strip()
