@@ -26,6 +26,7 @@ _LABEL = re.compile(
     r"^(?:the )?(?:conversation )?(?:title|标题|題目|题目)(?: is)?\s*[:：]\s*", re.I
 )
 _NUMBER = re.compile(r"^\d{1,2}[.)、]\s*(?=\D)")
+_FENCE = re.compile(r"\s*(?:```[^`]*|~~~.*)$")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _MARKS = "*_`#>~|=\\[]【】{}<"
 _QUOTES = '"“”‘„«»‹›「」『』《》〈〉'
@@ -44,7 +45,7 @@ def clean(said: str) -> str:
     One line without quotes, marks of Markdown and control characters, cut to MAX_WORDS words or
     MAX_CHARACTERS Chinese characters, and to MAX_LENGTH in any case.
     """
-    lines = [raw.strip() for raw in said.splitlines() if _plain(raw)]
+    lines = [raw.strip() for raw in said.splitlines() if _plain(raw) and not _FENCE.match(raw)]
     if len(lines) > 1 and lines[0].endswith((":", "：")):
         del lines[0]  # "Here is a title:"
     line = _plain(lines[0]) if lines else ""

@@ -182,6 +182,8 @@ class SearchPane(QWidget):
         if current in hits:
             at = hits.index(current) + 1
             words = self.tr("{at} of {count}").format(at=at, count=f"{count}{more}")
+        elif not count and not found.words:  # by filters alone
+            words = self._chats_text(self.list.rowCount(), found.more)
         elif not count:
             words = self.tr("In titles only")
         elif count == 1 and not more:
@@ -196,6 +198,12 @@ class SearchPane(QWidget):
         self.hint.setText("\n".join(self._hints(found)))
         self.hint.setVisible(bool(self.hint.text()))
         self.view.setVisible(bool(found.hits))
+
+    def _chats_text(self, count: int, more: bool) -> str:
+        if count == 1 and not more:
+            return self.tr("1 chat")
+        number = self.locale().toString(count)
+        return self.tr("{count} chats").format(count=f"{number}+" if more else number)
 
     def _hints(self, found: Found) -> list[str]:
         said = []

@@ -557,6 +557,10 @@
         <source>Rename</source>
         <translation>重命名</translation>
     </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
 </context>
 <context>
     <name>CopyButton</name>
@@ -2439,6 +2443,14 @@
     <message>
         <source>{count} messages</source>
         <translation>{count} 条消息</translation>
+    </message>
+    <message>
+        <source>1 chat</source>
+        <translation>1 个对话</translation>
+    </message>
+    <message>
+        <source>{count} chats</source>
+        <translation>{count} 个对话</translation>
     </message>
     <message>
         <source>Nothing found.</source>

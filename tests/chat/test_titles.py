@@ -28,6 +28,8 @@ from qwen_desktop.chat.titles import (
         ("\n\n1. Bread\n2. Butter", "Bread"),
         ("<b>Bread</b>", "Bread"),
         ("Don't stop", "Don't stop"),
+        ("```text\nBread\n```", "Bread"),
+        ("```Bread```", "Bread"),
         ("'quoted'", "quoted"),
         ("3D printing", "3D printing"),
         ("How to bake bread at home for very large parties", "How to bake bread at home"),

@@ -163,6 +163,12 @@ def test_where_one_went_is_seen_among_the_results(found, application, qtbot):
     assert (picture(1) != before[0], picture(2) != before[1]) == (False, True)
 
 
+def test_filters_alone_are_told_as_chats(found):
+    assert found("in:archive").count.text() == "1 chat"
+    assert found("in:chats").count.text() == "3 chats"
+    assert found("archive in:archive").count.text() == "1 message"
+
+
 def test_enter_in_the_field_opens_what_comes_first(found, application, qtbot):
     sidebar = found.sidebar
     sidebar.search.setFocus()
