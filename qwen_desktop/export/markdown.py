@@ -21,7 +21,8 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&])")
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
 _LONGEST = 200_000  # characters of a message that is looked through; a longer one is fenced
 # What is left alone, and tags, in the text between fences.
-_PIECES = re.compile(r"(`+)(?:(?!`).|\n)+?\1(?!`)|\\.|<(?=[A-Za-z/!?])", re.DOTALL)
+# A run of backticks is taken as a whole, or a long one would be tried from each of them.
+_PIECES = re.compile(r"(`+)(?!`)(?:(?!`).|\n)+?\1(?!`)|`+|\\.|<(?=[A-Za-z/!?])", re.DOTALL)
 _AUTOLINK = re.compile(r"<[A-Za-z][A-Za-z0-9+.-]+:[^\s<>]*>|<[^\s<>@]+@[^\s<>@]+>")
 
 

@@ -230,6 +230,12 @@ def test_text_that_cannot_be_kept_in_is_fenced_longer_than_its_own_fences():
     assert markdown.fenced("````\nx") == "`````text\n````\nx\n`````"
 
 
+def test_a_long_run_of_backticks_takes_no_time():
+    """Tried from each of its beginnings it would take minutes, in which the window stands still."""
+    source = "<b>" + "`" * 190_000 + "a"
+    assert markdown.contained(source) == "\\" + source
+
+
 def test_the_shown_branch_or_all_versions():
     shown = text_of(markdown, branched(), ExportOptions())
     assert "Wind" in shown
