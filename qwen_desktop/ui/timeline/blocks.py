@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QTextEdit, QWidget
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui.theme import body_font, line_height, look, px, space
 from qwen_desktop.ui.timeline.code import CodeBlock
 from qwen_desktop.ui.timeline.leaf import INDENT, Leaf
 from qwen_desktop.ui.timeline.markdown import Block
-from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
-from qwen_desktop.ui.timeline.shared import GAP, Shared, rounded, style_sheet
+from qwen_desktop.ui.timeline.shared import GAP, Shared, tell_resized
+from qwen_desktop.ui.timeline.textblocks import MathBlock, TableBlock, TextBlock
 
 _QUOTE_INDENT = 16
+_DIM = ("quote", "note")
 _WIDTH = 760  # px, until it is known
 _TICK = (QPointF(3, 6.5), QPointF(5.5, 9), QPointF(10, 4))
+_BULLETS = ("•", "◦")
 _COPIED = {"•": "-", "◦": "-", "todo": "- [ ]", "done": "- [x]"}
-_CELL = 26  # px of padding and border
-_WIDEST = 14  # px of a wide character
-_NARROWEST_COLUMN = 120  # px; a table that would need less scrolls sideways
 
 
 class BlockView(Protocol):
@@ -61,101 +59,6 @@ class BlockView(Protocol):
 
     def deleteLater(self) -> None:
         """As QWidget."""
-
-
-class TextBlock(Leaf):
-    """Paragraph, heading, list of plain items."""
-
-    def __init__(self, shared: Shared, parent: QWidget, kind: str, dim: bool) -> None:
-        super().__init__(shared, parent, dim)
-        self._kind = kind
-        self._html = ""
-
-    def accepts(self, block: Block) -> bool:
-        """Whether `block` can be shown by this widget."""
-        return block.kind == self._kind
-
-    def update_block(self, block: Block, live: bool) -> None:
-        """Show `block`."""
-        self._html = block.html
-        self._render()
-        self.has_links = "<a href=" in self._html
-        focus = Qt.FocusPolicy.TabFocus if self.has_links else Qt.FocusPolicy.NoFocus
-        self.setFocusPolicy(focus)
-
-    def leaves(self) -> Iterator[Leaf]:
-        """Itself."""
-        yield self
-
-    def apply_theme(self) -> None:
-        """Take the colours of the shared theme."""
-        super().apply_theme()
-        self.document().setDefaultStyleSheet(style_sheet(self._shared.theme))
-        if getattr(self, "_html", ""):  # called by the base class too
-            self._render()
-
-    def _render(self) -> None:
-        self.setHtml(self._html)
-        if self._selected[1] or self.marks:
-            self.highlight(*self._selected)
-
-
-class MathBlock(TextBlock):
-    """A formula as its source, in a box."""
-
-    def __init__(self, shared: Shared, parent: QWidget, dim: bool) -> None:
-        super().__init__(shared, parent, "math", dim)
-        self.setAccessibleName(self.tr("Formula"))
-        self.document().setDocumentMargin(10)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The box under the text."""
-        painter = QPainter(self.viewport())
-        rounded(painter, self.viewport(), self._shared.theme.code, None)
-        painter.end()
-        super().paintEvent(event)
-
-
-class TableBlock(TextBlock):
-    """A table; a wide one scrolls sideways."""
-
-    def __init__(self, shared: Shared, parent: QWidget, dim: bool) -> None:
-        super().__init__(shared, parent, "table", dim)
-        self._widest = 0  # px that the table cannot exceed
-        self.setAccessibleName(self.tr("Table"))
-        self.scroll_sideways()
-        self.apply_theme()
-
-    def update_block(self, block: Block, live: bool) -> None:
-        """Show `block`."""
-        super().update_block(block, live)
-        widths: dict[int, int] = {}
-        for row in block.source.split("\n"):
-            for column, cell in enumerate(row.split("|")):
-                widths[column] = max(widths.get(column, 0), _CELL + px(_WIDEST) * len(cell))
-        self._widest = sum(widths.values())
-
-    def height_for(self, width: int) -> int:
-        """The height at the natural width, or at the given one with wrapped cells."""
-        if self._widest <= width:
-            return super().height_for(width)
-        columns = self._html.partition("</tr>")[0].count("<th")
-        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
-        natural = math.ceil(self.document().idealWidth())
-        room = (
-            width if natural <= width else max(width, min(natural, px(_NARROWEST_COLUMN) * columns))
-        )
-        self.setLineWrapMode(QTextEdit.LineWrapMode.FixedPixelWidth)
-        height = super().height_for(room)
-        wide = math.ceil(self.document().size().width()) > width
-        return height + (THICKNESS if wide else 0)
-
-    def apply_theme(self) -> None:
-        """Take the colours of the shared theme."""
-        super().apply_theme()
-        bar = self.horizontalScrollBar()
-        if isinstance(bar, SlimBar):
-            bar.set_colour(self._shared.theme.field_border)
 
 
 class RuleBlock(QWidget):
@@ -196,7 +99,7 @@ class RuleBlock(QWidget):
 
 
 class NestedBlock(QWidget):
-    """Blocks in a block: a quote with its bar, a list, an item with its marker."""
+    """Blocks in a block: a quote with its bar, a list, an item or a footnote with its marker."""
 
     def __init__(self, shared: Shared, parent: QWidget, kind: str, dim: bool) -> None:
         super().__init__(parent)
@@ -204,9 +107,10 @@ class NestedBlock(QWidget):
         self._kind = kind
         self._marker = ""
         self._dim = dim
-        self._indent = {"quote": px(_QUOTE_INDENT), "item": px(INDENT)}.get(kind, 0)
+        indents = {"quote": px(_QUOTE_INDENT), "item": px(INDENT), "note": px(INDENT)}
+        self._indent = indents.get(kind, 0)
         gap = space(6 if kind == "list" else GAP)
-        self._stack = BlockStack(shared, self, dim or kind == "quote", gap)
+        self._stack = BlockStack(shared, self, dim or kind in _DIM, gap)
 
     def accepts(self, block: Block) -> bool:
         """Whether `block` can be shown by this widget."""
@@ -218,8 +122,18 @@ class NestedBlock(QWidget):
         self._stack.sync(0, block.children, live)
         first = next(self._stack.leaves(), None)
         if first is not None and block.marker:
-            first.prefix = _COPIED.get(block.marker, block.marker) + " "
+            note = f"[^{block.marker}]:" if block.kind == "note" else block.marker
+            first.prefix = _COPIED.get(block.marker, note) + " "
+            self._name(first)
         self.update()
+
+    def _name(self, first: Leaf) -> None:
+        """Let screen readers know what is painted beside the text."""
+        names = {"todo": self.tr("To do"), "done": self.tr("Done")}
+        if self._kind == "note":
+            first.setAccessibleName(self.tr("Footnote %1").replace("%1", self._marker))
+        elif self._marker in names:
+            first.setAccessibleName(names[self._marker])
 
     def expect(self, width: int) -> None:
         """Pass it on to the children to come."""
@@ -229,6 +143,11 @@ class NestedBlock(QWidget):
         """The height of the children."""
         height = self._stack.layout(self._indent, 0, max(40, width - self._indent))
         return max(height, line_height())
+
+    def part_resized(self, part: QWidget) -> None:
+        """A child wants another height, and so does this."""
+        self._stack.forget(part)
+        tell_resized(self)
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts of all children."""
@@ -240,9 +159,9 @@ class NestedBlock(QWidget):
         self.update()
 
     def set_dim(self, dim: bool) -> None:
-        """Show the text in the dimmer colour, or no longer; a quote always has it."""
+        """Show the text in the dimmer colour, or no longer; quotes and notes always have it."""
         self._dim = dim
-        self._stack.set_dim(dim or self._kind == "quote")
+        self._stack.set_dim(dim or self._kind in _DIM)
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -256,12 +175,33 @@ class NestedBlock(QWidget):
             painter.drawRoundedRect(QRectF(0, 0, 3, self.height()), 1.5, 1.5)
         elif self._marker in ("todo", "done"):
             self._paint_box(painter)
+        elif self._kind == "note":
+            self._paint_name(painter)
+        elif self._marker in _BULLETS:
+            self._paint_bullet(painter)
         elif self._marker:
             painter.setFont(body_font())
             painter.setPen(QColor(theme.dim if self._dim else theme.text))
             place = QRect(-8, 2, self._indent + 2, line_height())  # text sits low in its line
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, right, self._marker)
+
+    def _paint_bullet(self, painter: QPainter) -> None:
+        """As large as Qt draws those of plain lists, in any font."""
+        colour = QColor(self._shared.theme.dim if self._dim else self._shared.theme.text)
+        painter.setPen(QPen(colour, 1.2))
+        painter.setBrush(colour if self._marker == "•" else Qt.BrushStyle.NoBrush)
+        middle = QPointF(self._indent - px(10), line_height() / 2 + px(2))
+        painter.drawEllipse(middle, px(5) / 2, px(5) / 2)
+
+    def _paint_name(self, painter: QPainter) -> None:
+        """The name of a footnote, small and cut where it is long."""
+        font = body_font(11)
+        width = self._indent - px(4)
+        name = QFontMetrics(font).elidedText(self._marker, Qt.TextElideMode.ElideRight, width)
+        painter.setFont(font)
+        painter.setPen(QColor(self._shared.theme.dim))
+        painter.drawText(QRect(0, 0, width, line_height()), Qt.AlignmentFlag.AlignVCenter, name)
 
     def _paint_box(self, painter: QPainter) -> None:
         theme = self._shared.theme
@@ -323,6 +263,12 @@ class BlockStack:
             self._heights.pop()
             _discard(self.views.pop())
 
+    def forget(self, part: object) -> None:
+        """Measure that widget anew at the next layout."""
+        for index, view in enumerate(self.views):
+            if view is part:
+                self._heights[index] = None
+
     def expect(self, width: int) -> None:
         """Build new widgets for `width` px."""
         if not self.views:
@@ -377,7 +323,7 @@ class BlockStack:
             return MathBlock(self._shared, self._parent, self._dim)
         if kind == "rule":
             return RuleBlock(self._shared, self._parent)
-        if kind in ("quote", "list", "item"):
+        if kind in ("quote", "list", "item", "note"):
             return NestedBlock(self._shared, self._parent, kind, self._dim)
         return TextBlock(self._shared, self._parent, kind, self._dim)
 

@@ -31,6 +31,7 @@ from qwen_desktop.ui.timeline.scrollbar import SlimBar
 from qwen_desktop.ui.timeline.shared import Shared
 
 INDENT = 24  # px of a list level
+PICTURE = "\ufffc"  # stands for a picture in the text of a document
 _TAB = 32  # px
 
 
@@ -53,6 +54,7 @@ class Leaf(QTextBrowser):
         self._mark = -1  # which of them is gone to
         self.has_links = False
         self.prefix = ""  # painted elsewhere but copied with the text: the marker of a list item
+        self.formulas: Sequence[str] = ()  # sources of the pictures in it, from the top
         self.joint = "\n"  # between this and the next text of the same block, when copied
         document = self.document()  # its own: another one costs a third of the building
         document.setDocumentMargin(0)
@@ -170,7 +172,19 @@ class Leaf(QTextBrowser):
         cursor.setPosition(min(begin + 1, self.length))
         table = cursor.currentTable()
         text = _table_text(table, begin, end) if table else _lines_text(self, begin, end)
+        if self.formulas:
+            text = self._with_sources(text, begin)
         return (self.prefix if begin == 0 else "") + text
+
+    def _with_sources(self, text: str, begin: int) -> str:
+        """`text`, which begins at that position, with the sources of its formulas."""
+        raw = self.document().toRawText()
+        number = raw[: _index(raw, begin)].count(PICTURE)
+        first, *others = text.split(PICTURE)
+        sources = self.formulas[number:]
+        return first + "".join(
+            source + piece for source, piece in zip(sources, others, strict=False)
+        )
 
     def range_at(self, position: int, kind: QTextCursor.SelectionType) -> tuple[int, int]:
         """The word or paragraph around `position`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QTextCursor
@@ -31,8 +33,12 @@ def answer(text="", status=Status.COMPLETE, reasoning="", error="", model="Qwen-
 
 
 def settle() -> None:
-    """Let everything happen that waits for nothing but its turn."""
+    """Let everything happen that waits for nothing but its turn, or for formulas being drawn."""
     for _ in range(40):
+        QApplication.processEvents()
+    shown = [one for one in QApplication.topLevelWidgets() if isinstance(one, Timeline)]
+    end = time.monotonic() + 20  # only ever waited for in full by a test that fails
+    while any(one.drawing for one in shown) and time.monotonic() < end:
         QApplication.processEvents()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
