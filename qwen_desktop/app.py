@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.store_client import StoreClient
     from qwen_desktop.bridge.termination import TerminationSignals
     from qwen_desktop.bridge.titles import Titles
-    from qwen_desktop.chat.recent import Recent
     from qwen_desktop.chat.settings import Value
     from qwen_desktop.chat.summary import Summary
     from qwen_desktop.chat.tree import Conversation
@@ -172,6 +171,7 @@ class App(QObject):
         if self._built:
             return
         self._built = True
+        from qwen_desktop.bridge.attaching import Attaching
         from qwen_desktop.bridge.backups import Backups
         from qwen_desktop.bridge.cards import Cards
         from qwen_desktop.bridge.chats import Chats
@@ -230,8 +230,11 @@ class App(QObject):
             self.cards,
             self.presets,
         )
+        self.window.pane.places.fill(self._saved_state.places)
         self.window.search_by(self.search)
         self.window.take_files_by(self.importing)
+        self.attaching = Attaching(self)
+        self.window.attach_by(self.attaching)
         self.exporting = Exporting(self.store, write_pdf, self)
         self.profile_files = ProfileFiles(self.options.profile, self.store, self)
         self.window.move_profile_by(self.profile_files, self.importing)
@@ -377,7 +380,7 @@ class App(QObject):
 
     # -- what is remembered ----------------------------------------------------------------
 
-    def _remember(self, **changes: str | bool | int | tuple[Recent, ...]) -> None:
+    def _remember(self, **changes: object) -> None:
         state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
         if state == self._saved_state:
             return
@@ -386,7 +389,8 @@ class App(QObject):
 
     @Slot(object)
     def _on_opened(self, conversation: Conversation) -> None:
-        self._remember(conversation_id=conversation.id)
+        places = self.window.pane.places.all
+        self._remember(conversation_id=conversation.id, places=places)
 
     @Slot(object)
     def _on_model(self, state: ModelState) -> None:
@@ -437,7 +441,10 @@ class App(QObject):
         self._remember(**self.window.state()._asdict())
         engine_ended = True
         if self._built:
+            self.window.pane.keep_place()
+            self._remember(places=self.window.pane.places.all)
             self.importing.close()
+            self.attaching.close()
             self.indexing.close()
             self.search.close()
             self.models.close()

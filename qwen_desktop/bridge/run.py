@@ -179,6 +179,7 @@ class Run:
             reasoning_tokens=earlier.reasoning_tokens + stats.reasoning_tokens,
             answer_tokens=earlier.answer_tokens + stats.answer_tokens,
             decode_seconds=earlier.decode_seconds + stats.decode_seconds,
+            reasoning_seconds=earlier.reasoning_seconds + stats.reasoning_seconds,
         )
 
     def put_back(self, pieces: list[Piece]) -> None:

@@ -74,6 +74,7 @@ class AnswerStats:
     first_token_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    reasoning_seconds: float = 0.0  # from the first token of reasoning to its last
 
     @property
     def new_tokens(self) -> int:

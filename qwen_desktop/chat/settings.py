@@ -187,6 +187,29 @@ SETTINGS: tuple[Setting, ...] = (
         "appearance",
     ),
     Setting(
+        "collapse_reasoning",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Fold the thinking"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Fold what was thought as soon as the answer begins; a click unfolds it."
+        ),
+        "appearance",
+    ),
+    Setting(
+        "paste_as_file",
+        int,
+        2500,
+        QT_TRANSLATE_NOOP("settings", "Attach long pasted text"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Characters from which pasted text becomes a file; 0 for never."
+        ),
+        "appearance",
+        minimum=0,
+        maximum=1_000_000,
+        step=500,
+    ),
+    Setting(
         "thinking",
         bool,
         True,

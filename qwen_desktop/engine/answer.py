@@ -80,6 +80,7 @@ class Answer:
         self._said = Message(Role.ASSISTANT, ())
         self._closed = False  # whether the newest token completed a closing marker
         self._thought = 0  # tokens of reasoning, those of a continued answer too
+        self._thinks_since = self._thought_until = 0.0  # times of the first and last new one
         self._replay(given, settings.stops)
         self._reused = 0
         self._started = self._prefill_started = started
@@ -137,7 +138,10 @@ class Answer:
         self._last = now
         kind = PartKind.REASONING if self._chooser.forced else self._parser.kind_of(token)
         self._counts[kind] += 1
-        self._thought += kind is PartKind.REASONING
+        if kind is PartKind.REASONING:
+            self._thought += 1
+            self._thinks_since = self._thinks_since or now
+            self._thought_until = now
         self._waiting.append(token)
         self._ids.append(token)
         if self._chooser.score is not None:
@@ -191,6 +195,7 @@ class Answer:
             first_token_seconds=self._first - self._started if self._first else 0.0,
             prefill_seconds=ended - self._prefill_started,
             decode_seconds=self._last - self._first,
+            reasoning_seconds=self._thought_until - self._thinks_since,
         )
         tokens = min(len(self._prompt.ids) + made, self._context_length)
         return Usage(stats, tokens, self._context_length, self._prompt.unseen)

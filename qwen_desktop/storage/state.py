@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 
+from qwen_desktop.chat.places import MOST_PLACES, ReadingPlace
 from qwen_desktop.chat.recent import Recent
 from qwen_desktop.chat.summary import Summary
 from qwen_desktop.storage import atomic, trouble
@@ -21,6 +22,7 @@ MAX_ROPE_FACTOR = 1000.0
 MAX_SECONDS = 1e11  # Unix seconds; later dates than the calendar of Python has
 CACHED_ROWS = 60  # more than the tallest screen shows
 RECENTS = 12
+MAX_PX = 2**30
 MAX_COUNT = 2**62  # of parameters, bytes, tokens
 
 
@@ -35,6 +37,7 @@ class WindowState:
     recents: tuple[Recent, ...] = ()  # the checkpoints opened last, newest first
     export_folder: str = ""  # where conversations were written last
     export_format: str = ""  # value of Format
+    places: tuple[ReadingPlace, ...] = ()  # where one reads in conversations, the newest last
     sidebar_visible: bool = True
     sidebar_width: int = 0  # px at 100 %; 0 is the usual width
     panel_width: int = 0
@@ -59,11 +62,13 @@ class StateFile:
         }
         if not _is_hex(good.get("geometry", "")):
             del good["geometry"]
-        return WindowState(**{**good, "recents": _recents(entries.get("recents"))})
+        good["recents"] = _recents(entries.get("recents"))
+        good["places"] = _places(entries.get("places"))
+        return WindowState(**good)
 
     def save(self, state: WindowState) -> None:
         """Replace the file. Raises Known where the disk refuses."""
-        kept = replace(state, recents=state.recents[:RECENTS])
+        kept = replace(state, recents=state.recents[:RECENTS], places=state.places[-MOST_PLACES:])
         atomic.write_json(self._file, asdict(kept))
 
 
@@ -151,6 +156,21 @@ def _recents(entries: object) -> tuple[Recent, ...]:
         if recent is not None and recent.folder not in found:
             found[recent.folder] = recent
     return tuple(islice(found.values(), RECENTS))
+
+
+def _places(entries: object) -> tuple[ReadingPlace, ...]:
+    """The entries that make sense."""
+    found = []
+    for entry in entries[-MOST_PLACES:] if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        conversation, message = entry.get("conversation_id"), entry.get("message_id")
+        above = entry.get("above")
+        if not isinstance(conversation, str) or not isinstance(message, str):
+            continue
+        if type(above) is int and 0 <= above < MAX_PX:
+            found.append(ReadingPlace(conversation, message, above))
+    return tuple(found)
 
 
 def _recent(entry: object) -> Recent | None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.messages import Role
+from qwen_desktop.chat.places import ReadingPlaces
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.models import Models
+    from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.chat.messages import AnswerTrace, Message
     from qwen_desktop.chat.tree import Conversation
@@ -49,6 +52,9 @@ class ConversationPane(QObject):
         self._details: AnswerDetails | None = None
         self._details_of = ""  # id of the answer that is looked at
         self.shown = False  # whether a conversation was shown yet
+        self.places = ReadingPlaces()
+        self._shown_id = ""  # of the conversation in the timeline
+        chats.leaving.connect(self.keep_place)
         chats.message_added.connect(self._on_added)
         chats.message_changed.connect(self._on_changed)
         chats.rewound.connect(self.show)
@@ -73,6 +79,9 @@ class ConversationPane(QObject):
         made.version_requested.connect(self._chats.show_version)
         made.resume_requested.connect(self._resume)
         made.pin_requested.connect(self._chats.set_pinned)
+        made.branch_requested.connect(self._branch)
+        made.delete_requested.connect(self._chats.delete_message)
+        made.prompt_requested.connect(lambda key: self.show_provenance(key, prompt=True))
         made.provenance_requested.connect(self.show_provenance)
         made.policy_requested.connect(lambda: self._asking.show_chat_settings(policy=True))
         made.details_requested.connect(self._show_details)
@@ -83,6 +92,16 @@ class ConversationPane(QObject):
         QWidget.setTabOrder(self._window.empty.more, made)
         QWidget.setTabOrder(made, self._window.composer.edit)
         self._refresh_offers()
+
+    def follow(self, preferences: PreferencesModel) -> None:
+        """Let the settings of the timeline hold, now and when they change."""
+
+        def take(name: str, value: object) -> None:
+            if name == "collapse_reasoning":
+                self.timeline.set_collapse_reasoning(bool(value))
+
+        preferences.changed.connect(take)
+        take("collapse_reasoning", preferences.get("collapse_reasoning"))
 
     def flush(self) -> None:
         """Tell the bridge at once what is being typed in the conversation."""
@@ -122,6 +141,12 @@ class ConversationPane(QObject):
         if self._timeline is not None:
             self._timeline.set_theme(wanted)
 
+    @Slot()
+    def keep_place(self) -> None:
+        """Remember where one reads in the conversation that is shown."""
+        if self._timeline is not None and self._shown_id:
+            self.places.keep(self._shown_id, self._timeline.place_read())
+
     # -- what is shown ---------------------------------------------------------------------
 
     @Slot(object)
@@ -130,11 +155,14 @@ class ConversationPane(QObject):
         self.shown = True
         tree = conversation.tree
         path, timeline = tree.path(), self.timeline
+        is_other, self._shown_id = conversation.id != self._shown_id, conversation.id
         if path:
             timeline.set_messages(path, tree.version_positions(path))
             timeline.set_unseen(self._unseen)
             timeline.set_edits(self._chats.edits)
             self._window.body.setCurrentWidget(timeline)
+            if is_other and (place := self.places.of(conversation.id)) is not None:
+                timeline.go_to_place(place.message_id, place.above)
         else:
             timeline.clear()
             self._window.body.setCurrentWidget(self._window.empty)
@@ -183,10 +211,10 @@ class ConversationPane(QObject):
     # -- answers and versions --------------------------------------------------------------
 
     def regenerate(self) -> None:
-        """Answer the last question again."""
-        answer = self._last(Role.ASSISTANT)
-        if answer is not None:
-            self._retry(answer.id)
+        """Answer the last question, again if it was."""
+        path = self._chats.current.tree.path()
+        if path:
+            self._retry(path[-1].id)
 
     def edit_last(self) -> None:
         """Write the last question anew, in its place."""
@@ -200,24 +228,35 @@ class ConversationPane(QObject):
 
     @Slot(str)
     def _retry(self, message_id: str) -> None:
-        question = self._chats.current.tree.messages[message_id].parent_id
-        text = self._chats.current.tree.messages[question].text if question else ""
-        self._asking.attempt(lambda: self._chats.retry(message_id), text)
+        messages = self._chats.current.tree.messages
+        question: Message | None = messages[message_id]
+        if question is not None and question.role is Role.ASSISTANT:
+            question = messages.get(question.parent_id or "")
+        draft = Draft.of(question).written() if question is not None else ""
+        self._asking.attempt(lambda: self._chats.retry(message_id), draft)
 
     @Slot(str, str)
     def _edit(self, message_id: str, text: str) -> None:
-        self._asking.attempt(lambda: self._chats.edit(message_id, text), text)
+        old = self._chats.current.tree.messages[message_id]
+        draft = Draft(text, old.files).written()
+        self._asking.attempt(lambda: self._chats.edit(message_id, text), draft)
 
     @Slot(str, bool)
     def _resume(self, message_id: str, with_penalty: bool) -> None:
         penalty = PRESENCE_PENALTY if with_penalty else None
         self._asking.attempt(lambda: self._chats.resume(message_id, penalty), "")
 
+    @Slot(str)
+    def _branch(self, message_id: str) -> None:
+        self._window.composer.flush_draft()
+        title = self._chats.current.summary().title
+        self._chats.branch(message_id, self.tr("%1 (branch)").replace("%1", title))
+
     # -- details ---------------------------------------------------------------------------
 
     @Slot(str)
-    def show_provenance(self, message_id: str) -> None:
-        """Where an answer came from."""
+    def show_provenance(self, message_id: str, *, prompt: bool = False) -> None:
+        """Where an answer came from; with `prompt`, what the model was given."""
         message = self._chats.current.tree.messages.get(message_id)
         if message is None:
             return
@@ -225,6 +264,8 @@ class ConversationPane(QObject):
 
         dialog = AnswerDetails(message, self._window)
         dialog.finished.connect(self._forget_details)
+        if prompt:
+            dialog.tabs.setCurrentWidget(dialog.prompt)
         self._details, self._details_of = dialog, message_id
         dialog.open()
         self._chats.read_trace(message_id)

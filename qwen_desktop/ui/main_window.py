@@ -221,6 +221,7 @@ class MainWindow(Frame):
         self.alarms.changed.connect(self.panel.set_alarms)
         self.toast.hidden.connect(lambda: self._set_undo(False))
         self.pane.build()
+        self.pane.follow(self._preferences)
         self._on_model(self._models.state)
         self.setWindowIcon(icons.application_icon())
         self.appearance.watch(self.windowHandle())

@@ -13,6 +13,8 @@ CONTEXT = "texts"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 _YESTERDAY = QT_TRANSLATE_NOOP("texts", "Yesterday")
+_SECONDS = QT_TRANSLATE_NOOP("texts", "{seconds} s")
+_MINUTES = QT_TRANSLATE_NOOP("texts", "{minutes} min {seconds} s")
 _AS_STORED = QT_TRANSLATE_NOOP("texts", "as stored")
 _AUTO_IS = QT_TRANSLATE_NOOP("texts", "Auto ({precision})")
 _LAYER = QT_TRANSLATE_NOOP("texts", "layer {number}")
@@ -47,6 +49,15 @@ def small_size_text(size: int, locale: QLocale) -> str:
     if size >= KIB:
         return f"{locale.toString(size / KIB, 'f', 0 if size >= 10 * KIB else 1)} KiB"
     return f"{locale.toString(size)} B"
+
+
+def duration_text(seconds: int) -> str:
+    """A number of seconds: "8 s", "2 min 5 s"."""
+    locale = QLocale()
+    words = _SECONDS if seconds < 60 else _MINUTES
+    return _tr(words).format(
+        minutes=locale.toString(seconds // 60), seconds=locale.toString(seconds % 60)
+    )
 
 
 def count_text(count: int, locale: QLocale) -> str:

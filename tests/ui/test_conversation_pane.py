@@ -184,7 +184,7 @@ def test_shift_tab_goes_from_the_message_field_to_what_stands_above_it(window, t
     window.composer.edit.setFocus()
     QTest.keyClick(window.composer.edit, Qt.Key.Key_Backtab)
     focused = QApplication.focusWidget()
-    assert focused.accessibleName() == "Answer details"
+    assert focused.accessibleName() == "More actions"
     assert window.timeline.view_at(3).isAncestorOf(focused)
     QTest.keyClick(focused, Qt.Key.Key_Tab)
     assert QApplication.focusWidget() is window.composer.edit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QRect, QSize, Qt, QTimer
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import (
     QColor,
     QGuiApplication,
@@ -161,6 +161,18 @@ class PinButton(TextButton):
     def sizeHint(self) -> QSize:
         """Room for both words."""
         return QSize(max(map(advance, self._words)) + px(16), button_height())
+
+
+class MoreButton(TextButton):
+    """Opens the menu of everything that can be done with a message."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(shared, parent, "⋯", self.tr("More actions"))
+        self.setToolTip(self.tr("More actions"))
+
+    def ask(self, message_id: str) -> None:
+        """Ask for the menu below the button."""
+        self._shared.menu_requested.emit(message_id, self.mapToGlobal(QPoint(0, self.height())))
 
 
 class PillButton(TextButton):

@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QFrame, QWidget
 
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import Theme, body_font, look, palette, px, resolve
-from qwen_desktop.ui.timeline.buttons import PillButton
 from qwen_desktop.ui.timeline.heights import Heights
 from qwen_desktop.ui.timeline.items import Item, mark_unseen
+from qwen_desktop.ui.timeline.jump import JumpButton
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.scrollbar import SlimBar
 from qwen_desktop.ui.timeline.shared import Shared
@@ -26,6 +26,7 @@ MOST_VIEWS = 40
 STEP = 24  # px of a line of scrolling
 _BELOW = 16  # px below the last message
 _NEAR_END = 4  # px from the end that still count as the end
+_MOST_FOLDS = 1000  # remembered
 NO_VERSIONS: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
@@ -36,7 +37,6 @@ class MessageColumn(QAbstractScrollArea):
         super().__init__(parent)
         self._shared = Shared(resolve("system"), self)
         self._shared.resized.connect(self._on_resized)
-        self._shared.settled.connect(self._on_settled)
         self._items: list[Item] = []
         self._unseen: frozenset[str] = frozenset()
         self._streaming: set[str] = set()  # ids of answers that are being written
@@ -47,6 +47,7 @@ class MessageColumn(QAbstractScrollArea):
         self._follow = True
         self._anchor = (0, 0)  # first visible message, px of it above the viewport
         self._stay: tuple[int, int] | None = None  # message and its place in the next path
+        self._folds: dict[str, bool] = {}  # by message id: reasoning the reader opened or closed
         self._arranging = False
         self._zoom = look().zoom  # that the heights are for
         self.setFont(body_font())
@@ -57,11 +58,8 @@ class MessageColumn(QAbstractScrollArea):
         # Always there, though mostly unseen: text must not shift when it comes into use.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._bar.setSingleStep(px(STEP))
-        self._jump = PillButton(
-            self._shared, self, self.tr("Jump to latest"), self.tr("Jump to latest")
-        )
+        self._jump = JumpButton(self._shared, self)
         self._jump.clicked.connect(self._on_jump)
-        self._jump.hide()
         self._ahead = QTimer(self)  # builds the neighbours while nothing else is to be done
         self._ahead.setSingleShot(True)
         self._ahead.timeout.connect(self._build_ahead)
@@ -109,8 +107,11 @@ class MessageColumn(QAbstractScrollArea):
             if message.role is not Role.SYSTEM:
                 at = before.get(message.id)
                 item = Item(message) if at is None else old[at]
+                if at is None:
+                    item.reasoning_open = self._folds.get(message.id)
                 item.message, item.versions = message, versions.get(message.id)
                 items.append(item)
+        self._keep_folds()
         now = {item.message.id: index for index, item in enumerate(items)}
         # Before the index changes: where one has the focus, Qt looks for the next among them.
         for key in [key for key in self._views if key not in now]:
@@ -129,6 +130,41 @@ class MessageColumn(QAbstractScrollArea):
         self._streaming = {m.id for m in messages if m.status is Status.STREAMING}
         self._show_streaming()
         self._arrange()
+
+    def _keep_folds(self) -> None:
+        """Remember what the reader unfolded, as these messages may come back."""
+        for item in self._items:
+            if item.reasoning_open is not None:
+                self._folds.pop(item.message.id, None)
+                self._folds[item.message.id] = item.reasoning_open
+        for key in list(self._folds)[:-_MOST_FOLDS]:
+            del self._folds[key]
+
+    def set_collapse_reasoning(self, on: bool) -> None:
+        """Whether reasoning is folded once the answer begins; what the reader chose stays."""
+        if on != self._shared.collapse_reasoning:
+            self._shared.collapse_reasoning = on
+            self._exact.clear()
+            self._arrange()
+
+    def place_read(self) -> tuple[str, int] | None:
+        """Where one reads: a message, and how many px of it are above; None at the end."""
+        if self._follow or not self._items or self._bar.value() >= self._bar.maximum():
+            return None
+        index = self._heights.at(self._bar.value())
+        return self._items[index].message.id, self._bar.value() - self._heights.top(index)
+
+    def go_to_place(self, message_id: str, above: int) -> bool:
+        """Read on where `place_read` said; False where there is no such message."""
+        index = self._index.get(message_id)
+        if index is None:
+            return False
+        self._measure(index)
+        self._follow = False
+        self._anchor = (index, max(0, min(above, self._heights[index] - 1)))
+        self._arrange()
+        self.follow_if_at_end()
+        return True
 
     def set_unseen(self, ids: Collection[str]) -> None:
         """Dim the messages that the model no longer sees; a line says where seeing begins."""
@@ -160,8 +196,10 @@ class MessageColumn(QAbstractScrollArea):
             return
         if self._items:
             self._exact.discard(self._items[-1].message.id)  # no longer the last one
+        if not self._follow:
+            self._jump.note(None, message)
         self._index[message.id] = len(self._items)
-        self._items.append(Item(message))
+        self._items.append(Item(message, reasoning_open=self._folds.get(message.id)))
         self._heights.append(self._estimate(message))
         if self._unseen:
             mark_unseen(self._items, self._unseen)
@@ -175,7 +213,9 @@ class MessageColumn(QAbstractScrollArea):
         index = self._index.get(message.id)
         if index is None:
             return
-        self._items[index].message = message
+        before, self._items[index].message = self._items[index].message, message
+        if not self._follow:
+            self._jump.note(before, message)
         self._follow_status(message)
         self._refreshed(index)
 
@@ -229,11 +269,6 @@ class MessageColumn(QAbstractScrollArea):
     def _refresh_enabled(self) -> None:
         for view in self._views.values():
             view.refresh_enabled()
-
-    @property
-    def drawing(self) -> bool:
-        """Whether formulas are still being drawn."""
-        return self._shared.maths.busy
 
     # Geometry
 
@@ -289,9 +324,11 @@ class MessageColumn(QAbstractScrollArea):
         finally:
             self._arranging = False
         hidden = self._follow or self._bar.maximum() - self._bar.value() < 2 * STEP
-        self._jump.setVisible(not hidden)
-        if not hidden:
+        if hidden:
+            self._jump.forget()
+        else:
             self._place_jump()
+        self._jump.setVisible(not hidden)
         if self._unbuilt_neighbour() is not None and not self._ahead.isActive():
             self._ahead.start(0)
 
@@ -363,13 +400,6 @@ class MessageColumn(QAbstractScrollArea):
         view.hide()
         view.deleteLater()
 
-    def _on_settled(self) -> None:
-        """Blocks changed their heights by themselves: what is followed is still followed."""
-        for key, view in self._views.items():
-            if view.dirty:
-                self._exact.discard(key)
-        self._arrange()
-
     def _on_resized(self) -> None:
         """A block folded or unfolded itself."""
         for key, view in self._views.items():
@@ -391,11 +421,14 @@ class MessageColumn(QAbstractScrollArea):
             index = self._heights.at(top)
             self._anchor = (index, top - self._heights.top(index))
 
-    def scrollContentsBy(self, _dx: int, _dy: int) -> None:
-        """The user scrolled: follow the end only if it is in view."""
+    def scrollContentsBy(self, _dx: int, dy: int) -> None:
+        """The user scrolled: the end is followed until it is left, by however little."""
         if self._arranging:
             return
-        self.follow_if_at_end()
+        if dy > 0:
+            self._follow = False
+        else:
+            self.follow_if_at_end()
         self._remember(self._bar.value())
         self._arrange()
 
@@ -413,11 +446,8 @@ class MessageColumn(QAbstractScrollArea):
         self._arrange()
 
     def _place_jump(self) -> None:
-        size = self._jump.sizeHint()
-        x = (self.viewport().width() - size.width()) // 2
-        y = self.viewport().height() - size.height() - 12
-        self._jump.setGeometry(x, y, size.width(), size.height())
-        self._jump.raise_()
+        room = self.viewport().geometry()
+        self._jump.place(room.width(), room.bottom() + 1)
 
     def _on_jump(self) -> None:
         self._follow = True
@@ -438,8 +468,7 @@ class MessageColumn(QAbstractScrollArea):
 
     def rebuild(self) -> None:
         """Build all widgets anew."""
-        self._jump.setText(self.tr("Jump to latest"))
-        self._jump.setAccessibleName(self.tr("Jump to latest"))
+        self._jump.rename()
         for key in list(self._views):
             self._discard(key)
         self._arrange()

@@ -9,6 +9,7 @@ from qwen_desktop.chat.messages import Message, Status
 from qwen_desktop.ui.timeline import statistics
 from qwen_desktop.ui.timeline.buttons import (
     CopyButton,
+    MoreButton,
     PinButton,
     TextButton,
     button_height,
@@ -89,6 +90,8 @@ class Footer(QWidget):
             return CopyButton(shared, self, self.tr("Copy message"))
         if act is Act.PIN:
             return PinButton(shared, self)
+        if act is Act.MORE:
+            return MoreButton(shared, self)
         if act is Act.RESUME:
             return TextButton(shared, self, self.tr("Continue"), self.tr("Continue"))
         if act is Act.RETRY:
@@ -175,5 +178,7 @@ class Footer(QWidget):
         button = self._buttons[act]
         if isinstance(button, CopyButton):
             button.copy(message.text)
+        elif isinstance(button, MoreButton):
+            button.ask(message.id)
         else:
             self._shared.perform(act, message)

@@ -66,7 +66,7 @@ class MarkedColumn(MessageColumn):
         places = self._places(view)
         self._at = (message_id, *places[0]) if places else None
         self._paint(index, view)
-        self._scroll_to(index, self._mark_top(view, *places[0]) if places else 0)
+        self.scroll_to(index, self._mark_top(view, *places[0]) if places else 0)
         _Flash(self._shared, self.view_at(index))
 
     def next_mark(self, step: int) -> bool:
@@ -179,7 +179,7 @@ class MarkedColumn(MessageColumn):
             self._paint(self._index[old[0]], self._views[old[0]])
         view = self.view_at(index)
         self._paint(index, view)
-        self._scroll_to(index, self._mark_top(view, *place))
+        self.scroll_to(index, self._mark_top(view, *place))
 
     @staticmethod
     def _mark_top(view: MessageView, number: int, mark: int) -> int:
@@ -188,7 +188,7 @@ class MarkedColumn(MessageColumn):
         cursor.setPosition(leaf.marks[mark][0])
         return leaf.viewport().mapTo(view, leaf.cursorRect(cursor).topLeft()).y()
 
-    def _scroll_to(self, index: int, y: int) -> None:
+    def scroll_to(self, index: int, y: int) -> None:
         """Show the place `y` px below the top of a message, and the top as well if it is near."""
         height = self.viewport().height()
         inside = -_ABOVE if y < height // 2 else y - height // 3

@@ -10,16 +10,25 @@ from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.offers import Act, offered
 from qwen_desktop.ui.timeline.shared import Shared
 
-_ORDER = (
+_ORDER = (  # None: a line between
     Act.EDIT,
+    Act.ANSWER,
     Act.RESUME,
     Act.RESUME_OTHERWISE,
     Act.RETRY,
+    None,
     Act.COPY,
+    Act.COPY_TEXT,
+    None,
     Act.PIN,
+    Act.BRANCH,
+    None,
     Act.CONTEXT,
     Act.ERROR,
     Act.DETAILS,
+    Act.PROMPT,
+    None,
+    Act.DELETE,
 )
 
 
@@ -35,9 +44,11 @@ class MessageMenu(QMenu):
         acts = offered(item.message, last)
         if view.card is not None and view.card.editor is not None:
             acts -= {Act.EDIT}
-        words = self._words(item)
+        words = self._words(item, last)
         for act in _ORDER:
-            if act in acts:
+            if act is None:
+                self.addSeparator()  # two of them are shown as one
+            elif act in acts:
                 action = self.addAction(words[act])
                 action.setEnabled(self._shared.allows(act))
                 action.triggered.connect(lambda _=False, act=act: self._perform(act, view, item))
@@ -64,13 +75,20 @@ class MessageMenu(QMenu):
         elif view.card is not None:
             view.card.begin_edit()
 
-    def _words(self, item: Item) -> dict[Act, str]:
+    def _words(self, item: Item, last: bool) -> dict[Act, str]:
         return {
             Act.EDIT: self.tr("Edit message"),
             Act.RESUME: self.tr("Continue"),
             Act.RESUME_OTHERWISE: self.tr("Continue with presence penalty"),
             Act.RETRY: self.tr("Retry"),
+            Act.ANSWER: self.tr("Answer this message"),
             Act.COPY: self.tr("Copy message"),
+            Act.COPY_TEXT: self.tr("Copy message as plain text"),
+            Act.BRANCH: self.tr("Branch into a new chat"),
+            Act.DELETE: (
+                self.tr("Delete message") if last else self.tr("Delete message and all below it")
+            ),
+            Act.PROMPT: self.tr("Show prompt"),
             Act.PIN: self.tr("Unpin message") if item.message.pinned else self.tr("Pin message"),
             Act.CONTEXT: self.tr("Context of this chat…"),
             Act.ERROR: self.tr("Error details"),

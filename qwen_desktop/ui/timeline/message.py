@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QEvent, QLocale, QPoint, QRect, Qt
 from PySide6.QtGui import (
+    QColor,
     QEnterEvent,
+    QPainter,
+    QPaintEvent,
     QTextCursor,
 )
 from PySide6.QtWidgets import QLabel, QWidget
@@ -41,6 +44,7 @@ class MessageView(QWidget):
         self._item = item
         self._shown: tuple[Message, tuple[object, ...]] | None = None
         self._dirty = True
+        self._chosen = False
         self._laid_out = (-1, 0)  # width, height
         self._name: QLabel | None = None
         self._pinned: PinMark | None = None
@@ -81,7 +85,8 @@ class MessageView(QWidget):
         """
         item = self._item
         editing = item.draft is not None
-        state = (last, item.progress, item.versions, item.unseen, item.gap, editing)
+        folds = self._shared.collapse_reasoning
+        state = (last, item.progress, item.versions, item.unseen, item.gap, editing, folds)
         if self._shown is not None and item.message is self._shown[0] and state == self._shown[1]:
             return
         self._shown = (item.message, state)
@@ -169,10 +174,8 @@ class MessageView(QWidget):
             self._reasoning.expect(column)
             self._reasoning.show()
         chosen = self._item.reasoning_open
-        stats = self.message.stats
-        tokens = stats.reasoning_tokens if stats else 0
-        opened = live if chosen is None else chosen
-        self._reasoning.show_text(reasoning, tokens, live, opened)
+        opened = live or not self._shared.collapse_reasoning if chosen is None else chosen
+        self._reasoning.show_text(reasoning, self.message.stats, live, opened)
 
     def _show_waiting(self, waiting: bool) -> None:
         if not waiting:
@@ -260,11 +263,6 @@ class MessageView(QWidget):
                 height = self._lay_out_answer(x, y, column)
             self._laid_out = (width, height)
         return self._laid_out[1]
-
-    def part_resized(self, part: QWidget) -> None:
-        """A part wants another height."""
-        self._stack.forget(part)
-        self._dirty = True
 
     @property
     def dirty(self) -> bool:
@@ -395,8 +393,24 @@ class MessageView(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         """Hide them again."""
-        self._reveal(False)
+        self._reveal(self._chosen)
         super().leaveEvent(event)
+
+    def set_chosen(self, chosen: bool) -> None:
+        """Whether the keyboard is at this message: a line beside it, and its quiet buttons."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self._reveal(chosen or self.underMouse())
+            self.update()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """The line beside a chosen message."""
+        if self._chosen:
+            painter = QPainter(self)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(self._shared.theme.accent))
+            x = (self.width() - _column_width(self.width())) // 2 - 12
+            painter.drawRect(x, _ABOVE, 2, max(0, self.height() - _ABOVE - 4))
 
     def _reveal(self, revealed: bool) -> None:
         for part in (self._user, self._footer):

@@ -15,26 +15,37 @@ class Act(Enum):
     RESUME_OTHERWISE = "resume_otherwise"  # the same with a presence penalty
     RETRY = "retry"
     EDIT = "edit"
-    COPY = "copy"
+    ANSWER = "answer"  # a question that has no answer
+    COPY = "copy"  # as it was written, in Markdown
+    COPY_TEXT = "copy_text"  # as it reads
+    BRANCH = "branch"  # into a new conversation
+    DELETE = "delete"  # with all that hangs below
+    PROMPT = "prompt"  # what the model was given
+    MORE = "more"  # the menu of all of these
     PIN = "pin"  # or unpin
     DETAILS = "details"  # provenance and statistics
     ERROR = "error"  # details of what went wrong
     CONTEXT = "context"  # what is left out of the prompt
 
 
-ASKING = frozenset({Act.RESUME, Act.RESUME_OTHERWISE, Act.RETRY, Act.EDIT})  # need a free model
+# These need a free model.
+ASKING = frozenset({Act.RESUME, Act.RESUME_OTHERWISE, Act.RETRY, Act.EDIT, Act.ANSWER})
+SETTLED = ASKING | {Act.DELETE}  # and these wait for the end of an answer that is being written
 _EXPLAINED = (Status.CONTEXT_FULL, Status.LOOPING)
 
 
 def offered(message: Message, last: bool) -> frozenset[Act]:
     """What can be done with `message`; `last`: nothing follows it."""
     if message.role is Role.USER:
-        return frozenset({Act.EDIT, Act.COPY, Act.PIN})
+        asked = {Act.EDIT, Act.COPY, Act.PIN, Act.BRANCH, Act.DELETE}
+        return frozenset(asked | {Act.ANSWER} if last else asked)
     if message.status is Status.STREAMING:
         return frozenset()
-    acts = {Act.RETRY}
+    acts = {Act.RETRY, Act.BRANCH, Act.DELETE, Act.MORE}
     if message.text:
-        acts |= {Act.COPY, Act.PIN}
+        acts |= {Act.COPY, Act.COPY_TEXT, Act.PIN}
+    if message.provenance is not None:
+        acts.add(Act.PROMPT)
     if message.provenance is not None or (message.stats and message.stats.new_tokens):
         acts.add(Act.DETAILS)
     if message.status is Status.FAILED:
@@ -60,7 +71,7 @@ class Split:
 
 
 _CARD = (Act.RESUME, Act.RESUME_OTHERWISE, Act.RETRY, Act.CONTEXT, Act.ERROR)
-_LINE = (Act.RESUME, Act.RETRY, Act.COPY, Act.PIN, Act.DETAILS)
+_LINE = (Act.RESUME, Act.RETRY, Act.COPY, Act.PIN, Act.DETAILS, Act.MORE)
 
 
 def split(message: Message, last: bool) -> Split:

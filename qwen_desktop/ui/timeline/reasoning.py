@@ -8,11 +8,13 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
+from qwen_desktop.chat.messages import AnswerStats
+from qwen_desktop.ui.texts import duration_text
 from qwen_desktop.ui.theme import body_font, px
 from qwen_desktop.ui.timeline.blocks import BlockStack
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, parse, steady
-from qwen_desktop.ui.timeline.shared import Shared, tell_resized
+from qwen_desktop.ui.timeline.shared import Shared
 
 _HEADER = 24  # px
 _INDENT = 16
@@ -78,14 +80,9 @@ class ReasoningView(QWidget):
         """Build new blocks for `width` px."""
         self._stack.expect(max(40, width - _INDENT))
 
-    def show_text(self, text: str, tokens: int, live: bool, opened: bool) -> None:
-        """Take the reasoning so far; `tokens` may be 0 while unknown."""
-        if live:
-            title = self.tr("Thinking…")
-        elif tokens:
-            title = self.tr("Thought for %Ln tokens", "", tokens)
-        else:
-            title = self.tr("Thought")
+    def show_text(self, text: str, stats: AnswerStats | None, live: bool, opened: bool) -> None:
+        """Take the reasoning so far, and what it took as far as that is known."""
+        title = self._title(stats or AnswerStats(), live)
         if title != self._button.text():
             self._button.setText(title)
             self._button.setAccessibleName(title)
@@ -95,17 +92,25 @@ class ReasoningView(QWidget):
         self._button.setChecked(opened)
         self._fill()
 
+    def _title(self, stats: AnswerStats, live: bool) -> str:
+        tokens, seconds = stats.reasoning_tokens, round(stats.reasoning_seconds)
+        if not tokens:
+            return self.tr("Thinking…") if live else self.tr("Thought")
+        counted = self.tr("%Ln tokens", "", tokens)
+        if live:
+            parts = [self.tr("Thinking…"), duration_text(seconds), counted]
+        elif seconds:
+            parts = [self.tr("Thought for %1").replace("%1", duration_text(seconds)), counted]
+        else:
+            parts = [self.tr("Thought for %Ln tokens", "", tokens)]
+        return " · ".join(parts)
+
     def height_for(self, width: int) -> int:
         """The header and, where open, the text."""
         self._button.setGeometry(0, 0, min(width, self._button.sizeHint().width()), px(_HEADER))
         if not self.is_open:
             return px(_HEADER)
         return self._stack.layout(_INDENT, px(_HEADER) + _GAP, max(40, width - _INDENT))
-
-    def part_resized(self, part: QWidget) -> None:
-        """A block wants another height, and so does this."""
-        self._stack.forget(part)
-        tell_resized(self)
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts, where open."""

@@ -57,6 +57,7 @@ class Selection(QObject):
         self._anchor: tuple[Place, Place] | None = None  # two places after a double click
         self._low: Place | None = None
         self._high: Place | None = None
+        self._is_all = False  # it was asked for everything
         self._dragging = False
         self._moved = False
         self._unit: QTextCursor.SelectionType | None = None
@@ -89,6 +90,7 @@ class Selection(QObject):
         count = len(self._pane.messages())
         if count:
             self._anchor = (Place(0, 0, 0), Place(0, 0, 0))
+            self._is_all = True
             self._set(Place(0, 0, 0), Place(count - 1, FAR, FAR))
 
     # Mouse
@@ -103,6 +105,7 @@ class Selection(QObject):
             self._extend(place)
             return
         self._anchor = (place, place)
+        self._is_all = False
         self._set(place, place)
 
     def press_again(self, point: QPoint, kind: QTextCursor.SelectionType) -> None:
@@ -112,6 +115,7 @@ class Selection(QObject):
             return
         self._pointer, self._moved, self._dragging, self._unit = point, True, True, kind
         self._anchor = self._around(place)
+        self._is_all = False
         self._set(*self._anchor)
 
     def move(self, point: QPoint) -> None:
@@ -147,6 +151,7 @@ class Selection(QObject):
     def _extend(self, place: Place) -> None:
         assert self._anchor is not None
         low, high = self._around(place)
+        self._is_all = False
         self._set(min(self._anchor[0], low), max(self._anchor[1], high))
 
     def _around(self, place: Place) -> tuple[Place, Place]:
@@ -170,15 +175,24 @@ class Selection(QObject):
 
     def paint(self, index: int, view: MessageView) -> None:
         """Mark what is selected of one message."""
+        thought = view.reasoning_leaves
         for number, leaf in enumerate(view.leaves()):
-            leaf.highlight(*self._range(index, number))
+            leaf.highlight(*self._range(index, number, thought))
 
-    def _range(self, message: int, leaf: int) -> tuple[int, int]:
-        """What is selected of one text."""
+    def _range(self, message: int, leaf: int, thought: int) -> tuple[int, int]:
+        """What is selected of one text; the first `thought` texts of its message are reasoning.
+
+        That is selected where one began or ended in it, not where it lies between.
+        """
         low, high = self._low, self._high
         if low is None or high is None:
             return 0, 0
         here = (message, leaf)
+        if leaf < thought and (
+            self._is_all
+            or not any(end.message == message and end.leaf < thought for end in (low, high))
+        ):
+            return 0, 0
         if here < (low.message, low.leaf) or here > (high.message, high.leaf):
             return 0, 0
         begin = low.char if here == (low.message, low.leaf) else 0
@@ -209,7 +223,8 @@ class Selection(QObject):
                 parts.append(message.text)
                 continue
             leaves = list(view.leaves())
-            ranges = [self._range(index, number) for number in range(len(leaves))]
+            thought = view.reasoning_leaves
+            ranges = [self._range(index, number, thought) for number in range(len(leaves))]
             whole = all(
                 begin == 0 and min(end, leaf.length) == leaf.length
                 for (begin, end), leaf in zip(ranges, leaves, strict=True)
@@ -263,3 +278,11 @@ class _Copier(Protocol):
         self, view: MessageView, leaves: list[Leaf], ranges: list[tuple[int, int]], /
     ) -> str:
         """The text for the clipboard."""
+
+
+def whole_text(view: MessageView) -> str:
+    """What a message says as it reads, without its reasoning."""
+    leaves = list(view.leaves())
+    thought = view.reasoning_leaves
+    ranges = [(0, 0 if number < thought else FAR) for number in range(len(leaves))]
+    return Selection._plain(view, leaves, ranges)

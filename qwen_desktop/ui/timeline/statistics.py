@@ -14,6 +14,7 @@ _PROMPT = QT_TRANSLATE_NOOP("statistics", "Prompt")
 _REUSED = QT_TRANSLATE_NOOP("statistics", "Reused from the cache")
 _PREFILLED = QT_TRANSLATE_NOOP("statistics", "Read anew")
 _THINKING = QT_TRANSLATE_NOOP("statistics", "Thinking")
+_THOUGHT = QT_TRANSLATE_NOOP("statistics", "Time spent thinking")
 _ANSWER = QT_TRANSLATE_NOOP("statistics", "Answer")
 _FIRST = QT_TRANSLATE_NOOP("statistics", "Time to first token")
 _READING = QT_TRANSLATE_NOOP("statistics", "Reading speed")
@@ -51,6 +52,9 @@ def rows(message: Message) -> list[tuple[str, str]]:
             tokens(_PREFILLED, stats.prompt_tokens - stats.reused_tokens)
         if stats.reasoning_tokens:
             tokens(_THINKING, stats.reasoning_tokens)
+        if stats.reasoning_seconds:
+            seconds = locale.toString(float(stats.reasoning_seconds), "f", 1)
+            found.append((_tr(_THOUGHT), _tr(_SECONDS).format(seconds=seconds)))
         tokens(_ANSWER, stats.answer_tokens)
         if stats.first_token_seconds:
             seconds = locale.toString(float(stats.first_token_seconds), "f", 2)

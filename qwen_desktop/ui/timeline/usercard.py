@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from qwen_desktop.ui.theme import px, space
 from qwen_desktop.ui.timeline.buttons import (
     CopyButton,
+    MoreButton,
     PinButton,
     TextButton,
     button_height,
@@ -54,7 +55,9 @@ class UserCard(QWidget):
         self._pin.clicked.connect(lambda: shared.perform(Act.PIN, item.message))
         self._copy = CopyButton(shared, self, self.tr("Copy message"))
         self._copy.clicked.connect(lambda: self._copy.copy(item.message.text))
-        self._buttons: tuple[TextButton, ...] = (self._edit, self._pin, self._copy)
+        self._more = MoreButton(shared, self)
+        self._more.clicked.connect(lambda: self._more.ask(item.message.id))
+        self._buttons: tuple[TextButton, ...] = (self._edit, self._pin, self._copy, self._more)
         for button in self._buttons:
             button.set_quiet(True)
         self.apply_theme()

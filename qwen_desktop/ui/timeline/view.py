@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
     QColor,
     QContextMenuEvent,
     QFocusEvent,
@@ -32,11 +34,12 @@ from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
 from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
-from qwen_desktop.ui.timeline.offers import ASKING, Act
-from qwen_desktop.ui.timeline.selection import Place, Selection
+from qwen_desktop.ui.timeline.offers import SETTLED, Act
+from qwen_desktop.ui.timeline.selection import Place, Selection, whole_text
 from qwen_desktop.ui.timeline.shared import Shared
 from qwen_desktop.ui.timeline.sought import SoughtColumn
 
+_ANNOUNCED = 200  # characters of a message that is gone to
 _KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
@@ -66,6 +69,9 @@ class Timeline(SoughtColumn):
     version_requested = Signal(str, int)  # message id, -1 or 1
     resume_requested = Signal(str, bool)  # message id, whether with a presence penalty
     pin_requested = Signal(str, bool)  # message id, whether it is to be pinned
+    branch_requested = Signal(str)  # message id, the last one of the new conversation
+    delete_requested = Signal(str)  # message id, with all below it
+    prompt_requested = Signal(str)  # message id of an answer
     provenance_requested = Signal(str)  # message id
     details_requested = Signal(str)  # message id of a failed answer
     policy_requested = Signal()  # why messages are left out, and what to do about it
@@ -81,12 +87,14 @@ class Timeline(SoughtColumn):
         self._shared.edit_requested.connect(self.edit_requested)
         self._shared.edit_typed.connect(self.edit_typed)
         self._shared.version_requested.connect(self._on_version)
+        self._shared.menu_requested.connect(self._on_menu)
         self._shared.policy_requested.connect(self.policy_requested)
         self._shared.link_activated.connect(self.link_activated)
         self._shared.edit_begun.connect(self.show_focused)
         self._shared.edit_ended.connect(self.setFocus)
         self._shared.resized.connect(self._show_editor)
         self._ring = _FocusRing(self._shared, self)
+        self._chosen = ""  # id of the message that was gone to with the keyboard
         self._triple = QTimer(self)  # runs while a third click would select a paragraph
         self._triple.setSingleShot(True)
         self.setObjectName("timeline")
@@ -141,22 +149,48 @@ class Timeline(SoughtColumn):
     # What the messages ask
 
     def _on_acted(self, act: Act, message: Message) -> None:
-        if act in ASKING:
+        if act in SETTLED:
             focused = QApplication.focusWidget()
             if focused is not None and self.viewport().isAncestorOf(focused):
                 self.setFocus(Qt.FocusReason.TabFocusReason)  # the button is about to go
-        if act is Act.RETRY:
+        if act in (Act.RETRY, Act.ANSWER):
             self.retry_requested.emit(message.id)
         elif act in (Act.RESUME, Act.RESUME_OTHERWISE):
             self.resume_requested.emit(message.id, act is Act.RESUME_OTHERWISE)
         elif act is Act.PIN:
             self.pin_requested.emit(message.id, not message.pinned)
+        elif act is Act.COPY_TEXT:
+            self._copy_as_it_reads(message)
+        elif act is Act.BRANCH:
+            self.branch_requested.emit(message.id)
+        elif act is Act.DELETE:
+            self.delete_requested.emit(message.id)
         elif act is Act.DETAILS:
             self.provenance_requested.emit(message.id)
+        elif act is Act.PROMPT:
+            self.prompt_requested.emit(message.id)
         elif act is Act.ERROR:
             self.details_requested.emit(message.id)
         elif act is Act.CONTEXT:
             self.policy_requested.emit()
+
+    def _copy_as_it_reads(self, message: Message) -> None:
+        if (index := self._index.get(message.id)) is not None:
+            QGuiApplication.clipboard().setText(whole_text(self.view_at(index)))
+
+    @Slot(str, QPoint)
+    def _on_menu(self, message_id: str, place: QPoint) -> None:
+        """The menu of one message."""
+        if (index := self._index.get(message_id)) is not None:
+            menu = self.message_menu(index)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(place)
+
+    def message_menu(self, index: int) -> MessageMenu:
+        """What can be done with message number `index`."""
+        menu = MessageMenu(self._shared, self)
+        menu.add_message(self.view_at(index), self._items[index], index == len(self._items) - 1)
+        return menu
 
     def _on_version(self, message_id: str, step: int) -> None:
         """Another version comes to stand where this one is; the focus stays on its arrow."""
@@ -233,7 +267,10 @@ class Timeline(SoughtColumn):
             Qt.Key.Key_End: self._bar.maximum() - self._bar.value(),
         }
         step = steps.get(Qt.Key(event.key()))
-        if event.matches(QKeySequence.StandardKey.Copy):
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if control and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.go_by_message(-1 if event.key() == Qt.Key.Key_Up else 1)
+        elif event.matches(QKeySequence.StandardKey.Copy):
             self._copy()
         elif event.matches(QKeySequence.StandardKey.SelectAll):
             self._selection.select_all()
@@ -246,6 +283,50 @@ class Timeline(SoughtColumn):
         else:
             event.ignore()
 
+    def go_by_message(self, step: int) -> None:
+        """Choose the message below, or with -1 the one above, and bring its beginning into view."""
+        if not self._items:
+            return
+        top = self._bar.value()
+        index = self._index.get(self._chosen, -1)
+        if index >= 0 and self._heights.top(index + 1) > top and self._begins_above_end(index):
+            index += step
+        else:  # none in view is chosen
+            index = self._heights.at(top)
+            if (self._heights.top(index) >= top) is (step < 0):
+                index += step
+        self._choose(max(0, min(index, len(self._items) - 1)))
+
+    def _begins_above_end(self, index: int) -> bool:
+        return self._heights.top(index) < self._bar.value() + self.viewport().height()
+
+    def _choose(self, index: int) -> None:
+        """Let the keyboard's menu be the one of message number `index`, and show it."""
+        self._unchoose()
+        top, height = self._bar.value(), self.viewport().height()
+        self._measure(index)
+        fits = self._heights.top(index) >= top and self._heights.top(index + 1) <= top + height
+        if not fits:
+            self.scroll_to(index, 0)
+        self._chosen = self._items[index].message.id
+        self.placed()
+        view = self.view_at(index)
+        said = " ".join(self._items[index].message.text[:_ANNOUNCED].split())
+        text = f"{view.accessibleName()}: {said}"
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
+
+    def _unchoose(self) -> None:
+        view = self._views.get(self._chosen)
+        self._chosen = ""
+        if view is not None:
+            view.set_chosen(False)
+
+    def placed(self) -> None:
+        """The message that is chosen looks like it."""
+        super().placed()
+        if (view := self._views.get(self._chosen)) is not None:
+            view.set_chosen(True)
+
     def _page(self) -> int:
         return max(STEP, self.viewport().height() - 2 * STEP)
 
@@ -254,6 +335,7 @@ class Timeline(SoughtColumn):
         if event.button() != Qt.MouseButton.LeftButton:
             event.ignore()
             return
+        self._unchoose()
         point = event.position().toPoint()
         if self._triple.isActive():
             self._triple.stop()
@@ -294,10 +376,16 @@ class Timeline(SoughtColumn):
         return link if web_address(link) else ""
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """Copy and select."""
-        menu = self.context_menu(self.viewport().mapFromGlobal(event.globalPos()))
+        """At the pointer, or by the keyboard at the message that was gone to."""
+        place = self.viewport().mapFromGlobal(event.globalPos())
+        if event.reason() == QContextMenuEvent.Reason.Keyboard and self._items:
+            index = self._index.get(self._chosen, self._heights.at(self._bar.value()))
+            view = self.view_at(index)
+            height = self.viewport().height()
+            place = QPoint(view.width() // 3, max(8, min(view.y() + 20, height - 8)))
+        menu = self.context_menu(place)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(event.globalPos())
+        menu.popup(self.viewport().mapToGlobal(place))
 
     def context_menu(self, point: QPoint) -> QMenu:
         """The menu for a point of the viewport."""

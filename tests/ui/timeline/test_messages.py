@@ -224,8 +224,8 @@ def test_tab_goes_through_the_controls_from_the_top(timeline):
             break
         names.append(focused.accessibleName())
         heights.append(focused.mapTo(timeline, focused.rect().center()).y())
-    asked = ["Edit message", "Pin message", "Copy message"]
-    said = ["Retry", "Copy message", "Pin message"]
+    asked = ["Edit message", "Pin message", "Copy message", "More actions"]
+    said = ["Retry", "Copy message", "Pin message", "More actions"]
     assert names == [*asked, "Copy code", "Copy code", *said, *asked, *said]
     assert heights == sorted(heights)
 
@@ -238,7 +238,7 @@ def test_tab_shows_what_it_reaches(timeline):
     settle()
     timeline.activateWindow()
     timeline.setFocus()
-    for _ in range(4):
+    for _ in range(5):
         QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
     copy = QApplication.focusWidget()
     assert copy.accessibleName() == "Copy code"
