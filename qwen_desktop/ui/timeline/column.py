@@ -37,6 +37,7 @@ class MessageColumn(QAbstractScrollArea):
         super().__init__(parent)
         self._shared = Shared(resolve("system"), self)
         self._shared.resized.connect(self._on_resized)
+        self._shared.settled.connect(self._on_settled)
         self._items: list[Item] = []
         self._unseen: frozenset[str] = frozenset()
         self._streaming: set[str] = set()  # ids of answers that are being written
@@ -270,6 +271,11 @@ class MessageColumn(QAbstractScrollArea):
         for view in self._views.values():
             view.refresh_enabled()
 
+    @property
+    def drawing(self) -> bool:
+        """Whether formulas are still being drawn."""
+        return self._shared.maths.busy
+
     # Geometry
 
     def _estimate(self, message: Message) -> int:
@@ -399,6 +405,13 @@ class MessageColumn(QAbstractScrollArea):
             self.setFocus()  # hidden, it would hand the focus on to any part of the window
         view.hide()
         view.deleteLater()
+
+    def _on_settled(self) -> None:
+        """Blocks changed their heights by themselves: what is followed is still followed."""
+        for key, view in self._views.items():
+            if view.dirty:
+                self._exact.discard(key)
+        self._arrange()
 
     def _on_resized(self) -> None:
         """A block folded or unfolded itself."""

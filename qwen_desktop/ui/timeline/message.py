@@ -264,6 +264,11 @@ class MessageView(QWidget):
             self._laid_out = (width, height)
         return self._laid_out[1]
 
+    def part_resized(self, part: QWidget) -> None:
+        """A part wants another height."""
+        self._stack.forget(part)
+        self._dirty = True
+
     @property
     def dirty(self) -> bool:
         """Whether a part changed its height since the last layout."""

@@ -14,7 +14,7 @@ from qwen_desktop.ui.theme import body_font, px
 from qwen_desktop.ui.timeline.blocks import BlockStack
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, parse, steady
-from qwen_desktop.ui.timeline.shared import Shared
+from qwen_desktop.ui.timeline.shared import Shared, tell_resized
 
 _HEADER = 24  # px
 _INDENT = 16
@@ -111,6 +111,11 @@ class ReasoningView(QWidget):
         if not self.is_open:
             return px(_HEADER)
         return self._stack.layout(_INDENT, px(_HEADER) + _GAP, max(40, width - _INDENT))
+
+    def part_resized(self, part: QWidget) -> None:
+        """A block wants another height, and so does this."""
+        self._stack.forget(part)
+        tell_resized(self)
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts, where open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import QObject, QPoint, QUrl, Signal
 from PySide6.QtGui import QColor, QPainter
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.ui.theme import CODE_FAMILIES, Look, Theme, line_height, look, px
+from qwen_desktop.ui.timeline.maths import Maths
 from qwen_desktop.ui.timeline.offers import ASKING, SETTLED, Act
 
 GAP = 12  # px between blocks
@@ -29,11 +31,15 @@ class Shared(QObject):
     version_requested = Signal(str, int)  # message id, -1 or 1
     menu_requested = Signal(str, QPoint)  # message id, where in global coordinates
     policy_requested = Signal()
-    resized = Signal()  # a part changed its height by itself
+    resized = Signal()  # a part changed its height by a click
+    settled = Signal()  # parts changed their heights by themselves
+    save_requested = Signal(str, str)  # file name, code
 
     def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.theme = theme
+        self.maths = Maths(self)
+        self.maths.settled.connect(self.settled)
         self.can_answer = True  # there is a model, and it is free
         self.streaming = False  # one of the answers shown is being written
         self.collapse_reasoning = True  # when the answer begins
@@ -47,6 +53,21 @@ class Shared(QObject):
     def perform(self, act: Act, message: Message) -> None:
         """Ask for `act`."""
         self.acted.emit(act, message)
+
+
+@runtime_checkable
+class Holder(Protocol):
+    """A widget that places others by their heights."""
+
+    def part_resized(self, part: QWidget) -> None:
+        """`part` wants another height."""
+
+
+def tell_resized(part: QWidget) -> None:
+    """Let whatever holds `part` know that it wants another height."""
+    holder: object = part.parentWidget()
+    if isinstance(holder, Holder):
+        holder.part_resized(part)
 
 
 def style_sheet(theme: Theme) -> str:
