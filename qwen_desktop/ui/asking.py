@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Slot
 
 from qwen_desktop.bridge.words import translated
+from qwen_desktop.chat.draft import Draft, joined
 from qwen_desktop.errors import Report
 from qwen_desktop.ui.chat_values import with_value
 
@@ -30,7 +31,7 @@ THINKING = "thinking"
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was asked for last: how to ask again, and the words it was about."""
+    """What was asked for last: how to ask again, and the draft it was about."""
 
     again: Callable[[], object]
     text: Callable[[], str]
@@ -77,10 +78,10 @@ class Asking(QObject):
 
     @Slot(str)
     def send(self, text: str) -> None:
-        """Send what is typed; it stays where it is refused."""
+        """Send a draft, which is what is typed; it stays where it is refused."""
         self._window.banner.dismiss()
         self._attempt = Attempt(
-            lambda: self.send(self._composer.text()), self._composer.text, is_typed=True
+            lambda: self.send(self._composer.draft()), self._composer.draft, is_typed=True
         )
         if self._chats.ask(text):
             self._composer.clear()
@@ -90,7 +91,7 @@ class Asking(QObject):
         self._window.banner.dismiss()
         self._attempt = Attempt(lambda: self.suggest(question), lambda: question)
         if self._chats.ask(question):
-            self._chats.set_draft(self._composer.text())
+            self._chats.set_draft(self._composer.draft())
         self._composer.focus_edit()
 
     def attempt(self, again: Callable[[], object], text: str) -> None:
@@ -100,17 +101,19 @@ class Asking(QObject):
         again()
 
     @Slot(str)
-    def _on_draft(self, text: str) -> None:
-        pane, typed = self._window.pane, self._composer.text()
+    def _on_draft(self, draft: str) -> None:
+        pane, before = self._window.pane, Draft.read(self._composer.draft())
+        kept = Draft.read(draft)
         # At the start the draft ends with what was typed before it could be read.
-        has_typed = not pane.shown and text.endswith(f"\n{typed}")
+        has_typed = not pane.shown and kept.text.endswith(f"\n{before.text}")
         if not pane.shown:
             pane.show(self._chats.current)
-        if text and text != typed:
+        if draft and kept != before:
             # What is being typed meanwhile stays, below what comes back.
-            self._composer.set_text(f"{text}\n{typed}" if typed and not has_typed else text)
-        if typed:
-            self._chats.set_draft(self._composer.text())
+            both = kept if has_typed and before.text else kept.then(before)
+            self._composer.set_draft(both.written())
+        if before != Draft():
+            self._chats.set_draft(self._composer.draft())
 
     # -- what the composer shows -----------------------------------------------------------
 
@@ -162,7 +165,7 @@ class Asking(QObject):
     def _count(self) -> None:
         """Ask for the tokens of what is typed; while an answer is written nobody waits for it."""
         if not self._chats.run.running:
-            self._chats.count(self._composer.text())
+            self._chats.count(self._composer.draft())
 
     @Slot(object)
     def _on_counted(self, count: PromptCount | Report | None) -> None:
@@ -218,19 +221,17 @@ class Asking(QObject):
 
     @Slot()
     def _take_to_new(self) -> None:
-        text = self._attempt.text() if self._attempt is not None else self._composer.text()
-        self._take_out(text)
+        draft = self._attempt.text() if self._attempt is not None else self._composer.draft()
+        self._take_out(draft)
         self._chats.new()
-        kept = self._composer.text()  # a draft that waited there
-        self._composer.set_text(f"{kept}\n{text}" if kept and text else kept or text)
-        self._chats.set_draft(self._composer.text())
+        # Below a draft that waited there.
+        self._composer.set_draft(joined(self._composer.draft(), draft))
+        self._chats.set_draft(self._composer.draft())
         self._composer.focus_edit()
 
-    def _take_out(self, text: str) -> None:
+    def _take_out(self, draft: str) -> None:
         """Take a message out of the composer that came back; what was typed below it stays."""
-        typed = self._composer.text()
-        if typed == text:
-            self._composer.clear()
-        elif text and typed.startswith(f"{text}\n"):
-            self._composer.set_text(typed[len(text) + 1 :])
-        self._chats.set_draft(self._composer.text())
+        rest = Draft.read(self._composer.draft()).without(Draft.read(draft)) if draft else None
+        if rest is not None:
+            self._composer.set_draft(rest.written())
+        self._chats.set_draft(self._composer.draft())

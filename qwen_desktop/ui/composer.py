@@ -4,115 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from qwen_desktop.ui import icons, theme
+from qwen_desktop.chat.draft import MARK, Draft, written_file
+from qwen_desktop.ui import theme
+from qwen_desktop.ui.attachments import Attachments
+from qwen_desktop.ui.composer_parts import Box, RoundButton, Toggle
 from qwen_desktop.ui.controls import (
     COLUMN_LEFT,
     COLUMN_RIGHT,
-    ICON,
     Bar,
-    Button,
     Column,
     ElidedLabel,
     IconButton,
     TintedLabel,
-    focus_ring,
+    plain_tip,
 )
 from qwen_desktop.ui.message_edit import MessageEdit
+from qwen_desktop.ui.message_history import MessageHistory
 from qwen_desktop.ui.prompt_line import NEARLY_FULL, PromptLine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+    from PySide6.QtGui import QKeyEvent
 
     from qwen_desktop.chat.events import PromptCount, Usage
+    from qwen_desktop.ui.completion import Completion
 
 DRAFT_MS = 300
 TYPED_MS = 150
 HINT_MS = 4000
-_SIZE = 32  # px of the round button
 
 
-class RoundButton(Button):
-    """Send (an accent circle) or Stop (the same place, inverted, a square in it)."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(icon="send", kind="primary", parent=parent)
-        self.stops = False
-        self.follow_look()
-
-    def follow_look(self) -> None:
-        """Another size."""
-        self.setFixedSize(theme.px(_SIZE), theme.px(_SIZE))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Circle, icon, ring."""
-        t = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        fill, ink = (t.text, t.background) if self.stops else (t.accent, t.on_accent)
-        if not self.isEnabled():
-            fill, ink = t.track, t.dim
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(fill))
-        painter.setOpacity(0.85 if self.isDown() or self.underMouse() else 1.0)
-        painter.drawEllipse(self.rect())
-        painter.setOpacity(1.0)
-        icons.draw(painter, "stop" if self.stops else "send", self._middle(ICON), ink)
-        if self.hasFocus() and self._ring:
-            painter.setPen(QPen(QColor(t.background), 2))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawEllipse(QRectF(self.rect()).adjusted(3, 3, -3, -3))
-            focus_ring(painter, QRectF(self.rect()), self.width() / 2)
-
-
-class Toggle(Button):
-    """A button that stays down; a screen reader hears whether it is checked."""
-
-    padding = 11
-
-    def __init__(self, text: str, icon: str, parent: QWidget | None = None) -> None:
-        super().__init__(text, icon=icon, height=28, parent=parent)
-        self.setCheckable(True)
-        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-
-    def _colours(self) -> tuple[str | None, str | None, str]:
-        t = theme.current()
-        if self.isChecked():
-            return t.selected, t.accent, t.text
-        return None, t.field_border if self.underMouse() else t.line, t.dim
-
-
-class _Box(Column):
-    """The rounded box; its line is the accent while the field has the focus."""
-
-    pressed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.focused = False
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """A click beside the text is meant for the field too."""
-        self.pressed.emit()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Fill and line."""
-        t = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(t.accent if self.focused else t.field_border), 1))
-        painter.setBrush(QColor(t.panel))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 12, 12)
+def _no_command(_text: str) -> bool:
+    return False
 
 
 class Composer(QWidget):
-    """Signals: the user sends, stops or has typed. The text stays until `clear()`.
+    """Signals: the user sends, stops or has typed. The draft stays until `clear()`.
 
-    `typed` comes soon after every change of the text, `draft_changed` when it is worth keeping.
-    """
+    Drafts are strings as `chat.draft` writes them. `typed` comes soon after every change,
+    `draft_changed` when it is worth keeping."""
 
     send_requested = Signal(str)
     stop_requested = Signal()
@@ -120,12 +54,13 @@ class Composer(QWidget):
     draft_changed = Signal(str)
     thinking_toggled = Signal(bool)
     options_requested = Signal()
+    attach_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("composer")
         self._reason = ""
-        self._running = False
+        self._running = self._stopping = False
         self._draft = ""  # as last told
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
@@ -139,10 +74,17 @@ class Composer(QWidget):
         self._hint_timer.setSingleShot(True)
         self._hint_timer.setInterval(HINT_MS)
         self._hint_timer.timeout.connect(self._show_state)
+        self._written: tuple[tuple[object, ...], str] = ((), "")  # files, as the draft has them
+        self.completion: Completion | None = None  # made by whoever knows what there is
+        self.commands: Callable[[str], bool] = _no_command  # whether a text was one, and is done
 
         self.edit = MessageEdit()
         self.edit.setObjectName("message")
         self.edit.setAccessibleName(self.tr("Message"))
+        self.history = MessageHistory(self.edit)
+        self.attachments = Attachments(self)
+        self.attach = IconButton("clip", self.tr("Attach files"), height=28)
+        self.attach.setObjectName("attach")
         self.options = IconButton("sliders", self.tr("Chat settings"), height=28)
         self.options.setObjectName("chatOptions")
         self.thinking = Toggle(self.tr("Thinking"), "bulb")
@@ -161,9 +103,18 @@ class Composer(QWidget):
         self.prompt = PromptLine()
         self._arrange()
 
+        self.setFocusProxy(self.edit)
+        self.edit.takes_files = True
+        self.edit.takes_key = self._takes_key
+        self.edit.wants_escape = self._wants_escape
+        self.edit.large_pasted.connect(self._on_large)
         self.edit.submitted.connect(self._on_submit)
         self.edit.textChanged.connect(self._on_changed)
         self.edit.focus_changed.connect(self._on_focus)
+        self.attachments.changed.connect(self._on_changed)
+        self.attachments.reading_changed.connect(self._show_button)
+        self.attachments.as_text.connect(self._put_back)
+        self.attach.clicked.connect(self.attach_requested)
         self.button.clicked.connect(self._on_button)
         self.options.clicked.connect(self.options_requested)
         self.thinking.clicked.connect(self.thinking_toggled)  # by the user, not by `set_thinking`
@@ -172,18 +123,24 @@ class Composer(QWidget):
         self.set_state(running=False)
 
     def _arrange(self) -> None:
-        self._box = _Box()
+        self._box = Box()
         self._box.setCursor(Qt.CursorShape.IBeamCursor)
         self._box.pressed.connect(self.focus_edit)
         inner = QVBoxLayout(self._box)
         inner.setContentsMargins(10, 12, 8, 8)
         inner.setSpacing(12)
+        chips = QHBoxLayout()
+        chips.setContentsMargins(0, 0, 2, 0)
+        chips.addWidget(self.attachments.area)
+        inner.addLayout(chips)
+        self.attachments.area.setCursor(Qt.CursorShape.ArrowCursor)
         field = QHBoxLayout()
         field.setContentsMargins(4, 0, 0, 0)
         field.addWidget(self.edit)
         inner.addLayout(field)
         foot = QHBoxLayout()
         foot.setSpacing(8)
+        foot.addWidget(self.attach)
         foot.addWidget(self.options)
         foot.addWidget(self.thinking)
         foot.addWidget(self.hint, 1)
@@ -218,23 +175,44 @@ class Composer(QWidget):
         """What is typed."""
         return self.edit.toPlainText()
 
-    def set_text(self, text: str) -> None:
+    def draft(self) -> str:
+        """What is typed and attached."""
+        return self._with_files(self.edit.toPlainText())
+
+    def set_draft(self, draft: str) -> None:
         """Show a draft; it is not told back as a change."""
+        read = Draft.read(draft)
+        self.history.leave()
+        self.edit.setPlainText(read.text)
+        self.attachments.set_files(read.files)
+        self._draft_timer.stop()
+        self._draft = self.draft()
+
+    def set_text(self, text: str) -> None:
+        """Show another text beside the files; it is not told back as a change."""
+        self.history.leave()
         self.edit.setPlainText(text)
         self._draft_timer.stop()
-        self._draft = text
+        self._draft = self.draft()
 
     def clear(self) -> None:
-        """The text was sent, or another conversation is shown."""
-        self.set_text("")
+        """The draft was sent, or another conversation is shown."""
+        self.set_draft("")
 
     def flush_draft(self) -> None:
         """Tell a change that is still waiting, before the conversation changes."""
         self._draft_timer.stop()
-        text = self.edit.toPlainText()
-        if text != self._draft:
-            self._draft = text
-            self.draft_changed.emit(text)
+        browsing = self.history.is_browsing  # what is only looked at takes no draft's place
+        draft = self._with_files(self.history.draft) if browsing else self.draft()
+        if draft != self._draft:
+            self._draft = draft
+            self.draft_changed.emit(draft)
+
+    def _with_files(self, text: str) -> str:
+        files = self.attachments.files
+        if self._written[0] != files:  # a file may be long, and this is asked for at every key
+            self._written = (files, "".join(written_file(file) for file in files))
+        return text.replace(MARK, MARK * 2) + self._written[1]
 
     def focus_edit(self) -> None:
         """Put the cursor into the field."""
@@ -244,12 +222,24 @@ class Composer(QWidget):
 
     def set_state(self, *, running: bool, reason: str = "", stopping: bool = False) -> None:
         """Stop while `running`; otherwise Send, switched off where there is a `reason`."""
-        self._running, self._reason = running, reason
+        self._running, self._reason, self._stopping = running, reason, stopping
+        self._show_button()
+
+    @property
+    def _why_not(self) -> str:
+        """Why nothing can be sent now; empty where it can."""
+        if not self._reason and self.attachments.reading:
+            return self.tr("Reading {name}…").format(name=self.attachments.reading)
+        return self._reason
+
+    def _show_button(self) -> None:
+        running, reason = self._running, self._why_not
         self.button.stops = running
-        self.button.setEnabled(not stopping if running else not reason)
+        self.button.setEnabled(not self._stopping if running else not reason)
         name = self.tr("Stop") if running else self.tr("Send message")
         self.button.setAccessibleName(name)
-        self.button.setToolTip(name if running or not reason else reason)
+        self.button.setAccessibleDescription("" if running else reason)
+        self.button.setToolTip(plain_tip(name if running or not reason else reason))
         self.button.update()
         self._show_state()
 
@@ -287,6 +277,8 @@ class Composer(QWidget):
     def set_count(self, count: PromptCount | None, gone: Collection[str] = ()) -> None:
         """Show the tokens of the next prompt; `gone` are messages that are left out already."""
         self.prompt.set_count(count, gone)
+        if count is not None:
+            self.attachments.set_tokens(count.files)
 
     def set_thinking(self, on: bool | None) -> None:
         """Whether the next answer begins with thought; None where the model cannot."""
@@ -308,7 +300,9 @@ class Composer(QWidget):
         if self._running:
             self.hint.setText(self.tr("Esc to stop"))
         else:
-            self.hint.setText(self._reason or self.tr("Enter to send · Shift+Enter for a new line"))
+            self.hint.setText(
+                self._why_not or self.tr("Enter to send · Shift+Enter for a new line")
+            )
         self.hint.setAccessibleName(self.hint.text())
 
     # -- what the user does ----------------------------------------------------------------
@@ -320,14 +314,40 @@ class Composer(QWidget):
             self._draft_timer.start()
 
     def _on_submit(self) -> None:
+        if self.commands(self.edit.toPlainText()):
+            return
         if self._running:
             self.say(self.tr("Wait for the answer to end, or press Esc to stop it."))
-        elif self._reason:
-            self.say(self._reason)
-        elif self.edit.is_blank():
+        elif self._why_not:
+            self.say(self._why_not)
+        elif self.edit.is_blank() and not self.attachments.files:
             self.say(self.tr("Type a message first."))
         else:
-            self.send_requested.emit(self.edit.toPlainText())
+            self.send_requested.emit(self._sent())
+
+    def _sent(self) -> str:
+        """The draft as it is sent: a doubled slash at its beginning stands for one."""
+        text = self.edit.toPlainText()
+        return self._with_files(text[1:] if text.startswith("//") else text)
+
+    def _takes_key(self, event: QKeyEvent) -> bool:
+        if self.completion is not None and self.completion.takes_key(event):
+            return True
+        return self.history.takes_key(event)
+
+    def _wants_escape(self) -> bool:
+        shown = self.completion is not None and self.completion.isVisible()
+        return shown or self.history.is_browsing
+
+    def _on_large(self, text: str) -> None:
+        if self.attachments.add_pasted(text):
+            self.say(self.tr("Attached as a file. Ctrl+Shift+V pastes long text as it is."))
+        else:
+            self.edit.insert(text)
+
+    def _put_back(self, text: str) -> None:
+        self.edit.insert(text)
+        self.focus_edit()
 
     def _on_button(self) -> None:
         if self._running:

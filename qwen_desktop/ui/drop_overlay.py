@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QWidget
 from qwen_desktop.ui import icons, theme
 
 _ICON = 40
+_ARCHIVES = {".zip", ".qwenprofile"}  # never text
+_CONVERSATIONS = {".json", ".jsonl", ".ndjson", *_ARCHIVES}  # what they hold decides
 
 
 class Drop(Enum):
@@ -20,6 +22,8 @@ class Drop(Enum):
     FOLDER = "folder"  # of a checkpoint, or of conversations
     FILE = "file"
     FILES = "files"
+    ATTACHED = "attached"  # one or more that are certainly no conversations
+    EITHER = "either"  # one or more, attached unless they hold conversations
     MIXED = "mixed"  # a folder and more
     NOTHING = "nothing"  # that lies on this machine
 
@@ -27,6 +31,11 @@ class Drop(Enum):
     def welcome(self) -> bool:
         """Whether a drop does something."""
         return self not in (Drop.MIXED, Drop.NOTHING)
+
+    @property
+    def attaches(self) -> bool:
+        """Whether files are for the draft, at least those that hold no conversation."""
+        return self in (Drop.ATTACHED, Drop.EITHER)
 
 
 def local_paths(data: QMimeData) -> tuple[Path, ...]:
@@ -37,13 +46,18 @@ def local_paths(data: QMimeData) -> tuple[Path, ...]:
     return tuple(Path(url.toLocalFile()) for url in urls)
 
 
-def drop_of(paths: tuple[Path, ...]) -> Drop:
-    """What a drag of `paths` is."""
+def drop_of(paths: tuple[Path, ...], *, attach: bool = False) -> Drop:
+    """What a drag of `paths` is; with `attach` files are for the draft."""
     if not paths:
         return Drop.NOTHING
-    if len(paths) == 1:
-        return Drop.FOLDER if paths[0].is_dir() else Drop.FILE
-    return Drop.MIXED if any(path.is_dir() for path in paths) else Drop.FILES
+    if len(paths) == 1 and paths[0].is_dir():
+        return Drop.FOLDER
+    if any(path.is_dir() for path in paths):
+        return Drop.MIXED
+    endings = {path.suffix.lower() for path in paths}
+    if not attach or endings <= _ARCHIVES:
+        return Drop.FILE if len(paths) == 1 else Drop.FILES
+    return Drop.EITHER if endings & _CONVERSATIONS else Drop.ATTACHED
 
 
 class DropOverlay(QWidget):
@@ -69,12 +83,16 @@ class DropOverlay(QWidget):
             Drop.FOLDER: self.tr("Drop to open this folder"),
             Drop.FILE: self.tr("Drop to open this conversation"),
             Drop.FILES: self.tr("Drop to import these files"),
+            Drop.ATTACHED: self.tr("Drop to attach"),
+            Drop.EITHER: self.tr("Drop to attach; a conversation is opened"),
             Drop.MIXED: self.tr("Only files of conversations or one folder can be dropped here"),
             Drop.NOTHING: self.tr("Only files and folders of this computer can be dropped here"),
         }[self._drop]
 
     def show_for(self, drop: Drop) -> None:
         """Show it for a drag."""
+        if drop is self._drop and self.isVisible():
+            return
         self._drop = drop
         self.setGeometry(self._window.rect())
         self.setAccessibleName(self.text)
@@ -96,6 +114,8 @@ class DropOverlay(QWidget):
         middle = QRectF(self.rect()).center()
         box = QRectF(middle.x() - _ICON / 2, middle.y() - _ICON - 4, _ICON, _ICON)
         icon = "folder" if self._drop is Drop.FOLDER else "import"
+        if self._drop.attaches:
+            icon = "clip"
         icons.draw(painter, icon if self.accepts else "close", box, colour)
         painter.setPen(QColor(t.text))
         painter.setFont(theme.body_font(18, QFont.Weight.DemiBold))

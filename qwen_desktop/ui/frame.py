@@ -30,7 +30,7 @@ from qwen_desktop.ui.sidebar import Sidebar
 
 if TYPE_CHECKING:
     from qwen_desktop.ui.alarms import AlarmBanner
-    from qwen_desktop.ui.drop_overlay import DropOverlay
+    from qwen_desktop.ui.drop_overlay import Drop, DropOverlay
     from qwen_desktop.ui.empty_state import EmptyState
     from qwen_desktop.ui.memory_panel import MemoryPanel
     from qwen_desktop.ui.notices import Notices
@@ -51,7 +51,8 @@ def fitting(room: QSize) -> QSize:
 class Frame(QWidget):
     """Sidebar | header, banner, conversation, composer | memory panel."""
 
-    paths_dropped = Signal(object)  # tuple[Path, ...]: one folder, or files
+    paths_dropped = Signal(object)  # tuple[Path, ...]: one folder, or files to import
+    files_dropped = Signal(object)  # tuple[Path, ...]: for the draft, if they are no conversations
 
     # Made by `build_rest()`.
     notices: Notices
@@ -133,6 +134,7 @@ class Frame(QWidget):
             self.empty.more,
             self.composer.edit,
             self.composer.options,
+            self.composer.attach,
             self.composer.thinking,
             self.composer.button,
             self.toast.undo_button,
@@ -259,13 +261,12 @@ class Frame(QWidget):
         """Say what a drop would do. Dragged text is left to the message field."""
         if not event.mimeData().hasUrls():
             return
-        from qwen_desktop.ui.drop_overlay import drop_of, local_paths
-
-        self.overlay.show_for(drop_of(local_paths(event.mimeData())))
+        self.overlay.show_for(self._drop(event))
         event.acceptProposedAction()  # a refusal has to hear of the leave, too
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Only what the overlay says may be dropped."""
+        """Only what the overlay says may be dropped, which is another thing over the list."""
+        self.overlay.show_for(self._drop(event))
         if self.overlay.accepts:
             event.acceptProposedAction()
         else:
@@ -277,12 +278,19 @@ class Frame(QWidget):
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Tell of the files or the folder."""
-        from qwen_desktop.ui.drop_overlay import drop_of, local_paths
+        from qwen_desktop.ui.drop_overlay import local_paths
 
         self.overlay.hide()
-        paths = local_paths(event.mimeData())
-        if not drop_of(paths).welcome:
+        paths, drop = local_paths(event.mimeData()), self._drop(event)
+        if not drop.welcome:
             event.ignore()
             return
         event.acceptProposedAction()
-        self.paths_dropped.emit(paths)
+        (self.files_dropped if drop.attaches else self.paths_dropped).emit(paths)
+
+    def _drop(self, event: QDropEvent) -> Drop:
+        """What a drop where the pointer is would do."""
+        from qwen_desktop.ui.drop_overlay import drop_of, local_paths
+
+        over_chat = self.centre.geometry().contains(event.position().toPoint())
+        return drop_of(local_paths(event.mimeData()), attach=over_chat)

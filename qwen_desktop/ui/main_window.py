@@ -18,6 +18,7 @@ from qwen_desktop.ui import appearance, icons, theme
 from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
+    from qwen_desktop.bridge.attaching import Attaching
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from qwen_desktop.chat.summary import Summary
     from qwen_desktop.chat.tree import Conversation
     from qwen_desktop.ui.asking import Asking
+    from qwen_desktop.ui.attach import Attach
     from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.finding import Finding
@@ -58,6 +60,7 @@ class MainWindow(Frame):
     _memory: MemoryMonitor
     checkpoints: Checkpoints
     asking: Asking
+    attach: Attach
     pane: ConversationPane
     acts: WindowActions
     actions_by_name: dict[str, QAction]
@@ -119,6 +122,7 @@ class MainWindow(Frame):
                 "find": self.pane.find,
                 "focus": self.composer.focus_edit,
                 "stop": chats.stop,
+                "attach": lambda: self.attach.choose(),
                 "regenerate": self.pane.regenerate,
                 "edit": self.pane.edit_last,
                 "thinking": self.asking.toggle_thinking,
@@ -185,6 +189,13 @@ class MainWindow(Frame):
 
     def search_by(self, search: Search) -> None:
         """Let conversations be searched. To be called once, after `connect_to`."""
+    def attach_by(self, attaching: Attaching) -> None:
+        """Let files be attached to the draft. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.attach import Attach
+
+        self.attach = Attach(self, self._chats, attaching, self._preferences)
+        self.files_dropped.connect(self.attach.add_or_open)
+
         from qwen_desktop.ui.finding import Finding
 
         self.finding = Finding(self, self._chats, search)

@@ -6,10 +6,15 @@ are therefore cut for display with `BREAK`, which reading and copying take out a
 
 from __future__ import annotations
 
-from PySide6.QtCore import QElapsedTimer, QMimeData, QSize, Qt, Signal
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QElapsedTimer, QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QDropEvent,
     QFocusEvent,
+    QGuiApplication,
     QInputMethodEvent,
     QKeyEvent,
     QMouseEvent,
@@ -27,6 +32,7 @@ PIECE = 2_000
 # Two invisible characters and a line end: nothing that a person types or pastes.
 BREAK = "\u2060\u200b\n"
 COMMIT_GUARD_MS = 200
+_PASTE_AS_TEXT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 
 def with_breaks(text: str) -> str:
@@ -47,15 +53,26 @@ def without_breaks(text: str) -> str:
     return text.replace(BREAK, "")
 
 
+def _no_key(_event: QKeyEvent) -> bool:
+    return False
+
+
 class MessageEdit(QPlainTextEdit):
     """Enter asks to submit, Shift+Enter starts a new line; only plain text comes in."""
 
     submitted = Signal()
+    large_pasted = Signal(str)  # instead of coming in, where it is longer than `paste_limit`
+    files_pasted = Signal(object)  # list[Path]
     height_changed = Signal()
     focus_changed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.paste_limit = 0  # characters; 0 for none
+        self.takes_files = False
+        self.takes_key: Callable[[QKeyEvent], bool] = _no_key  # asked before the field takes it
+        self.wants_escape: Callable[[], bool] = bool  # else it is the window's
+        self._dropping = False
         self._composing = False
         self._committed = False  # a composition just ended; its Enter may still come
         self._since_commit = QElapsedTimer()
@@ -112,9 +129,28 @@ class MessageEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Paste or drop as plain text."""
-        if source.hasText():
-            self.textCursor().insertText(with_breaks(source.text()))
-            self.ensureCursorVisible()
+        files = [Path(url.toLocalFile()) for url in source.urls() if url.isLocalFile()]
+        if files and self.takes_files:
+            self.files_pasted.emit(files)
+        elif source.hasText():
+            text = source.text()
+            if 0 < self.paste_limit < len(text) and not self._dropping:
+                self.large_pasted.emit(text)
+            else:
+                self.insert(text)
+
+    def insert(self, text: str) -> None:
+        """Put `text` in place of what is selected, or at the cursor. Can be undone."""
+        self.textCursor().insertText(with_breaks(text))
+        self.ensureCursorVisible()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """What is dropped comes in, however long it is: it may be moved within the field."""
+        self._dropping = True
+        try:
+            super().dropEvent(event)
+        finally:
+            self._dropping = False
 
     def createMimeDataFromSelection(self) -> QMimeData:
         """Copy as plain text, without the cuts."""
@@ -139,8 +175,27 @@ class MessageEdit(QPlainTextEdit):
         super().inputMethodEvent(event)
         self._fit()
 
+    def event(self, event: QEvent) -> bool:
+        """Take Escape from the window's shortcuts where it is wanted here."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.key() == Qt.Key.Key_Escape
+            and self.wants_escape()
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter submits unless it belongs to a composition; everything else is editing."""
+        enters = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if not self._composing and not (enters and self._committed) and self.takes_key(event):
+            event.accept()
+            return
+        if event.key() == Qt.Key.Key_V and event.modifiers() == _PASTE_AS_TEXT:
+            self.insert(QGuiApplication.clipboard().text())
+            return
         if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._committed = False
             super().keyPressEvent(event)

@@ -21,11 +21,12 @@ CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
-def drop(widget, *paths):
-    """Drag files over a widget and let go; whether they were taken."""
+def drop(widget, *paths, on=None):
+    """Drag files over a widget, or a part of it, and let go; whether they were taken."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    at, action = widget.rect().center(), Qt.DropAction.CopyAction
+    at, action = (on or widget).geometry().center(), Qt.DropAction.CopyAction
+    at -= widget.pos() if on is None else QPoint(0, 0)
     button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     QApplication.sendEvent(widget, QDragEnterEvent(QPoint(at), action, data, button, keys))
     event = QDropEvent(QPointF(at), action, data, button, keys)
@@ -111,7 +112,7 @@ def test_undo_takes_it_all_back(qtbot, application, window):
 def test_a_file_that_is_none_is_told_in_a_sentence(qtbot, application, window, tmp_path):
     file = tmp_path / "picture.png"
     file.write_bytes(b"\x89PNG\r\n\0\0")
-    drop(window, file)
+    drop(window, file, on=window.sidebar)
     qtbot.waitUntil(window.banner.isVisible)
     assert "picture.png holds no conversation" in window.banner.label.text()
     assert "LM Studio" in window.banner.label.text()
