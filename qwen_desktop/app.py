@@ -76,6 +76,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FOR_THE_FIRST_ANSWER = ("markdown_it", "pygments.lexers", "pygments.styles")
+LIST_WAITS_MS = 300  # at most, for the list, before the window goes on building
 ENGINE_WAITS_MS = 2000  # at most, for the threads that import their libraries before it
 SEARCH_WAITS_MS = 4000  # until the start is over; one who searches earlier does not wait for it
 
@@ -161,6 +162,7 @@ class App(QObject):
         self.instance: InstanceServer | None = None
         self._others_to_start = {"memory", "store", "imports"}
         self._steps: list[Callable[[], None]] = []  # of the start, still to be taken
+        self._stepping = False
         self._built = False
         self._reading = False
         self._closed = False
@@ -260,16 +262,28 @@ class App(QObject):
             print(f"first-paint {time.time():.6f}", file=sys.stderr, flush=True)  # noqa: T201
             if trace == "exit":
                 os._exit(0)
-        window = self.window
-        self._steps = [self.build, self.read, window.finish_building, self.start, self.listen]
-        self._take_step()
+        self._steps = [self.window.finish_building, self.start, self.listen]
+        self.build()
+        # The list is read in a moment where this thread leaves the interpreter to the store's.
+        self.chats.started.connect(self._take_steps)
+        QTimer.singleShot(LIST_WAITS_MS, self, self._take_steps)
+        self.read()
+
+    @Slot()
+    def _take_steps(self) -> None:
+        """The rest of the start, a step for each turn of the event loop. Safe to call twice."""
+        if not self._stepping:
+            self._stepping = True
+            self._take_step_later()
+
+    def _take_step_later(self) -> None:
+        QTimer.singleShot(1, self, self._take_step)  # behind what is to be painted
 
     def _take_step(self) -> None:
-        """One for each turn of the event loop: what was read meanwhile is shown between two."""
         step = self._steps.pop(0)
         step()
         if self._steps:
-            QTimer.singleShot(0, self, self._take_step)
+            self._take_step_later()
 
     def read(self) -> None:
         """Open the store and read the list: the window goes on building. Safe to call twice."""
@@ -277,11 +291,18 @@ class App(QObject):
         if not self._reading:
             self._reading = True
             self.chats.started.connect(self._on_store_ready)
+            self.chats.list.rows_changed.connect(self._show_list)
             self.store.start()
             self.backups.start()
             self.chats.start(self._saved_state.conversation_id)
             if self._first_problem is not None:
                 self.window.show_problem(self._first_problem)
+
+    @Slot()
+    def _show_list(self) -> None:
+        """The first rows are there: they are painted before anything else is built."""
+        self.chats.list.rows_changed.disconnect(self._show_list)
+        self.window.sidebar.repaint()
 
     def start(self) -> None:
         """Start the threads, open the last conversation and the checkpoint."""
