@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QStandardPaths, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 
 from qwen_desktop.bridge.rescue import Rescue
+from qwen_desktop.bridge.saving import PASSING
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -39,6 +40,7 @@ class Leaving(QObject):
         self._store = store
         self._may_go = False
         self._asked = False  # the store is trying once more
+        self._trouble: Report | None = None  # why something waited last
         self._dialog: UnsavedDialog | None = None
         self._rescue = Rescue(self)
         self._rescue.written.connect(self._on_written)
@@ -109,6 +111,11 @@ class Leaving(QObject):
     def _on_saving(self, state: SavingState) -> None:
         self._window.finish_building()
         self._window.notices.show_saving(state, self.choose_file)
+        if state.report is not None:
+            self._trouble = state.report
+        shown = self._window.banner.report
+        if state.all_saved and shown is not None and _is_same(shown, self._trouble):
+            self._window.banner.dismiss()  # what was refused for that reason can go now
 
     # -- the end of the session ------------------------------------------------------------
 
@@ -151,3 +158,10 @@ class Leaving(QObject):
             self._dialog.say_failed(report)
         else:
             self._window.show_problem(report)
+
+
+def _is_same(one: Report, other: Report | None) -> bool:
+    """Whether two reports are of the same trouble with the same file."""
+    if other is None or one.code != other.code or one.code not in PASSING:
+        return False
+    return dict(one.values).get("file") == dict(other.values).get("file")

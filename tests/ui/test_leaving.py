@@ -74,7 +74,10 @@ def test_a_notice_stays_while_changes_wait_and_goes_when_all_are_saved(
         assert str(application.options.profile.database) in notice.text
         assert notice.label.accessibleName() == notice.text
         assert not notice.close_button.isVisible()
+        file = str(application.options.profile.database)
+        window.show_problem(Report("{file} is in use.", "", {"file": file}, code="locked"))
     qtbot.waitUntil(lambda: not window.notices.isVisible())
+    assert not window.banner.isVisible()  # a question refused meanwhile can be asked now
 
     assert drafts_on_disk(application) == {"": "typed"}
 
