@@ -1,4 +1,4 @@
-"""Small JSON files, written whole or not at all. Must stay cheap to import: json and os only."""
+"""Small files, written whole or not at all. Must stay cheap to import: json and os only."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ def write_json(file: Path, value: object) -> None:
 
     Makes missing folders. Raises Known where the disk refuses; the old file then stays.
     """
+    write_bytes(file, _encoded(value))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """The same with bytes. Raises Known where the disk refuses; the old file then stays."""
     # Beside the target, because a rename is atomic only inside one file system.
     fresh = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    content = _encoded(value)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -68,6 +68,7 @@ class ConversationPane(QObject):
         """Make the timeline. Safe to call twice."""
         if self._timeline is not None:
             return
+        from qwen_desktop.ui.saving_code import SavingCode
         from qwen_desktop.ui.timeline.view import Timeline
 
         made = self._timeline = Timeline()
@@ -88,6 +89,7 @@ class ConversationPane(QObject):
         made.link_activated.connect(self._ask_link)
         made.copy_all_requested.connect(self._window.outgoing.copy_shown)
         made.export_requested.connect(self._window.outgoing.export_shown)
+        made.save_requested.connect(SavingCode(self._window).save)
         self._window.body.addWidget(made)
         QWidget.setTabOrder(self._window.empty.more, made)
         QWidget.setTabOrder(made, self._window.composer.edit)

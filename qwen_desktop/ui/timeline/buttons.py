@@ -135,6 +135,19 @@ class TintedButton(TextButton):
         return colour, None, colour
 
 
+class ToggleButton(TextButton):
+    """On or off; in the accent colour while it is on."""
+
+    def __init__(self, shared: Shared, parent: QWidget, text: str, name: str) -> None:
+        super().__init__(shared, parent, text, name)
+        self.setCheckable(True)
+
+    def colours(self, theme: Theme) -> tuple[str, str | None, str | None]:
+        """The accent while it is on."""
+        text, fill, border = super().colours(theme)
+        return theme.accent if self.isChecked() else text, fill, border
+
+
 class AccentButton(TextButton):
     """What Enter does."""
 

@@ -1,20 +1,31 @@
-"""A code block: language, Copy, lines that do not wrap."""
+"""A code block: language, Wrap, Save as, Copy; lines that wrap only when that is asked for."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent, QTextBlockFormat, QTextCursor
+from PySide6.QtCore import QEvent
+from PySide6.QtGui import (
+    QEnterEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextOption,
+)
 from PySide6.QtWidgets import QTextEdit, QWidget
 
 from qwen_desktop.ui.theme import code_font, code_line_height, px
-from qwen_desktop.ui.timeline.buttons import CopyButton, button_height
+from qwen_desktop.ui.timeline.buttons import CopyButton, TextButton, ToggleButton, button_height
+from qwen_desktop.ui.timeline.filenames import suggested_name
 from qwen_desktop.ui.timeline.highlight import Highlighter
 from qwen_desktop.ui.timeline.labels import colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import Block
 from qwen_desktop.ui.timeline.scrollbar import THICKNESS, SlimBar
-from qwen_desktop.ui.timeline.shared import Shared, rounded
+from qwen_desktop.ui.timeline.shared import Shared, rounded, tell_resized
 
 _HEADER = 32  # px
 _SIDE = 14
@@ -34,11 +45,22 @@ class CodeBlock(QWidget):
         self._label = plain_label(self)
         self._copy = CopyButton(shared, self, self.tr("Copy code"))
         self._copy.clicked.connect(self._on_copy)
+        self._save = TextButton(shared, self, self.tr("Save as…"), self.tr("Save code as…"))
+        self._save.clicked.connect(self._on_save)
+        self._wrap = ToggleButton(shared, self, self.tr("Wrap"), self.tr("Wrap lines"))
+        self._wrap.toggled.connect(self._on_wrap)
+        self._wrap.hide()  # until a line is too long
+        self._quiet = (self._wrap, self._save)
+        for button in self._quiet:
+            button.set_quiet(True)
+            button.reveal(False)
         self.body = Leaf(shared, self, dim)
         self.body.setFont(code_font())
         self.body.document().setDefaultFont(code_font())
         self.body.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        self.body.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.body.scroll_sideways()
+        self.body.horizontalScrollBar().rangeChanged.connect(self._offer_wrap)
         self.body.setAccessibleName(self.tr("Code"))
         self._spacing = QTextBlockFormat()
         self._spacing.setLineHeight(
@@ -84,13 +106,19 @@ class CodeBlock(QWidget):
             self._highlighter.everything()
 
     def expect(self, width: int) -> None:
-        """Lines do not wrap: nothing depends on the width."""
+        """Lines that do not wrap are the same at any width."""
+        if self._wrap.isChecked():
+            self.body.expect(max(40, width - 2 * _SIDE))
 
     def height_for(self, width: int) -> int:
         """Header, lines, and room for the bar."""
         self.resize(width, self.height())
-        lines = self.body.document().blockCount()
-        return px(_HEADER) + _TOP + lines * code_line_height() + THICKNESS
+        if self._wrap.isChecked():
+            self.expect(width)
+            height = math.ceil(self.body.document().size().height())
+        else:
+            height = self.body.document().blockCount() * code_line_height()
+        return px(_HEADER) + _TOP + height + THICKNESS
 
     def leaves(self) -> Iterator[Leaf]:
         """The code."""
@@ -119,10 +147,13 @@ class CodeBlock(QWidget):
 
     def resizeEvent(self, _event: QResizeEvent) -> None:
         """Header above, code below."""
-        button = self._copy.sizeHint().width()
         width, header, height = self.width(), px(_HEADER), button_height()
-        self._copy.setGeometry(width - button - 6, (header - height) // 2, button, height)
-        self._label.setGeometry(_SIDE, 0, max(0, width - button - 6 - _SIDE), header)
+        right = width - 6
+        for button in (self._copy, self._save, self._wrap):
+            size = button.sizeHint().width()
+            right -= size
+            button.setGeometry(right, (header - height) // 2, size, height)
+        self._label.setGeometry(_SIDE, 0, max(0, right - _SIDE), header)
         top = header + _TOP
         self.body.setGeometry(_SIDE, top, max(0, width - 2 * _SIDE), max(0, self.height() - top))
 
@@ -142,6 +173,31 @@ class CodeBlock(QWidget):
         # The widget's own cursor went along with the text, and the view with it.
         self.body.setTextCursor(QTextCursor(self.body.document()))
         self.body.horizontalScrollBar().setValue(0)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Show the quiet buttons."""
+        for button in self._quiet:
+            button.reveal(True)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Hide them again."""
+        for button in self._quiet:
+            button.reveal(False)
+        super().leaveEvent(event)
+
+    def _offer_wrap(self, _minimum: int, maximum: int) -> None:
+        self._wrap.setVisible(maximum > 0 or self._wrap.isChecked())
+
+    def _on_wrap(self, wraps: bool) -> None:
+        modes = QTextEdit.LineWrapMode
+        self._wrap.set_quiet(not wraps)
+        self.body.setLineWrapMode(modes.FixedPixelWidth if wraps else modes.NoWrap)
+        tell_resized(self)
+        self._shared.resized.emit()
+
+    def _on_save(self) -> None:
+        self._shared.save_requested.emit(suggested_name(self._language), self._code + "\n")
 
     def _on_copy(self) -> None:
         self._copy.copy(self._code)

@@ -77,6 +77,7 @@ class Timeline(SoughtColumn):
     policy_requested = Signal()  # why messages are left out, and what to do about it
     copy_all_requested = Signal()  # the whole conversation as Markdown
     export_requested = Signal()
+    save_requested = Signal(str, str)  # a file name to suggest, code
     seek_left = Signal()  # Escape: nothing is to be looked for any more
     link_activated = Signal(QUrl)  # http, https or mailto; ask before opening
 
@@ -90,6 +91,7 @@ class Timeline(SoughtColumn):
         self._shared.menu_requested.connect(self._on_menu)
         self._shared.policy_requested.connect(self.policy_requested)
         self._shared.link_activated.connect(self.link_activated)
+        self._shared.save_requested.connect(self.save_requested)
         self._shared.edit_begun.connect(self.show_focused)
         self._shared.edit_ended.connect(self.setFocus)
         self._shared.resized.connect(self._show_editor)

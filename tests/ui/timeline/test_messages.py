@@ -217,7 +217,7 @@ def test_tab_goes_through_the_controls_from_the_top(timeline):
     timeline.activateWindow()
     timeline.setFocus()
     names, heights = [], []
-    for _ in range(24):
+    for _ in range(30):
         QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
         focused = QApplication.focusWidget()
         if not timeline.viewport().isAncestorOf(focused):
@@ -226,7 +226,8 @@ def test_tab_goes_through_the_controls_from_the_top(timeline):
         heights.append(focused.mapTo(timeline, focused.rect().center()).y())
     asked = ["Edit message", "Pin message", "Copy message", "More actions"]
     said = ["Retry", "Copy message", "Pin message", "More actions"]
-    assert names == [*asked, "Copy code", "Copy code", *said, *asked, *said]
+    code = ["Save code as…", "Copy code"]
+    assert names == [*asked, *code, *code, *said, *asked, *said]
     assert heights == sorted(heights)
 
 
@@ -238,7 +239,7 @@ def test_tab_shows_what_it_reaches(timeline):
     settle()
     timeline.activateWindow()
     timeline.setFocus()
-    for _ in range(5):
+    for _ in range(6):
         QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
     copy = QApplication.focusWidget()
     assert copy.accessibleName() == "Copy code"
