@@ -87,13 +87,13 @@ def from_value(value: object) -> Record:
     title = top.field("title", "").text()
     is_own = top.field("title_is_own", False).truth()
     messages, traces = _messages(top.field("messages"))
-    created_at = top.field("created_at").number()
+    created_at = top.field("created_at").moment()
     return Record(
         conversation=Conversation(
             id=conversation_id,
             title=title if is_own else "",
             created_at=created_at,
-            updated_at=top.field("updated_at", created_at).number(),
+            updated_at=top.field("updated_at", created_at).moment(),
             tree=Tree.of(messages.values(), _head(top, messages)),
             options=_options(top.field("options", {})),
         ),
@@ -187,7 +187,7 @@ def _message(message_id: str, parent_id: str | None, one: Place, unseen: _Unseen
         ),
         id=message_id,
         parent_id=parent_id,
-        created_at=one.field("created_at").number(),
+        created_at=one.field("created_at").moment(),
         status=Status.INTERRUPTED if status is Status.STREAMING else status,
         stats=None if stats.value is None else _stats(stats),
         error=one.field("error", "").text(MAX_TEXT),

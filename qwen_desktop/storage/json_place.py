@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from qwen_desktop.chat.text import whole
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.storage.state import MAX_SECONDS
 
 MAX_TEXT = 2**27  # characters of what was said; SQLite takes no more than a gigabyte in a row
 MAX_NAME = 2**16  # characters of anything else
@@ -116,6 +117,13 @@ class Place:
         if type(self.value) is float and isfinite(self.value):
             return self.value
         raise self.wrong(QT_TRANSLATE_NOOP("errors", "{place} is not a number."))
+
+    def moment(self) -> float:
+        """Unix seconds of a time that has a date."""
+        found = self.number()
+        if not abs(found) < MAX_SECONDS:
+            raise self.wrong(QT_TRANSLATE_NOOP("errors", "{place} is not a time that has a date."))
+        return found
 
     def tokens(self) -> tuple[int, ...]:
         """A list of token ids."""

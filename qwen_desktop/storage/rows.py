@@ -21,6 +21,7 @@ from qwen_desktop.chat.tree import Tree
 from qwen_desktop.storage import damage, packing
 from qwen_desktop.storage.damage import Damage
 from qwen_desktop.storage.provenance import ProvenanceReader
+from qwen_desktop.storage.state import MAX_SECONDS
 
 # The columns `message_from` takes, in its order.
 MESSAGE_COLUMNS = (
@@ -92,7 +93,7 @@ def message_from(row: tuple[Any, ...], reader: ProvenanceReader | None) -> Messa
         reader.met(message_id, parent_id)
     if pinned not in (0, 1):
         found.note("pin")
-    if not isinstance(created_at, (int, float)):
+    if number_from(created_at) != created_at:
         found.note("time")
     if not isinstance(error, str):
         found.note("error")
@@ -159,8 +160,9 @@ def text_from(raw: object) -> str:
 
 
 def number_from(raw: object) -> float:
-    """A column that should hold a number; 0.0 where it does not."""
-    return float(raw) if isinstance(raw, (int, float)) else 0.0
+    """A column that should hold Unix seconds; 0.0 where it holds none that have a date."""
+    found = float(raw) if isinstance(raw, (int, float)) else 0.0
+    return found if abs(found) < MAX_SECONDS else 0.0
 
 
 def _json_list(text: str) -> list[object]:

@@ -193,6 +193,8 @@ BAD = [
     (("messages", 0, "status"), "gone", "messages[0].status is 'gone', which"),
     (("messages", 1, "id"), "m0", "messages[1].id is the id of another message."),
     (("messages", 1, "parent"), "m1", "messages[1].parent names no message that stands before it."),
+    (("updated_at",), 1e300, "updated_at is not a time that has a date."),
+    (("messages", 1, "created_at"), -1e12, "messages[1].created_at is not a time"),
     (("messages", 1, "token_ids"), [1, -1], "messages[1].token_ids[1] is not between 0 and"),
     (("messages", 1, "token_ids"), [True], "messages[1].token_ids[0] is not a whole number."),
     (("messages", 1, "token_ids"), "ids", "messages[1].token_ids is not a list."),

@@ -118,6 +118,7 @@ def test_a_message_with_unreadable_parts_shows_its_raw_text(file, raw, caplog):
         ("stats", '{"prompt_tokens": "9"}', {"stats": None}),
         ("stats", '{"model": "a", "of_a_newer_version": 1}', {"stats": AnswerStats("a")}),
         ("created_at", "yesterday", {"created_at": 0.0}),
+        ("created_at", 1e300, {"created_at": 0.0}),
         ("error", b"caf\xe9", {"error": "caf\ufffd"}),
         ("pinned", "maybe", {"pinned": False}),
         ("pinned", 7, {"pinned": False}),
