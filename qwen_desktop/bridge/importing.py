@@ -44,6 +44,7 @@ WRITE_SECONDS = 0.05  # on the store thread before others get their turn
 BATCHES = 2  # on their way at a time
 TELL_SECONDS = 0.1  # between two reports of progress
 LIST_SECONDS = 1.0  # between two looks at the list
+PATIENCE_SECONDS = 5.0  # that the end of the program waits for a thread to tidy up
 
 _Pieces = tuple["Found | Refused", ...]
 # Names that only a folder of a model holds.
@@ -88,6 +89,7 @@ class Importing(QObject):
         self._store = store
         self._job: _Job | None = None
         self._next: deque[_Job] = deque()
+        self._thread: threading.Thread | None = None
         self._emitting = threading.Lock()
         self._closed = False
         self._listed_at = 0.0
@@ -121,11 +123,16 @@ class Importing(QObject):
         self._chats.list.delete(entry.conversation_id for entry in result.of(Outcome.ADDED))
 
     def close(self) -> None:
-        """Begin nothing more. What the store has been given is still written."""
+        """Begin nothing more. What the store has been given is still written.
+
+        Waits a moment for the thread: a saved profile that it reads lies unpacked somewhere.
+        """
         self._next.clear()
         with self._emitting:
             self._closed = True
         self.cancel()
+        if self._thread is not None:
+            self._thread.join(PATIENCE_SECONDS)
 
     def _enter(self, job: _Job) -> None:
         if not job.paths or self._closed:
@@ -139,7 +146,10 @@ class Importing(QObject):
             return
         job = self._job = self._next.popleft()
         self.started.emit(job.opening)
-        threading.Thread(target=self._run, args=(job,), name="importing", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._run, args=(job,), name="importing", daemon=True
+        )
+        self._thread.start()
 
     # -- on a thread of its own --------------------------------------------------------------
 

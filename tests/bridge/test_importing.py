@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.importing import Outcome
 from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.chat.summary import ListFilter, Place
+from qwen_desktop.paths import Profile
+from qwen_desktop.storage import profile_archive
 from qwen_desktop.storage.imports.files import Reader
 from qwen_desktop.storage.store import Store
+from tests.export.conversations import said
 
 FIXTURES = Path(__file__).parent.parent / "storage" / "imports" / "fixtures"
 
@@ -226,3 +230,19 @@ def test_closing_leaves_no_thread_and_no_half_conversation(qtbot, tmp_path):
     for row in rows_of(store):
         assert len(store.load(row.id).tree.messages) == 2
     store.close()
+
+
+def test_nothing_of_a_saved_profile_lies_about_after_the_end(harbour, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "temporary"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    made = Profile(tmp_path / "other")
+    store = Store.open(made.database)
+    for number in range(300):
+        store.create(said("Hello", "World", key=f"k{number}").conversation)
+    store.close()
+    profile_archive.save(made, tmp_path / "all.qwenprofile")
+    harbour.importing.start([tmp_path / "all.qwenprofile"])
+    harbour.wait(lambda: any(elsewhere.iterdir()))
+    harbour.importing.close()
+    assert not any(elsewhere.iterdir())
