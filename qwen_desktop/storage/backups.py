@@ -49,8 +49,11 @@ class BackupFolder:
 
     def due(self) -> bool:
         """Whether the newest backup is a day old, and something was written after it."""
-        newest = max((_made(file)[0] for file in self.folder.glob("*.db")), default=0.0)
-        return time.time() - newest >= DAY and _written_at(self._file) > newest
+        now = time.time()
+        made = [_made(file)[0] for file in self.folder.glob("*.db")]
+        # One of a time when the clock was wrong would put off all others.
+        newest = max((one for one in made if one <= now), default=0.0)
+        return now - newest >= DAY and _written_at(self._file) > newest
 
     def make(self, reason: BackupReason) -> BackupInfo:
         """Make a backup of what is there now, and remove those that are no longer kept.

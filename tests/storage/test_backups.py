@@ -121,6 +121,14 @@ def ages(store):
     return [round((time.time() - info.made_at) / DAY, 1) for info in store.backups.list()]
 
 
+def test_one_from_the_future_does_not_put_off_the_others(store):
+    made = store.backups.make(BackupReason.DAILY)
+    made.file.rename(made.file.with_name("conversations-20990101-120000Z-daily.db"))
+    assert store.backups.due()
+    store.backups.make(BackupReason.DAILY)
+    assert not store.backups.due()
+
+
 def test_they_are_kept_by_count_and_age(store):
     kept = store.backups.make(BackupReason.DAILY)
     for days in (0.1, 0.2, 0.3, 1.1, 1.2, 2.1, *range(3, 60)):
