@@ -1,7 +1,8 @@
 """kill -9 at a thousand random moments, of the real window too: kills, losses, longest tails.
 
 The same processes and comparisons as in tests/crash, more of them, and the whole application with
-its window beside. Ends with status 1 where anything is lost that was to be kept, or a process fails by itself.
+its window beside. Ends with status 1 where anything is lost that was to be kept, or where a process
+fails by itself.
 """
 
 from __future__ import annotations
