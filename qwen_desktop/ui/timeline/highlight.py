@@ -6,7 +6,7 @@ Pygments takes 4 ms per 1,000 characters. It is imported at the first code block
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
 _SLICE = 0.006  # seconds
+_BETWEEN = 25  # ms between two slices while code grows, so that its text comes in time
 _THROTTLE = 150  # ms between two looks at the end of growing code
 _TAIL = 30  # lines that are looked at again
 _LONGEST = 300_000  # characters; longer code stays in one colour
@@ -52,6 +53,7 @@ class Highlighter(QObject):
         self._style = style
         self._language = ""
         self._work: Iterator[None] | None = None
+        self._tail_only = False  # it is about the end of growing code, and may wait
         self._slices = QTimer(self)
         self._slices.setSingleShot(True)
         self._slices.timeout.connect(self._go_on)
@@ -87,6 +89,7 @@ class Highlighter(QObject):
         block = self._document.firstBlock()
         while block.isValid():
             block.layout().clearFormats()
+            block.setUserState(-1)
             block = block.next()
         self._document.markContentsDirty(0, self._document.characterCount())
 
@@ -103,10 +106,10 @@ class Highlighter(QObject):
         # A line that starts at the margin is likely to start outside of strings and comments.
         while block.previous().isValid() and (not block.text() or block.text()[0].isspace()):
             block = block.previous()
-        self._start(block)
+        self._start(block, tail=True)
 
-    def _start(self, block: QTextBlock) -> None:
-        self._work = None
+    def _start(self, block: QTextBlock, *, tail: bool = False) -> None:
+        self._work, self._tail_only = None, tail
         lexer = find_lexer(self._language)
         if lexer is None or self._document.characterCount() > _LONGEST:
             return
@@ -124,7 +127,7 @@ class Highlighter(QObject):
         end = time.perf_counter() + _SLICE
         for _ in work:
             if time.perf_counter() > end:
-                self._slices.start(0)
+                self._slices.start(_BETWEEN if self._tail_only else 0)
                 return
         self._work = None
 
@@ -134,23 +137,32 @@ class Highlighter(QObject):
         text = text[_points(text, block.position()) :]
         column = 0
         ranges: list[QTextLayout.FormatRange] = []
+        looks: list[Hashable] = []  # the same in a form that can be compared
         for _, kind, value in lexer.get_tokens_unprocessed(text):
             look = _format(self._style, kind)
             for index, piece in enumerate(value.split("\n")):
                 if index:
                     if not block.isValid():
                         return
-                    self._set(block, ranges)
-                    block, ranges, column = block.next(), [], 0
+                    self._set(block, ranges, looks)
+                    block, ranges, looks, column = block.next(), [], [], 0
                     yield
                 length = len(piece) if piece.isascii() else len(piece.encode("utf-16-le")) // 2
                 if look is not None and length:
                     part = QTextLayout.FormatRange()
                     part.start, part.length, part.format = column, length, look
                     ranges.append(part)
+                    looks.append((column, length, kind))
                 column += length
 
-    def _set(self, block: QTextBlock, ranges: list[QTextLayout.FormatRange]) -> None:
+    def _set(
+        self, block: QTextBlock, ranges: list[QTextLayout.FormatRange], looks: list[Hashable]
+    ) -> None:
+        """Give a line its colours. Most that are looked at again have them: nothing is laid out."""
+        state = hash((self._style, *looks)) & 0x7FFFFFFF
+        if block.userState() == state:
+            return
+        block.setUserState(state)
         block.layout().setFormats(ranges)
         self._document.markContentsDirty(block.position(), block.length())
 
