@@ -53,8 +53,8 @@ def open_database(file: Path) -> tuple[Database, OpeningReport]:
         if state is State.DAMAGED:
             raise trouble.damaged(file)
         return _to_read(file, trouble.not_writable(file), report)
-    if state is State.NEW and file.exists() and BackupFolder(file).list():
-        state = State.DAMAGED  # nothing is left of it
+    if state is State.NEW and _was_something(file):
+        state = State.DAMAGED  # nothing is left of it, but perhaps what was written last
     if state is State.OURS and (not report.clean or databases.mark_of(file).exists()):
         begun = time.monotonic()
         state = State.OURS if _is_whole(file) else State.DAMAGED
@@ -83,6 +83,14 @@ def recover_database(file: Path) -> tuple[Database, OpeningReport]:
     database = _to_write(file)
     databases.mark_of(file).unlink(missing_ok=True)
     return database, report
+
+
+def _was_something(file: Path) -> bool:
+    """Whether a database without content once had some: it has backups, or left its log."""
+    if file.exists() and BackupFolder(file).list():
+        return True
+    is_empty = not file.exists() or file.stat().st_size == 0  # a log comes after the first page
+    return is_empty and has_log(file)
 
 
 def _to_write(file: Path) -> Database:

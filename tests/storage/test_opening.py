@@ -172,6 +172,15 @@ def test_an_empty_file_is_a_loss_only_where_there_are_backups(file):
     store.close()
 
 
+def test_what_was_written_last_is_recovered_where_only_the_log_is_left(file, tmp_path):
+    left = killed(file, tmp_path / "killed", lambda store: store.save_draft("", "the last words"))
+    left.unlink()
+    store = Store.open(left)
+    assert store.drafts() == {"": "the last words"}
+    assert (store.opening.damaged.set_aside / f"{left.name}-wal").stat().st_size > 0
+    store.close()
+
+
 def test_twice_damaged_is_set_aside_twice(file):
     for _ in range(2):
         file.write_bytes(b"junk" * 100)
