@@ -41,6 +41,7 @@ FORMAT = "qwen-desktop conversation"
 SEVERAL = "qwen-desktop conversations"
 VERSION = 2  # since messages can have files
 
+MAX_TRACED = 2**27  # ids of all prompts together, of which most repeat those of another
 MAX_UNSEEN = 2**23  # ids that all answers together name as unseen; a few words of a file name many
 
 
@@ -279,6 +280,8 @@ class _Traces(Mapping[str, AnswerTrace]):
         # By message: how many ids are those of which message, and the ids after them.
         self._prompts: dict[str, tuple[int, str, tuple[int, ...]]] = {}
         self._scores: dict[str, tuple[TokenScore, ...]] = {}
+        self._work: dict[str, int] = {}  # about what it takes to make the ids of a prompt
+        self._left = MAX_TRACED
 
     def read(self, message_id: str, one: Place) -> None:
         """Check and keep the trace of a message; those before it have been read."""
@@ -287,8 +290,18 @@ class _Traces(Mapping[str, AnswerTrace]):
             self._prompts[message_id] = self._shared(prompt)
         elif ids := prompt.tokens():
             self._prompts[message_id] = (0, "", ids)
+        if message_id in self._prompts:
+            self._measure(message_id, prompt)
         if scores := tuple(_score(score) for score in one.field("scores", []).items()):
             self._scores[message_id] = scores
+
+    def _measure(self, message_id: str, prompt: Place) -> None:
+        first, of, then = self._prompts[message_id]
+        before = self._work[of] + len(self._messages[of].token_ids) if of else 0
+        self._work[message_id] = before + len(then) + 1
+        self._left -= max(first, before) + len(then) + 1
+        if self._left < 0:
+            raise prompt.wrong(TOO_LONG)
 
     def _shared(self, prompt: Place) -> tuple[int, str, tuple[int, ...]]:
         of = prompt.field("of").name()

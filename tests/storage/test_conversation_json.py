@@ -330,3 +330,22 @@ def growing(answers, tokens):
         traces[f"a{turn}"] = AnswerTrace(prompt)
         prompt = prompt + ids
     return Record(Conversation("c", "", 1.0, 1.0, tree), traces)
+
+
+@pytest.mark.parametrize("first", [50_000, 1])
+def test_prompts_that_grow_beyond_all_measure_are_refused(first):
+    """A small file could keep the store at work for minutes, and an answer waiting."""
+    ids = {"prompt_ids": [7] * 50_000}
+    messages = [_turn(0, ids)]
+    for number in range(1, 4_000):
+        shared = {"first": first, "of": f"m{number - 1}", "then": [1]}
+        messages.append(_turn(number, {"prompt_ids": shared}))
+    value = {**cj.to_value(Record(Conversation(id="c"))), "messages": messages, "head": "m0"}
+    with pytest.raises(Known) as caught:
+        cj.from_value(value)
+    assert "prompt_ids is too long" in str(caught.value)
+
+
+def _turn(number, more):
+    above = {"id": f"m{number}", "parent": f"m{number - 1}" if number else None}
+    return {**above, "role": "assistant", "created_at": 1.0, "parts": [], **more}
