@@ -208,8 +208,8 @@ class Reader:
                     self._total += member.file_size
                     with archive.open(member) as inner:
                         yield from self._text(f"{name}/{member.filename}", inner, now, "")
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            # RuntimeError: it has a password.
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+            # RuntimeError: it has a password; ValueError: a name in it is damaged.
             raise _bad_archive(name, f"{type(error).__name__}: {error}") from error
 
     def _thread(self, file: Path, now: float) -> Piece:

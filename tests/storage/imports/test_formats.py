@@ -428,6 +428,17 @@ def test_it_says_what_it_can_read(tmp_path):
     assert "ChatGPT, Open WebUI, LM Studio and Jan" in refused.report.text()
 
 
+def test_a_damaged_name_in_an_archive_keeps_no_other_file_out(tmp_path):
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("conversations.json", "[]")
+        archive.writestr("Zoë.txt", "")
+    file.write_bytes(file.read_bytes().replace("ë".encode(), b"\xff\xff"))
+    refused, found = read(file, FIXTURES / "sharegpt.json")
+    assert "damaged archive" in refused.report.text()
+    assert isinstance(found, Found)
+
+
 def test_an_archive_without_conversations(tmp_path):
     file = tmp_path / "photos.zip"
     with zipfile.ZipFile(file, "w") as archive:
