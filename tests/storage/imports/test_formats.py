@@ -434,7 +434,7 @@ def test_a_damaged_name_in_an_archive_keeps_no_other_file_out(tmp_path):
         archive.writestr("conversations.json", "[]")
         archive.writestr("Zoë.txt", "")
     file.write_bytes(file.read_bytes().replace("ë".encode(), b"\xff\xff"))
-    refused, *found = read(file, FIXTURES / "sharegpt.json")
+    refused, *found = read(file, FIXTURES / "openwebui.json")
     assert "damaged archive" in refused.report.text()
     assert found
     assert all(isinstance(one, Found) for one in found)
