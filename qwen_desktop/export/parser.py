@@ -24,6 +24,7 @@ _LONGEST = 20_000  # characters of one paragraph; longer ones are text without m
 _MARKS = "[*_`<&\\~$"
 _MOST_MARKS = 12_000  # in one text; what comes after them is text without marks
 _DEEPEST = 18  # levels of quotes and lists, two for a list; markdown_it drops what lies below 20
+_LONGEST_TAG = 1_000  # characters
 _BREAK = re.compile(r"<br[ \t]*/?>", re.IGNORECASE)
 
 
@@ -34,7 +35,7 @@ def make_parser() -> MarkdownIt:
     # `html` only lets HTML that stands by itself become a block, which is shown as code.
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.disable("html_inline")
-    parser.inline.ruler.before("autolink", "line_break", _line_break)
+    parser.inline.ruler.after("autolink", "tag", _tag)
     parser.block.ruler.before("table", "too_deep", _too_deep)
     parser.core.ruler.at("inline", _inline)
     mathrules.install(parser)
@@ -84,16 +85,22 @@ def _inline(state: StateCore) -> None:
             state.md.inline.parse(content, state.md, state.env, token.children)
 
 
-def _line_break(state: StateInline, silent: bool) -> bool:
-    """`<br>`: the one tag that is obeyed, as cells of tables know no other way."""
-    if state.src[state.pos] != "<":
+def _tag(state: StateInline, silent: bool) -> bool:
+    """A tag is text, as it is; `<br>` alone is obeyed, as cells of tables know no other way."""
+    begin = state.pos
+    if state.src[begin] != "<":
         return False
-    match = _BREAK.match(state.src, state.pos, state.posMax)
+    from markdown_it.common.html_re import HTML_TAG_RE
+
+    match = HTML_TAG_RE.match(state.src[begin : min(state.posMax, begin + _LONGEST_TAG)])
     if match is None:
         return False
     if not silent:
-        state.push("hardbreak", "br", 0)
-    state.pos = match.end()
+        if _BREAK.fullmatch(match.group()):
+            state.push("hardbreak", "br", 0)
+        else:
+            state.push("text", "", 0).content = match.group()
+    state.pos = begin + match.end()
     return True
 
 

@@ -126,6 +126,21 @@ def test_files_for_the_tests_come_without_what_they_ask_for(
         assert command[command.index("-c") + 1] == str(project / "constraints.txt")
 
 
+def test_source_packages_are_fetched_but_not_installed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(dev, "call", lambda command, *_, **__: commands.append(command) or 0)
+    monkeypatch.setattr(dev, "output_of", lambda _: "")
+    dev.install(dev=True)
+    (fetch,) = (command for command in commands if "download" in command)
+    assert "install" not in fetch
+    assert fetch[-len(dev.SOURCES) :] == list(dev.SOURCES)
+    assert fetch[fetch.index("--no-binary") + 1] == ",".join(dev.SOURCES)
+    assert fetch[fetch.index("-d") + 1] == str(dev.VENV / "sources")
+    assert fetch[fetch.index("-c") + 1] == str(project / "constraints.txt")
+
+
 def test_removing_keeps_the_lock_and_says_unfinished_from_the_start(project: Path) -> None:
     give_python(project)
     dev.write_stamp({**NOW, "features": []})
