@@ -187,11 +187,13 @@ class App(QObject):
         from qwen_desktop.bridge.models import Models
         from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.profile_files import ProfileFiles
+        from qwen_desktop.bridge.prompts import Prompts
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.search import Search
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
+        from qwen_desktop.storage.prompts import PromptFile
         from qwen_desktop.ui.leaving import Leaving
         from qwen_desktop.ui.outgoing import write_pdf
         from qwen_desktop.ui.safekeeping import Safekeeping
@@ -237,6 +239,8 @@ class App(QObject):
         self.window.take_files_by(self.importing)
         self.attaching = Attaching(self)
         self.window.attach_by(self.attaching)
+        self.prompts = Prompts(PromptFile(self.options.profile.prompts), self.files, self)
+        self.window.prompt_by(self.prompts)
         self.exporting = Exporting(self.store, write_pdf, self)
         self.profile_files = ProfileFiles(self.options.profile, self.store, self)
         self.window.move_profile_by(self.profile_files, self.importing)

@@ -35,6 +35,11 @@ class Profile:
         return self.root / "presets.json"
 
     @property
+    def prompts(self) -> Path:
+        """The prompt library, as JSON."""
+        return self.root / "prompts.json"
+
+    @property
     def sidebar_cache(self) -> Path:
         """A copy of the conversation list, small enough to read before the first paint."""
         return self.root / "sidebar.json"

@@ -34,13 +34,15 @@ from qwen_desktop.storage.store import Store
 
 EXTENSION = ".qwenprofile"
 FORMAT = "qwen-desktop profile"
-VERSION = 1
+VERSION = 2  # of what has prompts; what has none can be read by older versions too
+WITHOUT_PROMPTS = 1
+PROMPTS = "prompts.json"
 MANIFEST = "manifest.json"
 DATABASE = "conversations.db"
-SMALL = ("settings.json", "presets.json")  # where there are such
+SMALL = ("settings.json", "presets.json", PROMPTS)  # where there are such
 MEMBERS = (DATABASE, *SMALL)
 
-MAX_SMALL = 2**24  # bytes of the manifest, the settings, the presets
+MAX_SMALL = 2**26  # bytes of the manifest, the settings, the presets, the prompts
 _PAGES = 500  # of the database, copied at once
 _CHUNK = 2**20
 _ROOM = 2**26  # bytes that stay free on the disk
@@ -68,7 +70,8 @@ def save(profile: Profile, target: Path, step: Step = no_step) -> ProfileContent
             _copy_database(profile.database, workshop / DATABASE, lambda part: step(part / 2))
             counts = _counts(workshop / DATABASE)
             files = {DATABASE: workshop / DATABASE}
-            for name, file in zip(SMALL, (profile.preferences, profile.presets), strict=True):
+            small = (profile.preferences, profile.presets, profile.prompts)
+            for name, file in zip(SMALL, small, strict=True):
                 if file.is_file():
                     files[name] = file
             contents = ProfileContents(target, time.time(), __version__, *counts)
@@ -142,7 +145,7 @@ def _pack(archive: Path, files: dict[str, Path], contents: ProfileContents, step
 def _manifest(contents: ProfileContents, members: list[dict[str, object]]) -> dict[str, object]:
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if any(m["name"] == PROMPTS for m in members) else WITHOUT_PROMPTS,
         "made_at": contents.made_at,
         "made_by": contents.made_by,
         "database_format": migrations.LATEST,

@@ -63,6 +63,7 @@ def finish(profile: Profile) -> Path | None:
             DATABASE: profile.database,
             "settings.json": profile.preferences,
             "presets.json": profile.presets,
+            "prompts.json": profile.prompts,
         }
         for name, file in present.items():
             if not (waiting / name).exists():

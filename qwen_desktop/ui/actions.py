@@ -80,6 +80,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec("focus", QT_TRANSLATE_NOOP("actions", "Go to the message field"), ("Ctrl+L",), Group.CHAT),
     Spec("attach", QT_TRANSLATE_NOOP("actions", "Attach files"), ("Ctrl+U",), Group.CHAT),
+    Spec("prompts", QT_TRANSLATE_NOOP("actions", "Prompt library"), ("Ctrl+Shift+L",), Group.CHAT),
     Spec("chat_settings", QT_TRANSLATE_NOOP("actions", "Chat settings"), ("Ctrl+G",), Group.CHAT),
     Spec(
         "undo_delete",

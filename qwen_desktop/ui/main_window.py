@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.profile_files import ProfileFiles
+    from qwen_desktop.bridge.prompts import Prompts
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.outgoing import Outgoing
+    from qwen_desktop.ui.prompting import Prompting
     from qwen_desktop.ui.safekeeping import Safekeeping
     from qwen_desktop.ui.timeline.view import Timeline
     from qwen_desktop.ui.whole_profile import WholeProfile
@@ -61,6 +63,7 @@ class MainWindow(Frame):
     checkpoints: Checkpoints
     asking: Asking
     attach: Attach
+    prompts: Prompting
     pane: ConversationPane
     acts: WindowActions
     actions_by_name: dict[str, QAction]
@@ -121,9 +124,10 @@ class MainWindow(Frame):
                 "search": self._search,
                 "find": self.pane.find,
                 "focus": self.composer.focus_edit,
-                "stop": chats.stop,
                 "attach": lambda: self.attach.choose(),
                 "regenerate": self.pane.regenerate,
+                "prompts": lambda: self.prompts.show_library(),
+                "stop": chats.stop,
                 "edit": self.pane.edit_last,
                 "thinking": self.asking.toggle_thinking,
                 "chat_settings": self.asking.show_chat_settings,
@@ -187,8 +191,6 @@ class MainWindow(Frame):
         self.incoming = Incoming(self, self._chats, importing)
         self.paths_dropped.connect(self.incoming.open)
 
-    def search_by(self, search: Search) -> None:
-        """Let conversations be searched. To be called once, after `connect_to`."""
     def attach_by(self, attaching: Attaching) -> None:
         """Let files be attached to the draft. To be called once, after `connect_to`."""
         from qwen_desktop.ui.attach import Attach
@@ -198,6 +200,14 @@ class MainWindow(Frame):
 
         from qwen_desktop.ui.finding import Finding
 
+    def prompt_by(self, prompts: Prompts) -> None:
+        """Let saved prompts and commands be typed. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.prompting import Prompting
+
+        self.prompts = Prompting(self, self._chats, prompts, self._preferences)
+
+    def search_by(self, search: Search) -> None:
+        """Let conversations be searched. To be called once, after `connect_to`."""
         self.finding = Finding(self, self._chats, search)
 
     def move_profile_by(self, files: ProfileFiles, importing: Importing) -> None:

@@ -185,6 +185,14 @@ class MessageEdit(QPlainTextEdit):
         ):
             event.accept()
             return True
+        if (
+            event.type() == QEvent.Type.KeyPress
+            and isinstance(event, QKeyEvent)
+            and event.key() == Qt.Key.Key_Tab
+            and self.takes_key(event)
+        ):  # else it goes to the next control before the field sees it
+            event.accept()
+            return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

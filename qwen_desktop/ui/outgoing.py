@@ -103,10 +103,10 @@ class Outgoing(QObject):
         self._show_dialog(everything=True)
 
     @Slot()
-    def save_as(self) -> None:
-        """Write the shown conversation into a file that can be opened again."""
+    def save_as(self, form: Format = Format.JSON) -> None:
+        """Write the shown conversation into a file; the usual form can be opened again."""
         if self._has_shown() and not self._exporting.busy:
-            options = ExportOptions(Format.JSON)
+            options = ExportOptions(form)
             self._pick(self._window, (self._chats.current.id,), 1, options)
 
     @Slot()

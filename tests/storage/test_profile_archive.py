@@ -213,7 +213,7 @@ BROKEN = {
     "no manifest": lambda f, t: repacked_without_manifest(f),
     "manifest of text": lambda f, t: repacked(f, manifest=lambda v: v.update(members="all")),
     "another format": lambda f, t: repacked(f, manifest=lambda v: v.update(format="other")),
-    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=2)),
+    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=3)),
     "newer database": lambda f, t: with_database(f, t, "PRAGMA user_version = 999"),
     "other database": lambda f, t: with_database(f, t, "PRAGMA application_id = 7"),
     "trigger": lambda f, t: with_database(

@@ -1,0 +1,57 @@
+"""The file of the prompt library: whole or not at all, and no entry is lost for another one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qwen_desktop.chat.prompts import SavedPrompt
+from qwen_desktop.errors import Known
+from qwen_desktop.storage.prompts import PromptFile, read_foreign, write
+
+PROMPTS = (SavedPrompt("a", "one {x}"), SavedPrompt("ä 你好", "two\n🙂"))
+
+
+def test_what_is_saved_is_read(tmp_path):
+    file = tmp_path / "deep" / "prompts.json"
+    assert PromptFile(file).read() == ()
+    PromptFile(file).save(PROMPTS)
+    assert PromptFile(file).read() == PROMPTS
+    assert read_foreign(file) == PROMPTS
+
+
+def test_damaged_entries_are_passed_over(tmp_path):
+    file = tmp_path / "prompts.json"
+    entries = [{"name": "a", "text": "one {x}"}, {"name": 3}, "x", {"name": "", "text": "y"}]
+    entries += [{"name": "a", "text": "again"}, {"name": "b", "text": " "}]
+    file.write_text(json.dumps(entries))
+    kept = PromptFile(file)
+    assert kept.read() == PROMPTS[:1]
+    assert kept.problem is None
+
+
+@pytest.mark.parametrize("content", ["{", '{"a": 1}', "[" * 100_000])
+def test_a_file_that_cannot_be_read_is_kept_aside(tmp_path, content):
+    file = tmp_path / "prompts.json"
+    file.write_text(content)
+    kept = PromptFile(file)
+    assert kept.read() == ()
+    assert "prompts.json.damaged" in kept.problem.text()
+    assert (tmp_path / "prompts.json.damaged").read_text() == content
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '[{"name": "a"}]', '{"a": 1}'])
+def test_a_foreign_file_without_prompts_is_refused_and_stays(tmp_path, content):
+    file = tmp_path / "other.json"
+    file.write_text(content)
+    with pytest.raises(Known, match=r"other\.json holds no prompts"):
+        read_foreign(file)
+    assert file.read_text() == content
+
+
+def test_what_the_disk_refuses_is_a_sentence(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(Known):
+        write(blocked / "prompts.json", PROMPTS)
