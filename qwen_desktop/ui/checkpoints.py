@@ -15,12 +15,14 @@ from PySide6.QtCore import QObject, Qt, Slot
 from qwen_desktop.bridge.models import Models, ModelState
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report
+from qwen_desktop.paths import demo_checkpoint
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.recents import Recents
+    from qwen_desktop.ui.empty_state import EmptyState
     from qwen_desktop.ui.main_window import MainWindow
     from qwen_desktop.ui.model_card import ModelCardWindow
     from qwen_desktop.ui.open_dialog import OpenDialog
@@ -101,6 +103,15 @@ class Checkpoints(QObject):
             picker.setDirectory(str(info.folder.parent))
         picker.accepted.connect(lambda: self.look_into(Path(picker.selectedFiles()[0])))
         picker.open()
+
+    def offer_in(self, page: EmptyState) -> None:
+        """Let the page of an empty conversation know what there is to open."""
+        demo = demo_checkpoint()
+        page.has_demo = demo.is_dir
+        page.knows_others = lambda: any(
+            Path(recent.folder) != demo for recent in self._recents.entries
+        )
+        page.demo_requested.connect(lambda: self.open_folder(demo))
 
     # -- opening ---------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class ConversationPane(QObject):
         made.export_requested.connect(self._window.outgoing.export_shown)
         made.save_requested.connect(SavingCode(self._window).save)
         self._window.body.addWidget(made)
-        QWidget.setTabOrder(self._window.empty.more, made)
+        QWidget.setTabOrder(self._window.empty.demo_button, made)
         QWidget.setTabOrder(made, self._window.composer.edit)
         self._refresh_offers()
 

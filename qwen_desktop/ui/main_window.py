@@ -100,6 +100,7 @@ class MainWindow(Frame):
         from qwen_desktop.ui.checkpoints import Checkpoints
         from qwen_desktop.ui.commanding import Commanding
         from qwen_desktop.ui.conversation_pane import ConversationPane
+        from qwen_desktop.ui.notifying import Notifying
         from qwen_desktop.ui.switching import Switching
         from qwen_desktop.ui.window_actions import WindowActions
 
@@ -125,9 +126,9 @@ class MainWindow(Frame):
                 "find": self.pane.find,
                 "focus": self.composer.focus_edit,
                 "attach": lambda: self.attach.choose(),
-                "regenerate": self.pane.regenerate,
                 "prompts": lambda: self.prompts.show_library(),
                 "stop": chats.stop,
+                "regenerate": self.pane.regenerate,
                 "edit": self.pane.edit_last,
                 "thinking": self.asking.toggle_thinking,
                 "chat_settings": self.asking.show_chat_settings,
@@ -151,6 +152,7 @@ class MainWindow(Frame):
             self._preferences,
         )
         self.actions_by_name = self.acts.by_name
+        self.notifying = Notifying(self, chats, self._preferences)
         self.commanding = Commanding(self, chats, self.acts, self._preferences)
         self._set_undo(False)
         self._on_model(models.state)
@@ -198,8 +200,6 @@ class MainWindow(Frame):
         self.attach = Attach(self, self._chats, attaching, self._preferences)
         self.files_dropped.connect(self.attach.add_or_open)
 
-        from qwen_desktop.ui.finding import Finding
-
     def prompt_by(self, prompts: Prompts) -> None:
         """Let saved prompts and commands be typed. To be called once, after `connect_to`."""
         from qwen_desktop.ui.prompting import Prompting
@@ -208,6 +208,8 @@ class MainWindow(Frame):
 
     def search_by(self, search: Search) -> None:
         """Let conversations be searched. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.finding import Finding
+
         self.finding = Finding(self, self._chats, search)
 
     def move_profile_by(self, files: ProfileFiles, importing: Importing) -> None:
@@ -238,6 +240,7 @@ class MainWindow(Frame):
         self.empty.asked.connect(self.asking.suggest)
         self.panel.card_requested.connect(self.checkpoints.show_card)
         self.empty.open_requested.connect(self.checkpoints.choose)
+        self.checkpoints.offer_in(self.empty)
         self.banner.details_requested.connect(self.show_details)
         self.alarms.changed.connect(self.panel.set_alarms)
         self.toast.hidden.connect(lambda: self._set_undo(False))
@@ -369,14 +372,16 @@ class MainWindow(Frame):
         self,
         report: Report,
         note: str = "",
-        action: tuple[str, Callable[[], None]] | None = None,
+        action: tuple[str, Callable[[], object]] | None = None,
     ) -> None:
         """Show a sentence above the conversation; everything else stays as it is.
 
         `note` is a sentence after it, `action` the words of a button and what it does.
         """
+        from qwen_desktop.ui.remedies import remedy
+
         self.finish_building()
-        self.banner.show_report(report, note, action)
+        self.banner.show_report(report, note, action or remedy(report))
 
     @Slot(object)
     def show_details(self, report: Report | None) -> None:

@@ -40,7 +40,7 @@ class Banner(QWidget):
         super().__init__(parent)
         self.setObjectName("banner")
         self._report: Report | None = None
-        self._run: Callable[[], None] | None = None
+        self._run: Callable[[], object] | None = None
         self.label = TintedLabel("", 13, tint="error", wrap=True)
         self.label.setObjectName("problem")
         self.action = Button("", kind="tinted", tint="error", height=28)
@@ -79,7 +79,7 @@ class Banner(QWidget):
         self,
         report: Report,
         note: str = "",
-        action: tuple[str, Callable[[], None]] | None = None,
+        action: tuple[str, Callable[[], object]] | None = None,
     ) -> None:
         """Show the sentence, the remedy and a `note`; Details where there are any.
 

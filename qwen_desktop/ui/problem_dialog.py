@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -11,6 +11,7 @@ from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Label
 from qwen_desktop.ui.dialog import Dialog
+from qwen_desktop.ui.machine_text import machine_text, without_private
 
 
 class ProblemDialog(Dialog):
@@ -20,14 +21,12 @@ class ProblemDialog(Dialog):
         super().__init__("problemDialog", self.tr("Details"), parent)
         self.resize(640, 420)
         sentence = translated(report)
-        version = QCoreApplication.applicationVersion()
-        name = QCoreApplication.applicationName()
-        self._text = "\n\n".join(
-            part for part in (sentence, report.details.strip(), f"{name} {version}".strip()) if part
-        )
+        found = without_private(report.details.strip())
+        shown = "\n\n".join(part for part in (found, machine_text()) if part)
+        self._text = f"{without_private(sentence)}\n\n{shown}"
         label = Label(sentence, 14, wrap=True)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        details = QPlainTextEdit(report.details.strip())
+        details = QPlainTextEdit(shown)
         details.setReadOnly(True)
         details.setObjectName("detailsText")
         details.setAccessibleName(self.tr("Details"))
