@@ -26,7 +26,7 @@ STRANGE = {
     "thai": "สวัสดีชาวโลก",
     "chinese": "天空是蓝色的。𠮷野家",
     "isolates": "a \u2067שלום\u2069 b",
-    "spaces": "a\u00a0b\u200bc\u3000d",
+    "spaces": "a\u00a0b\u200bc",
 }
 
 
