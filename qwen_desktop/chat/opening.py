@@ -21,6 +21,7 @@ class Recovery:
     messages: int = 0  # the same
     damaged: int = 0  # messages of which only a part could be read
     seconds: float = 0.0
+    was_missing: bool = False  # there was no file where backups said that one should be
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,7 @@ def _refused(error: OSError, target: Path) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "{file} cannot be written."),
         QT_TRANSLATE_NOOP("errors", "Choose another place for it."),
-        details=known.details,
+        # Names of files are made of titles: they are no matter for a log.
+        details=f"{type(error).__name__}: {error.strerror}",
         file=target,
     )

@@ -87,10 +87,8 @@ def recover_database(file: Path) -> tuple[Database, OpeningReport]:
 
 def _was_something(file: Path) -> bool:
     """Whether a database without content once had some: it has backups, or left its log."""
-    if file.exists() and BackupFolder(file).list():
-        return True
     is_empty = not file.exists() or file.stat().st_size == 0  # a log comes after the first page
-    return is_empty and has_log(file)
+    return bool(BackupFolder(file).list()) or (is_empty and has_log(file))
 
 
 def _to_write(file: Path) -> Database:
@@ -141,6 +139,7 @@ def _recover(file: Path) -> Recovery:
     """Make a database of the newest backup and what can be read of `file`, and put it in place."""
     begun = time.monotonic()
     with translated(file):
+        was_missing = not file.exists() and not has_log(file)
         making = file.with_name(f"{file.name}.recovering")
         _remove(making)
         found = salvage.collect(file)
@@ -166,7 +165,13 @@ def _recover(file: Path) -> Recovery:
         set_aside.name,
     )
     return Recovery(
-        set_aside, backup, merged.conversations, merged.messages, merged.damaged, seconds
+        set_aside,
+        backup,
+        merged.conversations,
+        merged.messages,
+        merged.damaged,
+        seconds,
+        was_missing,
     )
 
 
@@ -193,14 +198,19 @@ def _finish_recovery(file: Path) -> None:
 
 
 def _put_in_place(file: Path) -> Path:
-    """Set the damaged file aside with what lies beside it; the recovered one takes its name."""
-    folder = _new_folder(file.parent / "damaged")
+    """Set the damaged file aside with what lies beside it; the recovered one takes its name.
+
+    The folder where they are now; that of the database where there was nothing.
+    """
     # The log last: it belongs to no other file than this one.
-    for end in _BESIDE:
-        one = file.with_name(f"{file.name}{end}")
-        if one.exists():
-            one.rename(folder / one.name)
-    sync(folder)
+    beside = [file.with_name(f"{file.name}{end}") for end in _BESIDE]
+    folder = file.parent
+    if any(one.exists() for one in beside):
+        folder = _new_folder(file.parent / "damaged")
+        for one in beside:
+            if one.exists():
+                one.rename(folder / one.name)
+        sync(folder)
     _recovered(file).replace(file)
     sync(file.parent)
     return folder

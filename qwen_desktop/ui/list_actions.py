@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.bridge.words import joined
 from qwen_desktop.chat.summary import (
     FOLDER_LENGTH,
     TAG_LENGTH,
@@ -156,6 +157,8 @@ class ListActions(QObject):
         from qwen_desktop.ui.small_dialogs import ConfirmDialog
 
         assert callable(confirmed)
+        kept = self.tr("Backups that were made before keep it until they are removed.")
+        words = joined(words, kept)
         ConfirmDialog(title, words, self.tr("Delete for good"), confirmed, self._window).open()
 
     # -- with folders ----------------------------------------------------------------------

@@ -60,7 +60,8 @@ class Safekeeping(QObject):
         if recovery is not None:
             folder = recovery.set_aside
             show = (self.tr("Show folder"), lambda: _show(folder))
-            self._window.notices.show_opening(self._recovered(recovery), show, closable=True)
+            action = None if recovery.was_missing else show
+            self._window.notices.show_opening(self._recovered(recovery), action, closable=True)
         elif read_only is not None:
             self._window.notices.show_opening(translated(read_only))
 
@@ -76,11 +77,7 @@ class Safekeeping(QObject):
             values["date"] = locale.toString(
                 _date(found.backup.made_at), QLocale.FormatType.ShortFormat
             )
-            text = self.tr(
-                "The conversation database was damaged. The backup of {date} was opened, and what "
-                "was newer was recovered into it (conversations: {conversations}, messages: "
-                "{messages}). The damaged file is kept in {folder}."
-            )
+            text = self._with_backup(found)
         else:
             text = self.tr(
                 "The conversation database was damaged. What could be read was recovered "
@@ -90,6 +87,23 @@ class Safekeeping(QObject):
         if found.damaged:
             text = joined(text, self.tr("Messages of which only a part is left: {damaged}."))
         return text.format(**values)
+
+    def _with_backup(self, found: Recovery) -> str:
+        if found.was_missing:
+            return self.tr(
+                "The conversation database was missing. The backup of {date} was opened in its "
+                "place."
+            )
+        if not found.messages and not found.conversations:
+            return self.tr(
+                "The conversation database was damaged. The backup of {date} was opened; nothing "
+                "newer was found. The damaged file is kept in {folder}."
+            )
+        return self.tr(
+            "The conversation database was damaged. The backup of {date} was opened, and what "
+            "was newer was recovered into it (conversations: {conversations}, messages: "
+            "{messages}). The damaged file is kept in {folder}."
+        )
 
     # -- backups ---------------------------------------------------------------------------
 

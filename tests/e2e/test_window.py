@@ -109,7 +109,9 @@ def test_a_question_in_the_terminal_to_a_folder_that_is_not_there(profile, tmp_p
     assert "Traceback" not in ended.stderr
 
 
-def test_a_second_window_on_the_same_data_is_refused_in_a_sentence(profile, endless):
+def test_a_second_start_on_the_same_data_hands_over_and_one_without_a_window_is_refused(
+    profile, endless
+):
     first = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.steps", "stream_for_ever", str(profile), str(endless)],
         cwd=ROOT,
@@ -120,17 +122,21 @@ def test_a_second_window_on_the_same_data_is_refused_in_a_sentence(profile, endl
     try:
         assert first.stdout is not None
         first.stdout.readline()
-        second = subprocess.run(
-            [sys.executable, "-m", "qwen_desktop", "--profile", str(profile)],
-            cwd=ROOT,
-            env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
+        second, third = (
+            subprocess.run(
+                [sys.executable, "-m", "qwen_desktop", "--profile", str(profile), *more],
+                cwd=ROOT,
+                env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+            )
+            for more in ([], ["--ask", "Is anybody there?"])
         )
     finally:
         first.kill()
         first.wait()
 
-    assert second.returncode == 1
-    assert "already open" in second.stderr
+    assert second.returncode == 0
+    assert third.returncode == 1
+    assert "already open" in third.stderr

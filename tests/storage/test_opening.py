@@ -172,6 +172,19 @@ def test_an_empty_file_is_a_loss_only_where_there_are_backups(file):
     store.close()
 
 
+def test_a_file_that_is_gone_comes_back_from_its_newest_backup(file):
+    store = Store.open(file)
+    made = store.backups.make(BackupReason.DAILY)
+    store.close()
+    file.unlink()
+    store = Store.open(file)
+    assert store.opening.damaged.was_missing
+    assert store.opening.damaged.backup.file == made.file
+    assert store.load("c").tree.messages == {QUESTION.id: QUESTION}
+    store.close()
+    assert not (file.parent / "damaged").exists()
+
+
 def test_what_was_written_last_is_recovered_where_only_the_log_is_left(file, tmp_path):
     left = killed(file, tmp_path / "killed", lambda store: store.save_draft("", "the last words"))
     left.unlink()
