@@ -171,7 +171,7 @@ def _add_outgoing(commands: Any) -> None:
     )
     export.add_argument("--one-file", action="store_true", help="all conversations in one file")
     export.add_argument("--versions", action="store_true", help="all versions of messages")
-    export.add_argument("--no-reasoning", action="store_true", help="leave the reasoning out")
+    export.add_argument("--reasoning", action="store_true", help="with the reasoning")
     export.add_argument(
         "--details", action="store_true", help="with times, and how each answer was computed"
     )
@@ -291,7 +291,7 @@ def _transfer(parser: argparse.ArgumentParser, given: argparse.Namespace, profil
     options = ExportOptions(
         Format(given.format),
         versions=is_set("versions"),
-        reasoning=not is_set("no_reasoning"),
+        reasoning=is_set("reasoning"),
         details=is_set("details"),
         one_file=is_set("one_file"),
     )

@@ -52,8 +52,9 @@ def test_one_is_exported_with_all_there_is_of_it(profile, tmp_path):
 
 
 def test_options_are_those_of_the_window(profile, tmp_path):
-    run(profile, "export", "--all", "--one-file", "--versions", "--details", tmp_path / "a.md")
-    run(profile, "export", "--id", "c", "--versions", "--no-reasoning", tmp_path / "b.md")
+    everything = ("--versions", "--reasoning", "--details")
+    run(profile, "export", "--all", "--one-file", *everything, tmp_path / "a.md")
+    run(profile, "export", "--id", "c", "--versions", tmp_path / "b.md")
     text = (tmp_path / "a.md").read_text()
     assert "5-7-5" in text
     assert "seed 42" in text

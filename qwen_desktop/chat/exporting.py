@@ -39,7 +39,7 @@ class ExportOptions:
 
     format: Format = Format.MARKDOWN
     versions: bool = False  # all branches; else the one that is shown
-    reasoning: bool = True
+    reasoning: bool = False
     details: bool = False  # when each message was written, and how each answer was computed
     one_file: bool = False  # several conversations into one file; else one file for each
 

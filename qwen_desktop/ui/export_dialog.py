@@ -114,7 +114,7 @@ class ExportDialog(Dialog):
 
     def _build_options(self) -> None:
         self._column.addSpacing(6)
-        self.reasoning = self._check("exportReasoning", self.tr("With reasoning"), on=True)
+        self.reasoning = self._check("exportReasoning", self.tr("With reasoning"))
         self.details = self._check(
             "exportDetails", self.tr("With times, and how each answer was computed")
         )

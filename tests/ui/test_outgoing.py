@@ -159,6 +159,9 @@ def test_the_dialog_shows_what_the_choices_leave_open(qtbot, looks):
     assert not dialog.options.one_file
     dialog.formats.setCurrentIndex(0)
     assert dialog.reasoning.isVisible()
+    assert not dialog.options.reasoning  # unless it is asked for
+    dialog.reasoning.setChecked(True)
+    assert dialog.options.reasoning
     for control in (dialog.formats, dialog.reasoning, dialog.go, dialog.cancel, dialog.bar):
         assert control.accessibleName()
 

@@ -15,7 +15,7 @@ from qwen_desktop.ui import pdf
 from tests.export.conversations import branched, said
 from tests.export.test_documents import HOSTILE
 
-ALL = ExportOptions(versions=True, details=True)
+ALL = ExportOptions(versions=True, reasoning=True, details=True)
 
 
 def write(file, *records, step=lambda record, part: None):
