@@ -1,18 +1,19 @@
 """The files of the draft, above the field: those that are attached, and those being read.
 
-Knows nothing of the bridge. The dialog with a file's text is imported when it is asked for.
+Knows nothing of the bridge. On the way to the first paint: what files need is imported with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
-from qwen_desktop.chat.attached import attached
-from qwen_desktop.chat.messages import Part
-from qwen_desktop.ui.file_chips import FileChip, FileChips
+if TYPE_CHECKING:
+    from qwen_desktop.chat.messages import Part
+    from qwen_desktop.ui.file_chips import FileChip, FileChips
 
 MOST = 20  # files of one message
 
@@ -29,14 +30,27 @@ class Attachments(QObject):
     reading_cancelled = Signal(str)
     as_text = Signal(str)
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, place: Callable[[QWidget], object]) -> None:
+        """`place` puts the area of the chips where it belongs, once there are some."""
         super().__init__(parent)
         self._window = parent
-        self.area = FileChips()
-        self.area.setObjectName("attachments")
-        self.area.setAccessibleName(self.tr("Attached files"))
+        self._place = place
+        self._area: FileChips | None = None
         self._files: list[tuple[Part, FileChip]] = []
         self._reading: dict[str, FileChip] = {}  # by job
+
+    @property
+    def area(self) -> FileChips:
+        """Where the chips are."""
+        if self._area is None:
+            from qwen_desktop.ui.file_chips import FileChips
+
+            self._area = FileChips()
+            self._area.setObjectName("attachments")
+            self._area.setAccessibleName(self.tr("Attached files"))
+            self._area.setCursor(Qt.CursorShape.ArrowCursor)
+            self._place(self._area)
+        return self._area
 
     # -- files -----------------------------------------------------------------------------
 
@@ -68,6 +82,8 @@ class Attachments(QObject):
 
     def add_pasted(self, text: str) -> bool:
         """Attach a text that was pasted, under a name that no other file has."""
+        from qwen_desktop.chat.attached import attached
+
         taken = {file.name for file in self.files}
         name, number = self.tr("Pasted text"), 1
         while name in taken:
@@ -99,6 +115,8 @@ class Attachments(QObject):
             chip.set_detail(self.tr("%Ln tokens", "", count))
 
     def _chip(self, file: Part) -> FileChip:
+        from qwen_desktop.ui.file_chips import FileChip
+
         chip = FileChip(file.name, self.tr("%Ln characters", "", len(file.text)))
         chip.offers_text = True
         chip.clicked.connect(lambda: self._open(file, chip.detail))
@@ -126,6 +144,8 @@ class Attachments(QObject):
 
     def begin_reading(self, job: str, name: str) -> None:
         """Show a file that is not here yet."""
+        from qwen_desktop.ui.file_chips import FileChip
+
         chip = FileChip(name, self.tr("Reading…"))
         chip.removed.connect(lambda: self._cancel(job))
         self._reading[job] = chip

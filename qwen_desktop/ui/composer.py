@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from qwen_desktop.chat.draft import MARK, Draft, written_file
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.attachments import Attachments
 from qwen_desktop.ui.composer_parts import Box, RoundButton, Toggle
@@ -82,7 +81,8 @@ class Composer(QWidget):
         self.edit.setObjectName("message")
         self.edit.setAccessibleName(self.tr("Message"))
         self.history = MessageHistory(self.edit)
-        self.attachments = Attachments(self)
+        self._chips = QHBoxLayout()
+        self.attachments = Attachments(self, self._chips.addWidget)
         self.attach = IconButton("clip", self.tr("Attach files"), height=28)
         self.attach.setObjectName("attach")
         self.prompts = IconButton("book", self.tr("Prompt library"), height=28)
@@ -131,11 +131,8 @@ class Composer(QWidget):
         inner = QVBoxLayout(self._box)
         inner.setContentsMargins(10, 12, 8, 8)
         inner.setSpacing(12)
-        chips = QHBoxLayout()
-        chips.setContentsMargins(0, 0, 2, 0)
-        chips.addWidget(self.attachments.area)
-        inner.addLayout(chips)
-        self.attachments.area.setCursor(Qt.CursorShape.ArrowCursor)
+        self._chips.setContentsMargins(0, 0, 2, 0)
+        inner.addLayout(self._chips)
         field = QHBoxLayout()
         field.setContentsMargins(4, 0, 0, 0)
         field.addWidget(self.edit)
@@ -184,6 +181,8 @@ class Composer(QWidget):
 
     def set_draft(self, draft: str) -> None:
         """Show a draft; it is not told back as a change."""
+        from qwen_desktop.chat.draft import Draft  # here and below: not for the first paint
+
         read = Draft.read(draft)
         self.history.leave()
         self.edit.setPlainText(read.text)
@@ -212,6 +211,8 @@ class Composer(QWidget):
             self.draft_changed.emit(draft)
 
     def _with_files(self, text: str) -> str:
+        from qwen_desktop.chat.draft import MARK, written_file
+
         files = self.attachments.files
         if self._written[0] != files:  # a file may be long, and this is asked for at every key
             self._written = (files, "".join(written_file(file) for file in files))

@@ -280,7 +280,10 @@ class MessageColumn(QAbstractScrollArea):
 
     def _estimate(self, message: Message) -> int:
         length = len(message.text)
-        return 60 + int(0.55 * (min(length, 4_000) if message.role is Role.USER else length))
+        files = 46 * -(-len(message.files) // 3)  # rows of them
+        return (
+            60 + files + int(0.55 * (min(length, 4_000) if message.role is Role.USER else length))
+        )
 
     @property
     def _extent(self) -> int:

@@ -8,6 +8,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.chat.attached import tidy_name
+from qwen_desktop.chat.messages import Part
+from qwen_desktop.ui.file_chips import HEIGHT, FileChip
+from qwen_desktop.ui.file_text import FileTextDialog
 from qwen_desktop.ui.theme import px, space
 from qwen_desktop.ui.timeline.buttons import (
     CopyButton,
@@ -55,6 +59,8 @@ class UserCard(QWidget):
         self._pin.clicked.connect(lambda: shared.perform(Act.PIN, item.message))
         self._copy = CopyButton(shared, self, self.tr("Copy message"))
         self._copy.clicked.connect(lambda: self._copy.copy(item.message.text))
+        self._chips: list[FileChip] = []
+        self._files: tuple[Part, ...] = ()
         self._more = MoreButton(shared, self)
         self._more.clicked.connect(lambda: self._more.ask(item.message.id))
         self._buttons: tuple[TextButton, ...] = (self._edit, self._pin, self._copy, self._more)
@@ -74,6 +80,7 @@ class UserCard(QWidget):
     def show_item(self) -> None:
         """Show the item as it is now."""
         item = self._item
+        self._show_files(item.message.files)
         self._text.set_dim(item.unseen)
         self._text.show_text(normalized(item.message.text), item.shown)
         self._show_pinned(item.message.pinned)
@@ -85,6 +92,22 @@ class UserCard(QWidget):
             self._open_editor(item.draft)
         self._show_parts()
         self.refresh_enabled()
+
+    def _show_files(self, files: tuple[Part, ...]) -> None:
+        if files == self._files:
+            return
+        for chip in self._chips:
+            chip.hide()
+            chip.deleteLater()
+        self._files = files
+        self._chips = [self._chip(file) for file in files]
+
+    def _chip(self, file: Part) -> FileChip:
+        detail = self.tr("%Ln characters", "", len(file.text))
+        chip = FileChip(tidy_name(file.name), detail, can_be_removed=False, parent=self)
+        chip.clicked.connect(lambda: FileTextDialog(file, detail, self.window()).open())
+        chip.show()
+        return chip
 
     def _show_pinned(self, pinned: bool) -> None:
         self._pin.set_pinned(pinned)
@@ -162,6 +185,7 @@ class UserCard(QWidget):
             self._pinned.setGeometry(_SIDE + name + 10, y, mark, px(_NAME))
         flow(self._buttons, width - row_width(self._buttons) - 6, y - 6, 0, width)
         y += px(_NAME) + 4
+        y = self._place_chips(y, inner)
         if self._editor is not None:
             height = self._editor.height_for(inner)
             self._editor.setGeometry(_SIDE, y, inner, height)
@@ -174,6 +198,18 @@ class UserCard(QWidget):
             self.versions.setGeometry(_SIDE - 6, y + 4, size.width(), button_height())
             y += 4 + button_height() - 6
         return y + edge
+
+    def _place_chips(self, y: int, inner: int) -> int:
+        """Put the files into rows from `y` on; where the text begins then."""
+        x, gap = 0, px(6)
+        for chip in self._chips:
+            size = chip.sizeHint()
+            width = min(size.width(), inner)
+            if x and x + width > inner:
+                x, y = 0, y + size.height() + gap
+            chip.setGeometry(_SIDE + x, y, width, size.height())
+            x += width + gap
+        return y + px(HEIGHT) + gap if self._chips else y
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts; none while they are being edited."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QEvent, QLocale, QPointF, Qt
+from PySide6.QtCore import QEvent, QLocale, QPoint, QPointF, Qt
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
 
-from qwen_desktop.chat.messages import Status
+from qwen_desktop.chat.attached import attached
+from qwen_desktop.chat.messages import Status, user_message
+from qwen_desktop.ui.file_chips import FileChip
+from qwen_desktop.ui.file_text import FileTextDialog
 from qwen_desktop.ui.theme import DARK, LIGHT
 from qwen_desktop.ui.timeline.footer import Footer
 from qwen_desktop.ui.timeline.message import MessageView
@@ -269,3 +272,48 @@ def test_the_focus_of_the_keyboard_is_seen_on_the_pane_itself(timeline):
     assert plain.pixelColor(*corner).name() != LIGHT.accent
     timeline.clearFocus()
     assert timeline.grab().toImage() == plain
+
+
+def test_files_of_a_message_are_chips_that_open_their_text(timeline):
+    files = [attached("prices.csv", "name,price\ntea,4\n"), attached("notes.md", "n" * 1200)]
+    timeline.set_messages([user_message("Sum it up.", None, files), answer("Four.")])
+    settle()
+    card = timeline.view_at(0).card
+    chips = card.findChildren(FileChip)
+    assert [chip.name for chip in chips] == ["prices.csv", "notes.md"]
+    assert chips[1].detail == "1,200 characters"
+    (text,) = card.leaves()
+    top = text.mapTo(card, QPoint(0, 0)).y()
+    assert all(chip.geometry().bottom() < top and chip.cross is None for chip in chips)
+    assert text.toPlainText() == "Sum it up."
+    chips[0].setFocus()
+    QTest.keyClick(chips[0], Qt.Key.Key_Return)
+    dialog = timeline.window().findChild(FileTextDialog)
+    assert dialog.text.toPlainText() == "name,price\ntea,4\n"
+    assert dialog.windowTitle() == "prices.csv"
+    dialog.accept()
+
+
+def test_files_stay_beside_the_editor_and_need_no_text(timeline):
+    timeline.set_can_answer(True)
+    timeline.set_messages([user_message("", None, [attached("a.txt", "one")]), answer("Yes.")])
+    settle()
+    view = timeline.view_at(0)
+    (chip,) = view.findChildren(FileChip)
+    assert chip.geometry().bottom() < view.card.height()
+    timeline.begin_edit(view.message.id)
+    settle()
+    assert chip.isVisible()
+    assert view.card.editor.geometry().top() > chip.geometry().bottom()
+
+
+def test_many_files_stand_in_rows_within_the_card(timeline):
+    files = [attached(f"a rather long name of file {n}.txt", "x") for n in range(9)]
+    timeline.set_messages([user_message("q", None, files)])
+    settle()
+    card = timeline.view_at(0).card
+    chips = card.findChildren(FileChip)
+    assert max(chip.geometry().right() for chip in chips) < card.width()
+    assert len({chip.y() for chip in chips}) >= 3
+    for one in chips:
+        assert not any(one.geometry().intersects(o.geometry()) for o in chips if o is not one)
