@@ -186,9 +186,11 @@ def test_thinking_is_a_part_of_its_own(opened, monkeypatch):
     events = ask(engine, request("hello", thinking=True, max_new_tokens=20))
     stats = usage_of(events).stats
     assert text_of(events, PartKind.REASONING)
-    assert stats.reasoning_tokens > 0
+    assert stats.reasoning_tokens > 1
+    assert 0 < stats.reasoning_seconds <= stats.decode_seconds
     events = ask(engine, request("hello", thinking=False, max_new_tokens=20))
     assert text_of(events, PartKind.TEXT)
+    assert usage_of(events).stats.reasoning_seconds == 0
     assert isinstance(events[-1], Finished)
 
 

@@ -64,7 +64,8 @@ def test_deleted_messages_come_back_by_the_notice(qtbot, application, window, ta
 def test_a_key_takes_the_deletion_back(qtbot, application, window, talk):  # noqa: F811
     choose(window, 3, "Delete message")
     assert texts(window)[-1] == "ants?"
-    QTest.keyClick(window.composer.edit, Qt.Key.Key_Z, CONTROL | Qt.KeyboardModifier.ShiftModifier)
+    window.timeline.setFocus()
+    QTest.keyClick(window.timeline, Qt.Key.Key_Z, CONTROL | Qt.KeyboardModifier.ShiftModifier)
     assert texts(window)[-1] == "Half an"
 
 
