@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt, QTimer
+from PySide6.QtCore import QLocale, QPoint, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import (
     QColor,
     QGuiApplication,
@@ -146,6 +146,27 @@ class ToggleButton(TextButton):
         """The accent while it is on."""
         text, fill, border = super().colours(theme)
         return theme.accent if self.isChecked() else text, fill, border
+
+
+class RevealButton(TextButton):
+    """Shows more of a long message."""
+
+    def __init__(self, shared: Shared, parent: QWidget) -> None:
+        super().__init__(shared, parent, "", "")
+        self.set_outlined(True)
+
+    def show_left(self, left: int, at_once: int = 0) -> None:
+        """Say how many characters are left; without any it hides itself.
+
+        `at_once`: so many are shown by one press.
+        """
+        self.setVisible(left > 0)
+        if left > at_once:
+            text = self.tr("Show more (%1 characters left)").replace("%1", QLocale().toString(left))
+        else:
+            text = self.tr("Show all")
+        self.setText(text)
+        self.setAccessibleName(text)
 
 
 class AccentButton(TextButton):

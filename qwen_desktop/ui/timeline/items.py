@@ -24,7 +24,7 @@ class Item:
     """A message with what the reader chose for it; outlives its widget."""
 
     message: Message
-    shown: int = 0  # characters of a long user message
+    shown: int = 0  # characters of a long message
     reasoning_open: bool | None = None  # None: as the state of the answer has it
     progress: tuple[int, int] | None = None  # prompt tokens read, of how many
     versions: tuple[int, int] | None = None  # which one, of how many; None: there is but one

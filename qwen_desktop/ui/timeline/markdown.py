@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["Block", "MarkdownTail", "normalized", "parse", "steady", "web_address"]
+__all__ = ["Block", "MarkdownTail", "normalized", "parse", "steady", "web_address", "weight"]
 
+_HEAVIEST = 300.0  # lists and tables that weigh more are shown as their source
 _DEEPEST = 6  # quotes and lists below this depth are shown as plain text
 _RICH = frozenset(
     {"fence", "code_block", "html_block", "table_open", "blockquote_open", "math_block", "hr"}
@@ -201,7 +202,7 @@ class _Builder:
         self._environment = environment
 
     def blocks(self, tokens: Sequence[Token], depth: int = 0) -> list[Block]:
-        return [self._block(group, depth) for group in _groups(tokens)]
+        return [_bearable(self._block(group, depth)) for group in _groups(tokens)]
 
     def _block(self, group: Sequence[Token], depth: int) -> Block:
         token = group[0]
@@ -260,6 +261,26 @@ def _strip_task(group: Sequence[Token], count: int) -> None:
     children = group[2].children
     if children and children[0].type == "text":
         children[0].content = children[0].content[count:]
+
+
+def weight(block: Block) -> float:
+    """About how many milliseconds it takes to show a block."""
+    inner = sum(map(weight, block.children))
+    if block.kind == "code":
+        return 1.5 + 0.01 * block.code.count("\n")
+    if block.children or block.kind in ("rule", "quote", "list", "item", "note"):
+        return 0.3 + inner
+    parts = block.html.count("<li") + block.html.count("<td") + block.html.count("<th")
+    return 1.0 + 0.35 * parts + len(block.html) / 5_000
+
+
+def _bearable(block: Block) -> Block:
+    """The block, or one of its source where its list or table is too large to be laid out."""
+    if block.kind in ("text", "code", "math") and "<li" not in block.html:
+        return block
+    if weight(block) <= _HEAVIEST:
+        return block
+    return Block("code", block.source, block.line, code=block.source + "\n", language="markdown")
 
 
 @lru_cache(maxsize=1)

@@ -140,13 +140,14 @@ class MarkedColumn(MessageColumn):
         self._paint(index, view)
         if not self._matcher.needles:
             return view
-        if item.message.role is Role.USER:
+        if item.message.role is Role.USER or view.shown_end is not None:
             text = normalized(item.message.text)
             found = self._matcher.spans(text)
             if not -len(found) <= wanted < len(found):
                 return view
             end = found[wanted][1]
-            if end <= max(item.shown, first_part(text)):
+            seen = view.shown_end
+            if end <= (max(item.shown, first_part(text)) if seen is None else seen):
                 return view
             item.shown = end + _BEHIND
         elif self._is_in_reasoning(item.message, view):

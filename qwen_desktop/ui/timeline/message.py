@@ -17,15 +17,16 @@ from PySide6.QtWidgets import QLabel, QWidget
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.theme import COLUMN_MARGIN, column_width, line_height, px, space
 from qwen_desktop.ui.timeline.blocks import BlockStack
-from qwen_desktop.ui.timeline.buttons import button_height
+from qwen_desktop.ui.timeline.buttons import RevealButton, button_height
 from qwen_desktop.ui.timeline.cards import DamageCard, EndCard, GapCard
 from qwen_desktop.ui.timeline.caret import Caret, caret_width
 from qwen_desktop.ui.timeline.footer import Footer
 from qwen_desktop.ui.timeline.items import Gap, Item
 from qwen_desktop.ui.timeline.labels import PinMark, advance, colour_label, plain_label
 from qwen_desktop.ui.timeline.leaf import Leaf
-from qwen_desktop.ui.timeline.markdown import Block, MarkdownTail, normalized, parse, steady
+from qwen_desktop.ui.timeline.markdown import Block, MarkdownTail, normalized, steady
 from qwen_desktop.ui.timeline.offers import needs_card
+from qwen_desktop.ui.timeline.portions import Portions
 from qwen_desktop.ui.timeline.reasoning import ReasoningView
 from qwen_desktop.ui.timeline.shared import GAP, Shared
 from qwen_desktop.ui.timeline.usercard import UserCard
@@ -50,6 +51,9 @@ class MessageView(QWidget):
         self._pinned: PinMark | None = None
         self._stack = BlockStack(shared, self)
         self._tail: MarkdownTail | None = None
+        self._portions: Portions | None = None
+        self._shown_end = 0  # characters of the answer that are shown
+        self._more: RevealButton | None = None
         self._reasoning: ReasoningView | None = None
         self._user: UserCard | None = None
         self._footer: Footer | None = None
@@ -123,11 +127,35 @@ class MessageView(QWidget):
             first = self._tail.feed(steady(source))
             self._stack.sync(first, self._tail.blocks, True)
         else:
+            if self._tail is not None:
+                self._item.shown = len(source)  # what was seen growing is not folded now
             # A whole parse at the end: a late link definition can change earlier blocks.
             self._tail = None
-            self._stack.sync(0, parse(source) if source else [], False)
+            self._show_portion(source)
         self._show_waiting(live and not text and not reasoning)
         self._show_end(live, last)
+
+    def _show_portion(self, source: str) -> None:
+        self._portions = self._portions or Portions()
+        shown = self._portions.show(source, self._item.shown)
+        self._stack.sync(0, shown.blocks, False)
+        self._shown_end = shown.end
+        left = len(source) - shown.end
+        if left and self._more is None:
+            self._more = RevealButton(self._shared, self)
+            self._more.clicked.connect(self._on_more)
+        if self._more is not None:
+            self._more.show_left(left)
+
+    def _on_more(self) -> None:
+        self._item.shown = self._shown_end
+        self._show_portion(normalized(self.message.text))
+        self._on_changed()
+
+    @property
+    def shown_end(self) -> int | None:
+        """How much of a long answer is shown, in characters; None for all of it."""
+        return self._shown_end if self._more is not None and not self._more.isHidden() else None
 
     def _show_gap(self, gap: Gap | None) -> None:
         if gap is not None:
@@ -288,6 +316,10 @@ class MessageView(QWidget):
             self._place_caret(QRect(x, y, 0, line_height()))
             y += line_height()
         y = self._stack.layout(x, y, column)
+        if self._more is not None and not self._more.isHidden():
+            size = self._more.sizeHint()
+            self._more.setGeometry(x, y + space(GAP), size.width(), size.height())
+            y += space(GAP) + size.height()
         if self.message.status is Status.STREAMING:
             if not waiting:
                 self._caret_after_text()

@@ -229,7 +229,7 @@ class Selection(QObject):
                 begin == 0 and min(end, leaf.length) == leaf.length
                 for (begin, end), leaf in zip(ranges, leaves, strict=True)
             )
-            if message.role is Role.USER and whole:
+            if whole and (message.role is Role.USER or view.shown_end is not None):
                 parts.append(message.text)  # with what is not shown of a long one
             else:
                 parts.append(one(view, leaves, ranges))

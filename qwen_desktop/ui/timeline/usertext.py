@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from PySide6.QtCore import QLocale, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui.theme import px
-from qwen_desktop.ui.timeline.buttons import TextButton, button_height
+from qwen_desktop.ui.timeline.buttons import RevealButton, button_height
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -30,8 +30,7 @@ class UserText(QWidget):
         self._shown = 0
         self._pieces: list[Leaf] = []
         self._dim = False
-        self._more = TextButton(shared, self, "", "")
-        self._more.set_outlined(True)
+        self._more = RevealButton(shared, self)
         self._more.clicked.connect(self._on_more)
         self._height = (-1, 0, 0)  # width, pieces, height
         self._width = px(_WIDTH)
@@ -92,15 +91,7 @@ class UserText(QWidget):
             piece.show()
             self._pieces.append(piece)
             self._shown = end
-        left = len(self._text) - self._shown
-        self._more.setVisible(left > 0)
-        if left > MORE:
-            count = QLocale().toString(left)
-            text = self.tr("Show more (%1 characters left)").replace("%1", count)
-        else:
-            text = self.tr("Show all")
-        self._more.setText(text)
-        self._more.setAccessibleName(text)
+        self._more.show_left(len(self._text) - self._shown, MORE)
 
     def _on_more(self) -> None:
         self._grow(self._shown + MORE)

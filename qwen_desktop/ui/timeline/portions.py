@@ -1,0 +1,69 @@
+"""How much of a long answer is shown at once, so that the window never waits for it. No Qt.
+
+A widget takes about a millisecond to build. An answer that was written here is shown whole, as it
+was while it grew; of one that is opened there is a button for what does not fit at first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen_desktop.ui.timeline.markdown import Block, MarkdownTail, parse, weight
+
+PORTION = 300.0  # of the weight of blocks, about as many milliseconds
+_CHARACTERS = 60_000  # and of their source
+_LINES = 2_000
+_CELLS = 6_000  # of tables: as many lines between cells
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The blocks that are shown, and up to which character that is."""
+
+    blocks: list[Block]
+    end: int
+
+
+class Portions:
+    """The beginning of one text, as much of it as was asked for."""
+
+    def __init__(self) -> None:
+        self._tail = MarkdownTail()
+
+    def show(self, source: str, asked: int) -> Shown:
+        """The blocks of the first `asked` characters of a normalized text, and a portion more."""
+        reached = _reach(source, asked)
+        if reached == len(source) and reached <= _CHARACTERS:
+            blocks = parse(source)
+        else:
+            self._tail.feed(source[:reached])
+            blocks = self._tail.blocks
+        heavy = 0.0
+        at = line = 0
+        for number, block in enumerate(blocks):
+            while line < block.line:
+                at = source.find("\n", at) + 1
+                line += 1
+            if at < asked:
+                continue
+            heavy += weight(block)
+            if heavy > PORTION and number:
+                return Shown(blocks[:number], at)
+        return Shown(list(blocks), reached)
+
+
+def _reach(source: str, begin: int) -> int:
+    """Where a portion of the text ends that begins there; at the end of a line if there is one."""
+    end = min(len(source), begin + _CHARACTERS)
+    at, lines, cells = begin, 0, 0
+    while at < end:
+        following = source.find("\n", at, end) + 1 or end
+        cells += source.count("|", at, following)
+        lines += 1
+        if at > begin and (lines > _LINES or cells > _CELLS):
+            return at
+        at = following
+    if end == len(source):
+        return end
+    line = source.rfind("\n", begin, end) + 1
+    return line if line > begin else end
