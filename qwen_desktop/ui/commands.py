@@ -88,7 +88,10 @@ class Commands(QObject):
             return " | ".join(key for key, _ in setting.choices)
         if setting.kind is str:
             return self.tr("text")
-        return f"{setting.minimum:g} – {setting.maximum:g}"
+        low, high = setting.minimum or 0, setting.maximum or 0
+        if setting.kind is int:
+            return f"{int(low):,} – {int(high):,}"
+        return f"{low:g} – {high:g}"
 
     # -- taking what is typed --------------------------------------------------------------
 

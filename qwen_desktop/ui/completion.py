@@ -16,6 +16,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QPoint,
     QRect,
     QRectF,
     QSize,
@@ -50,6 +51,7 @@ _NO_PARENT = QModelIndex()
 _ROW = 32  # px
 _ROWS = 8  # shown at once
 _MARGIN = 6
+_GAP = 6  # between this and the box
 _LONGEST = 60  # characters that are looked for
 _BEGUN = re.compile(r"/[\w-]*")
 
@@ -128,7 +130,7 @@ class Completion(QWidget):
         edit: MessageEdit,
         find: Callable[[str], Sequence[Choice]],
     ) -> None:
-        """Stands over the lower edge of `ground`, above its child `above`."""
+        """Lies on `ground`, above the box `above` in it."""
         super().__init__(ground)
         self.setObjectName("completion")
         self._ground, self._above, self._edit, self._find = ground, above, edit, find
@@ -147,7 +149,9 @@ class Completion(QWidget):
         column.addWidget(self.view)
         edit.textChanged.connect(self.refresh)
         edit.focus_changed.connect(self._on_focus)
-        above.installEventFilter(self)
+        for moved in (above, above.parentWidget()):
+            if moved is not None:
+                moved.installEventFilter(self)
         self.hide()
 
     # -- what is shown ---------------------------------------------------------------------
@@ -227,11 +231,10 @@ class Completion(QWidget):
     # -- places ----------------------------------------------------------------------------
 
     def place(self) -> None:
-        """Above the field, as wide as it."""
-        width = min(theme.column_width(), self._ground.width() - 2 * theme.COLUMN_MARGIN)
+        """Above the box, as wide as it."""
         height = self.view.height() + 2 * _MARGIN
-        x = (self._ground.width() - width) // 2
-        self.setGeometry(x, max(0, self._above.y() - height), width, height)
+        box = QRect(self._above.mapTo(self._ground, QPoint(0, 0)), self._above.size())
+        self.setGeometry(box.left(), max(0, box.top() - height - _GAP), box.width(), height)
 
     def follow_look(self) -> None:
         """Other sizes."""

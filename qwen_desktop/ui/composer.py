@@ -125,10 +125,10 @@ class Composer(QWidget):
         self.set_state(running=False)
 
     def _arrange(self) -> None:
-        self._box = Box()
-        self._box.setCursor(Qt.CursorShape.IBeamCursor)
-        self._box.pressed.connect(self.focus_edit)
-        inner = QVBoxLayout(self._box)
+        self.box = Box()
+        self.box.setCursor(Qt.CursorShape.IBeamCursor)
+        self.box.pressed.connect(self.focus_edit)
+        inner = QVBoxLayout(self.box)
         inner.setContentsMargins(10, 12, 8, 8)
         inner.setSpacing(12)
         self._chips.setContentsMargins(0, 0, 2, 0)
@@ -162,7 +162,7 @@ class Composer(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(COLUMN_LEFT, 8, COLUMN_RIGHT, 8)
         column.setSpacing(8)
-        for widget in (self._box, strip):
+        for widget in (self.box, strip):
             row = QHBoxLayout()
             row.addStretch(1)
             row.addWidget(widget, 1000)
@@ -360,8 +360,8 @@ class Composer(QWidget):
             self._on_submit()
 
     def _on_focus(self, focused: bool) -> None:
-        self._box.focused = focused
-        self._box.update()
+        self.box.focused = focused
+        self.box.update()
 
     def sizeHint(self) -> QSize:
         """As the layout wants, at a good width."""

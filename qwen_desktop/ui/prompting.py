@@ -31,7 +31,8 @@ class Prompting(QObject):
         self._chats = chats
         self._library = prompts
         self.commands = Commands(window, chats, preferences)
-        self.completion = Completion(window.centre, self._composer, self._composer.edit, self._find)
+        composer = window.composer
+        self.completion = Completion(window.centre, composer.box, composer.edit, self._find)
         self._composer.completion = self.completion
         self._composer.prompts.clicked.connect(self.show_library)
         self._composer.history.earlier = self._earlier
