@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject, Qt, Slot
 from PySide6.QtGui import QGuiApplication, QWheelEvent, QWindow
 from PySide6.QtWidgets import QApplication, QStyle, QWidget
+from shiboken6 import isValid
 
 from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.ui import theme
@@ -159,5 +160,5 @@ def follow_everywhere() -> None:
     for top in QApplication.topLevelWidgets():
         for widget in (*reversed(top.findChildren(QWidget)), top):
             follow = getattr(widget, "follow_look", None)
-            if follow is not None:
+            if follow is not None and isValid(widget):  # some make their parts anew
                 follow()

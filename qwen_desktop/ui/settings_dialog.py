@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.preferences import PreferencesModel
 
 
-_ACROSS = 3  # buttons about data, side by side
+_ACROSS = 3  # buttons side by side
 
 
 class SettingsDialog(Dialog):
@@ -30,7 +30,7 @@ class SettingsDialog(Dialog):
         parent: QWidget | None = None,
         data: Sequence[QAction] = (),
     ) -> None:
-        """`data` are actions about all conversations, offered below the settings."""
+        """`data` are actions that are offered below the settings."""
         super().__init__("settingsDialog", self.tr("Settings"), parent)
         self.resize(640, 680)
         self._form = Form()
@@ -57,7 +57,7 @@ class SettingsDialog(Dialog):
         row = QGridLayout()
         row.setContentsMargins(24, 10, 24, 10)
         row.setSpacing(8)
-        row.addWidget(Label(self.tr("Data"), 14, bold=True), 0, 0)
+        row.addWidget(Label(self.tr("More"), 14, bold=True), 0, 0)
         row.setColumnStretch(0, 1)
         for number, action in enumerate(actions):
             button = Button(action.text(), height=30)

@@ -147,6 +147,7 @@ class ShortcutsDialog(Dialog):
         head.setFlags(Qt.ItemFlag.ItemIsEnabled)
         head.setFont(0, theme.body_font(13, QFont.Weight.DemiBold))
         head.setFirstColumnSpanned(True)
+        head.setSizeHint(0, QSize(0, theme.px(ROW_HEIGHT)))
         for spec in specs:
             item = QTreeWidgetItem(head, [label(spec)])
             item.setData(0, _NAME_ROLE, spec.name)

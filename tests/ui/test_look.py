@@ -28,31 +28,51 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-PAIRS = [
-    ("text", ground)
-    for ground in ("background", "sidebar", "panel", "user", "code", "selected", "line")
-]
-PAIRS += [("dim", ground) for ground in ("background", "sidebar", "panel", "selected", "code")]
-PAIRS += [("accent", "background"), ("on_accent", "accent"), ("background", "text")]
+GROUNDS = ("background", "sidebar", "panel", "user", "code", "selected", "line")
+PAIRS = [("text", ground) for ground in (*GROUNDS, "found", "found_now", "track")]
+PAIRS += [("dim", ground) for ground in GROUNDS if ground != "line"]
+PAIRS += [("accent", ground) for ground in ("background", "panel")]
+PAIRS += [("on_accent", "accent"), ("background", "text"), ("error", "sidebar")]
 PAIRS += [("error", "error_background"), ("error", "background")]
-PAIRS += [("warning", "warning_background"), ("warning", "background"), ("dim", "user")]
+PAIRS += [("warning", "warning_background"), ("warning", "background"), ("warning", "panel")]
+THEMES = {one.name: one for one in (theme.LIGHT, theme.DARK, theme.HIGH_LIGHT, theme.HIGH_DARK)}
+LEAST = {"light": 4.5, "dark": 4.5, "high contrast light": 7, "high contrast dark": 7}
 
 
-@pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", THEMES)
 @pytest.mark.parametrize(("ink", "ground"), PAIRS)
-def test_text_is_readable(colours, ink, ground):
-    assert contrast(getattr(colours, ink), getattr(colours, ground)) >= 4.5
+def test_text_is_readable(name, ink, ground):
+    colours = THEMES[name]
+    assert contrast(getattr(colours, ink), getattr(colours, ground)) >= LEAST[name]
 
 
-@pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", THEMES)
+def test_code_is_readable_in_all_its_colours(name):
+    from pygments.styles import get_style_by_name
+
+    colours = THEMES[name]
+    for token, style in get_style_by_name(colours.syntax):
+        if str(token) == "Token.Text.Whitespace":  # there is nothing to read
+            continue
+        ink = f"#{style['color']}" if style["color"] else colours.text
+        assert contrast(ink, colours.code) >= LEAST[name], token
+
+
+@pytest.mark.parametrize("colours", THEMES.values(), ids=THEMES)
 @pytest.mark.parametrize("part", ["weights", "kv", "activations", "other"])
 def test_the_gauge_stands_out_of_its_track(colours, part):
     assert contrast(getattr(colours, part), colours.track) >= 3
 
 
-@pytest.mark.parametrize("colours", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("colours", THEMES.values(), ids=THEMES)
 def test_fields_have_a_border_that_is_seen(colours):
     assert contrast(colours.field_border, colours.background) >= 3
+
+
+@pytest.mark.parametrize("colours", THEMES.values(), ids=THEMES)
+def test_the_ring_of_the_focus_is_seen_on_every_ground(colours):
+    for ground in ("background", "sidebar", "panel", "user", "code", "selected"):
+        assert contrast(colours.accent, getattr(colours, ground)) >= 3
 
 
 @pytest.mark.parametrize("name", ICONS)

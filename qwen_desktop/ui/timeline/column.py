@@ -313,7 +313,7 @@ class MessageColumn(QAbstractScrollArea):
         if index == self._anchor[0] and self._anchor[1] > 0 and old != new:
             # First seen from below: keep what is visible of it. Else: the same part of it.
             above = self._anchor[1]
-            above = above + new - old if fresh else above if above < old - 1 else new - 1
+            above = above + new - old if fresh else above if above < min(old, new) - 1 else new - 1
             self._anchor = (index, max(0, above))
         self._heights.set(index, new)
         return old != new
@@ -475,12 +475,17 @@ class MessageColumn(QAbstractScrollArea):
         self._bar.setSingleStep(px(STEP))
         ratio = look().zoom / self._zoom
         self._zoom = look().zoom
-        index, above = self._anchor
-        self._anchor = (index, round(above * ratio))
+        first, above = self._anchor
+        share = above / self._heights[first] if first < len(self._items) else 0.0
         for index in range(len(self._items)):
             self._heights.set(index, max(1, round(self._heights[index] * ratio)))
         self._jump.follow_look()
+        self._anchor = (first, 0)
         self.rebuild()
+        if share:  # the same part of it, whose height is known by now
+            height = self._heights[first]
+            self._anchor = (first, min(round(share * height), height - 1))
+            self._arrange()
 
     def rebuild(self) -> None:
         """Build all widgets anew."""
