@@ -57,7 +57,8 @@ _MATHOP = re.compile(r"\\mathop\s*\{\s*\\(?:mathrm|text|rm|operatorname)\s*\{?([
 _DELIMITED = re.compile(r"\\(begin|end)\{(?:[pbBvV]matrix|cases)\}")
 _MOST_STYLES = 6  # each encloses all that comes after it
 _LETTERS = {"mo", "mi", "mn", "mtext"}  # elements of MathML that hold no others
-_ELEMENTS = {"svg", "g", "path", "rect", "ellipse", "defs", "marker", "polygon"}
+_SHAPES = {"path", "rect", "ellipse", "polygon"}
+_ELEMENTS = {"svg", "g", "defs", "marker", *_SHAPES}
 
 
 class Unfit(Exception):  # noqa: N818 - reads as what the formula is
@@ -98,6 +99,7 @@ def draw(formula: Formula, size: float, colour: str) -> Drawing:
     if any(glyph.index == 0 for glyph in _glyphs(drawn.node)):
         raise Unfit("a letter that the font lacks")
     _check(picture)
+    _colour(picture, colour)
     width = box.xmax - box.xmin + 2 * _MARGIN
     ascent, depth = box.ymax + _MARGIN, -box.ymin + _MARGIN
     if not (all(map(math.isfinite, (width, ascent, depth))) and 0 < width < _WIDEST):
@@ -191,3 +193,12 @@ def _check(picture: Element) -> None:
             refers = "url(" in value and value != "url(#arrowhead)"
             if "href" in name or refers or name in ("style", "class"):
                 raise Unfit("more than shapes")
+
+
+def _colour(picture: Element, colour: str) -> None:
+    """Give the formula's colour to rules and others that were left black."""
+    for element in picture.iter():
+        if element.tag in _SHAPES and element.get("fill", "black") == "black":
+            element.set("fill", colour)
+        if element.get("stroke") == "black":
+            element.set("stroke", colour)
