@@ -54,4 +54,4 @@ def title_of(message: Message) -> str:
     """What stands for a message where there is room for a line: its text, else its files."""
     if message.text.strip():
         return message.text
-    return ", ".join(tidy_name(file.name) for file in message.files)
+    return ", ".join(filter(None, (tidy_name(file.name) for file in message.files)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from qwen_desktop.chat.attached import title_of
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import Message, Provenance, Role
 from qwen_desktop.chat.text import whole
@@ -197,10 +198,10 @@ def refresh_summary(connection: sqlite3.Connection, conversation: int) -> None:
             first_question = step
         if last is None:
             message = _said(connection, step)
-            last = message if message.text.strip() else None
+            last = message if title_of(message).strip() else None
         step = parent
     title = "" if first_question is None else title_from([_said(connection, first_question)])
-    preview = "" if last is None else one_line(last.text, PREVIEW_LENGTH)
+    preview = "" if last is None else one_line(title_of(last), PREVIEW_LENGTH)
     connection.execute(
         "UPDATE conversations SET title = CASE WHEN title_is_own THEN title ELSE ? END,"
         " preview = ? WHERE number = ?",
