@@ -27,7 +27,7 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import migrations, trouble
-from qwen_desktop.storage.database import Database, translated
+from qwen_desktop.storage.database import Database, has_good_schema, translated
 from qwen_desktop.storage.json_place import MAX_COUNT, Place
 from qwen_desktop.storage.records import Records
 from qwen_desktop.storage.store import Store
@@ -294,7 +294,8 @@ def _check_database(database: Path, file: Path) -> None:
             if not _programs(one) <= _our_programs(version):
                 raise _damaged(file, "foreign triggers or views")
             _check(one, file)
-            one.execute("SELECT count(*) FROM conversations").fetchone()
+            if not has_good_schema(one):
+                raise _damaged(file, "tables are missing, or others than ours")
     except sqlite3.Error as error:
         raise _damaged(file, f"{type(error).__name__}: {error}") from error
 

@@ -216,6 +216,7 @@ BROKEN = {
     "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=3)),
     "newer database": lambda f, t: with_database(f, t, "PRAGMA user_version = 999"),
     "other database": lambda f, t: with_database(f, t, "PRAGMA application_id = 7"),
+    "no table of drafts": lambda f, t: with_database(f, t, "DROP TABLE drafts"),
     "trigger": lambda f, t: with_database(
         f,
         t,
