@@ -17,7 +17,9 @@ from PySide6.QtCore import (
     QRectF,
     QSize,
     Qt,
+    QTimer,
     Signal,
+    Slot,
 )
 from PySide6.QtGui import (
     QAccessible,
@@ -197,6 +199,7 @@ class CommandPalette(QWidget):
         self.setObjectName("commandPalette")
         self.setAccessibleName(self.tr("Command palette"))
         self._window = window
+        self._over = False  # something was chosen, or the focus went elsewhere
         self._before: QWidget | None = window.focusWidget()
         self.list = EntryList(entries, self)
         self.field = SearchField(self.tr("What would you like to do?"))
@@ -232,15 +235,16 @@ class CommandPalette(QWidget):
 
     def leave(self) -> None:
         """Close, and give the focus back."""
-        before, self._before = self._before, None
-        had = self.field.hasFocus()
-        self._end()
-        if had and before is not None and before.isVisible():
-            before.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _end(self) -> None:
-        if self.isHidden():
+        if self._over:
             return
+        self._over = True
+        before = self._before
+        if self.field.hasFocus() and before is not None and before.isVisible():
+            before.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._end()
+
+    @Slot()
+    def _end(self) -> None:
         QApplication.instance().focusObjectChanged.disconnect(self._on_focus)  # type: ignore[union-attr]
         self._window.removeEventFilter(self)
         self.hide()
@@ -248,9 +252,9 @@ class CommandPalette(QWidget):
         self.deleteLater()
 
     def _on_focus(self, focused: QObject | None) -> None:
-        if focused is not None and focused is not self.field:
-            self._before = None
-            self._end()
+        if focused is not None and focused is not self.field and not self._over:
+            self._over = True
+            QTimer.singleShot(0, self, self._end)  # the focus is on its way: nothing hides now
 
     # -- what is typed ---------------------------------------------------------------------
 

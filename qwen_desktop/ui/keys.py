@@ -136,8 +136,8 @@ def resolve(own: Mapping[str, Sequence[str]]) -> dict[str, Keys]:
 def with_keys(own: Mapping[str, Sequence[str]], name: str, keys: Sequence[str]) -> dict[str, Keys]:
     """What a user has chosen once the action `name` has `keys`, and nobody else has them."""
     wanted = tuple(dict.fromkeys(keys))
-    changed: dict[str, Keys] = {one: tuple(of) for one, of in own.items()}
     bound = resolve(own)
+    changed = {one: bound.get(one, tuple(of)) for one, of in own.items()}
     for spec in SPECS:
         if spec.scope is Scope.WINDOW and spec.name != name:
             left = tuple(key for key in bound[spec.name] if key not in wanted)
