@@ -12,12 +12,49 @@
     </message>
 </context>
 <context>
+    <name>Attach</name>
+    <message numerus="yes">
+        <source>A message has at most %Ln files.</source>
+        <translation>
+            <numerusform>A message has at most %Ln file.</numerusform>
+            <numerusform>A message has at most %Ln files.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>Attachments</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln characters</source>
+        <translation>
+            <numerusform>%Ln character</numerusform>
+            <numerusform>%Ln characters</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message numerus="yes">
         <source>The model no longer sees %Ln messages of this chat.</source>
         <translation>
             <numerusform>The model no longer sees %Ln message of this chat.</numerusform>
             <numerusform>The model no longer sees %Ln messages of this chat.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>FileTextDialog</name>
+    <message numerus="yes">
+        <source>the first %Ln characters are shown; all are copied</source>
+        <translation>
+            <numerusform>the first %Ln character is shown; all are copied</numerusform>
+            <numerusform>the first %Ln characters are shown; all are copied</numerusform>
         </translation>
     </message>
 </context>
@@ -49,6 +86,16 @@
     </message>
 </context>
 <context>
+    <name>JumpButton</name>
+    <message numerus="yes">
+        <source>%Ln new messages</source>
+        <translation>
+            <numerusform>%Ln new message</numerusform>
+            <numerusform>%Ln new messages</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>PromptLine</name>
     <message numerus="yes">
         <source>%Ln messages will be left out</source>
@@ -59,12 +106,39 @@
     </message>
 </context>
 <context>
+    <name>PromptsDialog</name>
+    <message numerus="yes">
+        <source>%Ln prompts came in.</source>
+        <translation>
+            <numerusform>%Ln prompt came in.</numerusform>
+            <numerusform>%Ln prompts came in.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ReasoningView</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
     <message numerus="yes">
         <source>Thought for %Ln tokens</source>
         <translation>
             <numerusform>Thought for %Ln token</numerusform>
             <numerusform>Thought for %Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>UserCard</name>
+    <message numerus="yes">
+        <source>%Ln characters</source>
+        <translation>
+            <numerusform>%Ln character</numerusform>
+            <numerusform>%Ln characters</numerusform>
         </translation>
     </message>
 </context>

@@ -137,6 +137,54 @@
     </message>
 </context>
 <context>
+    <name>Attach</name>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message numerus="yes">
+        <source>A message has at most %Ln files.</source>
+        <translation>
+            <numerusform>一条消息最多可有 %Ln 个文件。</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{name} is attached already.</source>
+        <translation>{name} 已在附件中。</translation>
+    </message>
+</context>
+<context>
+    <name>Attachments</name>
+    <message>
+        <source>Attached files</source>
+        <translation>附件</translation>
+    </message>
+    <message>
+        <source>Pasted text</source>
+        <translation>粘贴的文本</translation>
+    </message>
+    <message>
+        <source>Pasted text {number}</source>
+        <translation>粘贴的文本 {number}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln characters</source>
+        <translation>
+            <numerusform>%Ln 个字符</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+</context>
+<context>
     <name>BackupModel</name>
     <message>
         <source>Date</source>
@@ -415,6 +463,22 @@
         <translation>复制代码</translation>
     </message>
     <message>
+        <source>Save as…</source>
+        <translation>另存为…</translation>
+    </message>
+    <message>
+        <source>Save code as…</source>
+        <translation>代码另存为…</translation>
+    </message>
+    <message>
+        <source>Wrap</source>
+        <translation>换行</translation>
+    </message>
+    <message>
+        <source>Wrap lines</source>
+        <translation>自动换行</translation>
+    </message>
+    <message>
         <source>Code</source>
         <translation>代码</translation>
     </message>
@@ -424,10 +488,221 @@
     </message>
 </context>
 <context>
+    <name>CommandPalette</name>
+    <message>
+        <source>Command palette</source>
+        <translation>命令面板</translation>
+    </message>
+    <message>
+        <source>What would you like to do?</source>
+        <translation>你想做什么？</translation>
+    </message>
+    <message>
+        <source>Arrow keys choose, Enter does it.</source>
+        <translation>方向键选择，回车执行。</translation>
+    </message>
+    <message>
+        <source>Commands</source>
+        <translation>命令</translation>
+    </message>
+    <message>
+        <source>Nothing found.</source>
+        <translation>没有找到。</translation>
+    </message>
+</context>
+<context>
+    <name>Commanding</name>
+    <message>
+        <source>Setting</source>
+        <translation>设置</translation>
+    </message>
+    <message>
+        <source>On</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>Conversation</source>
+        <translation>对话</translation>
+    </message>
+</context>
+<context>
+    <name>Commands</name>
+    <message>
+        <source>List the commands</source>
+        <translation>列出命令</translation>
+    </message>
+    <message>
+        <source>Start a new chat; this one is kept</source>
+        <translation>开始新对话；当前对话会保留</translation>
+    </message>
+    <message>
+        <source>Stop the answer</source>
+        <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>Answer the last message again</source>
+        <translation>重新回答最后一条消息</translation>
+    </message>
+    <message>
+        <source>Go on with an answer that was cut</source>
+        <translation>继续被截断的回答</translation>
+    </message>
+    <message>
+        <source>words</source>
+        <translation>词语</translation>
+    </message>
+    <message>
+        <source>Name this chat</source>
+        <translation>为此对话命名</translation>
+    </message>
+    <message>
+        <source>Write this chat to a file</source>
+        <translation>把此对话写入文件</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
+        <source>Open the prompt library</source>
+        <translation>打开提示词库</translation>
+    </message>
+    <message>
+        <source>text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>There is no command /{name}. Enter again sends it as text.</source>
+        <translation>没有命令 /{name}。再按一次回车将其作为文本发送。</translation>
+    </message>
+    <message>
+        <source>This is a new chat. The one before is in the list.</source>
+        <translation>这是新对话，之前的对话在列表中。</translation>
+    </message>
+    <message>
+        <source>No answer is being written.</source>
+        <translation>没有正在生成的回答。</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>Nothing can be answered now.</source>
+        <translation>现在无法回答。</translation>
+    </message>
+    <message>
+        <source>There is no answer yet.</source>
+        <translation>还没有回答。</translation>
+    </message>
+    <message>
+        <source>Answering again.</source>
+        <translation>正在重新回答。</translation>
+    </message>
+    <message>
+        <source>The last answer was not cut off.</source>
+        <translation>最后一个回答没有被截断。</translation>
+    </message>
+    <message>
+        <source>Going on.</source>
+        <translation>正在继续。</translation>
+    </message>
+    <message>
+        <source>Write the title after /title.</source>
+        <translation>请在 /title 之后写标题。</translation>
+    </message>
+    <message>
+        <source>A chat gets its title with its first message.</source>
+        <translation>对话在第一条消息之后才有标题。</translation>
+    </message>
+    <message>
+        <source>This chat is now called “{title}”.</source>
+        <translation>此对话现在名为“{title}”。</translation>
+    </message>
+    <message>
+        <source>There is nothing to export yet.</source>
+        <translation>还没有可导出的内容。</translation>
+    </message>
+    <message>
+        <source>Formats are {formats}.</source>
+        <translation>格式有 {formats}。</translation>
+    </message>
+    <message>
+        <source>{setting} takes: {hint}.</source>
+        <translation>{setting} 可取：{hint}。</translation>
+    </message>
+    <message>
+        <source>{setting}: {value}. For this chat, from the next answer on.</source>
+        <translation>{setting}：{value}。从下一个回答起对此对话生效。</translation>
+    </message>
+    <message>
+        <source>{setting} is {value}.</source>
+        <translation>{setting} 为 {value}。</translation>
+    </message>
+    <message>
+        <source>{value}, as recommended</source>
+        <translation>{value}（推荐值）</translation>
+    </message>
+    <message>
+        <source>as recommended</source>
+        <translation>推荐值</translation>
+    </message>
+    <message>
+        <source>on</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+</context>
+<context>
+    <name>CommandsDialog</name>
+    <message>
+        <source>Commands</source>
+        <translation>命令</translation>
+    </message>
+    <message>
+        <source>A message that begins with one of these is not sent. A setting without a value tells the one it has, with “default” it follows the general settings again. Two slashes at the beginning are sent as one.</source>
+        <translation>以这些命令开头的消息不会发送。不带值的设置会显示当前的值，用“default”则重新跟随通用设置。开头的两个斜杠会作为一个发送。</translation>
+    </message>
+    <message>
+        <source>Command</source>
+        <translation>命令</translation>
+    </message>
+    <message>
+        <source>What it does</source>
+        <translation>作用</translation>
+    </message>
+</context>
+<context>
+    <name>Completion</name>
+    <message>
+        <source>Commands and prompts</source>
+        <translation>命令和提示词</translation>
+    </message>
+</context>
+<context>
     <name>Composer</name>
     <message>
         <source>Message</source>
         <translation>消息</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
+        <source>Prompt library</source>
+        <translation>提示词库</translation>
     </message>
     <message>
         <source>Chat settings</source>
@@ -440,6 +715,10 @@
     <message>
         <source>Context</source>
         <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Reading {name}…</source>
+        <translation>正在读取 {name}…</translation>
     </message>
     <message>
         <source>Stop</source>
@@ -495,6 +774,10 @@
         <source>Type a message first.</source>
         <translation>请先输入消息。</translation>
     </message>
+    <message>
+        <source>Attached as a file. Ctrl+Shift+V pastes long text as it is.</source>
+        <translation>已作为文件附加。Ctrl+Shift+V 可原样粘贴长文本。</translation>
+    </message>
 </context>
 <context>
     <name>ConversationList</name>
@@ -548,6 +831,13 @@
     </message>
 </context>
 <context>
+    <name>ConversationPane</name>
+    <message>
+        <source>%1 (branch)</source>
+        <translation>%1（分支）</translation>
+    </message>
+</context>
+<context>
     <name>ConversationView</name>
     <message>
         <source>Delete</source>
@@ -556,10 +846,6 @@
     <message>
         <source>Rename</source>
         <translation>重命名</translation>
-    </message>
-    <message>
-        <source>Undo</source>
-        <translation>撤销</translation>
     </message>
 </context>
 <context>
@@ -602,6 +888,14 @@
         <translation>松开以导入这些文件</translation>
     </message>
     <message>
+        <source>Drop to attach</source>
+        <translation>松开以添加附件</translation>
+    </message>
+    <message>
+        <source>Drop to attach; a conversation is opened</source>
+        <translation>松开以添加附件；对话文件会被打开</translation>
+    </message>
+    <message>
         <source>Only files of conversations or one folder can be dropped here</source>
         <translation>这里只能拖放对话文件或一个文件夹</translation>
     </message>
@@ -640,10 +934,6 @@
 <context>
     <name>EmptyState</name>
     <message>
-        <source>Open checkpoint folder…</source>
-        <translation>打开检查点文件夹…</translation>
-    </message>
-    <message>
         <source>Open checkpoint folder</source>
         <translation>打开检查点文件夹</translation>
     </message>
@@ -672,6 +962,22 @@
         <translation>所有内容都留在这台电脑上。</translation>
     </message>
     <message>
+        <source>Open a folder</source>
+        <translation>打开文件夹</translation>
+    </message>
+    <message>
+        <source>A Qwen checkpoint as you downloaded it</source>
+        <translation>下载下来的 Qwen 检查点，无需转换</translation>
+    </message>
+    <message>
+        <source>Try the demo</source>
+        <translation>试用演示</translation>
+    </message>
+    <message>
+        <source>A small one that knows this application</source>
+        <translation>一个只了解本应用的小检查点</translation>
+    </message>
+    <message>
         <source>What should be continued?</source>
         <translation>要续写什么？</translation>
     </message>
@@ -682,6 +988,30 @@
     <message>
         <source>Demo checkpoint of about {millions} million parameters. It only knows this application.</source>
         <translation>这是约 {millions}00 万参数的演示检查点，只了解本应用。</translation>
+    </message>
+    <message>
+        <source>Explain how a language model writes an answer, in five sentences.</source>
+        <translation>用五句话解释语言模型如何写出回答。</translation>
+    </message>
+    <message>
+        <source>Write a friendly e-mail that moves a meeting to next week.</source>
+        <translation>写一封友好的邮件，把会议改到下周。</translation>
+    </message>
+    <message>
+        <source>Write a Python function that finds duplicate files in a folder.</source>
+        <translation>写一个在文件夹中查找重复文件的 Python 函数。</translation>
+    </message>
+    <message>
+        <source>Suggest three dinners with rice and vegetables, ready in half an hour.</source>
+        <translation>推荐三道半小时内能做好的米饭配蔬菜的晚餐。</translation>
+    </message>
+    <message>
+        <source>What are good questions to ask in a job interview?</source>
+        <translation>面试时可以问哪些好问题？</translation>
+    </message>
+    <message>
+        <source>Translate “Everything stays on this computer” into four languages.</source>
+        <translation>把“一切都留在这台电脑上”翻译成四种语言。</translation>
     </message>
 </context>
 <context>
@@ -941,6 +1271,93 @@
         <source>On</source>
         <translation>开启</translation>
     </message>
+    <message>
+        <source>Standard</source>
+        <translation>标准</translation>
+    </message>
+</context>
+<context>
+    <name>FileChip</name>
+    <message>
+        <source>Remove {name}</source>
+        <translation>移除 {name}</translation>
+    </message>
+    <message>
+        <source>File {name}, {detail}</source>
+        <translation>文件 {name}，{detail}</translation>
+    </message>
+    <message>
+        <source>Show the text</source>
+        <translation>显示文本</translation>
+    </message>
+    <message>
+        <source>Put into the message</source>
+        <translation>放进消息</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+</context>
+<context>
+    <name>FileTextDialog</name>
+    <message numerus="yes">
+        <source>the first %Ln characters are shown; all are copied</source>
+        <translation>
+            <numerusform>显示前 %Ln 个字符；复制时包含全部</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Text of {name}</source>
+        <translation>{name} 的文本</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Copy the text</source>
+        <translation>复制文本</translation>
+    </message>
+    <message>
+        <source>Put into the message</source>
+        <translation>放进消息</translation>
+    </message>
+</context>
+<context>
+    <name>FindBar</name>
+    <message>
+        <source>Find in this chat</source>
+        <translation>在此对话中查找</translation>
+    </message>
+    <message>
+        <source>Previous occurrence</source>
+        <translation>上一处</translation>
+    </message>
+    <message>
+        <source>Next occurrence</source>
+        <translation>下一处</translation>
+    </message>
+    <message>
+        <source>Close find</source>
+        <translation>关闭查找</translation>
+    </message>
+    <message>
+        <source>Not found</source>
+        <translation>未找到</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>正在查找…</translation>
+    </message>
+    <message>
+        <source>%1 of %2</source>
+        <translation>第 %1 处，共 %2 处</translation>
+    </message>
+    <message>
+        <source>%1 of %2 or more</source>
+        <translation>第 %1 处，至少 %2 处</translation>
+    </message>
 </context>
 <context>
     <name>FindingCard</name>
@@ -1106,6 +1523,17 @@
     </message>
 </context>
 <context>
+    <name>Frame</name>
+    <message>
+        <source>Width of the conversation list</source>
+        <translation>对话列表的宽度</translation>
+    </message>
+    <message>
+        <source>Width of the memory panel</source>
+        <translation>内存面板的宽度</translation>
+    </message>
+</context>
+<context>
     <name>GapCard</name>
     <message>
         <source>Why messages are left out</source>
@@ -1130,6 +1558,14 @@
 </context>
 <context>
     <name>Header</name>
+    <message>
+        <source>Main menu</source>
+        <translation>主菜单</translation>
+    </message>
+    <message>
+        <source>Show or hide the conversation list</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
     <message>
         <source>Base model</source>
         <translation>基础模型</translation>
@@ -1298,6 +1734,23 @@
     </message>
 </context>
 <context>
+    <name>JumpButton</name>
+    <message>
+        <source>Jump to latest</source>
+        <translation>跳到最新</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln new messages</source>
+        <translation>
+            <numerusform>%Ln 条新消息</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>new text</source>
+        <translation>新内容</translation>
+    </message>
+</context>
+<context>
     <name>Leaving</name>
     <message>
         <source>Saved to {file}</source>
@@ -1378,6 +1831,10 @@
         <translation>清空回收站？</translation>
     </message>
     <message>
+        <source>Backups that were made before keep it until they are removed.</source>
+        <translation>之前做的备份会一直保留它，直到备份被移除。</translation>
+    </message>
+    <message>
         <source>Delete for good</source>
         <translation>永久删除</translation>
     </message>
@@ -1396,8 +1853,8 @@
 <context>
     <name>MathBlock</name>
     <message>
-        <source>Formula</source>
-        <translation>公式</translation>
+        <source>Formula: %1</source>
+        <translation>公式：%1</translation>
     </message>
 </context>
 <context>
@@ -1556,13 +2013,6 @@
     </message>
 </context>
 <context>
-    <name>MessageColumn</name>
-    <message>
-        <source>Jump to latest</source>
-        <translation>跳到最新</translation>
-    </message>
-</context>
-<context>
     <name>MessageMenu</name>
     <message>
         <source>Previous version</source>
@@ -1589,8 +2039,32 @@
         <translation>重试</translation>
     </message>
     <message>
+        <source>Answer this message</source>
+        <translation>回答这条消息</translation>
+    </message>
+    <message>
         <source>Copy message</source>
         <translation>复制消息</translation>
+    </message>
+    <message>
+        <source>Copy message as plain text</source>
+        <translation>将消息复制为纯文本</translation>
+    </message>
+    <message>
+        <source>Branch into a new chat</source>
+        <translation>从这里分支到新对话</translation>
+    </message>
+    <message>
+        <source>Delete message</source>
+        <translation>删除消息</translation>
+    </message>
+    <message>
+        <source>Delete message and all below it</source>
+        <translation>删除消息及其后的所有内容</translation>
+    </message>
+    <message>
+        <source>Show prompt</source>
+        <translation>显示提示词</translation>
     </message>
     <message>
         <source>Unpin message</source>
@@ -1822,10 +2296,32 @@
     </message>
 </context>
 <context>
+    <name>MoreButton</name>
+    <message>
+        <source>More actions</source>
+        <translation>更多操作</translation>
+    </message>
+</context>
+<context>
     <name>NameDialog</name>
     <message>
         <source>OK</source>
         <translation>确定</translation>
+    </message>
+</context>
+<context>
+    <name>NestedBlock</name>
+    <message>
+        <source>To do</source>
+        <translation>未完成</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>已完成</translation>
+    </message>
+    <message>
+        <source>Footnote %1</source>
+        <translation>脚注 %1</translation>
     </message>
 </context>
 <context>
@@ -1848,6 +2344,17 @@
     <message>
         <source>Save to a file…</source>
         <translation>保存到文件…</translation>
+    </message>
+</context>
+<context>
+    <name>Notifying</name>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>The answer in “{title}” is ready.</source>
+        <translation>“{title}”中的回答已完成。</translation>
     </message>
 </context>
 <context>
@@ -2212,6 +2719,17 @@
     </message>
 </context>
 <context>
+    <name>PromptFieldsDialog</name>
+    <message>
+        <source>Insert</source>
+        <translation>插入</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+</context>
+<context>
     <name>PromptLine</name>
     <message>
         <source>Too long: {prompt} of {budget} tokens</source>
@@ -2237,10 +2755,113 @@
     </message>
 </context>
 <context>
+    <name>PromptsDialog</name>
+    <message>
+        <source>Prompt library</source>
+        <translation>提示词库</translation>
+    </message>
+    <message>
+        <source>Import…</source>
+        <translation>导入…</translation>
+    </message>
+    <message>
+        <source>Export…</source>
+        <translation>导出…</translation>
+    </message>
+    <message>
+        <source>Prompts</source>
+        <translation>提示词</translation>
+    </message>
+    <message>
+        <source>New</source>
+        <translation>新建</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>删除</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
+    <message>
+        <source>Name of the prompt</source>
+        <translation>提示词名称</translation>
+    </message>
+    <message>
+        <source>Text of the prompt</source>
+        <translation>提示词内容</translation>
+    </message>
+    <message>
+        <source>Insert into the message</source>
+        <translation>插入消息</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>Asked for each time: {names}</source>
+        <translation>每次询问：{names}</translation>
+    </message>
+    <message>
+        <source>A name in braces, like {city}, is asked for each time.</source>
+        <translation>花括号中的名称（如 {city}）每次都会询问。</translation>
+    </message>
+    <message>
+        <source>There is another prompt of this name; choose another one.</source>
+        <translation>已有同名的提示词；请换一个名称。</translation>
+    </message>
+    <message>
+        <source>This text is too long for the library.</source>
+        <translation>这段文本对提示词库来说太长。</translation>
+    </message>
+    <message>
+        <source>“{name}” was deleted.</source>
+        <translation>已删除“{name}”。</translation>
+    </message>
+    <message>
+        <source>All files</source>
+        <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Import prompts</source>
+        <translation>导入提示词</translation>
+    </message>
+    <message>
+        <source>Export prompts</source>
+        <translation>导出提示词</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln prompts came in.</source>
+        <translation>
+            <numerusform>导入了 %Ln 条提示词。</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Written to {file}.</source>
+        <translation>已写入 {file}。</translation>
+    </message>
+</context>
+<context>
     <name>ReasoningView</name>
     <message>
         <source>Thinking…</source>
         <translation>正在思考…</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Thought for %1</source>
+        <translation>思考了 %1</translation>
     </message>
     <message numerus="yes">
         <source>Thought for %Ln tokens</source>
@@ -2289,6 +2910,17 @@
     <message>
         <source>Cancel</source>
         <translation>取消</translation>
+    </message>
+</context>
+<context>
+    <name>RevealButton</name>
+    <message>
+        <source>Show more (%1 characters left)</source>
+        <translation>显示更多（还有 %1 个字符）</translation>
+    </message>
+    <message>
+        <source>Show all</source>
+        <translation>全部显示</translation>
     </message>
 </context>
 <context>
@@ -2360,6 +2992,14 @@
         <translation>显示文件夹</translation>
     </message>
     <message>
+        <source>The conversation database was missing. The backup of {date} was opened in its place.</source>
+        <translation>对话数据库不见了，已改为打开 {date} 的备份。</translation>
+    </message>
+    <message>
+        <source>The conversation database was damaged. The backup of {date} was opened; nothing newer was found. The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。已打开 {date} 的备份；没有找到更新的内容。损坏的文件保存在 {folder}。</translation>
+    </message>
+    <message>
         <source>The conversation database was damaged. The backup of {date} was opened, and what was newer was recovered into it (conversations: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
         <translation>对话数据库已损坏。已打开 {date} 的备份，并把更新的内容恢复了进去（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
     </message>
@@ -2374,6 +3014,21 @@
     <message>
         <source>The backup is restored</source>
         <translation>备份已恢复</translation>
+    </message>
+</context>
+<context>
+    <name>SavingCode</name>
+    <message>
+        <source>Save code as</source>
+        <translation>代码另存为</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+    <message>
+        <source>Show in folder</source>
+        <translation>在文件夹中显示</translation>
     </message>
 </context>
 <context>
@@ -2519,8 +3174,8 @@
         <translation>设置</translation>
     </message>
     <message>
-        <source>Data</source>
-        <translation>数据</translation>
+        <source>More</source>
+        <translation>更多</translation>
     </message>
 </context>
 <context>
@@ -2541,8 +3196,12 @@
         <translation>键盘快捷键</translation>
     </message>
     <message>
-        <source>Everywhere</source>
-        <translation>任意位置</translation>
+        <source>Action</source>
+        <translation>操作</translation>
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation>按键</translation>
     </message>
     <message>
         <source>In the message field</source>
@@ -2551,6 +3210,46 @@
     <message>
         <source>In the conversation list</source>
         <translation>在对话列表中</translation>
+    </message>
+    <message>
+        <source>New keys</source>
+        <translation>新按键</translation>
+    </message>
+    <message>
+        <source>Press the new keys…</source>
+        <translation>请按下新的按键…</translation>
+    </message>
+    <message>
+        <source>Use it here</source>
+        <translation>用在这里</translation>
+    </message>
+    <message>
+        <source>Change…</source>
+        <translation>更改…</translation>
+    </message>
+    <message>
+        <source>Add…</source>
+        <translation>添加…</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Reset</source>
+        <translation>重置</translation>
+    </message>
+    <message>
+        <source>Reset all</source>
+        <translation>全部重置</translation>
+    </message>
+    <message>
+        <source>These keys cannot be changed.</source>
+        <translation>这些按键不能更改。</translation>
+    </message>
+    <message>
+        <source>Press the keys for “{action}”, or Esc.</source>
+        <translation>请按下“{action}”的按键，或按 Esc。</translation>
     </message>
 </context>
 <context>
@@ -2724,16 +3423,11 @@
         <source>Copy message</source>
         <translation>复制消息</translation>
     </message>
-</context>
-<context>
-    <name>UserText</name>
-    <message>
-        <source>Show more (%1 characters left)</source>
-        <translation>显示更多（还有 %1 个字符）</translation>
-    </message>
-    <message>
-        <source>Show all</source>
-        <translation>全部显示</translation>
+    <message numerus="yes">
+        <source>%Ln characters</source>
+        <translation>
+            <numerusform>%Ln 个字符</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -2880,6 +3574,74 @@
         <translation>显示或隐藏内存面板</translation>
     </message>
     <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Search</source>
+        <translation>搜索</translation>
+    </message>
+    <message>
+        <source>View</source>
+        <translation>视图</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Import, export, backups</source>
+        <translation>导入、导出、备份</translation>
+    </message>
+    <message>
+        <source>Program</source>
+        <translation>程序</translation>
+    </message>
+    <message>
+        <source>Conversation used before</source>
+        <translation>上一个使用的对话</translation>
+    </message>
+    <message>
+        <source>Hold Ctrl and press Tab again to go further back in the order of use.</source>
+        <translation>按住 Ctrl 再按 Tab，可按使用顺序继续往前。</translation>
+    </message>
+    <message>
+        <source>Conversation used longest ago</source>
+        <translation>最久未使用的对话</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
+        <source>Prompt library</source>
+        <translation>提示词库</translation>
+    </message>
+    <message>
+        <source>Find in the conversation</source>
+        <translation>在对话中查找</translation>
+    </message>
+    <message>
+        <source>Show or hide the conversation list</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+    <message>
+        <source>Larger</source>
+        <translation>放大</translation>
+    </message>
+    <message>
+        <source>Smaller</source>
+        <translation>缩小</translation>
+    </message>
+    <message>
+        <source>Usual size</source>
+        <translation>原始大小</translation>
+    </message>
+    <message>
         <source>Save conversation as…</source>
         <translation>对话另存为…</translation>
     </message>
@@ -2892,12 +3654,20 @@
         <translation>备份…</translation>
     </message>
     <message>
+        <source>Command palette</source>
+        <translation>命令面板</translation>
+    </message>
+    <message>
         <source>Settings</source>
         <translation>设置</translation>
     </message>
     <message>
         <source>Keyboard shortcuts</source>
         <translation>键盘快捷键</translation>
+    </message>
+    <message>
+        <source>Main menu</source>
+        <translation>主菜单</translation>
     </message>
     <message>
         <source>Quit</source>
@@ -3795,8 +4565,104 @@
         <translation>{place} 不是数字。</translation>
     </message>
     <message>
+        <source>{place} is not a time that has a date.</source>
+        <translation>{place} 不是有日期的时间。</translation>
+    </message>
+    <message>
         <source>{place} is {value}, which this version does not know.</source>
         <translation>{place} 的值为 {value}，此版本不认识它。</translation>
+    </message>
+    <message>
+        <source>An answer is still being written here.</source>
+        <translation>这里还在生成回答。</translation>
+    </message>
+    <message>
+        <source>{file} is no text.</source>
+        <translation>{file} 不是文本。</translation>
+    </message>
+    <message>
+        <source>Text, code, Markdown, CSV, JSON, logs and PDF can be attached.</source>
+        <translation>可以附加文本、代码、Markdown、CSV、JSON、日志和 PDF。</translation>
+    </message>
+    <message>
+        <source>{file} has {have} characters; {most} can be attached.</source>
+        <translation>{file} 有 {have} 个字符；最多可附加 {most} 个。</translation>
+    </message>
+    <message>
+        <source>Attach a part of it.</source>
+        <translation>请附加其中一部分。</translation>
+    </message>
+    <message>
+        <source>{file} is not in UTF-8; it was read as {encoding}.</source>
+        <translation>{file} 不是 UTF-8；已按 {encoding} 读取。</translation>
+    </message>
+    <message>
+        <source>{file} has no text: its pages are pictures.</source>
+        <translation>{file} 没有文本：它的页面是图片。</translation>
+    </message>
+    <message>
+        <source>Run a text recognition (OCR) over it first.</source>
+        <translation>请先对它进行文字识别（OCR）。</translation>
+    </message>
+    <message>
+        <source>{file} is long: only its beginning is attached.</source>
+        <translation>{file} 很长：只附加了开头部分。</translation>
+    </message>
+    <message>
+        <source>{unread} of the {count} pages of {file} are damaged.</source>
+        <translation>{file} 的 {count} 页中有 {unread} 页已损坏。</translation>
+    </message>
+    <message>
+        <source>{empty} of the {count} pages of {file} have no text.</source>
+        <translation>{file} 的 {count} 页中有 {empty} 页没有文本。</translation>
+    </message>
+    <message>
+        <source>{file} takes too long to read.</source>
+        <translation>读取 {file} 耗时太长。</translation>
+    </message>
+    <message>
+        <source>Save its text as a file of its own, and attach that.</source>
+        <translation>请把其中的文本另存为文件后再附加。</translation>
+    </message>
+    <message>
+        <source>{file} is no file.</source>
+        <translation>{file} 不是文件。</translation>
+    </message>
+    <message>
+        <source>{file} has {have} MB; {most} MB can be attached.</source>
+        <translation>{file} 有 {have} MB；最多可附加 {most} MB。</translation>
+    </message>
+    <message>
+        <source>{file} is protected by a password.</source>
+        <translation>{file} 受密码保护。</translation>
+    </message>
+    <message>
+        <source>Save a copy without the password, and attach that.</source>
+        <translation>请另存一份无密码的副本后再附加。</translation>
+    </message>
+    <message>
+        <source>{file} is a damaged PDF.</source>
+        <translation>{file} 是损坏的 PDF。</translation>
+    </message>
+    <message>
+        <source>The prompt library in {file} cannot be read.</source>
+        <translation>无法读取 {file} 中的提示词库。</translation>
+    </message>
+    <message>
+        <source>The prompt library could not be read.</source>
+        <translation>无法读取提示词库。</translation>
+    </message>
+    <message>
+        <source>The old one is kept in {file}.</source>
+        <translation>旧的保存在 {file}。</translation>
+    </message>
+    <message>
+        <source>{file} holds no prompts.</source>
+        <translation>{file} 中没有提示词。</translation>
+    </message>
+    <message>
+        <source>A prompt file is a JSON list of names and texts.</source>
+        <translation>提示词文件是由名称和文本组成的 JSON 列表。</translation>
     </message>
 </context>
 <context>
@@ -3824,6 +4690,10 @@
     <message>
         <source>Reasoning</source>
         <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>File: {name}</source>
+        <translation>文件：{name}</translation>
     </message>
     <message>
         <source>Version {number} of {count}</source>
@@ -3922,6 +4792,21 @@
     </message>
 </context>
 <context>
+    <name>keys</name>
+    <message>
+        <source>{keys} types a character: add Ctrl or Alt, or use F1 to F12.</source>
+        <translation>{keys} 会输入字符：请加上 Ctrl 或 Alt，或使用 F1 到 F12。</translation>
+    </message>
+    <message>
+        <source>{keys} is used for editing and moving, so it stays free.</source>
+        <translation>{keys} 用于编辑和移动，因此保留不用。</translation>
+    </message>
+    <message>
+        <source>{keys} is used by “{action}”.</source>
+        <translation>{keys} 已用于“{action}”。</translation>
+    </message>
+</context>
+<context>
     <name>list_change</name>
     <message>
         <source>New chat</source>
@@ -3948,6 +4833,14 @@
         <translation>已移除标签“{name}”</translation>
     </message>
     <message>
+        <source>Now in “{title}”</source>
+        <translation>现在位于“{title}”</translation>
+    </message>
+    <message>
+        <source>Message deleted</source>
+        <translation>已删除消息</translation>
+    </message>
+    <message>
         <source>Deleted {count} chats</source>
         <translation>已删除 {count} 个对话</translation>
     </message>
@@ -3962,6 +4855,10 @@
     <message>
         <source>Moved {count} chats to {name}</source>
         <translation>已把 {count} 个对话移到 {name}</translation>
+    </message>
+    <message>
+        <source>{count} messages deleted</source>
+        <translation>已删除 {count} 条消息</translation>
     </message>
     <message>
         <source>Took “{title}” out of its folder</source>
@@ -4088,6 +4985,13 @@
     </message>
 </context>
 <context>
+    <name>remedies</name>
+    <message>
+        <source>Open folder</source>
+        <translation>打开文件夹</translation>
+    </message>
+</context>
+<context>
     <name>settings</name>
     <message>
         <source>Appearance</source>
@@ -4126,6 +5030,94 @@
         <translation>深色</translation>
     </message>
     <message>
+        <source>High contrast</source>
+        <translation>高对比度</translation>
+    </message>
+    <message>
+        <source>Stronger colours and lines.</source>
+        <translation>更强的颜色和线条。</translation>
+    </message>
+    <message>
+        <source>On</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>Off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>Size of text and controls in percent.</source>
+        <translation>文字和控件的大小（百分比）。</translation>
+    </message>
+    <message>
+        <source>Font</source>
+        <translation>字体</translation>
+    </message>
+    <message>
+        <source>Font of the interface and of messages.</source>
+        <translation>界面和消息的字体。</translation>
+    </message>
+    <message>
+        <source>Density</source>
+        <translation>密度</translation>
+    </message>
+    <message>
+        <source>Space between lines, messages and rows.</source>
+        <translation>行、消息和列表项之间的间距。</translation>
+    </message>
+    <message>
+        <source>Comfortable</source>
+        <translation>舒适</translation>
+    </message>
+    <message>
+        <source>Compact</source>
+        <translation>紧凑</translation>
+    </message>
+    <message>
+        <source>Text width</source>
+        <translation>文本宽度</translation>
+    </message>
+    <message>
+        <source>Widest that the lines of a conversation get.</source>
+        <translation>对话中一行的最大宽度。</translation>
+    </message>
+    <message>
+        <source>Narrow</source>
+        <translation>窄</translation>
+    </message>
+    <message>
+        <source>Normal</source>
+        <translation>标准</translation>
+    </message>
+    <message>
+        <source>Wide</source>
+        <translation>宽</translation>
+    </message>
+    <message>
+        <source>As wide as the window</source>
+        <translation>与窗口同宽</translation>
+    </message>
+    <message>
+        <source>Reduced motion</source>
+        <translation>减少动效</translation>
+    </message>
+    <message>
+        <source>Nothing blinks, fades or slides.</source>
+        <translation>不闪烁、不淡入淡出、不滑动。</translation>
+    </message>
+    <message>
+        <source>Notifications</source>
+        <translation>通知</translation>
+    </message>
+    <message>
+        <source>Tell of a long answer that ends while the window is not in front.</source>
+        <translation>较长的回答完成而窗口不在前台时发出通知。</translation>
+    </message>
+    <message>
         <source>Language</source>
         <translation>语言</translation>
     </message>
@@ -4140,6 +5132,22 @@
     <message>
         <source>Let the model name a chat; it computes a moment after the first answer.</source>
         <translation>让模型为对话起标题；第一个回答之后会计算片刻。</translation>
+    </message>
+    <message>
+        <source>Fold the thinking</source>
+        <translation>折叠思考过程</translation>
+    </message>
+    <message>
+        <source>Fold what was thought as soon as the answer begins; a click unfolds it.</source>
+        <translation>回答一开始就折叠思考过程；点击可展开。</translation>
+    </message>
+    <message>
+        <source>Attach long pasted text</source>
+        <translation>将粘贴的长文本作为附件</translation>
+    </message>
+    <message>
+        <source>Characters from which pasted text becomes a file; 0 for never.</source>
+        <translation>粘贴文本达到多少字符时变为文件；0 表示从不。</translation>
     </message>
     <message>
         <source>Thinking</source>
@@ -4317,6 +5325,10 @@
         <translation>思考</translation>
     </message>
     <message>
+        <source>Time spent thinking</source>
+        <translation>思考用时</translation>
+    </message>
+    <message>
         <source>Answer</source>
         <translation>回答</translation>
     </message>
@@ -4358,6 +5370,14 @@
     <message>
         <source>Yesterday</source>
         <translation>昨天</translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+    <message>
+        <source>{minutes} min {seconds} s</source>
+        <translation>{minutes} 分 {seconds} 秒</translation>
     </message>
     <message>
         <source>as stored</source>
