@@ -183,6 +183,20 @@ SPECS: tuple[Spec, ...] = (
         Scope.MESSAGE,
     ),
     Spec(
+        "paste_text",
+        QT_TRANSLATE_NOOP("actions", "Paste long text as it is"),
+        ("Ctrl+Shift+V",),
+        Group.CHAT,
+        Scope.MESSAGE,
+    ),
+    Spec(
+        "earlier",
+        QT_TRANSLATE_NOOP("actions", "Earlier messages, in an empty field"),
+        ("Up",),
+        Group.CHAT,
+        Scope.MESSAGE,
+    ),
+    Spec(
         "row_open",
         QT_TRANSLATE_NOOP("actions", "Open conversation"),
         ("Enter",),

@@ -42,6 +42,8 @@ class Commanding(QObject):
             (sidebar.new_button, "new"),
             (sidebar.search, "search"),
             (sidebar.settings_button, "settings"),
+            (window.composer.attach, "attach"),
+            (window.composer.prompts, "prompts"),
             (window.composer.options, "chat_settings"),
         ):
             actions.describe(widget, name)

@@ -109,9 +109,9 @@ def test_chips_are_removed_by_mouse_and_by_key_and_the_focus_goes_on(composer):
 
 def test_tokens_are_shown_on_the_chips(application, composer):
     composer.set_draft(Draft("", (attached("a.txt", "one"), attached("b.txt", "two"))).written())
-    application.chats.counted.emit(PromptCount(100, 30, 1000, 1200, files=(12, 1)))
+    application.chats.counted.emit(PromptCount(100, 50, 1000, 1200, files=(12, 30)))
     chips = composer.attachments.area.chips
-    assert [chip.detail for chip in chips] == ["12 tokens", "1 tokens"]
+    assert [chip.detail for chip in chips] == ["12 tokens", "30 tokens"]
     assert chips[0].accessibleName() == "File a.txt, 12 tokens"
 
 
