@@ -217,3 +217,13 @@ def test_every_part_of_it_has_a_name(window, show, find):
         "Next occurrence",
     ]
     assert bar.close_button.accessibleName() == "Close find"
+
+
+def test_the_rest_of_a_very_long_answer_is_shown_where_it_is_found(qtbot, window, show, find):
+    show("q", "bee\n\n" + "Words.\n\n" * 1_200 + "the last bee")
+    assert window.timeline.view_at(1).shown_end is not None
+    bar = find("bee")
+    assert (bar.count.text(), now_at(window.timeline)) == ("1 of 2", (1, "bee"))
+    for key, count in ((Qt.Key.Key_Return, "2 of 2"), (Qt.Key.Key_Return, "1 of 2")):
+        QTest.keyClick(bar.field, key)
+        qtbot.waitUntil(lambda count=count: bar.count.text() == count)

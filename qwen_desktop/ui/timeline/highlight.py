@@ -16,11 +16,13 @@ from PySide6.QtGui import QColor, QFont, QTextBlock, QTextCharFormat, QTextDocum
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-_SLICE = 0.006  # seconds
-_BETWEEN = 25  # ms between two slices while code grows, so that its text comes in time
+_SLICE = 0.004  # seconds
+_TAIL_SLICE = 0.003  # while code grows; its text is laid out in the same moment
+_BETWEEN = 25  # ms between two of these
 _THROTTLE = 150  # ms between two looks at the end of growing code
 _TAIL = 30  # lines that are looked at again
 _LONGEST = 300_000  # characters; longer code stays in one colour
+_LONGEST_LINE = 5_000  # a lexer may take seconds for what it cannot make out of one
 
 
 class _Allowance:
@@ -124,7 +126,7 @@ class Highlighter(QObject):
         work = self._work
         if work is None:
             return
-        end = time.perf_counter() + _SLICE
+        end = time.perf_counter() + (_TAIL_SLICE if self._tail_only else _SLICE)
         for _ in work:
             if time.perf_counter() > end:
                 self._slices.start(_BETWEEN if self._tail_only else 0)
@@ -135,6 +137,8 @@ class Highlighter(QObject):
         """Set the formats of `block` and those after it; one step per line."""
         text = self._document.toPlainText() + "\n"
         text = text[_points(text, block.position()) :]
+        if max(map(len, text.split("\n"))) > _LONGEST_LINE:
+            return
         column = 0
         ranges: list[QTextLayout.FormatRange] = []
         looks: list[Hashable] = []  # the same in a form that can be compared

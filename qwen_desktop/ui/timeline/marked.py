@@ -5,7 +5,7 @@ Only what is in view is marked, whatever the length of the conversation.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEasingCurve, QPoint, QRect, Qt, QVariantAnimation
+from PySide6.QtCore import QEasingCurve, QPoint, QRect, Qt, QTimer, QVariantAnimation
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QTextCursor
 from PySide6.QtWidgets import QWidget
 
@@ -32,6 +32,7 @@ class MarkedColumn(MessageColumn):
         self._matcher = Matcher(())
         self._words = Matcher(())  # what is marked unless something else is looked for
         self._marked: dict[str, MessageView] = {}  # by message id, with these words
+        self._is_late = False
         self._at: tuple[str, int, int] | None = None  # message id, leaf, mark that is gone to
 
     @property
@@ -85,6 +86,8 @@ class MarkedColumn(MessageColumn):
             at = places.index(before[1:]) + step if before[1:] in places else -1
             if at == len(places):  # there may be more in what is not shown of it
                 places = self._places(self._revealed(index, at))
+                if self._is_late:
+                    return self._go_on_later(step)
             if 0 <= at < len(places):
                 self._go_to(index, places[at])
                 return True
@@ -93,6 +96,8 @@ class MarkedColumn(MessageColumn):
             number %= count
             if self._has_marks(self._items[number].message):
                 places = self._places(self._revealed(number, 0 if step > 0 else -1))
+                if self._is_late:
+                    return self._go_on_later(step)
                 if places:
                     self._go_to(number, places[0 if step > 0 else -1])
                     return True
@@ -134,22 +139,28 @@ class MarkedColumn(MessageColumn):
         return any(self._matcher.spans(text) for text in (message.text, message.reasoning) if text)
 
     def _revealed(self, index: int, wanted: int = 0) -> MessageView:
-        """The widget of a message, unfolded as far as mark number `wanted` asks for."""
+        """The widget of a message, unfolded as far as mark number `wanted` asks for.
+
+        `_is_late` says that there is more of it to be shown first.
+        """
+        self._is_late = False
         item = self._items[index]
         view = self.view_at(index)
         self._paint(index, view)
         if not self._matcher.needles:
             return view
-        if item.message.role is Role.USER or view.shown_end is not None:
+        if item.message.role is Role.USER:
             text = normalized(item.message.text)
             found = self._matcher.spans(text)
             if not -len(found) <= wanted < len(found):
                 return view
             end = found[wanted][1]
-            seen = view.shown_end
-            if end <= (max(item.shown, first_part(text)) if seen is None else seen):
+            if end <= max(item.shown, first_part(text)):
                 return view
             item.shown = end + _BEHIND
+        elif view.shown_end is not None:
+            self._show_more(index, view, wanted)
+            return view
         elif self._is_in_reasoning(item.message, view):
             item.reasoning_open = True
         else:
@@ -158,6 +169,28 @@ class MarkedColumn(MessageColumn):
         view = self.view_at(index)
         self._paint(index, view)
         return view
+
+    def _show_more(self, index: int, view: MessageView, wanted: int) -> None:
+        """Show another portion of a very long answer, if the mark that is wanted lies behind."""
+        text = normalized(view.message.text)
+
+        def lies_behind() -> bool:
+            if view.shown_end is None or 0 <= wanted < len(self._places(view)):
+                return False
+            return bool(self._matcher.spans(text[view.shown_end :]))
+
+        if lies_behind():
+            view.show_more()
+            self._exact.discard(view.message.id)
+            self._measure(index)
+            self._paint(index, view)
+            self._is_late = lies_behind()
+
+    def _go_on_later(self, step: int) -> bool:
+        """Take the step once more has been shown, with the next turn of the event loop."""
+        matcher = self._matcher
+        QTimer.singleShot(0, self, lambda: self._matcher is matcher and self.next_mark(step))
+        return True
 
     def _is_in_reasoning(self, message: Message, view: MessageView) -> bool:
         """Whether its folded reasoning has a mark that is wanted: where the answer has none."""

@@ -147,9 +147,14 @@ class MessageView(QWidget):
         if self._more is not None:
             self._more.show_left(left)
 
-    def _on_more(self) -> None:
+    def show_more(self) -> None:
+        """Show another portion of a long answer; to be measured again."""
         self._item.shown = self._shown_end
         self._show_portion(normalized(self.message.text))
+        self._dirty = True
+
+    def _on_more(self) -> None:
+        self.show_more()
         self._on_changed()
 
     @property

@@ -227,7 +227,7 @@ class Selection(QObject):
             ranges = [self._range(index, number, thought) for number in range(len(leaves))]
             whole = all(
                 begin == 0 and min(end, leaf.length) == leaf.length
-                for (begin, end), leaf in zip(ranges, leaves, strict=True)
+                for (begin, end), leaf in zip(ranges[thought:], leaves[thought:], strict=True)
             )
             if whole and (message.role is Role.USER or view.shown_end is not None):
                 parts.append(message.text)  # with what is not shown of a long one
@@ -281,7 +281,9 @@ class _Copier(Protocol):
 
 
 def whole_text(view: MessageView) -> str:
-    """What a message says as it reads, without its reasoning."""
+    """What a message says as it reads, without its reasoning; of one shown in part, its source."""
+    if view.shown_end is not None:
+        return view.message.text
     leaves = list(view.leaves())
     thought = view.reasoning_leaves
     ranges = [(0, 0 if number < thought else FAR) for number in range(len(leaves))]

@@ -190,7 +190,8 @@ class SoughtColumn(MarkedColumn):
         first = view.reasoning_leaves
         if view.reasoning_is_open:
             known.reasoning = sum(marks[:first])
-        known.text = sum(marks[first:])
+        if view.shown_end is None:
+            known.text = sum(marks[first:])
 
     def _paint(self, index: int, view: MessageView) -> None:
         super()._paint(index, view)
