@@ -38,7 +38,7 @@ RADIUS = 8
 COLUMN_LEFT = theme.COLUMN_MARGIN
 COLUMN_RIGHT = theme.COLUMN_MARGIN + THICKNESS
 ICON = 18  # px
-_KEYBOARD = (
+KEYBOARD = (  # how the focus comes by keys
     Qt.FocusReason.TabFocusReason,
     Qt.FocusReason.BacktabFocusReason,
     Qt.FocusReason.ShortcutFocusReason,
@@ -135,7 +135,7 @@ class Button(QAbstractButton):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show the ring only to who came by keyboard."""
-        self._ring = event.reason() in _KEYBOARD
+        self._ring = event.reason() in KEYBOARD
         super().focusInEvent(event)
 
     def enterEvent(self, event: QEnterEvent) -> None:

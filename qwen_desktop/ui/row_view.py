@@ -21,11 +21,13 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPoint,
     QRect,
+    QRectF,
     Qt,
 )
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleEvent,
+    QFocusEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -42,7 +44,7 @@ from PySide6.QtWidgets import (
 )
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import ScrollBar
+from qwen_desktop.ui.controls import KEYBOARD, RADIUS, ScrollBar, focus_ring
 from qwen_desktop.ui.rows import make_plain
 
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
@@ -318,7 +320,14 @@ class RowView(QListView):
                     event.setChild(part.at(0).top())
                     QAccessible.updateAccessibility(event)
 
-    # -- mouse and paint -------------------------------------------------------------------
+    # -- focus, mouse and paint ------------------------------------------------------------
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Who comes by a key sees where the focus is, whether or not Qt has seen the key."""
+        if event.reason() in KEYBOARD:
+            self.window().setAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange)
+        super().focusInEvent(event)
+        self._area.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """The mouse needs no mark of the focus."""
@@ -358,6 +367,9 @@ class RowView(QListView):
         plain = (option.state | states.State_Enabled) & ~(
             states.State_HasFocus | states.State_MouseOver | states.State_Selected
         )
+        if current < 0 and self.hasFocus():  # no row can show it
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            focus_ring(painter, QRectF(self._area.rect()), RADIUS)
         for row in self.rows_in(event.rect().top(), event.rect().bottom()):
             index = model.index(row, 0)
             state = plain

@@ -206,3 +206,31 @@ def test_reading_preferences_and_state_needs_no_database():
         "sys.exit('sqlite3' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_keys_a_user_chose_are_kept_beside_the_settings(tmp_path):
+    file = tmp_path / "settings.json"
+    preferences = Preferences(file)
+    assert preferences.shortcuts == {}
+    preferences.set("theme", "dark")
+    preferences.set_shortcuts({"new": ("Ctrl+Alt+N",), "stop": ()})
+    again = Preferences(file)
+    assert again.shortcuts == {"new": ("Ctrl+Alt+N",), "stop": ()}
+    assert again.get("theme") == "dark"
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        (None, {}),
+        ([1], {}),
+        ({"new": "Ctrl+N", "open": ["Ctrl+O"], "stop": [3]}, {"open": ("Ctrl+O",)}),
+    ],
+)
+def test_a_damaged_entry_of_keys_costs_only_itself(tmp_path, entry, kept, caplog):
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"shortcuts": entry, "theme": "dark"}), encoding="utf-8")
+    preferences = Preferences(file)
+    assert preferences.shortcuts == kept
+    assert preferences.get("theme") == "dark"
+    assert caplog.records

@@ -67,6 +67,35 @@ def test_the_details_can_be_copied(show):
     assert dialog.copy_button.text() == "Copied"
 
 
+def test_details_name_versions_and_nothing_private(show):
+    import platform
+    from pathlib import Path
+
+    import PySide6
+
+    home = str(Path.home())
+    report = Known(
+        "{file} is damaged.", details=f"in {home}/notes.txt\n{'secret ' * 200}", file="a"
+    )
+    dialog = show(ProblemDialog(report.report()))
+    QTest.mouseClick(dialog.copy_button, Qt.MouseButton.LeftButton)
+    copied = QGuiApplication.clipboard().text()
+    assert "~/notes.txt" in copied
+    assert home not in copied
+    assert copied.count("secret") < 50
+    for part in (f"Qt {PySide6.__version__}", "torch ", "Python ", platform.system()):
+        assert part in copied
+    shown = dialog.findChild(QPlainTextEdit, "detailsText").toPlainText()
+    assert copied.endswith(shown)  # what is copied is what was seen
+
+
+def test_trouble_with_a_file_offers_its_folder(application, window, tmp_path):
+    window.show_problem(Known("{file} is damaged.", file=tmp_path / "a.json").report())
+    assert window.banner.action.text() == "Open folder"
+    window.show_problem(Known("The file is damaged.", file="a.json").report())
+    assert not window.banner.action.isVisible()
+
+
 def test_a_link_shows_where_it_goes_and_cancel_is_the_default(show):
     dialog = show(LinkDialog(QUrl("https://аpple.com/login?x=1")))  # a Cyrillic а
     target = dialog.findChild(QPlainTextEdit, "linkTarget").toPlainText()

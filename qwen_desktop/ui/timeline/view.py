@@ -439,7 +439,7 @@ class Timeline(SoughtColumn):
                 origin = QPoint(0, 0)
                 found.sort(key=lambda child: child.mapTo(view, origin).toTuple()[::-1])
                 controls += found
-        for before, after in pairwise(controls):
+        for before, after in pairwise([*controls, self._jump]):
             QWidget.setTabOrder(before, after)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
