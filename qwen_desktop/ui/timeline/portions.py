@@ -65,5 +65,5 @@ def _reach(source: str, begin: int) -> int:
         at = following
     if end == len(source):
         return end
-    line = source.rfind("\n", begin, end) + 1
-    return line if line > begin else end
+    line = source.rfind("\n", (begin + end) // 2, end) + 1
+    return line if line else end

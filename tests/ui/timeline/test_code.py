@@ -108,3 +108,11 @@ def test_the_buttons_are_reached_with_tab(timeline):
     wrap.setFocus(Qt.FocusReason.TabFocusReason)
     QTest.keyClick(wrap, Qt.Key.Key_Space)
     assert wrap.isChecked()
+
+
+def test_a_line_that_would_hold_up_the_lexer_stays_in_one_colour(timeline):
+    source = "<!--" * 15_000
+    code = shown(timeline, source)
+    assert code.code == source
+    assert not code.colouring
+    assert not code.body.document().firstBlock().layout().formats()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import re
+import sys
+
 import pytest
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QImage, QTextDocument
+from PySide6.QtNetwork import QHostAddress, QTcpServer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QWidget
 
 from qwen_desktop.chat.messages import PartKind, Status
 from qwen_desktop.ui.timeline.leaf import Leaf
+from qwen_desktop.ui.timeline.markdown import web_address
 from tests.ui.timeline.conftest import answer, point_of, settle, shown_text, user
 
 HOSTILE = r"""![remote](http://127.0.0.1:1/x.png) ![local](file:///etc/hostname)
@@ -176,3 +183,117 @@ def test_strange_text_is_shown(timeline, source):
     settle()
     timeline.grab()
     assert timeline.view_at(1).height() > 20
+
+
+# What leads somewhere, in every form in which a model can write it.
+ADDRESSES = [
+    "file://{folder}/x.png", "FILE://{folder}/x.png", "{folder}/x.png", "file:{folder}/x.css",
+    "http://127.0.0.1:{port}/x.png", "https://127.0.0.1:{port}/x", "//127.0.0.1:{port}/x.png",
+    "data:image/png;base64,iVBORw0KGgo=", "\\\\\\\\host\\\\share\\\\x.png", "javascript:alert(1)",
+    "qrc:/x.png", ":/x.png", "math:0", "ftp://127.0.0.1:{port}/x",
+]  # fmt: skip
+FORMS = [
+    "![]({0})", "![a](<{0}>)", "[a]({0})", "<{0}>", "[a][r]\n\n[r]: <{0}>", '<img src="{0}">',
+    '<link rel="stylesheet" href="{0}">', "<style>p {{background:url({0})}}</style>",
+    "| ![]({0}) |\n|-|\n| <img src='{0}'> |", "$\\href{{{0}}}{{x}}$",
+    "$$\\text{{<image href='{0}'/>}}$$", "$\\includegraphics{{{0}}}$", "```{0}\n![]({0})\n```",
+    "[^1]: ![]({0})\n\na[^1]", "> <img src='{0}'>", "- [ ] ![]({0}) <br> <video src={0}>",
+]  # fmt: skip
+
+
+class Watch:
+    """Tells of every file of a folder that is opened, by whatever code of this process (Linux)."""
+
+    OPENED = 0x20 | 0x1  # IN_OPEN, IN_ACCESS
+
+    def __init__(self, folder) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self._fd, os.fsencode(folder), self.OPENED) >= 0
+
+    def events(self) -> bytes:
+        try:
+            return os.read(self._fd, 4096)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
+def test_no_address_is_opened_whatever_it_stands_in(timeline, asked, tmp_path):
+    picture = QImage(4, 4, QImage.Format.Format_ARGB32)
+    assert picture.save(str(tmp_path / "x.png"))
+    (tmp_path / "x.css").write_text("p { color: red }")
+    server = QTcpServer()
+    assert server.listen(QHostAddress(QHostAddress.SpecialAddress.LocalHost))
+    watch = Watch(tmp_path)
+    try:
+        (tmp_path / "x.css").read_text()
+        assert watch.events()  # it does tell
+        timeline.resize(828, 3000)
+        count = 0
+        for address in ADDRESSES:
+            address = address.format(folder=tmp_path, port=server.serverPort())
+            sources = [form.format(address) for form in FORMS]
+            count += len(sources)
+            timeline.set_messages([user(source) for source in sources])
+            timeline.grab()
+            timeline.set_messages([answer("\n\n".join(sources), reasoning=sources[0])])
+            settle()
+            timeline.grab()
+            html = "".join(leaf.toHtml() for leaf in timeline.view_at(0).leaves())
+            assert "<img" not in html.replace('<img src="math:', "")
+            for found in re.findall('href="([^"]*)"', html):
+                assert web_address(found)
+        assert count >= 200
+        assert asked == []
+        assert watch.events() == b""
+        assert not server.hasPendingConnections()
+    finally:
+        watch.close()
+        server.close()
+
+
+MILLION = {
+    "a line": "a", "words": "word ", "brackets": "[", "pictures": "![", "dollars": "$",
+    "formulas": "$x$ ", "marks": "*a_", "backticks": "`", "tags": "<a ", "comments": "<!--",
+    "entities": "&amp;", "combining": "a\u0300", "overrides": "\u202ea\u202d", "joined": "👩‍👧‍👦",
+    "links": "[a](http://b) ", "environments": "\\begin{matrix}", "inline": "\\(", "notes": "[^a]",
+    "breaks": "<br>", "backslashes": "\\",
+}  # fmt: skip
+
+
+FENCES = [("a line", "```\n"), ("words", "```js\n"), ("comments", "```html\n")]
+
+
+@pytest.mark.parametrize(("kind", "fence"), [*((kind, "") for kind in MILLION), *FENCES])
+def test_a_line_of_a_million_characters_is_shown_in_part(timeline, kind, fence):
+    source = fence + MILLION[kind] * (1_000_000 // len(MILLION[kind]))
+    timeline.set_messages([user("q"), answer(source)])
+    settle()
+    timeline.grab()
+    view = timeline.view_at(1)
+    (leaf,) = view.leaves()
+    assert (0 if kind == "backticks" else 1000) <= leaf.length <= 130_000  # as Qt counts
+    assert view.shown_end is not None
+    assert len(leaf.formulas) <= 20_000
+
+
+def test_quotes_without_end_are_kept_to_the_last_word(timeline):
+    timeline.set_messages([user("q"), answer(">" * 10_000 + " deep"), answer("- " * 200 + "deep")])
+    settle()
+    for number in (1, 2):
+        view = timeline.view_at(number)
+        assert shown_text(view).endswith("deep")
+        assert len(view.findChildren(QWidget)) < 100
+
+
+@pytest.mark.parametrize(
+    "opening", ["```py\n", "~~~\n", "<!--\n", "<script>\n", "$$\n", "\\[\n", "> ```\n> "]
+)
+def test_what_is_never_closed_is_shown(timeline, opening):
+    timeline.set_messages([user("q"), answer(opening + "the rest")])
+    settle()
+    assert "the rest" in shown_text(timeline.view_at(1))
