@@ -256,6 +256,8 @@ class Timeline(SoughtColumn):
         ):
             event.accept()
             return True
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.set_theme(self._shared.theme)  # another screen: formulas are drawn for it
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

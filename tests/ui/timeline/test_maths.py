@@ -226,3 +226,10 @@ def test_a_window_that_closes_waits_for_no_formula(qtbot, looks):
     timeline.hide()
     timeline.deleteLater()
     QApplication.sendPostedEvents(timeline, QEvent.Type.DeferredDelete)
+
+
+def test_a_move_to_another_screen_keeps_the_formulas(timeline):
+    (leaf,) = shown(timeline, INLINE)
+    QApplication.sendEvent(timeline, QEvent(QEvent.Type.DevicePixelRatioChange))
+    settle()
+    assert leaf.formulas == ["$ax^2+bx+c$", "\\(\\sum_{i=1}^n i\\)"]
