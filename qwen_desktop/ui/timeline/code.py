@@ -149,7 +149,7 @@ class CodeBlock(QWidget):
         """Header above, code below."""
         width, header, height = self.width(), px(_HEADER), button_height()
         right = width - 6
-        for button in (self._copy, self._save, self._wrap):
+        for button in (self._copy, self._wrap, self._save):
             size = button.sizeHint().width()
             right -= size
             button.setGeometry(right, (header - height) // 2, size, height)

@@ -35,6 +35,7 @@ _NAMES = {
     "hr": "rule",
 }
 _TASK = re.compile(r"\[([ xX])\](?:\s|$)")
+_LIST = re.compile(r"\n(?=<[uo]l)")
 _FENCE = re.compile(r"(`{3,}|~{3,})")
 # One of these at the end of a growing text may turn out as a rule, a heading or a table.
 _UNDECIDED = re.compile(r"[ \t]*(?:=+|-+|\|+|`+|~+|\*+|_+|\$+)[ \t]*")
@@ -230,9 +231,9 @@ class _Builder:
         rendered = _parser().renderer.render(list(group), _parser().options, self._environment)
         code = token.content if kind == "math" else ""
         # The sign that stands for a picture in Qt's documents: pictures are formulas only.
-        return Block(
-            kind, source, line, html=rendered.strip().replace("\ufffc", "\ufffd"), code=code
-        )
+        rendered = rendered.strip().replace("\ufffc", "\ufffd")
+        # To Qt a line feed before a nested list is a space at the end of the words above.
+        return Block(kind, source, line, html=_LIST.sub("", rendered), code=code)
 
     def _item(self, group: Sequence[Token], depth: int) -> Block:
         token = group[0]

@@ -102,6 +102,8 @@ class _Worker:
                 picture = _drawn(wanted)
                 with self._lock:
                     self._now = None
+                    if self._ended:  # left, but it met no exception: it was lost in a callback
+                        return
                 self._done(wanted, picture)
         except _Left:
             pass
