@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Formula:
     display: bool
 
 
+@lru_cache(maxsize=1024)
 def formula(source: str) -> Formula | None:
     r"""What `source`, with its marks, says. None where it is still open, or empty."""
     source = source.strip()
