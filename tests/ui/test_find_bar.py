@@ -227,3 +227,11 @@ def test_the_rest_of_a_very_long_answer_is_shown_where_it_is_found(qtbot, window
     for key, count in ((Qt.Key.Key_Return, "2 of 2"), (Qt.Key.Key_Return, "1 of 2")):
         QTest.keyClick(bar.field, key)
         qtbot.waitUntil(lambda count=count: bar.count.text() == count)
+
+
+def test_what_is_drawn_as_a_formula_is_not_counted_where_it_is_seen(qtbot, window, show, find):
+    show("q", "A formula $bee$ and a bee")
+    window.timeline.view_at(1)
+    qtbot.waitUntil(lambda: not window.timeline.drawing)
+    bar = find("bee")
+    assert bar.count.text() == "1 of 1"
