@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 
 from qwen_desktop.bridge import instance
 from qwen_desktop.bridge.instance import Arguments, InstanceServer, arguments_of, hand_over
@@ -28,11 +29,20 @@ def profile(tmp_path):
     return made
 
 
+def ended(made):
+    """Close a server and delete it now: the garbage collector may do it on another thread, where
+    what belongs to its sockets cannot be stopped.
+    """
+    made.close()
+    made.deleteLater()
+    QCoreApplication.sendPostedEvents(made, QEvent.Type.DeferredDelete.value)
+
+
 @pytest.fixture
 def server(qtbot, profile):
     made = InstanceServer(profile)
     yield made
-    made.close()
+    ended(made)
 
 
 def elsewhere(job):
@@ -79,7 +89,7 @@ def test_a_first_start_that_is_still_starting_is_waited_for(qtbot, profile, monk
     try:
         qtbot.waitUntil(lambda: given == [True])
     finally:
-        made.close()
+        ended(made)
 
 
 def test_two_profiles_do_not_hear_each_other(qtbot, server, tmp_path, monkeypatch):
@@ -105,7 +115,7 @@ def test_only_this_user_can_reach_the_first_start(qtbot, tmp_path, long, monkeyp
         assert place.parent == (tmp_path if long else deep.root)
         assert place.stat().st_mode & 0o077 == 0
     finally:
-        made.close()
+        ended(made)
 
 
 GOOD = Arguments().to_line()
