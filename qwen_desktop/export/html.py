@@ -19,7 +19,7 @@ from qwen_desktop.export.words import Words
 
 _STYLE = """
 :root { color-scheme: light dark; --back: #ffffff; --text: #1b1f24; --dim: #5e6875;
-  --line: #e2e5ea; --user: #eef3ff; --code: #f6f7f9; --accent: #2f6feb; --note: #9a6200; }
+  --line: #e2e5ea; --user: #eef3ff; --code: #f6f7f9; --accent: #2563eb; --note: #9a6200; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 32px 24px; max-width: 808px; background: var(--back);
   color: var(--text); font: 15px/1.6 Inter, "Segoe UI", "Noto Sans", "Noto Sans CJK SC",

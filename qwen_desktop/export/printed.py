@@ -34,7 +34,7 @@ code { background-color: #f6f7f9; font-size: 12px;
 pre code { font-size: 11px; }
 .language { color: #5e6875; font-size: 11px; }
 blockquote { color: #5e6875; margin-left: 16px; }
-a { color: #2f6feb; }
+a { color: #2563eb; }
 table { border-collapse: collapse; border-style: solid; border-width: 1px; border-color: #e2e5ea; }
 th, td { padding: 3px 8px; border-style: solid; border-width: 1px; border-color: #e2e5ea; }
 """

@@ -3682,6 +3682,14 @@
         <translation>换行</translation>
     </message>
     <message>
+        <source>Paste long text as it is</source>
+        <translation>原样粘贴长文本</translation>
+    </message>
+    <message>
+        <source>Earlier messages, in an empty field</source>
+        <translation>较早的消息（输入框为空时）</translation>
+    </message>
+    <message>
         <source>Open conversation</source>
         <translation>打开对话</translation>
     </message>
