@@ -141,6 +141,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     app = driver.app
 
     def picture(name: str) -> None:
+        driver.wait("the formulas", lambda: not driver.window.timeline.drawing)
         file = folder / f"{name}-{theme}.png"
         driver.picture(file)
         print(file, flush=True)
@@ -154,7 +155,7 @@ def take(folder: Path, theme: str, language: str) -> None:
         taken: list[str] = []
 
         def look(*_: object) -> None:
-            if not taken and condition():
+            if not taken and condition() and not driver.window.timeline.drawing:
                 taken.append(name)
                 picture(name)
 
@@ -200,7 +201,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     driver.wait("the first answer", lambda: driver.answers() and driver.answers()[0])
     driver.wait_idle()
     send("How large is the KV cache?", "KV 缓存有多大？")
-    during(app.chats.message_changed, lambda: len(driver.answers()[-1]) > 60, "streaming")
+    during(app.chats.message_changed, lambda: len(driver.answers()[-1]) > 75, "streaming")
     driver.wait_idle()
     send("Which keyboard shortcuts are there?", "有哪些快捷键？")
     driver.wait("a third answer", lambda: len(driver.answers()) == 3 and driver.answers()[2])
