@@ -98,6 +98,14 @@ class Branching:
             for one in ids
         )
 
+    def may_delete(self, ids: Iterable[str]) -> bool:
+        """Whether these messages can be deleted now.
+
+        Not while anything here is on its way to the disk: what would be read then is not there yet.
+        """
+        run = self._shown.run
+        return (run is None or run.stored) and not self.is_written(ids)
+
     def branch(self, message_id: str, title: str, back: Callable[[str], None]) -> Conversation:
         """Make a conversation of the path up to a message; `back` opens another one."""
         made = branch_of(self._shown.conversation, message_id, title)
@@ -144,30 +152,39 @@ class Branching:
     def _undo(self, change: Deleted) -> None:
         now = self._shown.conversation
         is_shown = now.id == change.before.id
-        moved = is_shown and (
-            now.tree.head != change.after.tree.head or self._shown.run is not None
-        )
-        head = None if moved else change.before.tree.head
+        head = change.before.tree.head if not is_shown or self._is_unmoved(change) else None
 
         def write(store: Store) -> None:
             from qwen_desktop.storage import removing
 
-            if change.held.removed is not None:
-                removing.put_back(store, change.held.removed, head)
+            removed = change.held.removed
+            if removed is not None:
+                there = removing.head_of(store, removed.conversation_id)
+                # Shown or not: who went on there since goes on there.
+                moved = not is_shown and there != change.after.tree.head
+                removing.put_back(store, removed, None if moved else head)
 
         def done(_: None) -> None:
-            self._bring_back(change, head)  # it may have been read from disk meanwhile
+            self._bring_back(change)  # it may have been read from disk meanwhile
             self._list.refresh()
 
         self._store.keep(write, done)
-        self._bring_back(change, head)
+        self._bring_back(change)
 
-    def _bring_back(self, change: Deleted, head: str | None) -> None:
+    def _is_unmoved(self, change: Deleted) -> bool:
+        """Whether the conversation, which is shown, is read where the deletion left it."""
+        head = self._shown.conversation.tree.head
+        return head == change.after.tree.head and self._shown.run is None
+
+    def _bring_back(self, change: Deleted) -> None:
         now = self._shown.conversation
         if now.id != change.before.id or change.gone <= now.tree.messages.keys():
             return
         tree = now.tree.with_back(change.before.tree, change.gone)
-        self._show(replace(now, tree=tree.with_head(head) if head is not None else tree))
+        head = change.before.tree.head
+        if head is not None and self._is_unmoved(change):
+            tree = tree.with_head(head)
+        self._show(replace(now, tree=tree))
 
     def _show(self, conversation: Conversation) -> None:
         self._shown.change(conversation)

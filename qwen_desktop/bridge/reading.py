@@ -5,7 +5,7 @@ Lives on the main thread. QtCore only. `Chats` is this with asking and answering
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -268,7 +268,10 @@ class Reading(QObject):
     def branch(self, message_id: str, title: str) -> None:
         """Show the path up to a message as a new conversation called `title`. Can be undone."""
         tree = self.current.tree
-        if message_id in tree.messages and self._may_take(m.id for m in tree.path(message_id)):
+        path = (
+            [message.id for message in tree.path(message_id)] if message_id in tree.messages else []
+        )
+        if path and self._may_take(settled=not self._branching.is_written(path)):
             made = self._branching.branch(message_id, title, self.open)
             self._show(made, is_new=False)
 
@@ -278,13 +281,15 @@ class Reading(QObject):
         A version beside it is read then, else what stood before it.
         """
         tree = self.current.tree
-        if message_id in tree.messages and self._may_take(tree.below(message_id)):
+        if message_id not in tree.messages:
+            return
+        if self._may_take(settled=self._branching.may_delete(tree.below(message_id))):
             self._branching.delete(message_id)
 
-    def _may_take(self, ids: Iterable[str]) -> bool:
-        """Whether messages are settled and the store is written; if not, a problem is emitted."""
+    def _may_take(self, *, settled: bool) -> bool:
+        """Whether messages are `settled` and the store is written; if not, a problem is emitted."""
         refusal = self._store.read_only
-        if refusal is None and self._branching.is_written(ids):
+        if refusal is None and not settled:
             refusal = BEING_WRITTEN
         if refusal is not None:
             self.problem.emit(refusal)

@@ -236,10 +236,11 @@ class Run:
         What the user changed meanwhile stays changed.
         """
         now, before = self.conversation, self.before.tree
+        brought = {self.question.id, self.answer.id} - before.messages.keys()
         messages = [
-            replace(before.messages[id_], pinned=message.pinned)
+            replace(before.messages.get(id_, message), pinned=message.pinned)
             for id_, message in now.tree.messages.items()
-            if id_ in before.messages
+            if id_ not in brought  # what was deleted may have come back meanwhile
         ]
         head = now.tree.head if now.tree.head in before.messages else before.head
         return replace(now, tree=Tree.of(messages, head), updated_at=self.before.updated_at)

@@ -93,6 +93,16 @@ def put_back(store: Store, removed: Removed, head: str | None) -> None:
             _read_up_to(connection, conversation, head)
 
 
+def head_of(store: Store, conversation_id: str) -> str | None:
+    """Up to which message a conversation is read, as it stands on disk. Raises Known without it."""
+    with store.database.reading() as connection:
+        (head,) = connection.execute(
+            "SELECT head_id FROM conversations WHERE number = ?",
+            (number_of(connection, conversation_id),),
+        ).fetchone()
+    return None if head is None else rows.text_from(head)
+
+
 def mark(connection: sqlite3.Connection, conversation: int, ids: Iterable[str]) -> None:
     """Remember that messages of the conversation of row `conversation` were deleted."""
     now = time.time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qwen_desktop.bridge.branching import BEING_WRITTEN
 from qwen_desktop.bridge.list_change import ChangeKind
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.messages import Role
@@ -123,3 +124,36 @@ def test_what_is_being_written_is_neither_deleted_nor_copied(desk, talk):
     desk.chats.open(talk.id)
     desk.chats.stop()
     desk.wait(lambda: not desk.chats.run.running)
+
+
+def test_nothing_is_deleted_while_a_message_is_on_its_way_to_the_disk(desk, talk):
+    old = talk.tree.head
+    desk.chats.retry(old)  # what is read then is not on disk yet
+    desk.chats.delete_message(old)
+    assert desk.problems == [BEING_WRITTEN]
+    assert old in desk.chats.current.tree.messages
+    desk.wait(lambda: desk.saved)
+    desk.chats.delete_message(old)
+    assert stored(desk, talk.id).tree.messages.keys() == desk.chats.current.tree.messages.keys()
+    assert len(desk.problems) == 1
+
+
+def test_what_was_asked_since_is_still_read_when_a_deletion_is_undone_from_elsewhere(desk, talk):
+    desk.chats.delete_message(talk.tree.head)
+    desk.chats.retry(desk.path()[-1].id)
+    desk.wait(lambda: desk.saved)
+    now = desk.chats.current.tree.head
+    desk.chats.new()
+    desk.changes[0].undo()
+    tree = stored(desk, talk.id).tree
+    assert tree.messages.keys() >= talk.tree.messages.keys()
+    assert tree.head == now
+
+
+def test_what_came_back_meanwhile_stays_where_a_message_is_refused(desk, talk):
+    desk.chats.delete_message(talk.tree.head)
+    assert desk.chats.ask("far too long " * 50_000)
+    desk.changes[0].undo()
+    desk.wait(lambda: not desk.chats.run.running)
+    assert desk.drafts
+    assert desk.chats.current.tree.messages.keys() == talk.tree.messages.keys()
