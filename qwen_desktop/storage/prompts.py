@@ -24,6 +24,7 @@ class PromptFile:
     def __init__(self, file: Path) -> None:
         self._file = file
         self.problem: Report | None = None
+        self._in_place: Known | None = None  # why there is a file that is not known and stays
 
     def read(self) -> tuple[SavedPrompt, ...]:
         """What is kept. A damaged entry, or a second one of a name, is skipped."""
@@ -36,7 +37,12 @@ class PromptFile:
             return ()
 
     def save(self, prompts: Iterable[SavedPrompt]) -> None:
-        """Replace the file. Raises Known where the disk refuses."""
+        """Replace the file.
+
+        Raises Known where the disk refuses, or where `read` has left a file that it could not read.
+        """
+        if self._in_place is not None:
+            raise self._in_place
         write(self._file, prompts)
 
     def _set_aside(self, details: str) -> Report:
@@ -45,11 +51,12 @@ class PromptFile:
         try:
             self._file.replace(aside)
         except OSError as error:
-            return Known(
+            self._in_place = Known(
                 QT_TRANSLATE_NOOP("errors", "The prompt library in {file} cannot be read."),
                 details=f"{details}\n{type(error).__name__}: {error}",
                 file=self._file,
-            ).report()
+            )
+            return self._in_place.report()
         return Known(
             QT_TRANSLATE_NOOP("errors", "The prompt library could not be read."),
             QT_TRANSLATE_NOOP("errors", "The old one is kept in {file}."),
