@@ -55,3 +55,15 @@ def test_what_the_disk_refuses_is_a_sentence(tmp_path):
     blocked.write_text("")
     with pytest.raises(Known):
         write(blocked / "prompts.json", PROMPTS)
+
+
+def test_a_file_that_is_neither_read_nor_kept_aside_is_not_replaced(tmp_path):
+    file = tmp_path / "prompts.json"
+    file.write_text("words in no JSON")
+    (tmp_path / "prompts.json.damaged" / "in the way").mkdir(parents=True)
+    kept = PromptFile(file)
+    assert kept.read() == ()
+    with pytest.raises(Known, match="cannot be read") as refused:
+        kept.save(PROMPTS)
+    assert refused.value.report() == kept.problem
+    assert file.read_text() == "words in no JSON"
