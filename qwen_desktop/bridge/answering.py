@@ -204,8 +204,8 @@ class Answering(QObject):
         run.merge()
         run.conversation = replace(run.conversation, updated_at=time.time())
         self._run = None
+        self._write_end(run, run.answer)  # before the list is read again because of it
         self.ended.emit(run, report)
-        self._write_end(run, run.answer)
 
     def _write_end(self, run: Run, answer: Message) -> None:
         conversation_id, trace = run.conversation.id, run.trace()

@@ -35,6 +35,14 @@ def test_an_answer_streams_and_is_on_disk(desk):
     store.close()
 
 
+def test_the_row_of_a_chat_shows_the_end_of_the_answer_at_once(desk):
+    desk.ask_and_wait("hello there")
+    desk.wait(lambda: desk.chats.list._reading is None)  # what is read has been taken
+    row = desk.chats.list.row(desk.chats.current.id)
+    assert row.preview == desk.chats.current.summary().preview
+    assert row.preview != "hello there"
+
+
 def test_the_question_is_on_disk_before_the_answer_begins(desk, tmp_path):
     desk.set(max_new_tokens=3000)
     copies = []
