@@ -54,6 +54,7 @@ def check_length(prompt: Prompt, context_length: int, vocab_size: int) -> None:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "The prompt has {have} tokens; this model holds {limit}."),
             QT_TRANSLATE_NOOP("errors", "Shorten the message, or start a new chat."),
+            code="prompt-too-long",
             have=f"{len(prompt.ids):,}",
             limit=f"{context_length:,}",
         )

@@ -23,6 +23,7 @@ def not_there() -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "This conversation is no longer there."),
         QT_TRANSLATE_NOOP("errors", "It may have been deleted in another window."),
+        code="conversation-missing",
     )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.main_window import MainWindow
 
 THINKING = "thinking"
+# Codes of trouble that is said of one chat, and of no other.
+_OF_ONE_CHAT = frozenset({"prompt-too-long", "conversation-missing"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Asking(QObject):
         chats.counted.connect(self._on_counted)
         chats.options_changed.connect(self.refresh)
         chats.overflowed.connect(self._on_overflow)
-        chats.opened.connect(self.refresh)
+        chats.opened.connect(self._on_opened)
         models.changed.connect(self.follow)
 
     # -- asking ----------------------------------------------------------------------------
@@ -99,6 +101,13 @@ class Asking(QObject):
         self._window.banner.dismiss()
         self._attempt = Attempt(again, lambda: text)
         again()
+
+    @Slot()
+    def _on_opened(self) -> None:
+        shown = self._window.banner.report
+        if shown is not None and shown.code in _OF_ONE_CHAT:
+            self._window.banner.dismiss()
+        self.refresh()
 
     @Slot(str)
     def _on_draft(self, draft: str) -> None:

@@ -33,6 +33,7 @@ class Switching(QObject):
         self._round: list[str] = []  # the order while one switches; empty otherwise
         chats.opened.connect(self._on_opened)
         chats.message_added.connect(self._on_added)
+        chats.rewound.connect(self._on_rewound)
         chats.list.deleted.connect(lambda ids, _title: self._forget(ids))
         chats.list.removed.connect(self._forget)
 
@@ -85,6 +86,11 @@ class Switching(QObject):
     @Slot(object)
     def _on_added(self, _message: object) -> None:
         self._use(self._chats.current)
+
+    @Slot(object)
+    def _on_rewound(self, conversation: Conversation) -> None:
+        if not conversation.tree.messages:  # its first message was refused: it is on no disk
+            self._forget((conversation.id,))
 
     def _use(self, conversation: Conversation) -> None:
         if conversation.tree.messages:  # an empty chat is nothing to come back to

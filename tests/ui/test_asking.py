@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
@@ -50,8 +52,6 @@ def test_thinking_follows_the_general_setting_and_the_chat(ready, window):
 
 
 def test_the_switch_is_not_there_for_a_model_that_cannot_think(application, window):
-    from dataclasses import replace
-
     application.models._set(ModelState(Phase.READY, info=replace(INFO, can_think=False)))
     assert not window.composer.thinking.isVisible()
     QTest.keyClick(window.composer.edit, Qt.Key.Key_T, CONTROL | SHIFT)
@@ -111,6 +111,20 @@ def test_a_full_context_is_told_in_numbers_and_the_text_stays(ready, window):
     assert not dialog.isVisible()
     assert window.composer.text() == "too much"
     assert not ready.chats.run.running
+
+
+def test_a_refused_first_message_leaves_no_chat_to_switch_to(ready, window):
+    overflow(ready, window, "too much")
+    assert ready.chats.current.id not in window.switching.order
+
+
+def test_what_was_said_of_one_chat_is_not_said_above_another(ready, window):
+    report = Report("The prompt has {have} tokens.", values={"have": "1,903"})
+    for code, stays in (("prompt-too-long", False), ("disk-full", True)):
+        ready.chats.problem.emit(replace(report, code=code))
+        assert window.banner.isVisible()
+        ready.chats.new()
+        assert window.banner.isVisible() is stays
 
 
 @pytest.mark.parametrize(
