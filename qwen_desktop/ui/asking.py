@@ -73,7 +73,7 @@ class Asking(QObject):
         chats.counted.connect(self._on_counted)
         chats.options_changed.connect(self.refresh)
         chats.overflowed.connect(self._on_overflow)
-        chats.opened.connect(self._on_opened)
+        chats.opened.connect(self.refresh)
         models.changed.connect(self.follow)
 
     # -- asking ----------------------------------------------------------------------------
@@ -103,11 +103,11 @@ class Asking(QObject):
         again()
 
     @Slot()
-    def _on_opened(self) -> None:
+    def leave_trouble(self) -> None:
+        """Another chat is shown: what the banner says of the one before goes with it."""
         shown = self._window.banner.report
         if shown is not None and shown.code in _OF_ONE_CHAT:
             self._window.banner.dismiss()
-        self.refresh()
 
     @Slot(str)
     def _on_draft(self, draft: str) -> None:

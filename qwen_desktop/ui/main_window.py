@@ -242,6 +242,7 @@ class MainWindow(Frame):
         self.empty.open_requested.connect(self.checkpoints.choose)
         self.checkpoints.offer_in(self.empty)
         self.banner.details_requested.connect(self.show_details)
+        self._chats.opened.connect(self.asking.leave_trouble)
         self.alarms.changed.connect(self.panel.set_alarms)
         self.toast.hidden.connect(lambda: self._set_undo(False))
         self.pane.build()

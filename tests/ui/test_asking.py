@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 
@@ -116,6 +116,22 @@ def test_a_full_context_is_told_in_numbers_and_the_text_stays(ready, window):
 def test_a_refused_first_message_leaves_no_chat_to_switch_to(ready, window):
     overflow(ready, window, "too much")
     assert ready.chats.current.id not in window.switching.order
+
+
+def test_a_chat_is_shown_before_the_rest_of_the_window_is_built(qtbot, looks, tmp_path):
+    from qwen_desktop import cli
+    from qwen_desktop.app import App
+
+    built = App(cli.parse(["--profile", str(tmp_path / "profile")]))
+    built.build()
+    built.store.start()
+    with qtbot.captureExceptions() as thrown:
+        built.chats.opened.emit(built.chats.current)
+    built.close()
+    for made in (built.window, built):
+        made.deleteLater()
+        QCoreApplication.sendPostedEvents(made, QEvent.Type.DeferredDelete.value)
+    assert not thrown
 
 
 def test_what_was_said_of_one_chat_is_not_said_above_another(ready, window):
