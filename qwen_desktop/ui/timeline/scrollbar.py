@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QScrollBar, QWidget
 
 THICKNESS = 12  # px
@@ -30,6 +30,15 @@ class SlimBar(QScrollBar):
     def sizeHint(self) -> QSize:
         """Thin across, free along."""
         return QSize(THICKNESS, THICKNESS)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Sideways; who scrolls down the page is not held up by a bar of a block."""
+        turned, shift = event.angleDelta(), event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        is_down = abs(turned.y()) > abs(turned.x()) and not shift
+        if is_down and self.orientation() == Qt.Orientation.Horizontal:
+            event.ignore()
+        else:
+            super().wheelEvent(event)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Only the handle."""

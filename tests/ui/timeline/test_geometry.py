@@ -225,6 +225,21 @@ def test_the_wheel_moves_wide_code_sideways(timeline):
     assert bar.value() == bar.maximum()
 
 
+def test_the_wheel_goes_past_the_bar_of_wide_code(timeline):
+    timeline.set_messages([*conversation(10), answer("```\n" + "wide " * 200 + "\n```")])
+    settle()
+    (leaf,) = timeline.view_at(10).leaves()
+    sideways, bar = leaf.horizontalScrollBar(), timeline.verticalScrollBar()
+    point = sideways.mapTo(timeline, sideways.rect().center())
+    assert timeline.childAt(point) is sideways
+    QTest.wheelEvent(timeline.windowHandle(), QPointF(point), QPoint(-120, 0))
+    assert sideways.value() > 0
+    across = sideways.value()
+    QTest.wheelEvent(timeline.windowHandle(), QPointF(point), QPoint(0, 120))
+    assert sideways.value() == across
+    assert bar.value() < bar.maximum()
+
+
 # --- Staying put ---
 
 
