@@ -68,12 +68,16 @@ _FROM_TOP = 64
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: what it does, a word about what it is, the keys that do the same."""
+    """One line: what it does, a word about what it is, the keys that do the same.
+
+    `name` is its English name, looked at where no title fits: "zoom in" for "Larger".
+    """
 
     title: str
     kind: str
     keys: str
     run: Callable[[], object]
+    name: str = ""
 
 
 def of_actions(actions: WindowActions) -> Iterator[Entry]:
@@ -81,7 +85,8 @@ def of_actions(actions: WindowActions) -> Iterator[Entry]:
     for name, action in actions.by_name.items():
         if action.isEnabled() and name not in ("palette", "menu"):
             kind = group_title(BY_NAME[name].group)
-            yield Entry(action.text(), kind, actions.shortcut_text(name), action.trigger)
+            keys, words = actions.shortcut_text(name), name.replace("_", " ")
+            yield Entry(action.text(), kind, keys, action.trigger, words)
 
 
 def of_settings(preferences: PreferencesModel, kind: str, on: str, off: str) -> Iterator[Entry]:
@@ -89,7 +94,8 @@ def of_settings(preferences: PreferencesModel, kind: str, on: str, off: str) -> 
 
     def entry(setting: Setting, value: str | bool, words: str) -> Entry:
         title = f"{setting_text(setting.label)}: {words}"
-        return Entry(title, kind, "", lambda: preferences.set(setting.name, value))
+        name = setting.name.replace("_", " ")
+        return Entry(title, kind, "", lambda: preferences.set(setting.name, value), name)
 
     for setting in SETTINGS:
         now = preferences.get(setting.name)
@@ -120,6 +126,9 @@ class EntryList(QAbstractListModel):
         """Show what fits."""
         self.beginResetModel()
         found = fuzzy.ranked(query, [entry.title for entry in self._all])
+        if not found:
+            named = fuzzy.ranked(query, [entry.name for entry in self._all])
+            found = [(number, ()) for number, _ in named]
         self._shown = [(self._all[number], places) for number, places in found]
         self.endResetModel()
 

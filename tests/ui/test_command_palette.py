@@ -84,6 +84,14 @@ def test_an_action_is_found_and_done(window):
     assert window.composer.edit.hasFocus()
 
 
+def test_where_no_title_fits_the_english_name_does(application, window):
+    palette = opened(window)
+    QTest.keyClicks(palette.field, "zoom")
+    assert titles(palette) == ["Larger", "Smaller", "Usual size"]
+    QTest.keyClick(palette.field, Qt.Key.Key_Return)
+    assert application.preferences.get("zoom") > 100
+
+
 def test_a_setting_is_switched(application, window):
     palette = opened(window)
     QTest.keyClicks(palette.field, "theme dark")
