@@ -158,3 +158,19 @@ def no_thread_left() -> Iterator[None]:
         time.sleep(0.01)
     if left:
         pytest.fail("Still running after the test: " + ", ".join(sorted(left)))
+
+
+# --- No object of Qt left to another thread ------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Delete now, on this thread, what was to be deleted later.
+
+    The garbage collector may find it on another thread, where neither a widget nor a timer or a
+    socket can be deleted.
+    """
+    yield
+    core = sys.modules.get("PySide6.QtCore")
+    if core is not None and core.QCoreApplication.instance() is not None:
+        core.QCoreApplication.sendPostedEvents(None, core.QEvent.Type.DeferredDelete.value)

@@ -88,6 +88,8 @@ class Desk:
             self.chats.close()
             assert self.engine.close()
             self.store.close()
+            for made in (self.chats, self.models, self.engine, self.store):
+                made.deleteLater()  # timers are on; see the hook in tests/conftest.py
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ def backups(desk):
     made.failed.connect(made.failures.append)
     yield made
     made.close()
+    made.deleteLater()
 
 
 def there(desk):

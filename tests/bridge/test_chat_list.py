@@ -51,8 +51,9 @@ class Listed:
 
     def ask(self, job):
         """What a job on the store gives, once everything before it is done."""
-        found, loop = [], QEventLoop()
-        QTimer.singleShot(20_000, loop, loop.quit)
+        found, loop, patience = [], QEventLoop(), QTimer(singleShot=True, interval=20_000)
+        patience.timeout.connect(loop.quit)
+        patience.start()
 
         def done(result):
             found.append(result)
@@ -60,6 +61,7 @@ class Listed:
 
         self.client.submit(job, done)
         loop.exec()
+        patience.stop()
         return found[0]
 
     def settle(self):
@@ -81,6 +83,8 @@ class Listed:
 
     def close(self):
         self.client.close()
+        self.list.deleteLater()  # its timer is on; see the hook in tests/conftest.py
+        self.client.deleteLater()
 
 
 @pytest.fixture

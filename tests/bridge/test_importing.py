@@ -30,7 +30,7 @@ class Harbour:
     def __init__(self, qtbot, file: Path) -> None:
         self.qtbot = qtbot
         self.store = StoreClient(file)
-        engine = EngineClient()
+        self.engine = engine = EngineClient()
         settings = {setting.name: setting.default for setting in SETTINGS}
         self.chats = Chats(self.store, engine, Models(engine), lambda: settings)
         self.importing = Importing(self.chats, self.store)
@@ -57,6 +57,8 @@ class Harbour:
         self.importing.close()
         self.chats.close()
         self.store.close()
+        for made in (self.importing, self.chats, self.engine, self.store):
+            made.deleteLater()  # timers are on; see the hook in tests/conftest.py
 
 
 @pytest.fixture

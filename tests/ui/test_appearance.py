@@ -202,3 +202,4 @@ def test_a_start_has_the_look_that_was_chosen(qtbot, looks, tmp_path):
     finally:
         application.close()
         application.window.deleteLater()
+        application.deleteLater()
