@@ -55,7 +55,16 @@ class Composing:
 
     def add(self, place: str, text: str) -> None:
         """Put more below a draft that is not typed now; on disk within a second."""
-        self._drafts.set(place, joined(self._drafts.text(place), text))
+        run = self._answering.run
+        if (
+            run is not None
+            and not run.stored
+            and run.kind is RunKind.ASK
+            and place == ("" if run.is_new else run.before.id)
+        ):
+            self._held = joined(self._held, text)  # as in `set`
+        else:
+            self._drafts.set(place, joined(self._drafts.text(place), text))
 
     def set_edit(self, message_id: str, text: str) -> None:
         """Keep what an earlier message is being changed to; "" where it is left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qwen_desktop.chat.attached import attached, content
 from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.events import PromptCount
@@ -86,6 +88,21 @@ def test_a_file_that_was_read_late_goes_to_its_conversation(desk):
     desk.chats.open(first)
     desk.wait(lambda: desk.chats.current.id == first)
     assert Draft.read(desk.drafts[-1]) == Draft("typed", (TABLE,))
+
+
+@pytest.mark.parametrize("text", ["second", "far too long " * 50_000])
+def test_a_file_that_was_read_while_a_message_is_on_its_way_stands_once(desk, text):
+    desk.ask_and_wait("first")
+    first, place = desk.chats.current.id, desk.chats.draft_place
+    desk.chats.set_draft(text)
+    assert desk.chats.ask(text)
+    desk.chats.new()
+    desk.chats.add_to_draft(place, Draft("", (TABLE,)).written())
+    desk.wait(lambda: not desk.chats.run.running)
+    desk.chats.open(first)
+    desk.wait(lambda: desk.chats.current.id == first)
+    left = "" if text == "second" else text  # refused
+    assert Draft.read(desk.drafts[-1]) == Draft(left, (TABLE,))
 
 
 def test_a_conversation_of_files_alone_is_named_by_them(desk):
