@@ -69,6 +69,26 @@ def test_a_key_takes_the_deletion_back(qtbot, application, window, talk):  # noq
     assert texts(window)[-1] == "Half an"
 
 
+def test_the_key_takes_it_back_from_the_message_field_unless_words_come_back_there(
+    qtbot,
+    application,
+    window,
+    talk,  # noqa: F811
+):
+    choose(window, 3, "Delete message")
+    edit, keys = window.composer.edit, Qt.KeyboardModifier.ControlModifier
+    edit.setFocus()
+    QTest.keyClicks(edit, "word")
+    QTest.keyClick(edit, Qt.Key.Key_Z, keys)
+    assert window.composer.text() == ""
+    QTest.keyClick(edit, Qt.Key.Key_Z, keys | Qt.KeyboardModifier.ShiftModifier)
+    assert window.composer.text() == "word"
+    assert texts(window)[-1] == "ants?"
+    QTest.keyClick(edit, Qt.Key.Key_Z, keys | Qt.KeyboardModifier.ShiftModifier)
+    assert window.composer.text() == "word"
+    assert texts(window)[-1] == "Half an"
+
+
 def test_the_first_message_takes_all_along(qtbot, application, window, talk):  # noqa: F811
     choose(window, 0, "Delete message and all below it")
     assert window.body.currentWidget() is window.empty
