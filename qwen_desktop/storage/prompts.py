@@ -29,7 +29,7 @@ class PromptFile:
     def read(self) -> tuple[SavedPrompt, ...]:
         """What is kept. A damaged entry, or a second one of a name, is skipped."""
         try:
-            return _good(atomic.read_json(self._file), self._file.name)
+            return _good(atomic.read_json(self._file))
         except FileNotFoundError:
             return ()
         except (OSError, ValueError) as error:
@@ -75,7 +75,7 @@ def read_foreign(file: Path) -> tuple[SavedPrompt, ...]:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ValueError("too large")
-        found = _good(atomic.read_json(file), file.name)
+        found = _good(atomic.read_json(file))
     except OSError as error:
         raise trouble.from_os(error, file) from error
     except ValueError as error:
@@ -94,14 +94,14 @@ def _no_prompts(file: Path, details: str) -> Known:
     )
 
 
-def _good(entries: object, name: str) -> tuple[SavedPrompt, ...]:
+def _good(entries: object) -> tuple[SavedPrompt, ...]:
     if not isinstance(entries, list):
         raise ValueError("not a JSON list")
     found: dict[str, SavedPrompt] = {}
     for number, entry in enumerate(entries):
         prompt = _prompt(entry)
         if prompt is None or prompt.name in found or len(found) >= MOST:
-            _log.warning("entry %d of %s is left out", number, name)
+            _log.warning("prompt %d of a file is left out", number)
         else:
             found[prompt.name] = prompt
     return by_name(found.values())

@@ -67,3 +67,11 @@ def test_a_file_that_is_neither_read_nor_kept_aside_is_not_replaced(tmp_path):
         kept.save(PROMPTS)
     assert refused.value.report() == kept.problem
     assert file.read_text() == "words in no JSON"
+
+
+def test_names_of_files_that_are_handed_in_stay_out_of_the_log(tmp_path, caplog):
+    file = tmp_path / "letters to Ada.json"
+    file.write_text(json.dumps([{"name": "a", "text": "one {x}"}, {"name": 3}]))
+    assert read_foreign(file) == PROMPTS[:1]
+    assert "left out" in caplog.text
+    assert "Ada" not in caplog.text
