@@ -245,13 +245,14 @@ def test_the_bin_restores_and_asks_before_it_is_emptied(sidebar, application, qt
 
     choose(context_menu(sidebar, "Bread"), "Delete for good…")
     dialog = window.findChild(QApplication.activeModalWidget().__class__, "confirmDialog")
-    assert dialog.words.text() == "“Bread” will be gone for good."
+    kept = "Backups that were made before keep it until they are removed."
+    assert dialog.words.text() == f"“Bread” will be gone for good. {kept}"
     QTest.keyClick(dialog, Qt.Key.Key_Return)  # the default is Cancel
     assert set(shown(sidebar)) == {"Bread", "Corn"}
 
     QTest.mouseClick(sidebar.place.empty, Qt.MouseButton.LeftButton)
     dialog = QApplication.activeModalWidget()
-    assert dialog.words.text() == "2 conversations will be gone for good."
+    assert dialog.words.text().startswith("2 conversations will be gone for good. ")
     QTest.mouseClick(dialog.do_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: shown(sidebar) == [])
     qtbot.waitUntil(sidebar.nothing.isVisible)
