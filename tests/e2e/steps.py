@@ -247,6 +247,9 @@ def list_by_hand(profile: Path) -> None:
 
     driver.click("Conversations")
     row = driver.app.chats.current.id
+    sidebar = driver.window.sidebar
+    driver.wait("the row that is shown", lambda: sidebar.list.index_of(row).isValid())
+    sidebar.view.setCurrentIndex(sidebar.list.index_of(row))  # wherever the click went
     driver.press(Qt.Key.Key_F2, into="Conversations")
     editor = driver.window.focusWidget()
     assert isinstance(editor, QLineEdit), editor
