@@ -17,12 +17,12 @@ from PySide6.QtCore import (
 )
 from PySide6.QtCore import QPersistentModelIndex as _Persistent
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from qwen_desktop.chat.backup import BackupInfo, BackupReason
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import ScrollBar
-from qwen_desktop.ui.module_tree import ROW_HEIGHT, flatten, soften
+from qwen_desktop.ui.module_tree import flatten, soften
+from qwen_desktop.ui.plain_table import make_table_plain
 from qwen_desktop.ui.texts import small_size_text
 
 Index = Union[QModelIndex, _Persistent]  # noqa: UP007
@@ -127,20 +127,7 @@ class BackupTable(QTableView):
         self.setObjectName("backups")
         self.setAccessibleName(self.tr("Backups"))
         self.setModel(self.backups)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        self.setCornerButtonEnabled(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFont(theme.body_font(13))
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(theme.px(ROW_HEIGHT))
+        make_table_plain(self)
         across = self.horizontalHeader()
         across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)

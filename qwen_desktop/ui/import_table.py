@@ -16,14 +16,15 @@ from PySide6.QtCore import (
 )
 from PySide6.QtCore import QPersistentModelIndex as _Persistent
 from PySide6.QtGui import QColor, QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from qwen_desktop.bridge.words import joined, translated
 from qwen_desktop.chat.importing import Entry, Outcome, Result
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import ScrollBar, plain_tip
-from qwen_desktop.ui.module_tree import ROW_HEIGHT, flatten, soften
+from qwen_desktop.ui.controls import plain_tip
+from qwen_desktop.ui.module_tree import flatten, soften
+from qwen_desktop.ui.plain_table import make_table_plain
 
 Index = Union[QModelIndex, _Persistent]  # noqa: UP007
 
@@ -151,20 +152,7 @@ class EntryTable(QTableView):
         self.setObjectName("importEntries")
         self.setAccessibleName(self.tr("What was found"))
         self.setModel(self.entries)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        self.setCornerButtonEnabled(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFont(theme.body_font(13))
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(theme.px(ROW_HEIGHT))
+        make_table_plain(self)
         across = self.horizontalHeader()
         across.setStretchLastSection(True)
         across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
