@@ -139,6 +139,11 @@ class MemoryPanel(Surface):
         for fact in self.parts.values():
             column.addWidget(fact)
         column.addWidget(self.alarm)
+        # Where a chart of memory against context comes, between what memory holds and the model.
+        self.chart_slot = QVBoxLayout()
+        self.chart_slot.setContentsMargins(0, 0, 0, 0)
+        self.chart_slot.setSpacing(8)
+        column.addLayout(self.chart_slot)
         column.addSpacing(4)
         column.addWidget(Line())
         column.addSpacing(4)
