@@ -52,11 +52,11 @@ class Planner:
 
     def limit(self, held: int, others: int) -> int:
         """Tokens that the context may hold now: the model's, or fewer where memory is short."""
-        return context_limit(self._rooms(held, others), self._context_length, self._chunk)
+        return context_limit(self.rooms(held, others), self._context_length, self._chunk)
 
     def plan(self, prompt: int, end: int, held: int, others: int) -> RequestPlan:
         """How to read a prompt of `prompt` tokens and to go on to `end` tokens at most."""
-        return plan_request(self._rooms(held, others), prompt, end, self._chunk)
+        return plan_request(self.rooms(held, others), prompt, end, self._chunk)
 
     def working(self, chunk: int, context: int) -> int:
         """Bytes that a forward of `chunk` tokens up to `context` takes on the main device."""
@@ -87,7 +87,8 @@ class Planner:
             free=gigabytes(free_memory(self._main)),
         )
 
-    def _rooms(self, held: int, others: int) -> list[Room]:
+    def rooms(self, held: int, others: int) -> list[Room]:
+        """Each device as it is now, and what tokens cost there."""
         rooms = []
         for (device, costs), share in zip(self._costs.items(), self._shares, strict=True):
             free = free_memory(device)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -117,12 +118,19 @@ class TransformersRunner:
         if cancel.is_set():
             raise Cancelled
         before = cache.snapshot()
-        self._cancel = cancel
         try:
-            return self._forward(cache, ids)
+            with self.heeding(cancel):
+                return self._forward(cache, ids)
         except Cancelled:
             cache.restore(before)
             raise
+
+    @contextmanager
+    def heeding(self, cancel: threading.Event) -> Iterator[None]:
+        """Within, a forward of `module` raises Cancelled soon after `cancel` is set."""
+        self._cancel = cancel
+        try:
+            yield
         finally:
             self._cancel = None
 
