@@ -1,4 +1,4 @@
-"""Writes a text that the user wants as a file, on a thread of its own. QtCore only."""
+"""Writes a text or a picture that the user wants as a file, on a thread of its own. QtCore only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ class TextFile(QObject):
     written = Signal(object)
     failed = Signal(object)
 
-    def write(self, file: Path, text: str) -> None:
-        """Write `text` to `file`, in place of what is there; one of the signals tells the end."""
+    def write(self, file: Path, content: str | bytes) -> None:
+        """Write `content` to `file`, in place of what is there; one of the signals tells the end.
+
+        A text becomes UTF-8.
+        """
         threading.Thread(
-            target=self._write, args=(file, text), name="text file", daemon=True
+            target=self._write, args=(file, content), name="text file", daemon=True
         ).start()
 
-    def _write(self, file: Path, text: str) -> None:
+    def _write(self, file: Path, content: str | bytes) -> None:
         try:
             from qwen_desktop.storage.atomic import write_bytes
 
-            # Half of a surrogate pair has no place in UTF-8.
-            write_bytes(file, text.encode("utf-8", "replace"))
+            if isinstance(content, str):
+                # Half of a surrogate pair has no place in UTF-8.
+                content = content.encode("utf-8", "replace")
+            write_bytes(file, content)
         except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
             self.failed.emit(report_of(error))
         else:
