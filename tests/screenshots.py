@@ -1,10 +1,11 @@
 """Pictures of the real window in its states, light and dark: `python3 dev.py screenshots [DIR]`.
 
-    python -m tests.screenshots DIR [--language zh_CN]
+    python -m tests.screenshots DIR [--language zh_CN] [--theme dark] [--scale 1.5]
 
-Each theme is one start of the program with a profile of its own, some conversations in its list,
-and the demo checkpoint. The answers in the pictures are the demo's own, but for one conversation
-that shows what larger checkpoints write. The large folders are layouts without weights.
+All languages, themes and scales, each in a folder of DIR for language and scale. Each is one start
+of the program with a profile of its own, some conversations in its list, and the demo checkpoint.
+The answers in the pictures are the demo's own, but for two conversations that show what larger
+checkpoints write. The large folders are layouts without weights.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
 from tests.list_pictures import put_in_order, take_list
 from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
+from tests.window_pictures import markdown_talk, take_window
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -50,6 +53,8 @@ SIZE_7B = {
     "num_key_value_heads": 4,
 }
 THEMES = ("light", "dark")
+LANGUAGES = ("en", "zh_CN")
+SCALES = ("1", "1.5")
 
 LONG_ANSWER = """\
 The cache keeps one **key** and one **value** vector per layer for every token, so memory grows \
@@ -118,6 +123,7 @@ def fill(file: Path) -> None:
         store.create(made)
         ids[title] = made.id
     put_in_order(store, ids)
+    store.create(markdown_talk(time.time() - 1.15 * DAY_S))
     store.create(long_talk(time.time() - 20 * DAY_S))
     store.close()
 
@@ -163,7 +169,7 @@ def take(folder: Path, theme: str, language: str) -> None:
         driver.wait(name, lambda: taken)
         signal.disconnect(look)  # type: ignore[attr-defined]
 
-    driver.wait("the list", lambda: len(app.chats.list.top()) == len(TALKS) + 1)
+    driver.wait("the list", lambda: len(app.chats.list.top()) == len(TALKS) + 2)
     app.chats.open(next(row.id for row in app.chats.list.top() if row.title == TALKS[0][0]))
 
     def half_read() -> bool:
@@ -190,6 +196,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     driver.wait("the long answer", lambda: driver.answers())
     picture("conversation")
     take_list(driver, picture, dialog)
+    take_window(driver, picture, dialog, work)
     app.chats.new()
 
     def send(english: str, chinese: str) -> None:
@@ -292,18 +299,28 @@ def save(widget: QWidget, file: Path) -> None:
 
 
 def main() -> int:
-    """Both themes, each in a process of its own: there is one application object per process."""
+    """Each look in a process of its own: there is one application object per process."""
     parser = argparse.ArgumentParser(prog="dev.py screenshots")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/images"))
-    parser.add_argument("--language", default="en", choices=("en", "zh_CN"))
-    parser.add_argument("--theme", choices=THEMES, help=argparse.SUPPRESS)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("pictures"))
+    parser.add_argument("--language", choices=LANGUAGES, help="only in this language")
+    parser.add_argument("--theme", choices=THEMES, help="only in this theme")
+    parser.add_argument("--scale", choices=SCALES, help="only at this scale of the screen")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.theme:
+    if given.one:
         take(given.folder, given.theme, given.language)
         return 0
-    for theme in THEMES:
-        arguments = [str(given.folder), "--theme", theme, "--language", given.language]
-        subprocess.run([sys.executable, "-m", "tests.screenshots", *arguments], check=True)
+    for language, scale, theme in product(LANGUAGES, SCALES, THEMES):
+        wanted = (given.language or language, given.scale or scale, given.theme or theme)
+        if wanted != (language, scale, theme):
+            continue
+        folder = given.folder / f"{language}-{scale}x"
+        arguments = [str(folder), "--one", "--theme", theme, "--language", language]
+        subprocess.run(
+            [sys.executable, "-m", "tests.screenshots", *arguments],
+            check=True,
+            env={**os.environ, "QT_SCALE_FACTOR": scale},
+        )
     return 0
 
 
