@@ -17,7 +17,7 @@ from PySide6.QtGui import (
     QGuiApplication,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from qwen_desktop.paths import demo_checkpoint
 from qwen_desktop.ui import theme
@@ -48,7 +48,7 @@ def fitting(room: QSize) -> QSize:
     return QSize(max(SMALLEST[0], width), max(SMALLEST[1], height))
 
 
-class Frame(QWidget):
+class Frame(QMainWindow):  # which assistive technology knows as a window
     """Sidebar | header, banner, conversation, composer | memory panel."""
 
     paths_dropped = Signal(object)  # tuple[Path, ...]: one folder, or files to import
