@@ -20,6 +20,7 @@ from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.events import Alarm, GenerationEvent, PromptCount
+from qwen_desktop.chat.forking import kept_scores
 from qwen_desktop.chat.messages import AnswerTrace, Message, Status
 from qwen_desktop.errors import Report
 
@@ -255,9 +256,10 @@ def _key(answer_id: str) -> str:
 
 
 def _saving(run: Run) -> Callable[[Store], AnswerTrace]:
-    """The job that puts a run on disk; it gives the trace of the answer that is continued."""
+    """The job that puts a run on disk; it gives what is known of how its answer begins."""
     conversation, answer, question = run.conversation, run.answer, run.question
     kind, is_new, has_new_message = run.kind, run.is_new, run.has_new_message
+    fork = run.request.fork
 
     def save(store: Store) -> AnswerTrace:
         if kind is RunKind.RESUME:
@@ -269,6 +271,8 @@ def _saving(run: Run) -> Callable[[Store], AnswerTrace]:
             # Both or none: what is refused is taken back, and would be there twice.
             messages = (question, answer) if has_new_message else (answer,)
             store.add_messages(conversation.id, messages)
+        if fork is not None:
+            return AnswerTrace(scores=kept_scores(fork, store.trace(fork.answer.id).scores))
         return AnswerTrace()
 
     return save

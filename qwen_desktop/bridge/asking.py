@@ -10,6 +10,7 @@ from qwen_desktop.bridge.models import ModelState
 from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.chat.context import ChatOptions, Policy
 from qwen_desktop.chat.draft import Draft
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import (
     AnswerStats,
     Message,
@@ -141,6 +142,14 @@ def resume(before: Conversation, old: Message, penalty: float | None, terms: Ter
     if old.parts or old.token_ids:  # else it is answered from the start
         messages = (*messages, old)
     return Run(before, conversation, answer, terms.request(before, messages), RunKind.RESUME)
+
+
+def fork(before: Conversation, cut: Fork, terms: Terms) -> Run:
+    """Another answer beside an earlier one, which begins with the same tokens."""
+    question = before.tree.messages[cut.answer.parent_id or ""]
+    run = _answering(before, before.tree, question, terms, RunKind.FORK)
+    run.request = replace(run.request, fork=cut)
+    return run
 
 
 def _answering(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qwen_desktop.bridge import asking
+from qwen_desktop.bridge import asking, forking
 from qwen_desktop.bridge.alarms import Alarms
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
@@ -20,6 +20,7 @@ from qwen_desktop.bridge.run import Run
 from qwen_desktop.bridge.saving import Unsaved
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.events import PromptCount
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Role, Status
 from qwen_desktop.chat.settings import Value
 from qwen_desktop.errors import Report
@@ -110,6 +111,24 @@ class Chats(Reading):
         self._shown.change(run.conversation)
         self.message_changed.emit(run.answer)
         self._begin(run)
+
+    def fork(self, message_id: str, at: int, token: int | None = None) -> bool:
+        """Write an answer anew from its token number `at` on, as a version beside it.
+
+        `token` comes there where one was picked. False if it was refused: a problem was emitted.
+        """
+        old = self.current.tree.messages.get(message_id)
+        if old is None or not 0 <= at < len(old.token_ids) or not self._is_free():
+            return False
+        if (refusal := self.fork_refusal(message_id)) is not None:
+            self.problem.emit(refusal)
+            return False
+        self._begin_elsewhere(asking.fork(self.current, Fork(old, at, token), self._terms()))
+        return True
+
+    def fork_refusal(self, message_id: str) -> Report | None:
+        """Why an answer cannot be written anew from a token on; None where it can."""
+        return forking.refusal(self.current.tree.messages[message_id], self._models.state.info)
 
     def stop(self) -> None:
         """End the run; the text is kept."""

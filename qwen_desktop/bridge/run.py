@@ -56,6 +56,7 @@ class RunKind(Enum):
     EDIT = "edit"  # an earlier message again
     RETRY = "retry"  # another answer to the same message
     RESUME = "resume"  # the rest of an answer that was cut
+    FORK = "fork"  # an answer anew from one of its tokens on
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Run:
     started: Started | None = None
     finished: Finished | None = None
     undone: bool = False  # ended with nothing to add to the answer that was to be continued
-    trace_before: AnswerTrace = field(default_factory=AnswerTrace)  # of a continued answer
+    trace_before: AnswerTrace = field(default_factory=AnswerTrace)  # of what the answer begins with
     _scores: list[TokenScore] = field(default_factory=list)
     _unsaved: list[Piece] = field(default_factory=list)
 
@@ -137,7 +138,7 @@ class Run:
         """What the next request will begin with: this one and its answer."""
         request = self.request
         asked = tuple(m for m in request.messages if m.id != self.answer.id)
-        return replace(request, messages=(*asked, self.answer))
+        return replace(request, messages=(*asked, self.answer), fork=None)
 
     # -- growing ---------------------------------------------------------------------------
 
@@ -214,7 +215,14 @@ class Run:
         provenance, finished = self.answer.provenance, self.finished
         if provenance is not None and finished is not None:
             provenance = replace(
-                provenance, stop_reason=finished.reason.value, peak_bytes=finished.peak_bytes
+                provenance,
+                stop_reason=finished.reason.value,
+                peak_bytes=finished.peak_bytes,
+                held_bytes=finished.held_bytes,
+                others_bytes=finished.others_bytes,
+                planned_bytes=finished.planned_bytes,
+                used_bytes=finished.used_bytes,
+                device_bytes=finished.device_bytes,
             )
             self.answer = replace(self.answer, provenance=provenance)
 

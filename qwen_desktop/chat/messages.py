@@ -119,6 +119,15 @@ class Provenance:
     unseen: tuple[str, ...] = ()  # ids of messages on the path that the model was not shown
     stop_reason: str = ""  # value of FinishReason; "" while it streams or where it failed
     peak_bytes: int = 0  # highest memory held by the engine on the main device
+    held_bytes: int = 0  # held by it there once the answer had ended
+    others_bytes: int = 0  # of both, caches of other conversations
+    planned_bytes: int = 0  # what was predicted for the peak of so many tokens, without others
+    used_bytes: int = 0  # all that was in use on that device then, by whatever program
+    device_bytes: int = 0  # all the memory it has
+    # Of an answer that begins with tokens of another version:
+    forked_from: str = ""  # id of that version
+    forked_at: int = -1  # number of the first token that is not its own; -1: it begins by itself
+    forked_token: int = -1  # id of the token that was picked to come there; -1: the model chose
 
 
 @dataclass(frozen=True)

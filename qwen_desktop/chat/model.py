@@ -12,6 +12,7 @@ from pathlib import Path
 
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.context import Policy
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.settings import GenerationSettings
 
@@ -79,13 +80,15 @@ class ModelInfo:
 class GenerationRequest:
     """Answer the last message of `messages`, a path of the tree that ends with the user.
 
-    Where it ends with an answer instead, that one is continued.
+    Where it ends with an answer instead, that one is continued. `fork`: the answer begins with
+    what stays of another one to the same message.
     """
 
     conversation_id: str
     messages: tuple[Message, ...]
     settings: GenerationSettings
     policy: Policy = Policy.DROP_OLDEST
+    fork: Fork | None = None
 
 
 class MemoryKind(str, Enum):

@@ -19,6 +19,7 @@ from qwen_desktop.chat.events import (
     Started,
     Usage,
 )
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import (
     AnswerStats,
     Message,
@@ -44,8 +45,10 @@ USAGE_SECONDS = 0.5
 class Answer:
     """One answer being made, or one that is continued: then only what is new is told.
 
-    `chooser` is the one the decode loop calls. `context_length` is the limit of this request in
-    tokens, `started` a time.perf_counter() at its arrival.
+    One that is made anew from some token on (`fork`) tells first what stays, as the first run
+    told it; its statistics are of what is new. `chooser` is the one the decode loop calls.
+    `context_length` is the limit of this request in tokens, `started` a time.perf_counter() at its
+    arrival.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Answer:
         model: str,
         context_length: int,
         started: float,
+        fork: Fork | None = None,
     ) -> None:
         given = prompt.ids[len(prompt.ids) - prompt.given :]
         self._prompt = prompt
@@ -66,6 +70,7 @@ class Answer:
         self._provenance = provenance
         self._model = model
         self._context_length = context_length
+        self._tokenizer = tokenizer
         self._parser = OutputParser(tokenizer, thinking_open=prompt.thinking_open)
         self._guard = LoopGuard(tokenizer.piece) if settings.loop_guard else None
         self._budget: ThinkingBudget | None = None
@@ -81,7 +86,14 @@ class Answer:
         self._closed = False  # whether the newest token completed a closing marker
         self._thought = 0  # tokens of reasoning, those of a continued answer too
         self._thinks_since = self._thought_until = 0.0  # times of the first and last new one
-        self._replay(given, settings.stops)
+        self._kept: list[Delta] = []  # what stays of a fork, as it is told
+        self._picked = fork is not None and fork.token is not None  # the next token was
+        if fork is None:
+            self._replay(given, settings.stops)
+        else:
+            self._keep(given, settings.stops, thinking_open=prompt.thinking_open)
+            if fork.token is not None:
+                chooser.force((fork.token,))
         self._reused = 0
         self._started = self._prefill_started = started
         self._first = self._last = 0.0  # times of the first and the newest token
@@ -101,6 +113,7 @@ class Answer:
     def events(self, steps: Iterator[Step]) -> Iterator[GenerationEvent]:
         """Started, the events of `steps`, at last Finished. No more steps are made after that."""
         yield Started(self._provenance, self._prompt.ids)
+        yield from self._kept
         self._close_thought()
         for step in steps:
             if isinstance(step, Progress):
@@ -130,13 +143,38 @@ class Answer:
         for kind, text in said + self._parser.begin(stops, said):
             self._said = self._said.appended(kind, text)
 
+    def _keep(self, kept: tuple[int, ...], stops: tuple[str, ...], *, thinking_open: bool) -> None:
+        """Take in what stays of another answer: nothing of it is told yet.
+
+        It is told as it was at first, what waits for a stop string included. Where one of `stops`
+        is in it, which is new then, they hold from its end on.
+        """
+        parser = OutputParser(self._tokenizer, thinking_open=thinking_open)
+        parser.begin(stops, [])
+        for token in kept:
+            parser.feed(token)
+        if not parser.stopped:
+            self._parser.begin(stops, [])
+        for token in kept:
+            self._thought += self._parser.kind_of(token) is PartKind.REASONING
+            self._waiting.append(token)
+            self._ids.append(token)
+            self._kept += [one for one in self._deltas(self._feed(token)) if isinstance(one, Delta)]
+            if self._guard is not None:
+                self._guard.feed(token, closes=self._closed)
+        if parser.stopped:
+            self._parser.stop_at(stops)
+
     def _token(self, token: int) -> Generator[GenerationEvent, None, bool]:
         """Take in one more token; whether it makes the answer a loop."""
         now = time.perf_counter()
         first = not self._first
         self._first = self._first or now
         self._last = now
-        kind = PartKind.REASONING if self._chooser.forced else self._parser.kind_of(token)
+        kind = self._parser.kind_of(token)
+        if self._chooser.forced and not self._picked:  # the end of a thought
+            kind = PartKind.REASONING
+        self._picked = False
         self._counts[kind] += 1
         if kind is PartKind.REASONING:
             self._thought += 1

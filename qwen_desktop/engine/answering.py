@@ -28,7 +28,7 @@ from qwen_desktop.engine.memory import PeakMeter
 from qwen_desktop.engine.planning import Planner
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.prompting import Prompting, overflow, thinks
-from qwen_desktop.engine.provenance import provenance_of
+from qwen_desktop.engine.provenance import begun_by, provenance_of
 from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import OutOfMemory, Relief, let_go
 from qwen_desktop.engine.sampling import Sampler
@@ -124,7 +124,10 @@ class Answering:
         session = self._sessions.take(request.conversation_id, prompt.ids, cancel)
         loaded, settings, thinking = self._loaded, request.settings, thinks(request)
         capabilities, tokenizer = loaded.runner.capabilities, loaded.tokenizer
-        end = min(limit, len(prompt.ids) + settings.max_new_tokens)
+        # What a fork keeps counts for the length of its answer.
+        kept = prompt.given if request.fork is not None else 0
+        most = max(1, settings.max_new_tokens - kept)
+        end = min(limit, len(prompt.ids) + most)
         others = self._sessions.at_rest(request.conversation_id)
         plan = self._planner.plan(len(prompt.ids), end, session.cache.nbytes, others)
         if plan.drop:
@@ -142,15 +145,19 @@ class Answering:
             _nothing,
         )
         chooser = Chooser(sampler, tokenizer, settings.logprobs)
+        origin = provenance_of(
+            loaded, settings, sampling, prompt, limit, thinking=thinking, begun=begun_by(request)
+        )
         answer = Answer(
             tokenizer,
             prompt,
             chooser,
             settings,
-            provenance=provenance_of(loaded, settings, sampling, prompt, limit, thinking=thinking),
+            provenance=origin,
             model=loaded.info.name,
             context_length=limit,
             started=started,
+            fork=request.fork,
         )
         steps = decode(
             session,
@@ -159,7 +166,7 @@ class Answering:
             chunk=plan.chunk,
             relief=relief,
             end_ids=loaded.end_ids,
-            max_new_tokens=settings.max_new_tokens,
+            max_new_tokens=most,
             context_length=limit,
             cancel=cancel,
         )

@@ -44,6 +44,10 @@ class OutputParser:
         self._ahead = joined([(PartKind.TEXT, self._stops.held), *rest])
         return rest
 
+    def stop_at(self, stops: Sequence[str]) -> None:
+        """From here on `stops` end the answer, which goes on: nothing that waits is told."""
+        self._stops = StopStrings(stops)
+
     @property
     def stopped(self) -> bool:
         """Whether a stop string was found: the answer is over."""

@@ -12,9 +12,10 @@ from itertools import pairwise
 
 from qwen_desktop.chat.attached import content
 from qwen_desktop.chat.context import Policy
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.chat.text import whole
-from qwen_desktop.engine.splice import spliced, written_ids
+from qwen_desktop.engine.splice import kept_ids, spliced, written_ids
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
 from qwen_desktop.engine.window import Turn, left_out
 
@@ -56,11 +57,14 @@ def build_prompt(
     *,
     thinking: bool,
     window: Window | None = None,
+    fork: Fork | None = None,
 ) -> Prompt:
     """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
 
-    Where the last one is an answer, the prompt ends with what it says so far. Without a chat
-    template the model continues text: see `continued`. Without a `window` nothing is left out.
+    Where the last one is an answer, the prompt ends with what it says so far; with a `fork`, with
+    what stays of another answer, and the same messages are shown as were for that one. Without a
+    chat template the model continues text: see `continued`. Without a `window` nothing is left
+    out.
     """
     said = list(messages)
     given = said.pop() if said and said[-1].role is Role.ASSISTANT else None
@@ -73,6 +77,8 @@ def build_prompt(
             prompt = draft.whole(overflows=True)
         else:
             prompt = _shortened(draft, window, len(more), tokenizer, system, thinking)
+    if fork is not None:  # it was within the context as a part of its answer
+        more = kept_ids(tokenizer, fork, prompt.thinking_open)
     return Prompt(
         ids=prompt.ids + tuple(more),
         boundary=prompt.boundary,

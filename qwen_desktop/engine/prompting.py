@@ -13,6 +13,7 @@ from typing import TypeVar
 from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.engine.aside import Aside, Overrun
+from qwen_desktop.engine.budget import prompt_budget
 from qwen_desktop.engine.decode import check_length
 from qwen_desktop.engine.idle import next_prefix
 from qwen_desktop.engine.loaded import Loaded
@@ -22,8 +23,6 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or less where it is limited
 
 # A prompt is built in milliseconds, a million characters in seconds; a template may never end.
 PROMPT_SECONDS = 4
@@ -39,13 +38,9 @@ class Prompting:
         self._last: tuple[GenerationRequest, int, Prompt] | None = None
 
     def budget(self, limit: int, request: GenerationRequest) -> int:
-        """Tokens a prompt may take of a context of `limit`: the rest is for the answer.
-
-        Not more than a quarter is kept free: a short context is worth more to the conversation.
-        """
-        room = limit - min(request.settings.max_new_tokens, limit // ANSWER_SHARE)
+        """Tokens a prompt may take of a context of `limit`: see `prompt_budget`."""
         window = self._loaded.tokenizer.prompt_window
-        return room if window is None else min(room, window)
+        return prompt_budget(limit, request.settings.max_new_tokens, window)
 
     def prompt(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
         """The prompt for `request` in a context of `limit` tokens.
@@ -107,6 +102,7 @@ class Prompting:
                 request.settings.system_prompt,
                 thinking=thinks(request),
                 window=Window(self.budget(limit, request), request.policy),
+                fork=request.fork,
             ),
             request,
             cancel,
@@ -123,8 +119,10 @@ class Prompting:
 
 
 def thinks(request: GenerationRequest) -> bool:
-    """Whether the model is to think; an answer that is continued goes on as it was begun."""
+    """Whether the model is to think; an answer that was begun goes on as it was."""
     last = request.messages[-1] if request.messages else None
+    if request.fork is not None:
+        last = request.fork.answer
     if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
         return last.provenance.thinking
     return request.settings.thinking

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import torch
 
-from qwen_desktop.chat.messages import Provenance
+from qwen_desktop.chat.messages import Provenance, Role
+from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine.families import transformers_version
 from qwen_desktop.engine.loaded import Loaded
@@ -23,12 +24,14 @@ def provenance_of(
     context_limit: int,
     *,
     thinking: bool,
+    begun: Provenance | None = None,
 ) -> Provenance:
     """All that is known before the first token; `context_limit` in tokens.
 
-    `thinking`: the prompt was made for it, where the model can. Why the answer ended and what
-    memory it took are told at its end.
+    `thinking`: the prompt was made for it, where the model can. `begun` is where an answer that is
+    continued came from. Why the answer ended and what memory it took are told at its end.
     """
+    begun = begun or Provenance()
     info = loaded.info
     thinking = thinking and loaded.tokenizer.can_think
     return Provenance(
@@ -46,7 +49,19 @@ def provenance_of(
         stop_strings=settings.stops,
         context_limit=context_limit,
         unseen=prompt.unseen,
+        forked_from=begun.forked_from,
+        forked_at=begun.forked_at,
+        forked_token=begun.forked_token,
     )
+
+
+def begun_by(request: GenerationRequest) -> Provenance | None:
+    """What is known before its own run of how the answer to `request` begins."""
+    fork, last = request.fork, request.messages[-1] if request.messages else None
+    if fork is not None:
+        token = -1 if fork.token is None else fork.token
+        return Provenance(forked_from=fork.answer.id, forked_at=fork.at, forked_token=token)
+    return last.provenance if last is not None and last.role is Role.ASSISTANT else None
 
 
 def _hash(template: str | None) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Message, PartKind, Role
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.output import OutputParser
 from qwen_desktop.engine.tokenizer import THINK_CLOSE, THINK_OPEN, Tokenizer
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 
 def spliced(
@@ -89,15 +91,42 @@ def written_ids(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> 
     return ids + tokenizer.encode(whole(message.text))
 
 
+def kept_ids(tokenizer: Tokenizer, fork: Fork, thinking_open: bool) -> list[int]:
+    """The ids that stay of an answer. Raises Known where they are not what it says.
+
+    Another checkpoint may have made it, or have gone on with it.
+    """
+    said = _said(tokenizer, fork.answer.token_ids, thinking_open)
+    for kind in (PartKind.REASONING, PartKind.TEXT):
+        # A stop string at its end is in the tokens only; half a character may have been told.
+        shown, spelled = (_sure(message.text_of(kind)) for message in (fork.answer, said))
+        if not spelled.startswith(shown):
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "The tokens of this answer do not spell its text."),
+                QT_TRANSLATE_NOOP("errors", "Answer again from the start instead."),
+            )
+    return list(fork.ids)
+
+
+def _sure(text: str) -> str:
+    return text.replace("\ufffd", "").strip()
+
+
+def _said(tokenizer: Tokenizer, ids: Sequence[int], thinking_open: bool) -> Message:
+    """What `ids` say as a whole answer."""
+    parser = OutputParser(tokenizer, thinking_open=thinking_open)
+    pieces = [piece for token in ids for piece in parser.feed(token)]
+    said = Message(Role.ASSISTANT, ())
+    for kind, text in [*pieces, *parser.flush()]:
+        said = said.appended(kind, text)
+    return said
+
+
 def _spells(tokenizer: Tokenizer, message: Message, thinking_open: bool) -> bool:
     """Whether the ids of an answer spell it here: another model may have made it."""
     if not message.token_ids:
         return False
-    parser = OutputParser(tokenizer, thinking_open=thinking_open)
-    pieces = [piece for token in message.token_ids for piece in parser.feed(token)]
-    said = Message(Role.ASSISTANT, ())
-    for kind, text in [*pieces, *parser.flush()]:
-        said = said.appended(kind, text)
+    said = _said(tokenizer, message.token_ids, thinking_open)
     return all(_bare(said.text_of(kind)) == _bare(message.text_of(kind)) for kind in PartKind)
 
 

@@ -217,7 +217,8 @@ def _with_names(message: Message, names: dict[str, str]) -> Message:
     provenance = message.provenance
     if provenance is not None:
         unseen = tuple(names.get(one, one) for one in provenance.unseen)
-        provenance = replace(provenance, unseen=unseen)
+        source = names.get(provenance.forked_from, provenance.forked_from)
+        provenance = replace(provenance, unseen=unseen, forked_from=source)
     parent = message.parent_id
     return replace(
         message,
