@@ -93,7 +93,7 @@ class StudyPoint:
 
     way: Way
     tokens: int  # of the prompt
-    characters: int
+    characters: int  # the same prompt as text
     read: int  # tokens of the prompt that were read in this turn
     peak: int  # the highest while prompt and answer were computed
     steady: int  # what is in use after the turn

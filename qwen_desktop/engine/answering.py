@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from qwen_desktop.chat.attached import read_as
 from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, PromptCount
+from qwen_desktop.chat.measured import Predicted
 from qwen_desktop.chat.messages import Part, Role
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest
 from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside
-from qwen_desktop.engine.budget import MIN_CHUNK, RequestPlan
+from qwen_desktop.engine.budget import MIN_CHUNK
 from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.decode import decode
 from qwen_desktop.engine.device import give_back, is_out_of_memory, limit_memory
@@ -26,6 +27,7 @@ from qwen_desktop.engine.idle import read_ahead
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import PeakMeter
 from qwen_desktop.engine.planning import Planner
+from qwen_desktop.engine.predicting import held_now, in_use, predict
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.prompting import Prompting, overflow, thinks
 from qwen_desktop.engine.provenance import begun_by, provenance_of
@@ -173,18 +175,36 @@ class Answering:
         answer.begin_prefill()
         for event in self._watch.over(answer.events(steps), len(prompt.ids)):
             if isinstance(event, Finished):
-                event = replace(event, peak_bytes=peak.read(self._held(plan, prompt, session)))
+                read = min(plan.chunk, max(1, len(prompt.ids) - answer.reused))
+                event = self._measured(event, peak, prompt, session, read)
             yield event
 
-    def _held(self, plan: RequestPlan, prompt: Prompt, session: Session) -> int:
-        """Bytes on the main device at the highest, as they are counted: see `PeakMeter`."""
-        device = str(self._loaded.runner.capabilities.device)
-        weights = self._loaded.bytes_by_device.get(device, 0)
-        working = max(
-            self._planner.working(plan.chunk, len(prompt.ids)),
-            self._planner.working(1, max(1, len(session.ids))),
+    def _measured(
+        self, event: Finished, peak: PeakMeter, prompt: Prompt, session: Session, read: int
+    ) -> Finished:
+        """`event` with the memory that the answer took; its prompt was read `read` at a time."""
+        device = self._loaded.runner.capabilities.device
+        weights = self._loaded.bytes_by_device.get(str(device), 0)
+        given, end = len(prompt.ids), max(1, len(session.ids))
+        working = max(self._planner.working(read, given), self._planner.working(1, end))
+        held = weights + self._sessions.nbytes
+        used, total = in_use(device)
+        return replace(
+            event,
+            peak_bytes=peak.read(held + working),
+            held_bytes=held_now(device, held),
+            others_bytes=self._sessions.at_rest(session.conversation_id),
+            planned_bytes=weights + self._planner.peak(given, end, read),
+            used_bytes=used,
+            device_bytes=total,
         )
-        return weights + self._sessions.nbytes + working
+
+    def predict(self, conversation_id: str, read: int) -> Predicted:
+        """What the conversation will take as it grows: see `engine/predicting.py`."""
+        session = self._sessions.find(conversation_id)
+        held = session.cache.nbytes if session is not None else 0
+        others = self._sessions.at_rest(conversation_id)
+        return predict(self._loaded, self._planner, held, others, read)
 
     def count(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> PromptCount:
         """Count the prompt that `generate` would feed for the draft that `request` ends with.
@@ -257,6 +277,11 @@ class Answering:
             if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
                 raise
             _log.info("not read ahead: %s", str(error) or "no memory")
+
+    def put_away(self, cancel: threading.Event) -> None:
+        """Hold no memory for conversations; what may be kept in files is written before."""
+        self._sessions.make_room(self._sessions.nbytes, "", cancel)
+        self._sessions.drop_others("")
 
     def write_title(
         self, request: GenerationRequest, cancel: threading.Event

@@ -7,7 +7,7 @@ cancel events may be used from others. Frozen values go in and come out, no Qt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
+from qwen_desktop.chat.measured import Predicted
+from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import (
     EngineOptions,
     GenerationRequest,
@@ -24,6 +26,15 @@ from qwen_desktop.chat.model import (
     ModelInfo,
 )
 from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.turn_tokens import TurnTokens
+from qwen_desktop.chat.study import (
+    Study,
+    StudyHead,
+    StudyOutlook,
+    StudyProgress,
+    StudyRecord,
+    StudySetup,
+)
 from qwen_desktop.engine import loader, spill
 from qwen_desktop.engine.answering import Answering
 from qwen_desktop.engine.architecture import family_name
@@ -47,8 +58,10 @@ from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import let_go
 from qwen_desktop.engine.sessions import NEVER
 from qwen_desktop.engine.spread import bytes_by_device
+from qwen_desktop.engine.study import Studying
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
 from qwen_desktop.engine.transformers_runner import TransformersRunner
+from qwen_desktop.engine.turn_tokens import turn_tokens
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 
@@ -238,6 +251,11 @@ class Engine:
         """Count the prompt that `generate` would feed: see `Answering.count`."""
         return self._open_one().count(request, cancel)
 
+    def predict(self, conversation_id: str, read: int) -> Predicted | None:
+        """What a conversation will take: see `Answering.predict`. None where nothing is open."""
+        answering = self._answering
+        return answering.predict(conversation_id, read) if answering is not None else None
+
     def _open_one(self) -> Answering:
         if self._answering is None:
             raise Known(
@@ -245,6 +263,34 @@ class Engine:
                 QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
             )
         return self._answering
+
+    # Studies of memory
+
+    def study_head(self, setup: StudySetup) -> StudyHead:
+        """What a study of `setup` would be of: see `Studying`. Raises Known."""
+        return self._studying().head(setup)
+
+    def study_outlook(self, setup: StudySetup, cancel: threading.Event) -> StudyOutlook:
+        """What it would take. Raises Known, Cancelled."""
+        return self._studying().outlook(setup, cancel)
+
+    def study(
+        self, study: Study, cancel: threading.Event, tell: Callable[[StudyProgress], None]
+    ) -> Iterator[StudyRecord]:
+        """Measure what `study` lacks: see `Studying.run`. Raises Known, Cancelled.
+
+        Conversations hold no memory meanwhile; what was read of them comes back from their
+        files, or is read again.
+        """
+        studying = self._studying()
+        if self._answering is not None:
+            self._answering.put_away(cancel)
+        yield from studying.run(study, cancel, tell)
+
+    def _studying(self) -> Studying:
+        self._open_one()
+        assert self._loaded is not None
+        return Studying(self._loaded)
 
     # At rest
 
@@ -255,6 +301,13 @@ class Engine:
             self._answering.configure(options)
         elif options.kv_folder is not None:
             spill.shrink(options.kv_folder, options.kv_disk)
+
+    def turn_tokens(self, answer: Message, prompt: Sequence[int]) -> TurnTokens | None:
+        """The tokens of an answer and of its prompt with texts; None where nothing is open."""
+        loaded = self._loaded
+        if loaded is None:
+            return None
+        return turn_tokens(loaded.tokenizer, loaded.end_ids, answer, prompt)
 
     def prepare(self, request: GenerationRequest, cancel: threading.Event) -> Iterator[None]:
         """Read ahead what the next prompt begins with: see `Answering.prepare`."""
