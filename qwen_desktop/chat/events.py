@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Union
 
+from qwen_desktop.chat.ledger import Forecast
 from qwen_desktop.chat.messages import AnswerStats, PartKind, Provenance, Status, TokenScore
 
 
@@ -97,7 +98,8 @@ class PromptCount:
 
     `files` are those of each file that is attached to the draft, which are in `draft` too.
     `budget` is what the prompt may take: `limit` less the reserve for the answer. `unseen` would
-    be left out by the policy. `overflows`: it does not fit, and the policy is to ask.
+    be left out by the policy. `overflows`: it does not fit, and the policy is to ask. `forecast`
+    says when the conversation will get there.
     """
 
     prompt: int
@@ -107,6 +109,7 @@ class PromptCount:
     unseen: tuple[str, ...] = ()
     overflows: bool = False
     files: tuple[int, ...] = ()
+    forecast: Forecast | None = None
 
 
 class FinishReason(str, Enum):
@@ -134,10 +137,15 @@ class FinishReason(str, Enum):
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a generation."""
+    """The last event of a generation. The bytes are told in `Provenance`."""
 
     reason: FinishReason
-    peak_bytes: int = 0  # highest memory held by the engine on the main device
+    peak_bytes: int = 0
+    held_bytes: int = 0
+    others_bytes: int = 0
+    planned_bytes: int = 0
+    used_bytes: int = 0
+    device_bytes: int = 0
 
 
 # Union[...] and not X | Y: this is evaluated at run time on Python 3.10 by the queue's typing.

@@ -110,6 +110,11 @@ class Answer:
         """The tokens of `parts` in order, think markers too; not the one that ended the answer."""
         return tuple(self._ids)
 
+    @property
+    def reused(self) -> int:
+        """Tokens of the prompt that had been read before."""
+        return self._reused
+
     def events(self, steps: Iterator[Step]) -> Iterator[GenerationEvent]:
         """Started, the events of `steps`, at last Finished. No more steps are made after that."""
         yield Started(self._provenance, self._prompt.ids)

@@ -23,6 +23,7 @@ CARD_RESERVE = 128 * MIB
 
 MIN_CHUNK = 16  # tokens: shorter pieces save next to nothing more
 _DIGITS = 4  # binary digits of a limit that memory sets
+ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or less where it is limited
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,16 @@ def context_limit(rooms: Sequence[Room], context_length: int, chunk: int) -> int
         low, high = (middle, high) if fits(middle) else (low, middle)
     places = max(0, low.bit_length() - _DIGITS)
     return low >> places << places
+
+
+def prompt_budget(limit: int, max_new_tokens: int, window: int | None = None) -> int:
+    """Tokens a prompt may take of a context of `limit`: the rest is for the answer.
+
+    Not more than a quarter is kept free: a short context is worth more to the conversation.
+    `window` is the longest prompt that the tokenizer takes, where there is one.
+    """
+    room = limit - min(max_new_tokens, limit // ANSWER_SHARE)
+    return room if window is None else min(room, window)
 
 
 def plan_request(rooms: Sequence[Room], prompt: int, end: int, chunk: int) -> RequestPlan:

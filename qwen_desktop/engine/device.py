@@ -44,7 +44,7 @@ def machine() -> Machine:
 
 
 def _card(device: torch.device) -> Gpu:
-    total = _memory_info(device)[1]
+    total = memory_info(device)[1]
     capability = (99, 0)  # other kinds compute in bfloat16
     if device.type == "cuda" and not torch.version.hip:
         capability = torch.cuda.get_device_capability(device)
@@ -68,7 +68,7 @@ def device_name(device: torch.device) -> str:
     return str(device.type).upper()
 
 
-def _memory_info(device: torch.device) -> tuple[int, int]:
+def memory_info(device: torch.device) -> tuple[int, int]:
     """Free and total bytes of an accelerator."""
     try:
         free, total = torch.accelerator.get_memory_info(device)
@@ -83,7 +83,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cpu":
         return int(psutil.virtual_memory().available)
     held = torch.accelerator.memory_reserved(device) - torch.accelerator.memory_allocated(device)
-    return _memory_info(device)[0] + int(held)
+    return memory_info(device)[0] + int(held)
 
 
 def give_back(device: torch.device) -> None:
@@ -115,7 +115,7 @@ def limit_memory(devices: Iterable[torch.device]) -> None:
     """
     for device in devices:
         if device.type == "cuda":
-            free, total = _memory_info(device)
+            free, total = memory_info(device)
             held = int(torch.cuda.memory_reserved(device))
             fraction = memory_fraction(free, held, total)
             torch.cuda.set_per_process_memory_fraction(fraction, device)

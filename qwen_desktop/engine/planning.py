@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -21,7 +22,17 @@ from qwen_desktop.engine.device import free_memory, gigabytes
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
-RESERVE_SHARE = 4  # at most a quarter of what is free is left alone
+RESERVE_SHARE = 4  # at most a quarter of what there is for a conversation is left alone
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a conversation of `tokens` would hold at its highest. Bytes, by device."""
+
+    tokens: int
+    cache: Mapping[torch.device, int]
+    working: Mapping[torch.device, int]  # what a forward takes for a moment
+    reserve: Mapping[torch.device, int]
 
 
 class Planner:
@@ -50,6 +61,21 @@ class Planner:
         tokens = [costs.cache(1) for costs in self._costs.values()]
         self._shares = [part / max(1, sum(tokens)) for part in tokens]
 
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model's context holds."""
+        return self._context_length
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices of the decoder layers, in the order of `rooms`."""
+        return tuple(self._costs)
+
+    @property
+    def chunk(self) -> int:
+        """Tokens of the pieces a prompt is read in where there is room for them."""
+        return self._chunk
+
     def limit(self, held: int, others: int) -> int:
         """Tokens that the context may hold now: the model's, or fewer where memory is short."""
         return context_limit(self.rooms(held, others), self._context_length, self._chunk)
@@ -58,10 +84,53 @@ class Planner:
         """How to read a prompt of `prompt` tokens and to go on to `end` tokens at most."""
         return plan_request(self.rooms(held, others), prompt, end, self._chunk)
 
+    def ahead(self, tokens: int, held: int, others: int) -> Ahead:
+        """What the conversation would hold with `tokens` in it, as a plan for it would say now."""
+        rooms = self.rooms(held, others)
+        chunk = plan_request(rooms, tokens, tokens, self._chunk).chunk
+        costs = {device: room.costs for device, room in zip(self._costs, rooms, strict=True)}
+        return Ahead(
+            tokens,
+            {device: one.cache(tokens) for device, one in costs.items()},
+            {
+                device: max(one.working(chunk, tokens), one.working(1, tokens))
+                for device, one in costs.items()
+            },
+            {device: one.reserve for device, one in costs.items()},
+        )
+
+    def spread(self, nbytes: int) -> dict[torch.device, int]:
+        """Where `nbytes` of caches lie."""
+        return {
+            device: int(share * nbytes)
+            for device, share in zip(self._costs, self._shares, strict=True)
+        }
+
     def working(self, chunk: int, context: int) -> int:
         """Bytes that a forward of `chunk` tokens up to `context` takes on the main device."""
-        costs = self._costs.get(self._main) or next(iter(self._costs.values()))
-        return costs.working(chunk, context)
+        return self._main_costs.working(chunk, context)
+
+    def steady(self, tokens: int) -> int:
+        """Bytes that a conversation of `tokens` keeps on the main device, the weights aside."""
+        return self._main_costs.cache(tokens)
+
+    def peak(self, prompt: int, end: int, read: int) -> int:
+        """Bytes that it takes there at the highest, the weights aside and without a reserve.
+
+        `read` tokens of the prompt are read, the others were before; then it goes on to `end`.
+        """
+        costs = replace(self._main_costs, reserve=0)
+        return costs.need(prompt, end, min(self._chunk, max(1, read)))
+
+    def room(self, held: int, others: int) -> int:
+        """Bytes that a conversation may take there, the reserve left alone."""
+        rooms = self.rooms(held, others)
+        room = rooms[self.devices.index(self._main)] if self._main in self._costs else rooms[0]
+        return room.most - room.costs.reserve
+
+    @property
+    def _main_costs(self) -> Costs:
+        return self._costs.get(self._main) or next(iter(self._costs.values()))
 
     def no_memory(self, tokens: int, details: str) -> Known:
         """The sentence where even the ladder of relief did not help; `tokens` were to be held."""
@@ -91,8 +160,9 @@ class Planner:
         """Each device as it is now, and what tokens cost there."""
         rooms = []
         for (device, costs), share in zip(self._costs.items(), self._shares, strict=True):
-            free = free_memory(device)
-            # A machine with less than the reserve may still answer with a small model.
-            costs = replace(costs, reserve=min(costs.reserve, free // RESERVE_SHARE))
-            rooms.append(Room(costs, free, int(share * held), int(share * others)))
+            room = Room(costs, free_memory(device), int(share * held), int(share * others))
+            # A machine with less than the reserve may still answer with a small model. What the
+            # conversation holds counts: else its limit would move while it grows.
+            reserve = min(costs.reserve, room.most // RESERVE_SHARE)
+            rooms.append(replace(room, costs=replace(costs, reserve=reserve)))
         return rooms

@@ -91,6 +91,11 @@ def provenances(ids):
         unseen=some | runs,
         stop_reason=TEXTS,
         peak_bytes=COUNTS,
+        held_bytes=COUNTS,
+        others_bytes=COUNTS,
+        planned_bytes=COUNTS,
+        used_bytes=COUNTS,
+        device_bytes=COUNTS,
     )
 
 
