@@ -109,7 +109,9 @@ class ExportDialog(Dialog):
         self.formats.setCurrentIndex(max(0, self.formats.findData(form.value)))
         self.formats.currentIndexChanged.connect(self._adapt)
         self._column.addSpacing(6)
-        self._column.addWidget(Label(self.tr("Format"), 13, dim=True))
+        name = Label(self.tr("Format"), 13, dim=True)
+        name.setBuddy(self.formats)  # on Linux a list to choose from is named by its label alone
+        self._column.addWidget(name)
         self._column.addWidget(self.formats)
 
     def _build_options(self) -> None:
