@@ -118,7 +118,7 @@ class Chats(Reading):
         `token` comes there where one was picked. False if it was refused: a problem was emitted.
         """
         old = self.current.tree.messages.get(message_id)
-        if old is None or not 0 <= at < len(old.token_ids) or not self._is_free():
+        if old is None or not 0 <= at < len(old.token_ids):
             return False
         if (refusal := self.fork_refusal(message_id)) is not None:
             self.problem.emit(refusal)
@@ -127,8 +127,11 @@ class Chats(Reading):
         return True
 
     def fork_refusal(self, message_id: str) -> Report | None:
-        """Why an answer cannot be written anew from a token on; None where it can."""
-        return forking.refusal(self.current.tree.messages[message_id], self._models.state.info)
+        """Why an answer cannot be written anew from a token on now; None where it can."""
+        state, message = self._models.state, self.current.tree.messages.get(message_id)
+        refusal = forking.refusal(message, state.info) if message is not None else None
+        refusal = refusal or asking.refusal(None, state, self._answering.run)
+        return refusal or self._store.read_only
 
     def stop(self) -> None:
         """End the run; the text is kept."""

@@ -16,7 +16,9 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from qwen_desktop.bridge.engine_worker import EngineWorker
 from qwen_desktop.chat.events import Finished, GenerationEvent
-from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest, MemorySample
+from qwen_desktop.chat.ledger import MemorySample
+from qwen_desktop.chat.messages import Message
+from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest
 from qwen_desktop.errors import Report
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class EngineClient(QObject):
     generated = Signal(str, object)
     failed = Signal(str, object)
     titled = Signal(str, str)
+    tokens_made = Signal(str, object)
     card_made = Signal(str, object)
     card_failed = Signal(str, object)
 
@@ -56,6 +59,7 @@ class EngineClient(QObject):
     _rest = Signal(object)
     _forget = Signal(object)
     _configure = Signal(object)
+    _tokens = Signal(str, object, object)
     _card = Signal(str)
     _finish = Signal(object)
 
@@ -86,6 +90,7 @@ class EngineClient(QObject):
         self._rest.connect(self._worker.rest)
         self._forget.connect(self._worker.forget)
         self._configure.connect(self._worker.configure)
+        self._tokens.connect(self._worker.tokens)
         self._card.connect(self._worker.card)
         self._finish.connect(self._worker.finish)
         self._worker.progress.connect(self.progress)
@@ -98,6 +103,7 @@ class EngineClient(QObject):
         self._worker.generated.connect(self._on_generated)
         self._worker.failed.connect(self._on_failed)
         self._worker.titled.connect(self.titled)
+        self._worker.tokens_made.connect(self.tokens_made)
         self._worker.card_made.connect(self.card_made)
         self._worker.card_failed.connect(self.card_failed)
 
@@ -116,6 +122,10 @@ class EngineClient(QObject):
     def card(self, job_id: str) -> None:
         """Ask for the card of the open checkpoint; `card_made` or `card_failed` answers."""
         self._card.emit(job_id)
+
+    def tokens(self, job_id: str, answer: Message, prompt: tuple[int, ...]) -> None:
+        """Ask for the tokens of an answer and of its prompt with texts; `tokens_made` answers."""
+        self._tokens.emit(job_id, answer, prompt)
 
     def configure(self, options: EngineOptions) -> None:
         """Say what may be kept of conversations at rest, now and for later checkpoints."""

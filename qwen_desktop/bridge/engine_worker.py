@@ -16,10 +16,12 @@ from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 
 from qwen_desktop.bridge.idle_work import IdleWork
 from qwen_desktop.chat.events import Progress
+from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest, ModelInfo
 from qwen_desktop.errors import Cancelled, Report, report_of
 
 if TYPE_CHECKING:
+    from qwen_desktop.chat.turn_tokens import TurnTokens
     from qwen_desktop.engine.engine import Engine
 
 _log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class EngineWorker(QObject):
     generated = Signal(str, object)  # GenerationEvent
     failed = Signal(str, object)  # Report, for a check or a generation
     titled = Signal(str, str)  # conversation id, what the model said; "" where it said nothing
+    tokens_made = Signal(str, object)  # TurnTokens; None where they cannot be told
     card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
     card_failed = Signal(str, object)  # Report
     _turn = Signal()  # to itself: the next step of the idle work
@@ -95,6 +98,17 @@ class EngineWorker(QObject):
             self.card_failed.emit(job_id, self._reported(error))
         else:
             self.card_made.emit(job_id, card)
+
+    @Slot(str, object, object)
+    def tokens(self, job_id: str, answer: Message, prompt: tuple[int, ...]) -> None:
+        """Spell the tokens of a turn; waits its turn after an answer."""
+        found: TurnTokens | None = None
+        try:
+            if self.engine is not None and not self._closing.is_set():
+                found = self.engine.turn_tokens(answer, prompt)
+        except BaseException as error:  # noqa: BLE001 - ids and scores are shown without it
+            self._reported(error)
+        self.tokens_made.emit(job_id, found)
 
     @Slot(object)
     def configure(self, options: EngineOptions) -> None:

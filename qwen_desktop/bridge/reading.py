@@ -54,6 +54,7 @@ class Reading(QObject):
     unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
     trace_read = Signal(str, object)  # message id, AnswerTrace
+    tokens_read = Signal(str, object)  # message id, TurnTokens; None where no checkpoint is open
     draft_restored = Signal(str)  # text for the composer
     problem = Signal(object)  # Report
 
@@ -85,6 +86,7 @@ class Reading(QObject):
         self.list.deleted.connect(self._on_deleted)
         self.list.restored.connect(self._on_restored)
         self.list.removed.connect(self._on_removed)
+        engine.tokens_made.connect(self.tokens_read)
         store.problem.connect(self.problem)
 
     # -- what is shown ---------------------------------------------------------------------
@@ -301,6 +303,14 @@ class Reading(QObject):
             lambda store: store.trace(message_id),
             lambda trace: self.trace_read.emit(message_id, trace),
         )
+
+    def read_tokens(self, message_id: str, prompt_ids: tuple[int, ...]) -> None:
+        """Spell the tokens of an answer and of its prompt: `tokens_read` tells.
+
+        While an answer is written they come after it.
+        """
+        if (message := self.current.tree.messages.get(message_id)) is not None:
+            self._engine.tokens(message_id, message, prompt_ids)
 
     # -- settings and counting -------------------------------------------------------------
 

@@ -16,17 +16,17 @@ import torch
 from qwen_desktop.chat.card import ModelCard
 from qwen_desktop.chat.checkpoint import Fit
 from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount, Stage
+from qwen_desktop.chat.inspected import AnswerPrompt, Inspected, ids_alone
+from qwen_desktop.chat.ledger import MemorySample
 from qwen_desktop.chat.measured import Predicted
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import (
     EngineOptions,
     GenerationRequest,
     LoadRequest,
-    MemorySample,
     ModelInfo,
 )
 from qwen_desktop.chat.settings import GenerationSettings
-from qwen_desktop.chat.turn_tokens import TurnTokens
 from qwen_desktop.chat.study import (
     Study,
     StudyHead,
@@ -35,6 +35,7 @@ from qwen_desktop.chat.study import (
     StudyRecord,
     StudySetup,
 )
+from qwen_desktop.chat.turn_tokens import TurnTokens
 from qwen_desktop.engine import loader, spill
 from qwen_desktop.engine.answering import Answering
 from qwen_desktop.engine.architecture import family_name
@@ -53,7 +54,7 @@ from qwen_desktop.engine.device import (
 from qwen_desktop.engine.fingerprint import fingerprint
 from qwen_desktop.engine.gpus import Machine
 from qwen_desktop.engine.loaded import Loaded
-from qwen_desktop.engine.memory import cuda_sample, ram_sample
+from qwen_desktop.engine.memory import Counted, Meter
 from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import let_go
 from qwen_desktop.engine.sessions import NEVER
@@ -71,7 +72,9 @@ class Engine:
     def __init__(self) -> None:
         self._loaded: Loaded | None = None
         self._answering: Answering | None = None  # of the same checkpoint
-        self._reading = 0  # bytes of weights in memory by a load in progress
+        # Bytes of weights in memory by a load in progress, by the devices they go to.
+        self._reading: dict[str, int] = {}
+        self._meter = Meter()
         self._aside = Aside()  # where the checkpoint's own programs and tables are at work
         self._options = EngineOptions()
 
@@ -105,6 +108,7 @@ class Engine:
         _check(cancel)
         closed = self._make_room(plan, cancel, progress)
         limit_memory(plan.devices)
+        self._reading = dict.fromkeys((share.device.id for share in plan.placing.shares), 0)
         loaded: Loaded | None = None
         trouble: BaseException | None = None
         try:
@@ -114,7 +118,7 @@ class Engine:
             # can be given back only when they have let go of it.
             trouble = let_go(error)
         finally:
-            self._reading = 0
+            self._reading = {}
             if loaded is None:
                 self._stay(plan)
         if loaded is None:
@@ -165,8 +169,8 @@ class Engine:
         progress: Callable[[Progress], None],
     ) -> Loaded:
         def tell(event: Progress) -> None:
-            # Files and memory differ where weights are packed or unpacked on the way.
-            self._reading = event.done * plan.nbytes // max(event.total, 1)
+            if event.stage is Stage.READING:
+                self._reading = _read_by_device(plan, event.done / max(event.total, 1))
             progress(event)
 
         model = loader.load(plan, cancel, tell)
@@ -255,6 +259,16 @@ class Engine:
         """What a conversation will take: see `Answering.predict`. None where nothing is open."""
         answering = self._answering
         return answering.predict(conversation_id, read) if answering is not None else None
+
+    def inspect(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> Inspected:
+        """The prompt that `generate` would feed, taken apart: see `Answering.inspect`."""
+        return self._open_one().inspect(request, cancel)
+
+    def inspect_answer(self, asked: AnswerPrompt, cancel: threading.Event = NEVER) -> Inspected:
+        """The prompt of an answer that was given: ids alone where no checkpoint is open."""
+        if self._answering is None:
+            return ids_alone(asked)
+        return self._answering.inspect_answer(asked, cancel)
 
     def _open_one(self) -> Answering:
         if self._answering is None:
@@ -360,16 +374,38 @@ class Engine:
         return held
 
     def memory(self) -> MemorySample:
-        """Memory of the device in use, now. From any thread."""
-        loaded, answering = self._loaded, self._answering
-        kv = answering.kv_bytes if answering is not None else 0
-        weights = self._reading
+        """Where the memory of the devices in use has gone. From any thread, one at a time."""
+        loaded, answering, reading = self._loaded, self._answering, self._reading
+        counted: dict[str, Counted] = {}
         if loaded is not None:
-            weights += loaded.info.weight_bytes
-            device = loaded.runner.capabilities.device
-            if device.type == "cuda":
-                return cuda_sample(device, loaded.info.device, weights, kv)
-        return ram_sample(weights, kv)
+            main = str(loaded.runner.capabilities.device)
+            for device in sorted(loaded.bytes_by_device, key=lambda device: device != main):
+                counted[device] = Counted(weights=loaded.bytes_by_device[device])
+        if answering is not None:
+            for device, caches in answering.counted().items():
+                weights = counted.get(device, Counted()).weights
+                counted[device] = replace(caches, weights=weights)
+        for device, nbytes in reading.items():
+            known = counted.get(device, Counted())
+            counted[device] = replace(known, weights=known.weights + nbytes)
+        self._meter.rest(tuple(counted))
+        ledgers = tuple(
+            self._meter.ram(one) if device == "cpu" else self._meter.card(torch.device(device), one)
+            for device, one in (counted or {"cpu": Counted()}).items()
+        )
+        return MemorySample(ledgers, answering.window if answering is not None else 0)
+
+
+def _read_by_device(plan: loader.Plan, share: float) -> dict[str, int]:
+    """Bytes in memory when so much of the files is read.
+
+    Files and memory differ where weights are packed or unpacked on the way.
+    """
+    planned = max(1, plan.placing.weights)
+    return {
+        one.device.id: int(share * plan.nbytes * one.weights / planned)
+        for one in plan.placing.shares
+    }
 
 
 def _closed_for_nothing(trouble: BaseException, closed: str) -> BaseException:

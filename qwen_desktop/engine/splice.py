@@ -97,15 +97,23 @@ def kept_ids(tokenizer: Tokenizer, fork: Fork, thinking_open: bool) -> list[int]
     Another checkpoint may have made it, or have gone on with it.
     """
     said = _said(tokenizer, fork.answer.token_ids, thinking_open)
-    for kind in (PartKind.REASONING, PartKind.TEXT):
-        # A stop string at its end is in the tokens only; half a character may have been told.
-        shown, spelled = (_sure(message.text_of(kind)) for message in (fork.answer, said))
-        if not spelled.startswith(shown):
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "The tokens of this answer do not spell its text."),
-                QT_TRANSLATE_NOOP("errors", "Answer again from the start instead."),
-            )
+    if not is_spelled(fork.answer, said):
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The tokens of this answer do not spell its text."),
+            QT_TRANSLATE_NOOP("errors", "Answer again from the start instead."),
+        )
     return list(fork.ids)
+
+
+def is_spelled(answer: Message, said: Message) -> bool:
+    """Whether `said`, which the tokens of `answer` spell, is what it says.
+
+    A stop string at its end is in the tokens only; half a character may have been told.
+    """
+    return all(
+        _sure(said.text_of(kind)).startswith(_sure(answer.text_of(kind)))
+        for kind in (PartKind.REASONING, PartKind.TEXT)
+    )
 
 
 def _sure(text: str) -> str:

@@ -9,24 +9,34 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from PySide6.QtCore import QDateTime, QLocale, QTimer
+from PySide6.QtCore import QDateTime, QLocale, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.messages import AnswerTrace, Message
 from qwen_desktop.ui.answer_facts import origin_rows
+from qwen_desktop.ui.answer_tokens import AnswerTokens
 from qwen_desktop.ui.controls import Button, ElidedLabel
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.model_card import COPIED_MS, PairsView, TextView
 from qwen_desktop.ui.score_table import ScoreTable
 from qwen_desktop.ui.timeline import statistics
 
-SIZE = (680, 560)
+SIZE = (860, 640)
 IDS_IN_A_LINE = 10
 
 
 class AnswerDetails(Dialog):
-    """Everything that is kept of one answer. `set_trace` brings what is read from disk."""
+    """Everything that is kept of one answer. `set_trace` brings what is read from disk.
+
+    Signals: `fork_requested(message id, at, token)`: the answer anew from one of its tokens on,
+    with the id of one that was picked or None; `logprobs_requested`; `turn_requested(message id)`:
+    how this turn worked, step by step.
+    """
+
+    fork_requested = Signal(str, int, object)
+    logprobs_requested = Signal()
+    turn_requested = Signal(str)
 
     def __init__(self, message: Message, parent: QWidget | None = None) -> None:
         super().__init__("answerDetails", self.tr("Answer details"), parent)
@@ -56,6 +66,7 @@ class AnswerDetails(Dialog):
         """What is kept apart: the ids of the prompt, and log probabilities. To be called once."""
         self._trace = trace
         self.scores.set_scores(trace.scores)
+        self.tokens.set_trace(trace)
         self._show_page(self.tabs.currentIndex())
 
     # -- building --------------------------------------------------------------------------
@@ -70,6 +81,11 @@ class AnswerDetails(Dialog):
         self.origin.set_pairs(self._origin())
         self.statistics = PairsView(self.tr("Statistics"), names, self.tr("Search statistics"))
         self.statistics.set_pairs(statistics.rows(self._message))
+        self.tokens = AnswerTokens(self._message)
+        self.tokens.fork_requested.connect(
+            lambda at, token: self.fork_requested.emit(self._message.id, at, token)
+        )
+        self.tokens.logprobs_requested.connect(self.logprobs_requested)
         self.scores = ScoreTable()
         self.prompt = TextView(
             self.tr("Ids of the prompt"),
@@ -80,6 +96,7 @@ class AnswerDetails(Dialog):
         for page, words in (
             (self.origin, self.tr("Origin")),
             (self.statistics, self.tr("Statistics")),
+            (self.tokens, self.tr("Tokens")),
             (self.scores, self.tr("Log probabilities")),
             (self.prompt, self.tr("Prompt")),
         ):
@@ -93,6 +110,9 @@ class AnswerDetails(Dialog):
         self.copy_json = Button(self.tr("Copy as JSON"), height=32)
         self.copy_json.setAccessibleName(self.tr("Copy details as JSON"))
         self.copy_json.clicked.connect(lambda: self._copy(self.copy_json, self.as_json()))
+        self.turn = Button(self.tr("How this turn worked"), height=32)
+        self.turn.setAccessibleName(self.turn.text())
+        self.turn.clicked.connect(lambda: self.turn_requested.emit(self._message.id))
         self._words = {self.copy: self.copy.text(), self.copy_json: self.copy_json.text()}
         self._back = QTimer(self)
         self._back.setSingleShot(True)
@@ -103,6 +123,7 @@ class AnswerDetails(Dialog):
         line.setSpacing(8)
         line.addWidget(self.copy)
         line.addWidget(self.copy_json)
+        line.addWidget(self.turn)
         line.addStretch(1)
         line.addWidget(close)
         return line

@@ -43,6 +43,11 @@ _NONE = QT_TRANSLATE_NOOP("provenance", "None")
 _LIMIT = QT_TRANSLATE_NOOP("provenance", "Context limit")
 _UNSEEN = QT_TRANSLATE_NOOP("provenance", "Messages left out")
 _ENDED = QT_TRANSLATE_NOOP("provenance", "How it ended")
+_FORKED = QT_TRANSLATE_NOOP("provenance", "Regenerated from")
+_FORKED_AT = QT_TRANSLATE_NOOP("provenance", "Token {number} of another version")
+_PICKED = QT_TRANSLATE_NOOP(
+    "provenance", "Token {number} of another version, with token {id} there"
+)
 _TOKENS = QT_TRANSLATE_NOOP("provenance", "{count} tokens")
 
 
@@ -75,6 +80,10 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
     if p.context_limit:
         found.append((_tr(_LIMIT), _tokens(p.context_limit)))
     found.append((_tr(_UNSEEN), locale.toString(len(p.unseen))))
+    if p.forked_at >= 0:
+        words = _tr(_FORKED_AT if p.forked_token < 0 else _PICKED)
+        number = locale.toString(p.forked_at + 1)
+        found.append((_tr(_FORKED), words.format(number=number, id=p.forked_token)))
     if p.stop_reason:
         ending = _ENDINGS.get(p.stop_reason)
         found.append((_tr(_ENDED), _tr(ending) if ending else p.stop_reason))

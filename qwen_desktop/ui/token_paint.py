@@ -15,6 +15,9 @@ from qwen_desktop.ui.token_layout import Mode, TokenLayout, ids_of
 
 _TINT = 0.17  # of a span's colour behind its text
 _HEAT = 0.55  # of the strongest heat
+_HEAT_HIGH = 0.4  # the same where contrast is high
+_MARK = 4  # px, the line under the hottest token
+_BAR = 3  # px, beside lines whose tokens have a heat and belong to a span
 _PAD = 5  # px on each side of a control token's name
 
 
@@ -41,6 +44,21 @@ def tint(colour: str) -> QColor:
     """What stands behind text that belongs to `colour`, a colour name of the theme."""
     now = theme.current()
     return mixed(getattr(now, colour), _TINT, now.background)
+
+
+def heat_colour(heat: float) -> QColor:
+    """What stands behind a token of so much heat, 0.0 to 1.0."""
+    now = theme.current()
+    most = _HEAT_HIGH if now.name.startswith("high") else _HEAT
+    return mixed(now.error, most * heat, now.background)
+
+
+def paint_mark(painter: QPainter, box: QRectF, heat: float) -> None:
+    """A line at the foot of `box`, the thicker the hotter: heat is not told by colour alone."""
+    thick = round(theme.px(_MARK) * heat)
+    if thick > 0:
+        foot = QRectF(box.left() + 0.5, box.bottom() - thick, max(1.0, box.width() - 1), thick)
+        painter.fillRect(foot, QColor(theme.current().error))
 
 
 @dataclass
@@ -130,6 +148,8 @@ class TokenPainter:
         fill: QColor | None = None
         begin = end = 0.0
         cached_end = -1.0
+        marks: list[tuple[float, float, float]] = []
+        first = layout.lines[line]
         for index in layout.fragments(line):
             token = layout.cells[layout.cell_of[index]].start
             x, width = layout.xs[index], layout.widths[index]
@@ -141,8 +161,15 @@ class TokenPainter:
             end = x + width
             if token < look.cached:
                 cached_end = end
+            if token < len(look.heat) and (heat := look.heat[token]):
+                marks.append((left + x, width, heat))
         if fill is not None:
             painter.fillRect(_between(box, left + begin, left + end), fill)
+        for x, width, heat in marks:
+            paint_mark(painter, QRectF(x, top, width, self.line_height), heat)
+        if look.heat and (span := look.span_at(layout.cells[layout.cell_of[first]].start)):
+            bar = QRectF(left - theme.px(2 * _BAR), top, theme.px(_BAR), self.line_height)
+            painter.fillRect(bar, QColor(getattr(theme.current(), span.colour)))
         if cached_end >= 0:
             colour = QColor(theme.current().other)
             painter.fillRect(QRectF(left, top + self.line_height - 3, cached_end, 2), colour)
@@ -158,7 +185,7 @@ class TokenPainter:
             return QColor(now.found)
         if look.heat:
             heat = look.heat[token] if token < len(look.heat) else None
-            return mixed(now.error, _HEAT * heat, now.background) if heat else None
+            return heat_colour(heat) if heat else None
         span = look.span_at(token)
         return tint(span.colour) if span is not None else None
 

@@ -106,7 +106,10 @@ class TokenText(QAbstractScrollArea):
         self.viewport().update()
 
     def set_heat(self, heat: Sequence[float | None]) -> None:
-        """A colour behind each token, from 0.0 (none) to 1.0 (strong); None for unknown."""
+        """A colour behind each token and a line below it, from 0.0 (none) to 1.0 (strong).
+
+        None is unknown. Spans show as bars beside their lines then.
+        """
         self._look.heat = tuple(heat)
         self.viewport().update()
 

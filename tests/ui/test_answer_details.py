@@ -120,7 +120,7 @@ def test_the_statistics_are_those_of_the_answer(show):
 
 def test_log_probabilities_of_each_token(show):
     dialog = show()
-    dialog.tabs.setCurrentIndex(2)
+    dialog.tabs.setCurrentWidget(dialog.scores)
     assert dialog.scores.note.isVisible()
     assert dialog.scores.note.text() == "Reading…"
     dialog.set_trace(AnswerTrace((1, 2), SCORES))
@@ -138,7 +138,7 @@ def test_log_probabilities_of_each_token(show):
 
 def test_without_log_probabilities_it_says_how_to_get_some(show):
     dialog = show(trace=AnswerTrace((1, 2)))
-    dialog.tabs.setCurrentIndex(2)
+    dialog.tabs.setCurrentWidget(dialog.scores)
     assert "Alternatives per token" in dialog.scores.note.text()
     assert not dialog.scores.table.isVisible()
 
@@ -156,7 +156,7 @@ def test_the_ids_of_the_prompt_are_made_when_looked_at(show):
     dialog = show(trace=AnswerTrace(ids))
     edit = dialog.prompt.edit
     assert edit.toPlainText() == ""
-    dialog.tabs.setCurrentIndex(3)
+    dialog.tabs.setCurrentWidget(dialog.prompt)
     assert dialog.prompt.title.text() == "100,000 tokens"
     assert tuple(map(int, edit.toPlainText().replace("\n", " ").split(", "))) == ids
     longest = max(len(line) for line in edit.toPlainText().split("\n"))
@@ -167,12 +167,12 @@ def test_the_ids_of_the_prompt_are_made_when_looked_at(show):
 
 def test_the_ids_come_while_they_are_looked_at(show):
     dialog = show()
-    dialog.tabs.setCurrentIndex(3)
+    dialog.tabs.setCurrentWidget(dialog.prompt)
     assert dialog.prompt.title.text() == "Reading…"
     dialog.set_trace(AnswerTrace((3, 4)))
     assert dialog.prompt.edit.toPlainText() == "3, 4"
     empty = show(trace=AnswerTrace())
-    empty.tabs.setCurrentIndex(3)
+    empty.tabs.setCurrentWidget(empty.prompt)
     assert empty.prompt.title.text() == "The prompt of this answer was not kept."
 
 
