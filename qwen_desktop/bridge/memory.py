@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, QTimer, Signal, Slot
 
-from qwen_desktop.chat.model import MemorySample
+from qwen_desktop.chat.ledger import MemorySample
 from qwen_desktop.errors import report_of
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What the window and the engine tell each other about checkpoints, requests and memory.
+"""What the window and the engine tell each other about checkpoints and requests.
 
 Frozen values, standard library only: the interface shows them without importing the engine.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
@@ -89,28 +88,3 @@ class GenerationRequest:
     settings: GenerationSettings
     policy: Policy = Policy.DROP_OLDEST
     fork: Fork | None = None
-
-
-class MemoryKind(str, Enum):
-    """Which memory the gauge shows."""
-
-    CUDA = "cuda"  # memory of the CUDA device
-    RAM = "ram"
-
-
-@dataclass(frozen=True)
-class MemorySample:
-    """Memory at one moment, in bytes. `weights + kv + activations + other` is what is in use."""
-
-    kind: MemoryKind
-    device: str
-    total: int
-    weights: int
-    kv: int
-    activations: int  # held by the engine besides weights and KV cache
-    other: int  # everything else in use: other programs, the system, this window
-
-    @property
-    def used(self) -> int:
-        """All memory in use on the device."""
-        return self.weights + self.kv + self.activations + self.other

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 
 from qwen_desktop.chat.attached import read_as
 from qwen_desktop.chat.events import Finished, FinishReason, GenerationEvent, PromptCount
+from qwen_desktop.chat.inspected import AnswerPrompt, Inspected
+from qwen_desktop.chat.ledger import Forecast
 from qwen_desktop.chat.measured import Predicted
 from qwen_desktop.chat.messages import Part, Role
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest
@@ -21,11 +23,14 @@ from qwen_desktop.engine.answer import Answer
 from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.budget import MIN_CHUNK
 from qwen_desktop.engine.choose import Chooser
+from qwen_desktop.engine.counted import Counting
 from qwen_desktop.engine.decode import decode
 from qwen_desktop.engine.device import give_back, is_out_of_memory, limit_memory
+from qwen_desktop.engine.forecast import Forecasts, Now
 from qwen_desktop.engine.idle import read_ahead
+from qwen_desktop.engine.inspecting import Inspecting
 from qwen_desktop.engine.loaded import Loaded
-from qwen_desktop.engine.memory import PeakMeter
+from qwen_desktop.engine.memory import Counted, PeakMeter
 from qwen_desktop.engine.planning import Planner
 from qwen_desktop.engine.predicting import held_now, in_use, predict
 from qwen_desktop.engine.prompt import Prompt
@@ -56,14 +61,26 @@ class Answering:
         self._prompting = Prompting(loaded, aside)
         self._file_tokens: dict[Part, int] = {}
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
+        self._inspecting = Inspecting(loaded, self._prompting, self._sessions)
         self._planner = Planner(loaded)
         self._titling = Titling(loaded, self._planner)
+        self._counting = Counting(self._planner, self._sessions, lambda: self._titling.nbytes)
+        self._forecasts = Forecasts(loaded, self._planner)
         self._watch = SpeedWatch(lambda: is_full(loaded.runner.capabilities.device))
 
     @property
     def kv_bytes(self) -> int:
         """Bytes of all caches. From any thread."""
         return self._sessions.nbytes + self._titling.nbytes
+
+    @property
+    def window(self) -> int:
+        """Tokens of context that are counted on. From any thread."""
+        return self._counting.window
+
+    def counted(self) -> Mapping[str, Counted]:
+        """What caches take and will take, by device. From any thread."""
+        return self._counting.by_device()
 
     def configure(self, options: EngineOptions) -> None:
         """Keep of conversations at rest what `options` allow."""
@@ -226,7 +243,34 @@ class Answering:
             limit=limit,
             unseen=prompt.unseen,
             overflows=prompt.overflows,
+            forecast=self._forecast(request, prompt, limit),
         )
+
+    def _forecast(self, request: GenerationRequest, prompt: Prompt, limit: int) -> Forecast:
+        session = self._sessions.find(request.conversation_id)
+        return self._forecasts.of(
+            Now(
+                prompt=len(prompt.ids),
+                turns=prompt.turns,
+                limit=limit,
+                max_new_tokens=request.settings.max_new_tokens,
+                held=session.cache.nbytes if session is not None else 0,
+                others=self._sessions.at_rest(request.conversation_id),
+                met=prompt.overflows or bool(prompt.unseen),
+            )
+        )
+
+    def inspect(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> Inspected:
+        """The prompt that `generate` would feed, taken apart, also where it does not fit.
+
+        Raises Cancelled, and Known where the template fails.
+        """
+        limit = self._limit(request.conversation_id)
+        return self._inspecting.now(request, cancel, limit)
+
+    def inspect_answer(self, asked: AnswerPrompt, cancel: threading.Event = NEVER) -> Inspected:
+        """The prompt of an answer that was given, taken apart. Raises as `inspect`."""
+        return self._inspecting.answer(asked, cancel)
 
     def _tokens_of(self, file: Part) -> int:
         """Tokens of an attached file. Remembered: it is counted at every pause of the typing."""
@@ -242,7 +286,10 @@ class Answering:
         """Tokens that the context of a conversation may hold now."""
         session = self._sessions.find(conversation_id)
         held = session.cache.nbytes if session is not None else 0
-        return self._planner.limit(held, self._sessions.at_rest(conversation_id))
+        others = self._sessions.at_rest(conversation_id)
+        limit = self._planner.limit(held, others)
+        self._counting.follow(conversation_id, limit, held, others)
+        return limit
 
     # At rest
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -146,6 +147,51 @@ def _visible(found: list[tuple[str, Gpu]], wanted: str | None) -> tuple[Gpu, ...
         replace(gpu, device=replace(gpu.device, id=f"cuda:{number}"))
         for number, gpu in enumerate(chosen)
     )
+
+
+OWN_SECONDS = 1.0  # between two questions: the answer takes the driver a millisecond
+ASK_AGAIN_SECONDS = 60.0  # after no answer
+
+
+class OwnMemory:
+    """What the driver says this process has on the card of `uuid`: context, kernels and all.
+
+    Drivers for desktops of Windows do not tell, and in a container processes have other numbers.
+    To be asked only while this process has a context on the card, as it wakes one that sleeps.
+    """
+
+    def __init__(self, uuid: str) -> None:
+        self._uuid = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+        self._until = 0.0
+        self._known: int | None = None
+        self._open = False
+
+    def nbytes(self) -> int | None:
+        """Bytes at most a second ago; None where nobody tells. Raises nothing."""
+        now = time.monotonic()
+        if now >= self._until:
+            self._known = self._asked()
+            self._until = now + (ASK_AGAIN_SECONDS if self._known is None else OWN_SECONDS)
+        return self._known
+
+    def close(self) -> None:
+        """Let go of the driver."""
+        if self._open:
+            self._open = False
+            with suppress(*_TROUBLE):
+                pynvml.nvmlShutdown()
+
+    def _asked(self) -> int | None:
+        try:
+            if not self._open:
+                pynvml.nvmlInit()
+                self._open = True
+            handle = pynvml.nvmlDeviceGetHandleByUUID(self._uuid)
+            processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        except _TROUBLE:
+            return None
+        own = (one.usedGpuMemory for one in processes if one.pid == os.getpid())
+        return next((int(nbytes) for nbytes in own if nbytes), None)
 
 
 def torch_cuda() -> str:

@@ -67,6 +67,11 @@ class Planner:
         return self._context_length
 
     @property
+    def main(self) -> torch.device:
+        """Where inputs go and logits come from."""
+        return self._main
+
+    @property
     def devices(self) -> tuple[torch.device, ...]:
         """The devices of the decoder layers, in the order of `rooms`."""
         return tuple(self._costs)

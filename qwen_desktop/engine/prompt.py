@@ -31,7 +31,8 @@ class Prompt:
     cache that cannot be cropped is worth a snapshot. `thinking_open`: the answer begins inside a
     think block. `unseen`: ids of messages that did not fit and were left out. `given`: how many of
     the last ids are the answer so far, where one is continued. `overflows`: the prompt is longer
-    than its budget, and nothing may be left out.
+    than its budget, and nothing may be left out. `turns`: tokens of each turn, those that are left
+    out too; the last one is what is asked now.
     """
 
     ids: tuple[int, ...]
@@ -40,6 +41,7 @@ class Prompt:
     unseen: tuple[str, ...] = ()
     given: int = 0
     overflows: bool = False
+    turns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def build_prompt(
     """
     said = list(messages)
     given = said.pop() if said and said[-1].role is Role.ASSISTANT else None
-    draft = _drafted(tokenizer, said, system, thinking)
+    draft = drafted(tokenizer, said, system, thinking)
     more = written_ids(tokenizer, given, draft.thinking_open) if given is not None else []
     prompt = draft.whole()
     length = len(draft.ids) + len(more)
@@ -86,11 +88,12 @@ def build_prompt(
         unseen=prompt.unseen,
         given=len(more),
         overflows=prompt.overflows,
+        turns=tuple(turn.tokens for turn in turns_of(draft.said, draft.tokens)),
     )
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     """A prompt with the tokens of each of its messages, the silent ones without any."""
 
     said: list[Message]
@@ -108,14 +111,15 @@ class _Draft:
         )
 
 
-def _drafted(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> _Draft:
+def drafted(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> Draft:
+    """All of `said` as a prompt, however long. Raises Known: the template failed."""
     if tokenizer.has_template:
         return _chat(tokenizer, said, system, thinking)
     return _text(tokenizer, said, system)
 
 
 def _shortened(
-    draft: _Draft, window: Window, more: int, tokenizer: Tokenizer, system: str, thinking: bool
+    draft: Draft, window: Window, more: int, tokenizer: Tokenizer, system: str, thinking: bool
 ) -> Prompt:
     """The prompt without the turns that the policy leaves out.
 
@@ -128,7 +132,7 @@ def _shortened(
         gone = left_out(turns, around, budget, window.policy)
         names = {name for index in gone for name in turns[index].messages}
         kept = [message for message in draft.said if message.id not in names]
-        made = _drafted(tokenizer, kept, system, thinking).whole()
+        made = drafted(tokenizer, kept, system, thinking).whole()
         surplus = len(made.ids) + more - window.budget
         # Tokens of messages are exact where control tokens stand between them, else nearly so.
         if surplus <= 0 or budget <= 0 or len(gone) >= len(turns) - 1:
@@ -159,7 +163,7 @@ def turns_of(messages: Sequence[Message], tokens: Sequence[int]) -> list[Turn]:
 # With a chat template
 
 
-def _chat(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> _Draft:
+def _chat(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool) -> Draft:
     rows, numbers = _rows(said, system)
     rendered = tokenizer.render(rows, answer=True, thinking=thinking)
     ids, dropped = rendered.ids, rendered.dropped
@@ -176,7 +180,7 @@ def _chat(tokenizer: Tokenizer, said: list[Message], system: str, thinking: bool
         boundary = starts[-1]
         for number, (start, end) in zip(shown, pairwise(starts), strict=True):
             tokens[number] = end - start
-    return _Draft(said, ids, tokens, boundary, _is_open(tokenizer, ids), dropped)
+    return Draft(said, ids, tokens, boundary, _is_open(tokenizer, ids), dropped)
 
 
 def _starts(tokenizer: Tokenizer, ids: list[int], messages: int) -> list[int] | None:
@@ -211,6 +215,11 @@ def _rows(said: list[Message], system: str) -> tuple[list[dict[str, str]], list[
     return rows, numbers
 
 
+def rows_of(said: list[Message], system: str) -> list[dict[str, str]]:
+    """The messages as templates get them; silent ones are left out."""
+    return _rows(said, system)[0]
+
+
 def is_silent(message: Message) -> bool:
     """Whether it is an answer that failed before its first word."""
     return message.role is Role.ASSISTANT and not message.parts
@@ -240,7 +249,7 @@ def _is_open(tokenizer: Tokenizer, ids: list[int]) -> bool:
 # Without one
 
 
-def _text(tokenizer: Tokenizer, said: list[Message], system: str) -> _Draft:
+def _text(tokenizer: Tokenizer, said: list[Message], system: str) -> Draft:
     """Text to be continued. Answers keep the ids they were generated with."""
     ids: list[int] = []
     tokens = [0] * len(said)
@@ -258,7 +267,7 @@ def _text(tokenizer: Tokenizer, said: list[Message], system: str) -> _Draft:
                 waiting = ""
         tokens[number] = len(ids) - before or len(tokenizer.encode(whole(text)))
     ids += tokenizer.encode(whole(waiting))
-    return _Draft(said, ids, tokens, len(ids), thinking_open=False)
+    return Draft(said, ids, tokens, len(ids), thinking_open=False)
 
 
 def continued(messages: Iterable[Message], system: str) -> str:

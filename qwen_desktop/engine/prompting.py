@@ -82,7 +82,7 @@ class Prompting:
 
         Raises Cancelled, and Known where the template fails.
         """
-        return self._run(
+        return self.aside(
             lambda: next_prefix(
                 self._loaded.tokenizer,
                 request.messages,
@@ -95,7 +95,7 @@ class Prompting:
         )
 
     def _built(self, request: GenerationRequest, cancel: threading.Event, limit: int) -> Prompt:
-        return self._run(
+        return self.aside(
             lambda: build_prompt(
                 self._loaded.tokenizer,
                 request.messages,
@@ -108,9 +108,13 @@ class Prompting:
             cancel,
         )
 
-    def _run(
+    def aside(
         self, build: Callable[[], T], request: GenerationRequest, cancel: threading.Event
     ) -> T:
+        """What `build` makes of the messages of `request`, with limits on its time and memory.
+
+        Raises Cancelled, and Known where the template does not end.
+        """
         said = sum(len(part.text) for message in request.messages for part in message.parts)
         try:
             return self._aside.run(build, cancel, PROMPT_SECONDS + said / PROMPT_CHARACTERS)

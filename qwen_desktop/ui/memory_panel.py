@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Progress, Stage
-from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
+from qwen_desktop.chat.ledger import MemoryKind, MemorySample
+from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface, TintedLabel
 from qwen_desktop.ui.texts import kv_text, room_text, size_text
@@ -223,21 +224,23 @@ class MemoryPanel(Surface):
 
     def set_sample(self, sample: MemorySample) -> None:
         """Show one measurement."""
-        cuda = sample.kind is MemoryKind.CUDA
+        ledger = sample.main
+        cuda = ledger.kind is MemoryKind.CUDA
         self.title.setText(self.tr("GPU memory") if cuda else self.tr("Memory (RAM)"))
         locale = self.locale()
-        used, total = size_text(sample.used, locale), size_text(sample.total, locale)
+        used, total = size_text(ledger.used, locale), size_text(ledger.total, locale)
         self.number.setText(used)
         self.of.setText(self.tr("of {total}").format(total=total))
-        sizes = {name: int(getattr(sample, name)) for name in self.parts}
+        sizes = {name: int(getattr(ledger, name)) for name in self.parts}
+        sizes["other"] += ledger.kv_others + ledger.slack + ledger.runtime
         words = [self.tr("{used} of {total} in use").format(used=used, total=total)]
         for name, size in sizes.items():
             self.parts[name].set_value(size_text(size, locale))
             words.append(f"{self.parts[name].name} {self.parts[name].value}")
-        self.gauge.set_parts(tuple((size, name) for name, size in sizes.items()), sample.total)
+        self.gauge.set_parts(tuple((size, name) for name, size in sizes.items()), ledger.total)
         description = f"{self.title.text()}: {', '.join(words)}"
         self.gauge.setAccessibleDescription(description)
-        self.gauge.setToolTip(f"{sample.device}\n{description}")
+        self.gauge.setToolTip(f"{ledger.name}\n{description}")
 
     @Slot(object)
     def set_alarms(self, texts: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from qwen_desktop.bridge.memory import MemoryMonitor
 from qwen_desktop.bridge.models import Phase
-from qwen_desktop.chat.model import MemoryKind
+from qwen_desktop.chat.ledger import MemoryKind
 from tests.engine.checkpoints import chatty_checkpoint
 
 
@@ -84,9 +84,9 @@ def test_the_gauge_tells_the_weights(desk, qtbot):
     finally:
         monitor.close()
 
-    assert sample.weights == desk.models.state.info.weight_bytes
-    assert 0 < sample.used <= sample.total
-    assert sample.kind in MemoryKind
+    assert sample.weights == pytest.approx(desk.models.state.info.weight_bytes, abs=1024)
+    assert 0 < sample.main.used <= sample.main.total
+    assert sample.main.kind is MemoryKind.RAM
 
 
 def test_a_gauge_that_fails_once_goes_on(qtbot, desk):

@@ -32,7 +32,7 @@ import sys
 import qwen_desktop.engine.checkpoint, qwen_desktop.engine.memory, qwen_desktop.engine.start
 qwen_desktop.engine.libraries.preload_before_qt()
 qwen_desktop.engine.checkpoint.inspect(__import__("pathlib").Path(sys.argv[1]))
-assert qwen_desktop.engine.memory.ram_sample().used > 0
+assert qwen_desktop.engine.memory.ram_sample().main.used > 0
 heavy = {"torch", "transformers", "tokenizers", "numpy", "PySide6"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -28,9 +28,9 @@ def short_of(monkeypatch, engine):
 
     def set_free(nbytes: int) -> None:
         held = engine.memory().kv
-        # A quarter of what is free is left alone.
+        # A quarter of what there is for a conversation is left alone.
         monkeypatch.setattr(
-            planning, "free_memory", lambda _: (nbytes - engine.memory().kv + held) * 4 // 3
+            planning, "free_memory", lambda _: nbytes * 4 // 3 - engine.memory().kv + held
         )
 
     return set_free

@@ -338,7 +338,7 @@ def test_unloading_gives_packed_weights_back(folders):
     folder, _ = folders("qwen3", SCHEMES["gptq"])
     engine = Engine()
     load(engine, folder)
-    assert engine.memory().weights == engine.info.weight_bytes
+    assert engine.memory().weights == pytest.approx(engine.info.weight_bytes, abs=1024)
     engine.unload()
     gc.collect()
     assert not [found for found in gc.get_objects() if isinstance(found, PackedLinear)]

@@ -58,7 +58,7 @@ def test_half_precision_answers(
     assert engine.info.device == torch.cuda.get_device_name(0)
     assert text_of(ask(engine, request("hello")))
     sample = engine.memory()
-    assert sample.weights == engine.info.weight_bytes
+    assert sample.weights == pytest.approx(engine.info.weight_bytes, abs=1024)
     assert sample.kv > 0
 
 

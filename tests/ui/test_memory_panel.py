@@ -12,7 +12,8 @@ from PySide6.QtTest import QTest
 from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Progress, Stage
-from qwen_desktop.chat.model import MemoryKind, MemorySample, ModelInfo
+from qwen_desktop.chat.ledger import Ledger, MemoryKind, MemorySample
+from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.ui.memory_panel import MemoryPanel
 from qwen_desktop.ui.texts import GIB, MIB, size_text
 
@@ -43,7 +44,19 @@ def panel(qtbot, looks):
 
 
 def sample(kind=MemoryKind.RAM) -> MemorySample:
-    return MemorySample(kind, "This machine", 16 * GIB, 4 * GIB, 512 * MIB, 5 * MIB, 3 * GIB)
+    total, weights, kv, activations, other = 16 * GIB, 4 * GIB, 512 * MIB, 5 * MIB, 3 * GIB
+    ledger = Ledger(
+        kind,
+        "cpu",
+        "This machine",
+        total,
+        total - weights - kv - activations - other,
+        weights=weights,
+        kv=kv,
+        activations=activations,
+        other=other,
+    )
+    return MemorySample((ledger,))
 
 
 def test_the_gauge_has_every_number_in_words(panel):
