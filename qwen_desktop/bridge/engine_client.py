@@ -47,6 +47,7 @@ class EngineClient(QObject):
     failed = Signal(str, object)
     titled = Signal(str, str)
     tokens_made = Signal(str, object)
+    predicted = Signal(str, object)
     card_made = Signal(str, object)
     card_failed = Signal(str, object)
 
@@ -60,6 +61,7 @@ class EngineClient(QObject):
     _forget = Signal(object)
     _configure = Signal(object)
     _tokens = Signal(str, object, object)
+    _predict = Signal(str, str, int)
     _card = Signal(str)
     _finish = Signal(object)
 
@@ -91,6 +93,7 @@ class EngineClient(QObject):
         self._forget.connect(self._worker.forget)
         self._configure.connect(self._worker.configure)
         self._tokens.connect(self._worker.tokens)
+        self._predict.connect(self._worker.predict)
         self._card.connect(self._worker.card)
         self._finish.connect(self._worker.finish)
         self._worker.progress.connect(self.progress)
@@ -104,6 +107,7 @@ class EngineClient(QObject):
         self._worker.failed.connect(self._on_failed)
         self._worker.titled.connect(self.titled)
         self._worker.tokens_made.connect(self.tokens_made)
+        self._worker.predicted.connect(self.predicted)
         self._worker.card_made.connect(self.card_made)
         self._worker.card_failed.connect(self.card_failed)
 
@@ -126,6 +130,13 @@ class EngineClient(QObject):
     def tokens(self, job_id: str, answer: Message, prompt: tuple[int, ...]) -> None:
         """Ask for the tokens of an answer and of its prompt with texts; `tokens_made` answers."""
         self._tokens.emit(job_id, answer, prompt)
+
+    def predict(self, job_id: str, conversation_id: str, read: int) -> None:
+        """Ask what a conversation will take as it grows, `read` tokens being new in each turn.
+
+        `predicted` answers, after what the engine is doing now.
+        """
+        self._predict.emit(job_id, conversation_id, read)
 
     def configure(self, options: EngineOptions) -> None:
         """Say what may be kept of conversations at rest, now and for later checkpoints."""

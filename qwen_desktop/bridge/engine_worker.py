@@ -21,6 +21,7 @@ from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadReques
 from qwen_desktop.errors import Cancelled, Report, report_of
 
 if TYPE_CHECKING:
+    from qwen_desktop.chat.measured import Predicted
     from qwen_desktop.chat.turn_tokens import TurnTokens
     from qwen_desktop.engine.engine import Engine
 
@@ -41,6 +42,7 @@ class EngineWorker(QObject):
     failed = Signal(str, object)  # Report, for a check or a generation
     titled = Signal(str, str)  # conversation id, what the model said; "" where it said nothing
     tokens_made = Signal(str, object)  # TurnTokens; None where they cannot be told
+    predicted = Signal(str, object)  # Predicted; None where there is nothing to tell
     card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
     card_failed = Signal(str, object)  # Report
     _turn = Signal()  # to itself: the next step of the idle work
@@ -109,6 +111,17 @@ class EngineWorker(QObject):
         except BaseException as error:  # noqa: BLE001 - ids and scores are shown without it
             self._reported(error)
         self.tokens_made.emit(job_id, found)
+
+    @Slot(str, str, int)
+    def predict(self, job_id: str, conversation_id: str, read: int) -> None:
+        """Tell what a conversation will take as it grows; waits its turn after an answer."""
+        found: Predicted | None = None
+        try:
+            if self.engine is not None and not self._closing.is_set():
+                found = self.engine.predict(conversation_id, read)
+        except BaseException as error:  # noqa: BLE001 - a chart does without a line
+            self._reported(error)
+        self.predicted.emit(job_id, found)
 
     @Slot(object)
     def configure(self, options: EngineOptions) -> None:

@@ -9,12 +9,14 @@ import psutil
 import torch
 
 from qwen_desktop.chat.measured import Predicted
+from qwen_desktop.engine.architecture import KV_STEP
 from qwen_desktop.engine.device import memory_info
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.planning import Planner
 
 FIRST = 64  # tokens
 PER_OCTAVE = 8  # values between a number of tokens and twice as many
+STEPS = 32  # of the cache's growth that are shown as such
 
 
 def predict(loaded: Loaded, planner: Planner, held: int, others: int, read: int) -> Predicted:
@@ -48,8 +50,13 @@ def predict(loaded: Loaded, planner: Planner, held: int, others: int, read: int)
 
 
 def _lengths(most: int) -> list[int]:
-    """1, then from `FIRST` tokens in even shares of octaves, `most` at last."""
+    """1, then from `FIRST` tokens in even shares of octaves, `most` at last.
+
+    And both sides of the first steps in which caches grow.
+    """
     found, octave = {1, most}, 0
+    for number in range(1, STEPS + 1):
+        found |= {number * KV_STEP, number * KV_STEP + 1}
     while FIRST << octave < most:
         start = FIRST << octave
         found.update(start + start * part // PER_OCTAVE for part in range(PER_OCTAVE))

@@ -31,6 +31,7 @@ class Group(str, Enum):
     SEARCH = "search"
     VIEW = "view"
     MODEL = "model"
+    TOOLS = "tools"
     DATA = "data"
     PROGRAM = "program"
 
@@ -41,6 +42,7 @@ GROUPS: tuple[tuple[Group, str], ...] = (
     (Group.SEARCH, QT_TRANSLATE_NOOP("actions", "Search")),
     (Group.VIEW, QT_TRANSLATE_NOOP("actions", "View")),
     (Group.MODEL, QT_TRANSLATE_NOOP("actions", "Model")),
+    (Group.TOOLS, QT_TRANSLATE_NOOP("actions", "Tools")),
     (Group.DATA, QT_TRANSLATE_NOOP("actions", "Import, export, backups")),
     (Group.PROGRAM, QT_TRANSLATE_NOOP("actions", "Program")),
 )
@@ -133,6 +135,15 @@ SPECS: tuple[Spec, ...] = (
     Spec("zoom_reset", QT_TRANSLATE_NOOP("actions", "Usual size"), ("Ctrl+0",), Group.VIEW),
     Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",), Group.MODEL),
     Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",), Group.MODEL),
+    Spec(
+        "memory_chart",
+        QT_TRANSLATE_NOOP("actions", "Memory and context…"),
+        ("Ctrl+Shift+M",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "What this conversation has taken as it grew: memory, and how fast it was."
+        ),
+    ),
     Spec(
         "open_conversation",
         QT_TRANSLATE_NOOP("actions", "Open conversation file"),
