@@ -190,6 +190,7 @@ class App(QObject):
         from qwen_desktop.bridge.prompts import Prompts
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.search import Search
+        from qwen_desktop.bridge.spelling import Spelling
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
@@ -216,6 +217,7 @@ class App(QObject):
         self.indexing = Indexing(self.store, lambda: self.chats.run.running, self)
         self.search.index_damaged.connect(self.indexing.rebuild)
         self.memory = MemoryMonitor(self.engine.memory, self)
+        self.memory.sampled.connect(self.chats.alarms.look)
         self.problem.connect(self.window.show_problem)
         self.preferences.changed.connect(self._on_preference)
         self._configure_engine()
@@ -241,6 +243,8 @@ class App(QObject):
         self.window.attach_by(self.attaching)
         self.prompts = Prompts(PromptFile(self.options.profile.prompts), self.files, self)
         self.window.prompt_by(self.prompts)
+        self.spelling = Spelling(self.options.profile.words, self.files, self.preferences, self)
+        self.window.spell_by(self.spelling)
         self.exporting = Exporting(self.store, write_pdf, self)
         self.profile_files = ProfileFiles(self.options.profile, self.store, self)
         self.window.move_profile_by(self.profile_files, self.importing)
@@ -470,6 +474,7 @@ class App(QObject):
             self._remember(places=self.window.pane.places.all)
             self.importing.close()
             self.attaching.close()
+            self.spelling.close()
             self.indexing.close()
             self.search.close()
             self.models.close()

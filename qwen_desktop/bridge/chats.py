@@ -48,7 +48,7 @@ class Chats(Reading):
     ) -> None:
         super().__init__(store, engine, models, general, parent)
         self._reports: dict[str, Report] = {}  # of failed answers, by message
-        self._alarms = Alarms(self)
+        self.alarms = Alarms(self)
         self._answering.refused.connect(self._on_refused)
         self._answering.overflowed.connect(self._on_overflowed)
         self._answering.stored.connect(self._on_stored)
@@ -56,10 +56,10 @@ class Chats(Reading):
         self._answering.ticked.connect(self._on_ticked)
         self._answering.ended.connect(self._on_ended)
         self._answering.saved.connect(self._on_saved)
-        self._answering.alarm.connect(self._alarms.take)
+        self._answering.alarm.connect(self.alarms.take)
         self._answering.problem.connect(self.problem)
-        self._alarms.changed.connect(self.alarm)
-        models.changed.connect(self._alarms.follow)
+        self.alarms.changed.connect(self.alarm)
+        models.changed.connect(self.alarms.follow)
 
     def report_for(self, message_id: str) -> Report | None:
         """Why an answer failed, for those of this run of the program."""

@@ -19,6 +19,7 @@ from qwen_desktop.bridge.run import last_usage
 from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.events import PromptCount
+from qwen_desktop.chat.ledger import Forecast
 from qwen_desktop.chat.messages import user_message
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.errors import Report
@@ -29,6 +30,7 @@ class ContextUse(QObject):
 
     usage = Signal(object)  # Usage, or None
     counted = Signal(object)  # PromptCount of the draft and all before it, why not, or None
+    forecast = Signal(object)  # Forecast of the shown conversation; None where none is known
     unseen_changed = Signal(object)  # tuple[str, ...]: ids of messages
 
     def __init__(
@@ -46,6 +48,7 @@ class ContextUse(QObject):
         self._answering = answering
         self._terms = terms
         self._unseen: tuple[str, ...] = ()  # as told
+        self._forecast: Forecast | None = None  # as told; it holds while an answer is written
         self._counter = PromptCounter(engine, self._request, self)
         self._counter.counted.connect(self._on_counted)
         models.changed.connect(self._on_model)
@@ -60,6 +63,7 @@ class ContextUse(QObject):
 
     def show(self, draft: str) -> None:
         """Another conversation is shown; its composer holds `draft`."""
+        self._foresee(None)
         self._emit_usage()
         self._counter.start_over(draft)
         self._emit_unseen(again=True)
@@ -97,13 +101,22 @@ class ContextUse(QObject):
     @Slot(object)
     def _on_counted(self, count: PromptCount | Report | None) -> None:
         self.counted.emit(count)
+        if isinstance(count, PromptCount):
+            self._foresee(count.forecast)
         self._emit_unseen()
 
     @Slot(object)
     def _on_model(self, state: ModelState) -> None:
         if not state.busy:
             self._emit_usage()
+        if state.info is None or state.busy:
+            self._foresee(None)
         self._counter.start_over()
+
+    def _foresee(self, forecast: Forecast | None) -> None:
+        if forecast != self._forecast:
+            self._forecast = forecast
+            self.forecast.emit(forecast)
 
     def _emit_usage(self) -> None:
         run = self._answering.run

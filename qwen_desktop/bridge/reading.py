@@ -51,6 +51,7 @@ class Reading(QObject):
     run_changed = Signal(object)  # RunState
     usage = Signal(object)  # Usage in the shown conversation, or None
     counted = Signal(object)  # PromptCount of the draft and all before it; Report: why not; None
+    forecast = Signal(object)  # Forecast of the shown conversation: when it is full; None
     unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
     trace_read = Signal(str, object)  # message id, AnswerTrace
@@ -81,6 +82,7 @@ class Reading(QObject):
         self._context = ContextUse(engine, models, self._shown, self._answering, self._terms, self)
         self._context.usage.connect(self.usage)
         self._context.counted.connect(self.counted)
+        self._context.forecast.connect(self.forecast)
         self._context.unseen_changed.connect(self.unseen_changed)
         self.list.renamed.connect(self._shown.rename)
         self.list.deleted.connect(self._on_deleted)

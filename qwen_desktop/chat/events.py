@@ -81,6 +81,7 @@ class AlarmKind(str, Enum):
 
     SLOW_AND_FULL = "slow_and_full"  # far under the usual speed while the device's memory is full
     CPU_FALLBACK = "cpu_fallback"  # the model runs on the CPU though a card was meant
+    MEMORY_TAKEN = "memory_taken"  # other programs have taken what the context counted on
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class FinishReason(str, Enum):
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a generation. The bytes are told in `Provenance`."""
+    """The last event of a generation. What else it says is told in `Provenance`."""
 
     reason: FinishReason
     peak_bytes: int = 0
@@ -146,6 +147,9 @@ class Finished:
     planned_bytes: int = 0
     used_bytes: int = 0
     device_bytes: int = 0
+    kv_bytes: int = 0
+    prefill_chunk: int = 0
+    end_token: int = -1
 
 
 # Union[...] and not X | Y: this is evaluated at run time on Python 3.10 by the queue's typing.

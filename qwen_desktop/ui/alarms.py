@@ -10,6 +10,7 @@ from qwen_desktop.chat.events import Alarm, AlarmKind
 from qwen_desktop.errors import CONTEXT
 from qwen_desktop.ui.controls import COLUMN_LEFT, COLUMN_RIGHT, IconButton, TintedLabel
 from qwen_desktop.ui.problem import Card
+from qwen_desktop.ui.texts import size_text
 
 
 class _AlarmCard(Card):
@@ -49,6 +50,7 @@ class AlarmBanner(QWidget):
         for kind, name in (
             (AlarmKind.CPU_FALLBACK, self.tr("Close the warning about the device")),
             (AlarmKind.SLOW_AND_FULL, self.tr("Close the warning about the speed")),
+            (AlarmKind.MEMORY_TAKEN, self.tr("Close the warning about the memory")),
         ):
             card = _AlarmCard(name)
             card.close_button.clicked.connect(lambda _=False, one=kind: self.dismiss(one))
@@ -103,6 +105,12 @@ class AlarmBanner(QWidget):
         values = _values(alarm)
         if alarm.kind is AlarmKind.CPU_FALLBACK:
             return self.tr("The model runs on the CPU, which is slow. {reason}").format_map(values)
+        if alarm.kind is AlarmKind.MEMORY_TAKEN:
+            return self.tr(
+                "Other programs have taken {taken} of the memory that was counted on ({device}): "
+                "{lacking} are missing for a context of {tokens} tokens. Close them, or the "
+                "context gets smaller."
+            ).format_map(values)
         return self.tr(
             "The answer comes at {speed} instead of {usual} tokens per second, and the memory of "
             "the device is full. Close other programs, or open the checkpoint with room for less "
@@ -113,6 +121,10 @@ class AlarmBanner(QWidget):
         values = _values(alarm)
         if alarm.kind is AlarmKind.CPU_FALLBACK:
             return self.tr("On the CPU: {reason}").format_map(values)
+        if alarm.kind is AlarmKind.MEMORY_TAKEN:
+            return self.tr(
+                "Taken by other programs: {taken}, of which {lacking} are missing"
+            ).format_map(values)
         return self.tr("Memory is full: {speed} instead of {usual} tok/s").format_map(values)
 
 
@@ -123,7 +135,16 @@ def _values(alarm: Alarm) -> dict[str, str]:
         "reason": QCoreApplication.translate(CONTEXT, told.get("reason", "")),
         "speed": _number(told.get("speed", "")),
         "usual": _number(told.get("usual", "")),
+        "device": told.get("device", ""),
+        "taken": size_text(_count(told.get("taken", "")), QLocale()),
+        "lacking": size_text(_count(told.get("lacking", "")), QLocale()),
+        "tokens": QLocale().toString(_count(told.get("tokens", ""))),
     }
+
+
+def _count(text: str) -> int:
+    """A number in digits; 0 for other text."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _number(text: str) -> str:
