@@ -223,6 +223,9 @@ class Run:
                 planned_bytes=finished.planned_bytes,
                 used_bytes=finished.used_bytes,
                 device_bytes=finished.device_bytes,
+                kv_bytes=finished.kv_bytes,
+                prefill_chunk=finished.prefill_chunk,
+                end_token=finished.end_token,
             )
             self.answer = replace(self.answer, provenance=provenance)
 

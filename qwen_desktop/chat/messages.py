@@ -105,6 +105,7 @@ class Provenance:
 
     fingerprint: str = ""  # of the checkpoint's files; see engine/fingerprint.py
     template: str = ""  # SHA-256 of the chat template, "" where there is none
+    tokenizer: str = ""  # of the tokenizer's files; see engine/tokenizer_mark.py
     family: str = ""  # model_type
     precision: str = ""  # for people: "BF16", "INT4 (GPTQ)"
     kv_format: str = "model"  # value of KvFormat
@@ -124,6 +125,9 @@ class Provenance:
     planned_bytes: int = 0  # what was predicted for the peak of so many tokens, without others
     used_bytes: int = 0  # all that was in use on that device then, by whatever program
     device_bytes: int = 0  # all the memory it has
+    kv_bytes: int = 0  # of this conversation's KV cache then
+    prefill_chunk: int = 0  # tokens of the prompt that were read at a time, at most
+    end_token: int = -1  # id of the token by which the model ended it; -1: it did not
     # Of an answer that begins with tokens of another version:
     forked_from: str = ""  # id of that version
     forked_at: int = -1  # number of the first token that is not its own; -1: it begins by itself

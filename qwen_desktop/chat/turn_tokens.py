@@ -47,7 +47,12 @@ def stretches(kinds: Sequence[PartKind], wanted: PartKind) -> tuple[tuple[int, i
 
 
 def by_scores(ids: Sequence[int], scores: Sequence[TokenScore | None]) -> Tokens:
-    """The tokens of an answer by what is kept with it: texts where there are scores, else ids."""
+    """The tokens of an answer by what is kept with it: texts where there are scores, else ids.
+
+    None has a text where there are no scores at all.
+    """
+    if not any(scores):
+        return Tokens.of_texts(ids, [""] * len(ids))
     texts = [
         score.text if score is not None else f"[{number}]"
         for number, score in zip(ids, scores, strict=True)

@@ -133,7 +133,7 @@ class Answer:
                     yield from self._end(ended)
                     return
             else:
-                yield from self._end(step.reason)
+                yield from self._end(step.reason, step.token)
 
     def _replay(self, given: tuple[int, ...], stops: tuple[str, ...]) -> None:
         """Take in what a continued answer said before; nothing otherwise."""
@@ -216,7 +216,7 @@ class Answer:
             yield Scored(tuple(self._scores))
             self._scores.clear()
 
-    def _end(self, reason: FinishReason) -> Iterator[GenerationEvent]:
+    def _end(self, reason: FinishReason, token: int = -1) -> Iterator[GenerationEvent]:
         yield from self._deltas(self._parser.flush())
         if self._waiting:
             kind = PartKind.REASONING if self._parser.thinking else PartKind.TEXT
@@ -224,7 +224,7 @@ class Answer:
         if self._scores:
             yield Scored(tuple(self._scores))
         yield self._usage()
-        yield Finished(reason)
+        yield Finished(reason, end_token=token)
 
     def _usage(self) -> Usage:
         made = sum(self._counts.values())

@@ -194,6 +194,7 @@ class Answering:
             if isinstance(event, Finished):
                 read = min(plan.chunk, max(1, len(prompt.ids) - answer.reused))
                 event = self._measured(event, peak, prompt, session, read)
+                event = replace(event, kv_bytes=session.cache.nbytes, prefill_chunk=plan.chunk)
             yield event
 
     def _measured(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Union
 
@@ -35,9 +35,10 @@ class Token:
 
 @dataclass(frozen=True)
 class End:
-    """No more tokens."""
+    """No more tokens; `token` is the one that the model ended with, -1 where it did not."""
 
     reason: FinishReason
+    token: int = field(default=-1, compare=False)
 
 
 Step = Union[Progress, Prefilled, Token, End]  # noqa: UP007
@@ -107,7 +108,7 @@ def decode(
                 raise Cancelled
             token = relief.run(partial(choose, logits), _nothing)
             if token in end_ids:
-                yield End(FinishReason.STOP)
+                yield End(FinishReason.STOP, token)
                 return
             yield Token(token)
             if made == max_new_tokens:

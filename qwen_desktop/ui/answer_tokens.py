@@ -34,6 +34,7 @@ from qwen_desktop.ui.token_text import Mode, Span, TokenText
 
 SIDE = 252  # px, what stands beside the text
 NARROW = 600  # px, from which on it stands below
+ROW = 26  # px, of a list
 SURPRISES = 20
 REASONING_COLOUR, ANSWER_COLOUR = "kv", "activations"
 
@@ -57,7 +58,7 @@ class Choices(QListWidget):
         row = QListWidgetItem(text)
         row.setData(Qt.ItemDataRole.AccessibleTextRole, spoken)
         row.setData(Qt.ItemDataRole.UserRole, value)
-        row.setSizeHint(QSize(0, theme.px(26)))
+        row.setSizeHint(QSize(0, theme.px(ROW)))
         self.addItem(row)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -86,6 +87,8 @@ class AnswerTokens(QWidget):
         self._kinds: tuple[PartKind, ...] = ()
         self._refusal = ""
         self._read = False
+        self._narrow = False
+        self._has_texts = False
         self.view = TokenText(self.tr("Tokens of the answer"))
         self.view.describe = self._describe
         self.view.current_changed.connect(self._on_current)
@@ -123,6 +126,7 @@ class AnswerTokens(QWidget):
         self.switch_on.clicked.connect(self.logprobs_requested)
         self._split = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._split.setSpacing(12)
+        self.view.setMinimumHeight(theme.px(4 * ROW))
         self._split.addWidget(self.view, 1)
         self._split.addWidget(self._build_side())
         column = QVBoxLayout(self)
@@ -168,6 +172,7 @@ class AnswerTokens(QWidget):
         column.addWidget(self.refusal)
         column.addWidget(self.surprises_title)
         column.addWidget(self.surprises, 2)
+        column.addStretch(1)
         return self.side
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -177,7 +182,11 @@ class AnswerTokens(QWidget):
         below = QBoxLayout.Direction.TopToBottom
         self._split.setDirection(below if narrow else QBoxLayout.Direction.LeftToRight)
         self.side.setFixedWidth(self.width() if narrow else theme.px(SIDE))
+        self.choices.setMaximumHeight(theme.px(3 * ROW) if narrow else theme.UNLIMITED)
         self._show_surprises(narrow)
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self._on_current(self.view.current)
 
     def _show_surprises(self, narrow: bool) -> None:
         shown = self.surprises.count() > 0 and not narrow
@@ -208,6 +217,10 @@ class AnswerTokens(QWidget):
 
     def _show_tokens(self, tokens: Tokens) -> None:
         at = self.view.current
+        self._has_texts = any(tokens.pieces)
+        for mode, button in self.modes.items():
+            button.setEnabled(self._has_texts or mode is Mode.IDS)
+        self.modes[Mode.TEXT if self._has_texts else Mode.IDS].setChecked(True)
         self.view.set_tokens(tokens)
         if at >= 0:
             self.view.set_current(at)
@@ -322,8 +335,10 @@ class AnswerTokens(QWidget):
         if index < 0:
             self.about.setText(self.tr("Choose a token: click it, or press the arrow keys."))
         else:  # the alternatives stand in the list below
-            own = self.view.words_of(index).removesuffix(self._describe(index)).strip()
-            self.about.setText("\n".join(part for part in (own, self._facts(index)) if part))
+            own = self.view.words_of(index).removesuffix(self._describe(index)).strip().split("\n")
+            lines = [*(own if self._has_texts else own[1:2]), *self._facts(index).split("\n")]
+            between = " · " if self._narrow else "\n"
+            self.about.setText(between.join(line for line in lines if line))
         self.choices.clear()
         for number, text, logprob in _alternatives(score):
             row = f"{visible(text)}  {percent(logprob)}"
