@@ -45,7 +45,7 @@ from qwen_desktop.engine.study_memory import Meter
 from qwen_desktop.engine.study_plan import Need, Pace, need
 from qwen_desktop.engine.study_text import study_ids
 from qwen_desktop.engine.study_ways import Series, Unsupported
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+from qwen_desktop.errors import Cancelled
 
 LONGEST_ON_CPU = 8192  # tokens, where no lengths are given: beyond it a CPU takes hours
 PACE_TOKENS = 32  # read to see how quick the model is
@@ -259,16 +259,3 @@ def _check(cancel: threading.Event) -> None:
 
 def _ignore(_done: int) -> None:
     """Too short to be told of."""
-
-
-def refuse_other(study: Study, head: StudyHead, file: str) -> None:
-    """Raise Known where `study`, read from `file`, is of something else than `head`."""
-    found = head.differences(study.head)
-    if found:
-        raise Known(
-            QT_TRANSLATE_NOOP("errors", "{file} holds a study of {model} with another {what}."),
-            QT_TRANSLATE_NOOP("errors", "Take another file, or open what that study is of."),
-            file=file,
-            model=study.head.name,
-            what=", ".join(found),
-        )

@@ -69,15 +69,18 @@ def eager(made: Architecture, tokens: int, item: int, *, on_cpu: bool) -> int:
     """
     hidden, rows = made.hidden_size, made.heads * made.head_dim
     kv_rows = made.kv_heads * made.head_dim
-    always = tokens * item * (3 * hidden + 2 * made.head_dim) + tokens * tokens * item
+    square, mask = made.heads * tokens * tokens, tokens * tokens * item
+    always = tokens * item * (3 * hidden + 2 * made.head_dim) + mask
     moments = [tokens * item * (made.vocabulary + hidden)]
+    after = activations(made, tokens, tokens, item, on_cpu=on_cpu)
     if any(kind != _LINEAR for kind in made.layer_kinds):
         repeated = 2 * rows if made.kv_heads < made.heads else 0
         # Scores, their softmax in float32; a CPU makes floats of the scores first.
         scores = 8 if item == 4 or not on_cpu else item + 8
         attention = tokens * item * (rows + 2 * kv_rows + repeated)
-        moments.append(always + attention + made.heads * tokens * tokens * scores)
-    return max(*moments, activations(made, tokens, tokens, item, on_cpu=on_cpu))
+        moments.append(always + attention + square * scores)
+        after += mask + square * item  # a layer holds on to the scores until its end
+    return max(*moments, after)
 
 
 @dataclass(frozen=True)

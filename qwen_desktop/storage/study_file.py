@@ -1,0 +1,164 @@
+"""A memory study as a CSV file: each record is added when it is measured, and stays.
+
+The first line is a comment, `# qwen-desktop memory study ` and one JSON object that says what the
+study is of: the checkpoint's name and fingerprint, precision, device, what is measured, and the
+machine with its versions. The second line names the columns (`StudyPoint` has what they mean).
+Then a line for each prompt. Where a way ended early, a comment `# end ` and a JSON object tells
+why. Sizes are in bytes, times in seconds; the ids of an answer are separated by spaces.
+
+A line that was cut short, as by a crash, is dropped; everything else that does not belong there
+refuses the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qwen_desktop.chat.study import (
+    COLUMNS,
+    Ending,
+    SeriesEnd,
+    Study,
+    StudyHead,
+    StudyMachine,
+    StudyPoint,
+    StudyRecord,
+    StudySetup,
+    Way,
+)
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.storage import trouble
+from qwen_desktop.storage.atomic import write_bytes
+
+FORMAT = 1
+MAX_BYTES = 16 * 2**20
+_TITLE = "# qwen-desktop memory study "
+_END = "# end "
+
+
+def to_text(study: Study) -> str:
+    """The file of a study."""
+    records: tuple[StudyRecord, ...] = (*study.points, *study.ends)
+    return "".join((_head(study.head), *map(_line, records)))
+
+
+def read_text(text: str) -> Study:
+    """The study in the text of a file. Raises ValueError where it is none."""
+    lines = text.split("\n")
+    if lines.pop():  # what follows the last line's end was cut short
+        lines = lines if lines else [""]
+    if len(lines) < 2 or not lines[0].startswith(_TITLE):
+        raise ValueError("no study")
+    if lines[1].rstrip("\r").split(",") != list(COLUMNS):
+        raise ValueError("other columns")
+    study = Study(_read_head(json.loads(lines[0][len(_TITLE) :])))
+    for line in lines[2:]:
+        if line.startswith(_END):
+            study = study.with_record(_read_end(json.loads(line[len(_END) :])))
+        elif line.strip() and not line.startswith("#"):
+            (row,) = csv.reader([line])
+            study = study.with_record(_read_point(dict(zip(COLUMNS, row, strict=True))))
+    return study
+
+
+def read(file: Path) -> Study:
+    """The study in `file`. Raises Known."""
+    try:
+        with file.open("rb") as source:
+            content = source.read(MAX_BYTES)
+    except OSError as error:
+        raise trouble.from_os(error, file) from error
+    try:
+        return read_text(content.decode())
+    # TypeError and the like come of JSON with other kinds of values in it.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{file} holds no memory study."),
+            QT_TRANSLATE_NOOP("errors", "Choose a CSV file that a memory study has written."),
+            details=f"{type(error).__name__}: {error}",
+            file=file.name,
+        ) from error
+
+
+def begin(file: Path, study: Study) -> None:
+    """Write `study`, in place of what is there; makes missing folders. Raises Known."""
+    write_bytes(file, to_text(study).encode())
+
+
+def append(file: Path, record: StudyRecord) -> None:
+    """Add a record, on the disk when it returns. Raises Known."""
+    try:
+        with file.open("ab") as out:
+            out.write(_line(record).encode())
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        raise trouble.from_os(error, file) from error
+
+
+def _head(head: StudyHead) -> str:
+    value = {"format": FORMAT, **asdict(head)}
+    return f"{_TITLE}{json.dumps(value)}\n{','.join(COLUMNS)}\n"
+
+
+def _line(record: StudyRecord) -> str:
+    if isinstance(record, SeriesEnd):
+        return f"{_END}{json.dumps(asdict(record))}\n"
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(
+        _cell(getattr(record, column)) for column in COLUMNS
+    )
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Way):
+        return value.value
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return repr(value)
+
+
+def _read_head(value: Mapping[str, Any]) -> StudyHead:
+    if value["format"] != FORMAT:
+        raise ValueError(f"format {value['format']}")
+    known = {name: value[name] for name in StudyHead.__dataclass_fields__}
+    setup = known["setup"]
+    known["setup"] = StudySetup(
+        _numbers(setup["lengths"]), tuple(map(Way, setup["ways"])), int(setup["answer"])
+    )
+    machine = {name: known["machine"][name] for name in StudyMachine.__dataclass_fields__}
+    machine["cards"] = tuple((str(name), int(size)) for name, size in machine["cards"])
+    known["machine"] = StudyMachine(**machine)
+    for name in ("weights", "context_length", "room", "started", "rope_factor"):
+        known[name] = known[name] + 0  # a TypeError for what is no number
+    return StudyHead(**known)
+
+
+def _read_end(value: Mapping[str, Any]) -> SeriesEnd:
+    return SeriesEnd(
+        Way(value["way"]),
+        int(value["tokens"]),
+        Ending(value["why"]),
+        int(value["need"]),
+        int(value["free"]),
+    )
+
+
+def _read_point(row: Mapping[str, str]) -> StudyPoint:
+    numbers: dict[str, Any] = {name: int(row[name]) for name in COLUMNS[1:8]}
+    times: dict[str, Any] = {name: float(row[name]) for name in COLUMNS[8:-1]}
+    return StudyPoint(
+        way=Way(row["way"]), **numbers, **times, answer=_numbers(row["answer"].split())
+    )
+
+
+def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
