@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from qwen_desktop.chat.context import Policy
-from qwen_desktop.chat.messages import Role
+from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.tokens import Tokens
 
 
@@ -57,7 +58,6 @@ class Why(str, Enum):
     POLICY = "policy"  # the context is full, and the policy of the chat left it out
     TEMPLATE = "template"  # the chat format of the checkpoint has a window of its own
     REASONING = "reasoning"  # templates drop the reasoning of earlier answers
-    SILENT = "silent"  # an answer that ended before its first word
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ class Doubt(str, Enum):
     OTHER_TOKENIZER = "other_tokenizer"  # made by one that is not open: ids alone are certain
     OTHER_CHECKPOINT = "other_checkpoint"  # by other weights or template, with the same tokens
     CHANGED = "changed"  # the conversation or its settings no longer give this prompt
-    NO_MARKS = "no_marks"  # the template has no marks that tell its turns apart
-    NOT_KEPT = "not_kept"  # the ids of the prompt are not on disk
+    NO_MARKS = "no_marks"  # nothing marks the turns: they were found by their text
 
 
 @dataclass(frozen=True)
@@ -90,39 +89,49 @@ class Row:
     reasoning: str | None = None  # of an answer, "" too
 
 
+class Maker(str, Enum):
+    """What makes ids of a conversation."""
+
+    TEMPLATE = "template"  # the chat template of the tokenizer
+    TEXT = "text"  # the tokenizer alone: a base model goes on with a text
+    TIKTOKEN = "tiktoken"  # the chat format of the first Qwen, which has no template
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What the prompt was made from: enough to make it once more with transformers.
+    """What the prompt was made from: enough to make it once more with the checkpoint's files.
 
-    `ids_of` are spans whose tokens are not the tokenizer's own: (start, end) of tokens that a
-    model generated and that stand as it wrote them. `given` tokens at the end are no part of what
-    the template renders. Without a template `text` is all.
+    `rows` are rendered, or `text` is encoded. In what comes out, `patches` replace tokens `start`
+    to before `end` by others: a model may have written an answer in other tokens than the
+    tokenizer would. `given` come at the end.
     """
 
+    maker: Maker
     folder: str = ""
     rows: tuple[Row, ...] = ()
-    thinking: bool = False
-    has_template: bool = True
     text: str = ""
-    given: int = 0
+    thinking: bool = False
+    patches: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
+    given: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Inspected:
     """A whole prompt. `segments` tile its tokens.
 
-    `reused` of the first tokens come from the cache, the others are read (prefilled). `answer_id`
-    is the answer it was made for, "" where it is what would be sent now. `lookalikes` are ranges of
+    `reused` of the first tokens come from the cache, the others are read (prefilled); None where
+    that is not known. `answer_id` is the answer it was made for, "" where it is what would be sent
+    now. `lookalikes` are ranges of
     tokens whose text is that of a control token, and that are none. `budget` and `limit` are tokens
     for the prompt and for the context; 0 where they are not known.
     """
 
     tokens: Tokens
     segments: tuple[Segment, ...]
+    conversation_id: str = ""
     answer_id: str = ""
     model: str = ""
-    reused: int = 0
-    read_ahead: bool = False  # of `reused`, some were read while nobody waited
+    reused: int | None = None
     budget: int = 0
     limit: int = 0
     policy: Policy = Policy.DROP_OLDEST
@@ -135,9 +144,14 @@ class Inspected:
     recipe: Recipe | None = None  # None: it cannot be told
 
     @property
-    def prefilled(self) -> int:
-        """Tokens that are read for it."""
-        return len(self.tokens) - self.reused
+    def prefilled(self) -> int | None:
+        """Tokens that are read for it; None where that is not known."""
+        return None if self.reused is None else len(self.tokens) - self.reused
+
+    @property
+    def has_text(self) -> bool:
+        """Whether more than the ids is known."""
+        return Doubt.OTHER_TOKENIZER not in self.doubts
 
     def segment_at(self, index: int) -> int:
         """The number of the segment of token number `index`; -1 where there is none."""
@@ -149,3 +163,43 @@ class Inspected:
             else:
                 high = middle
         return low if low < len(self.segments) and index >= 0 else -1
+
+
+@dataclass(frozen=True)
+class AnswerPrompt:
+    """The prompt of an answer, to be taken apart: its `ids`, and the messages before it.
+
+    `request` is one that would ask for the same answer now.
+    """
+
+    request: GenerationRequest
+    answer: Message
+    ids: tuple[int, ...]
+
+
+def ids_alone(prompt: AnswerPrompt) -> Inspected:
+    """What can be said of a prompt where no tokenizer is there that made it."""
+    ids, answer = prompt.ids, prompt.answer
+    return Inspected(
+        tokens=Tokens.of(ids, [b""] * len(ids)),
+        segments=(Segment(SegmentKind.TEXT, 0, len(ids)),) if ids else (),
+        conversation_id=prompt.request.conversation_id,
+        answer_id=answer.id,
+        model=answer.stats.model if answer.stats is not None else "",
+        reused=reused_by(answer, len(ids)),
+        limit=answer.provenance.context_limit if answer.provenance is not None else 0,
+        policy=prompt.request.policy,
+        doubts=(Doubt.OTHER_TOKENIZER,),
+    )
+
+
+def reused_by(answer: Message, length: int) -> int | None:
+    """How many tokens of its prompt of `length` an answer took from the cache.
+
+    None where its figures are of another prompt: those of an answer that was continued are of the
+    first one, and the ids that are kept of the last.
+    """
+    stats = answer.stats
+    if stats is None or stats.prompt_tokens != length:
+        return None
+    return stats.reused_tokens

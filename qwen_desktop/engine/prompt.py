@@ -104,6 +104,7 @@ class Draft:
     dropped: int = 0  # of `said`, from its beginning: left out by the template itself
 
     def whole(self, *, overflows: bool = False) -> Prompt:
+        """All of it as a prompt, which `overflows` or fits."""
         shown = [m.id for m in self.said if m.role is not Role.SYSTEM and not is_silent(m)]
         unseen = tuple(shown[: self.dropped])
         return Prompt(

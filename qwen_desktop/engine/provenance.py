@@ -14,6 +14,7 @@ from qwen_desktop.engine.families import transformers_version
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.sampling import Sampling
+from qwen_desktop.engine.tokenizer_mark import tokenizer_mark
 
 
 def provenance_of(
@@ -37,6 +38,7 @@ def provenance_of(
     return Provenance(
         fingerprint=info.fingerprint,
         template=_hash(loaded.tokenizer.template),
+        tokenizer=tokenizer_mark(loaded.checkpoint),
         family=info.family,
         precision=info.dtype,
         kv_format=info.kv_format.value,

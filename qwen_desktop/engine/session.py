@@ -83,6 +83,15 @@ class Session:
             self._go_back(keep)
         return len(self.ids)
 
+    def would_keep(self, prompt: Sequence[int]) -> int:
+        """How many tokens `rewind` would keep; nothing changes."""
+        if self._runner.rope_scale(len(prompt)) != self.cache.rope_scale:
+            return 0
+        keep = min(common_prefix(self.ids, prompt), len(prompt) - 1)
+        if keep == len(self.ids) or self.can_crop:
+            return keep
+        return max((one.length for one in self._snapshots if one.length <= keep), default=0)
+
     def holds(self, prefix: Sequence[int]) -> bool:
         """Whether a prompt that goes on after `prefix` needs nothing of it to be fed again."""
         if self._runner.rope_scale(len(prefix)) != self.cache.rope_scale:

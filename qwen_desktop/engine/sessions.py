@@ -16,6 +16,7 @@ from typing import Any
 
 from qwen_desktop.chat.model import EngineOptions
 from qwen_desktop.engine import spill
+from qwen_desktop.engine.cache_file import About
 from qwen_desktop.engine.device import free_memory, give_back, is_out_of_memory, machine
 from qwen_desktop.engine.runner import Runner
 from qwen_desktop.engine.session import Session, common_prefix
@@ -93,6 +94,14 @@ class Sessions:
         self._kept = (*self._others(conversation_id), kept)
         self._trim(cancel)
         return kept.session
+
+    def would_keep(self, conversation_id: str, prompt: Sequence[int]) -> int:
+        """How many tokens of `prompt` would not be read anew if it were answered now."""
+        kept = self._find(conversation_id)
+        if kept is not None and kept.session.ids:
+            return kept.session.would_keep(prompt)
+        about = self._useful_file(conversation_id, prompt)
+        return min(common_prefix(about.ids, prompt), len(prompt) - 1) if about is not None else 0
 
     def find(self, conversation_id: str) -> Session | None:
         """The session of the conversation if it is in memory; its place in the order stays."""
@@ -212,20 +221,23 @@ class Sessions:
             _log.info("a cache file is not read: %s", str(error) or "no memory")
         return None  # the prompt is read anew, in smaller pieces where need be
 
-    def _read(
-        self, conversation_id: str, prompt: Sequence[int], cancel: threading.Event
-    ) -> _Kept | None:
+    def _useful_file(self, conversation_id: str, prompt: Sequence[int]) -> About | None:
+        """What the conversation's cache file holds, where it is worth reading for `prompt`."""
         about = self._spill.find(conversation_id) if self._spill is not None else None
-        if self._spill is None or about is None:
-            return None
-        if about.rope_scale != self._runner.rope_scale(len(prompt)):
+        if about is None or about.rope_scale != self._runner.rope_scale(len(prompt)):
             return None
         held = common_prefix(about.ids, prompt)
         if self._runner.capabilities.croppable:
             useful = held * QUICKER >= len(about.ids)
         else:
             useful = held == len(about.ids) < len(prompt)
-        if not useful:
+        return about if useful else None
+
+    def _read(
+        self, conversation_id: str, prompt: Sequence[int], cancel: threading.Event
+    ) -> _Kept | None:
+        about = self._useful_file(conversation_id, prompt)
+        if self._spill is None or about is None:
             return None
         short = about.nbytes + self._reserve - free_memory(self._device)
         if short > 0:
