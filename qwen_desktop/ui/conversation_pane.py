@@ -127,7 +127,7 @@ class ConversationPane(QObject):
         if self._find is None:
             from qwen_desktop.ui.find_bar import FindBar
 
-            self._find = FindBar(timeline)
+            self._find = FindBar(timeline, self._window.centre)
         selected = timeline.selected_text()
         self._find.enter(selected if "\n" not in selected and len(selected) <= _SOUGHT else "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QRect, Qt
+from PySide6.QtCore import QEvent, QLocale, QObject, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -49,11 +49,16 @@ _KEYS = (Qt.Key.Key_Escape, Qt.Key.Key_F3, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class FindBar(QWidget):
-    """Stands above the messages of a timeline, which it drives."""
+    """Stands above the messages of a timeline, which it drives.
 
-    def __init__(self, timeline: Timeline) -> None:
-        super().__init__(timeline)
-        self._timeline = timeline
+    It is a part of `parent`, around the timeline: assistive technology is told of nothing in a
+    scrolled area but of what is scrolled.
+    """
+
+    def __init__(self, timeline: Timeline, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._open = False
+        self._timeline, self._parent = timeline, parent
         self.setObjectName("findBar")
         self.setAccessibleName(self.tr("Find in this chat"))
         self.field = FindField(self.tr("Find in this chat"))
@@ -78,19 +83,23 @@ class FindBar(QWidget):
         self.close_button.clicked.connect(self.leave)
         timeline.sought_changed.connect(self._show_count)
         timeline.seek_left.connect(self.leave)
-        timeline.installEventFilter(self)
+        around: QWidget | None = timeline
+        while around is not None and around is not parent:
+            around.installEventFilter(self)
+            around = around.parentWidget()
         self._show_count(0, 0, True)
         self.hide()
 
     @property
     def is_open(self) -> bool:
-        """Whether it is shown."""
-        return not self.isHidden()
+        """Whether it is shown, wherever the messages are."""
+        return self._open
 
     def enter(self, text: str = "") -> None:
         """Show it with `text`, or with what was looked for last, ready to be typed over."""
         if text:
             self.field.setText(text)
+        self._open = True
         self.show()
         self.raise_()
         self._place()
@@ -103,6 +112,7 @@ class FindBar(QWidget):
         if not self.is_open:
             return
         focused = self.isAncestorOf(self.window().focusWidget() or self)
+        self._open = False
         self.hide()
         self._timeline.make_room(0)
         self._timeline.seek("")
@@ -136,9 +146,11 @@ class FindBar(QWidget):
             super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the corner."""
-        if event.type() == QEvent.Type.Resize:
+        """Stay above the messages, and go and come with them."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move):
             self._place()
+        elif watched is self._timeline and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
+            self.setVisible(self._open and event.type() == QEvent.Type.Show)
         return super().eventFilter(watched, event)
 
     def _place(self) -> None:
@@ -151,7 +163,8 @@ class FindBar(QWidget):
         left = max(8, width - right - px(_WIDEST))
         self._row.setContentsMargins(left, 6, right, 7)
         height = self.sizeHint().height()
-        self.setGeometry(0, 0, width, height)
+        corner = self._timeline.mapTo(self._parent, QPoint())
+        self.setGeometry(QRect(corner, QSize(width, height)))
         if self.is_open:
             self._timeline.make_room(height)
 

@@ -59,7 +59,8 @@ class MessageColumn(QAbstractScrollArea):
         # Always there, though mostly unseen: text must not shift when it comes into use.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._bar.setSingleStep(px(STEP))
-        self._jump = JumpButton(self._shared, self)
+        # In the viewport: assistive technology is told of nothing else in a scrolled area.
+        self._jump = JumpButton(self._shared, self.viewport())
         self._jump.clicked.connect(self._on_jump)
         self._ahead = QTimer(self)  # builds the neighbours while nothing else is to be done
         self._ahead.setSingleShot(True)
@@ -462,8 +463,8 @@ class MessageColumn(QAbstractScrollArea):
         self._arrange()
 
     def _place_jump(self) -> None:
-        room = self.viewport().geometry()
-        self._jump.place(room.width(), room.bottom() + 1)
+        room = self.viewport().size()
+        self._jump.place(room.width(), room.height())
 
     def _on_jump(self) -> None:
         self._follow = True
