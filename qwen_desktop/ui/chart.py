@@ -89,7 +89,7 @@ class Canvas(QWidget):
 
     def follow_look(self) -> None:
         """Another size."""
-        size = (140, 120) if self._small else (280, 200)
+        size = (140, 120) if self._small else (280, 130)
         self.setMinimumSize(theme.px(size[0]), theme.px(size[1]))
         self.update()
 
@@ -531,6 +531,7 @@ class Chart(QWidget):
         self.legend.hide()
         self.legend.toggled.connect(self._toggle)
         self.canvas.activated.connect(self.activated)
+        self._small = small
         self._file: TextFile | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -550,7 +551,8 @@ class Chart(QWidget):
         if plot == self.plot:
             return
         self.canvas.set_plot(plot)
-        self.legend.set_series(plot.series, plot.hidden)
+        if not self._small:
+            self.legend.set_series(plot.series, plot.hidden)
 
     def _toggle(self, name: str, on: bool) -> None:
         hidden = self.plot.hidden - {name} if on else self.plot.hidden | {name}
@@ -562,9 +564,13 @@ class Chart(QWidget):
 
     # -- leaving ---------------------------------------------------------------------------
 
+    def page(self) -> tuple[Plot, View]:
+        """What is looked at, to be drawn elsewhere."""
+        return self.plot, self.canvas.view
+
     def image(self) -> QImage:
         """The part that is looked at, as a picture with title and legend."""
-        return paint.image(self.plot, self.canvas.view)
+        return paint.image([self.page()])
 
     def copy_image(self) -> None:
         """Put the picture on the clipboard."""
@@ -572,17 +578,13 @@ class Chart(QWidget):
 
     def save_png(self, path: Path) -> None:
         """Write the picture; `saved` or `failed` tells the end."""
-        self._write(path, paint.png(self.plot, self.canvas.view))
+        self._write(path, paint.png([self.page()]))
 
     def save_svg(self, path: Path) -> None:
         """Write it as a drawing; `saved` or `failed` tells the end."""
-        self._write(path, paint.svg(self.plot, self.canvas.view))
+        self._write(path, paint.svg([self.page()]))
 
-    def save_text(self, path: Path, text: str) -> None:
-        """Write what belongs to it, as CSV; `saved` or `failed` tells the end."""
-        self._write(path, text)
-
-    def _write(self, path: Path, content: str | bytes) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         if self._file is None:
             self._file = TextFile(self)
             self._file.written.connect(self.saved)

@@ -16,8 +16,11 @@ from qwen_desktop.ui import theme
 from qwen_desktop.ui.chart_plot import Plot, Reading, Series, View
 
 PICTURE = QSize(1000, 600)  # px of a picture, before it is doubled
+PART = 340  # px, the height of each of several charts in one picture
 LINE = 2.0  # px
 MARK = 3.5  # px, from the middle of a point to its edge
+SMALL_MARK = 2.2
+MANY = 300  # points: from here on they are drawn all at once, which is quicker
 TICK_ROOM = 90.0  # px between two ticks of x, at least
 TICK_HEIGHT = 44.0
 _CENTRED = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
@@ -91,12 +94,10 @@ def draw(
     _axes(painter, plot, area, small=small)
     painter.save()
     painter.setClipRect(area.box.adjusted(-MARK, -MARK, MARK, MARK))
-    shapes = 0
     for series in sorted(plot.shown, key=lambda one: not one.faint):
-        _series(painter, series, area, _shape(plot, series), ground)
-        shapes += series.style == "points"
+        _series(painter, series, area, _shape(plot, series), SMALL_MARK if small else MARK)
     painter.restore()
-    _limits(painter, plot, area)
+    _limits(painter, plot, area, small=small)
 
 
 def draw_reading(
@@ -131,7 +132,7 @@ def key(painter: QPainter, plot: Plot, series: Series, box: QRectF, *, off: bool
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     if series.style == "points":
         shape = _shape(plot, series)
-        _mark(painter, middle, shape, colour, hollow=off)
+        _mark(painter, middle, shape, colour, MARK, hollow=off or series.faint)
         return
     painter.setPen(_pen(series, colour))
     painter.drawLine(QPointF(box.left(), middle.y()), QPointF(box.right(), middle.y()))
@@ -139,48 +140,64 @@ def key(painter: QPainter, plot: Plot, series: Series, box: QRectF, *, off: bool
 
 # -- pictures --------------------------------------------------------------------------------------
 
+# Charts that leave together, one below the other: what each shows, and which part of it.
+Pages = Sequence[tuple[Plot, View]]
 
-def image(plot: Plot, view: View, size: QSize = PICTURE, ratio: float = 2.0) -> QImage:
-    """A picture with title and legend; `size` in px before it is made `ratio` times as fine."""
+
+def image(pages: Pages, ratio: float = 2.0) -> QImage:
+    """A picture with titles and legends, `ratio` times as fine as its size in px."""
+    size = _size(pages)
     made = QImage(size * ratio, QImage.Format.Format_RGB32)
     made.setDevicePixelRatio(ratio)
-    made.fill(QColor(theme.current().background))
     painter = QPainter(made)
-    _page(painter, plot, view, QRectF(0, 0, size.width(), size.height()))
+    _paper(painter, pages, size)
     painter.end()
     return made
 
 
-def png(plot: Plot, view: View) -> bytes:
-    """The picture as a PNG file, twice as fine as the screen of 100 %."""
+def png(pages: Pages) -> bytes:
+    """The picture as a PNG file."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image(plot, view).save(buffer, "PNG")  # type: ignore[call-overload]
+    image(pages).save(buffer, "PNG")  # type: ignore[call-overload]
     return bytes(buffer.data().data())
 
 
-def svg(plot: Plot, view: View) -> bytes:
+def svg(pages: Pages) -> bytes:
     """The same as an SVG file."""
     from PySide6.QtSvg import QSvgGenerator
 
+    size = _size(pages)
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     made = QSvgGenerator()
     made.setOutputDevice(buffer)
-    made.setSize(PICTURE)
-    made.setViewBox(QRectF(0, 0, PICTURE.width(), PICTURE.height()))
-    made.setTitle(plot.title)
+    made.setSize(size)
+    made.setViewBox(QRectF(0, 0, size.width(), size.height()))
+    made.setTitle(pages[0][0].title)
     painter = QPainter(made)
-    paper = QRectF(0, 0, PICTURE.width(), PICTURE.height())
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(theme.current().background))
-    painter.drawRect(paper)
-    _page(painter, plot, view, paper)
+    _paper(painter, pages, size)
     painter.end()
     # Sizes in millimetres, by the screen's resolution, would open it at odd sizes elsewhere.
     text = bytes(buffer.data().data()).decode("utf-8")
-    size = f'width="{PICTURE.width()}" height="{PICTURE.height()}"'
-    return re.sub(r'width="[\d.]+mm" height="[\d.]+mm"', size, text, count=1).encode()
+    wanted = f'width="{size.width()}" height="{size.height()}"'
+    return re.sub(r'width="[\d.]+mm" height="[\d.]+mm"', wanted, text, count=1).encode()
+
+
+def _size(pages: Pages) -> QSize:
+    """Of a picture, in px."""
+    height = PICTURE.height() if len(pages) == 1 else PART * len(pages)
+    return QSize(theme.px(PICTURE.width()), theme.px(height))
+
+
+def _paper(painter: QPainter, pages: Pages, size: QSize) -> None:
+    """The ground, and the charts on it."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme.current().background))
+    painter.drawRect(0, 0, size.width(), size.height())
+    height = size.height() / len(pages)
+    for number, (plot, view) in enumerate(pages):
+        _page(painter, plot, view, QRectF(0, number * height, size.width(), height))
 
 
 def _page(painter: QPainter, plot: Plot, view: View, paper: QRectF) -> None:
@@ -194,7 +211,7 @@ def _page(painter: QPainter, plot: Plot, view: View, paper: QRectF) -> None:
     painter.drawText(QRectF(inner.left(), inner.top(), inner.width(), high), _LEFT, plot.title)
     painter.setFont(small_font())
     line = painter.fontMetrics().height() + 6.0
-    rows = list(legend_rows(plot.shown, inner.width()))
+    rows = list(legend_rows(plot.shown, inner.width())) if len(plot.series) > 1 else []
     plane = inner.adjusted(0, high + 12 if plot.title else 0, 0, -(line * len(rows) + 6))
     draw(painter, plot, area_of(plot, view, plane))
     for number, row in enumerate(rows):
@@ -255,12 +272,10 @@ def _axes(painter: QPainter, plot: Plot, area: Area, *, small: bool) -> None:
     painter.setPen(QColor(t.dim))
     high = QRectF(max(0.0, box.left() - 200), box.top() - height - 6, box.width() + 200, height)
     title = plot.y.unit(view.top)[1] if small else plot.y.title(view.top)
-    if small:
-        high.setRight(box.left() - 8)
-        painter.drawText(high, _RIGHT, title)
-        return
     high.setLeft(area.box.left() - 8 - _label_width(painter, plot, view, rows))
     painter.drawText(high, _LEFT, title)
+    if small:
+        return
     low = QRectF(box.left(), box.bottom() + height + 6, box.width(), height)
     painter.drawText(low, Qt.AlignmentFlag.AlignRight, plot.x.title(view.right))
 
@@ -285,7 +300,7 @@ def _shape(plot: Plot, series: Series) -> int:
     return kinds.index(series.name) % 4 if series.name in kinds else 0
 
 
-def _series(painter: QPainter, series: Series, area: Area, shape: int, ground: str) -> None:
+def _series(painter: QPainter, series: Series, area: Area, shape: int, size: float) -> None:
     colour = QColor(getattr(theme.current(), series.colour))
     if series.style != "points":
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -295,14 +310,28 @@ def _series(painter: QPainter, series: Series, area: Area, shape: int, ground: s
         )
         if len(series.points) > 1:
             return
-    seen: set[tuple[int, int]] = set()
-    for x, y in series.points:
-        at = QPointF(area.x(x), area.y(y))
-        place = (round(at.x()), round(at.y()))
-        if place in seen or not area.box.adjusted(-4, -4, 4, 4).contains(at):
-            continue
-        seen.add(place)
-        _mark(painter, at, shape, colour, hollow=series.faint)
+    places = _places(series, area)
+    if len(places) < MANY:
+        for x, y in places:
+            _mark(painter, QPointF(x, y), shape, colour, size, hollow=series.faint)
+        return
+    pen = QPen(colour, 2 * size)
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap if shape == 0 else Qt.PenCapStyle.SquareCap)
+    painter.setPen(pen)
+    painter.drawPoints(QPolygonF([QPointF(x, y) for x, y in places]))
+
+
+def _places(series: Series, area: Area) -> list[tuple[int, int]]:
+    """Where the points in view lie on the paper, each place once."""
+    box, view = area.box, area.view
+    left, bottom = box.left(), box.bottom()
+    across, up = box.width() / view.width, box.height() / view.height
+    seen = dict.fromkeys(
+        (round(left + (x - view.left) * across), round(bottom - (y - view.bottom) * up))
+        for x, y in series.points
+    )
+    right, top = box.right() + MARK, box.top() - MARK
+    return [(x, y) for x, y in seen if left - MARK <= x <= right and top <= y <= bottom + MARK]
 
 
 def _thinned(series: Series, area: Area) -> list[tuple[float, float]]:
@@ -324,11 +353,12 @@ def _y(point: tuple[float, float]) -> float:
     return point[1]
 
 
-def _mark(painter: QPainter, at: QPointF, shape: int, colour: QColor, *, hollow: bool) -> None:
-    """A circle, a square, a diamond or a triangle."""
+def _mark(
+    painter: QPainter, at: QPointF, shape: int, colour: QColor, r: float, *, hollow: bool
+) -> None:
+    """A circle, a square, a diamond or a triangle, `r` px from its middle to its edge."""
     painter.setPen(QPen(colour, 1.25))
     painter.setBrush(Qt.BrushStyle.NoBrush if hollow else colour)
-    r = MARK
     if shape == 0:
         painter.drawEllipse(at, r, r)
     elif shape == 1:
@@ -341,7 +371,7 @@ def _mark(painter: QPainter, at: QPointF, shape: int, colour: QColor, *, hollow:
         painter.drawPolygon(QPolygonF([QPointF(at.x() + x, at.y() + y) for x, y in ways]))
 
 
-def _limits(painter: QPainter, plot: Plot, area: Area) -> None:
+def _limits(painter: QPainter, plot: Plot, area: Area, *, small: bool) -> None:
     """Lines with their names; a limit that lies beyond what is seen is told at that edge."""
     t, box = theme.current(), area.box
     height = painter.fontMetrics().height()
@@ -349,7 +379,7 @@ def _limits(painter: QPainter, plot: Plot, area: Area) -> None:
     for limit in plot.limits:
         colour = QColor(getattr(t, limit.colour))
         axis = plot.x if limit.upright else plot.y
-        words = f"{limit.name} {axis.text(limit.value)}"
+        words = limit.name if small else f"{limit.name} {axis.text(limit.value)}"
         at = area.x(limit.value) if limit.upright else area.y(limit.value)
         low, high = (box.left(), box.right()) if limit.upright else (box.top(), box.bottom())
         if not low - 1 <= at <= high + 1:
