@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from qwen_desktop.bridge.engine_worker import EngineWorker
+from qwen_desktop.bridge.study_work import StudyJob
 from qwen_desktop.chat.events import Finished, GenerationEvent
 from qwen_desktop.chat.ledger import MemorySample
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest
+from qwen_desktop.chat.study import StudySetup
 from qwen_desktop.errors import Report
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ class EngineClient(QObject):
     predicted = Signal(str, object)
     card_made = Signal(str, object)
     card_failed = Signal(str, object)
+    study_outlined = Signal(str, object)
+    study_moved = Signal(str, object)
+    study_ended = Signal(str, object, object)
 
     _load = Signal(str, object, object)
     _check = Signal(str, object)
@@ -63,6 +68,8 @@ class EngineClient(QObject):
     _tokens = Signal(str, object, object)
     _predict = Signal(str, str, int)
     _card = Signal(str)
+    _outline = Signal(str, object, object)
+    _study = Signal(str, object, object)
     _finish = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -72,6 +79,7 @@ class EngineClient(QObject):
         self._idling = threading.Event()  # ends the reading that is done while nobody waits
         self._resting = threading.Event()  # ends the writing of cache files
         self._idle_for = ""  # the conversation it is done for
+        self._studying = threading.Event()  # ends a study of memory, or the outlook on one
         self._closing = threading.Event()
         self._rest_timer = QTimer(self)
         self._rest_timer.setSingleShot(True)
@@ -95,6 +103,8 @@ class EngineClient(QObject):
         self._tokens.connect(self._worker.tokens)
         self._predict.connect(self._worker.predict)
         self._card.connect(self._worker.card)
+        self._outline.connect(self._worker.outline_study)
+        self._study.connect(self._worker.study)
         self._finish.connect(self._worker.finish)
         self._worker.progress.connect(self.progress)
         self._worker.loaded.connect(self.loaded)
@@ -110,6 +120,9 @@ class EngineClient(QObject):
         self._worker.predicted.connect(self.predicted)
         self._worker.card_made.connect(self.card_made)
         self._worker.card_failed.connect(self.card_failed)
+        self._worker.study_outlined.connect(self.study_outlined)
+        self._worker.study_moved.connect(self.study_moved)
+        self._worker.study_ended.connect(self.study_ended)
 
     def start(self) -> None:
         """Start the thread. Requests made before wait for it."""
@@ -118,8 +131,9 @@ class EngineClient(QObject):
     # -- a checkpoint ----------------------------------------------------------------------
 
     def load(self, job_id: str, request: LoadRequest, cancel: threading.Event) -> None:
-        """Ask for a load; `loaded` or `load_ended` answers."""
+        """Ask for a load; `loaded` or `load_ended` answers. A study under way ends."""
         self._interrupt()
+        self._studying.set()
         self._stops[job_id] = cancel
         self._load.emit(job_id, request, cancel)
 
@@ -209,6 +223,26 @@ class EngineClient(QObject):
         self._rest_timer.start()
         self.failed.emit(run_id, report)
 
+    # -- studies of memory -----------------------------------------------------------------
+
+    def outline_study(self, job_id: str, setup: StudySetup, stop: threading.Event) -> None:
+        """Ask what a study would take; `study_outlined` or `study_ended` answers."""
+        self._begin_study(stop)
+        self._outline.emit(job_id, setup, stop)
+
+    def study(self, job_id: str, job: StudyJob, stop: threading.Event) -> None:
+        """Ask for a study; `study_moved` tells how far it is, at last `study_ended`.
+
+        Set `stop` to end it soon; what was measured stays in its file.
+        """
+        self._begin_study(stop)
+        self._study.emit(job_id, job, stop)
+
+    def _begin_study(self, stop: threading.Event) -> None:
+        self._interrupt()
+        self._studying.set()
+        self._studying = stop
+
     # -- while nobody waits ----------------------------------------------------------------
 
     def prepare(self, request: GenerationRequest) -> None:
@@ -258,6 +292,7 @@ class EngineClient(QObject):
         """
         self._closing.set()
         self._interrupt()
+        self._studying.set()
         for stop in self._stops.values():
             stop.set()
         if not self._thread.isRunning():

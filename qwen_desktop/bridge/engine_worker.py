@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 
 from qwen_desktop.bridge.idle_work import IdleWork
+from qwen_desktop.bridge.study_work import StudyJob, StudyWork
 from qwen_desktop.chat.events import Progress
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest, ModelInfo
+from qwen_desktop.chat.study import StudySetup
 from qwen_desktop.errors import Cancelled, Report, report_of
 
 if TYPE_CHECKING:
@@ -45,7 +47,11 @@ class EngineWorker(QObject):
     predicted = Signal(str, object)  # Predicted; None where there is nothing to tell
     card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
     card_failed = Signal(str, object)  # Report
+    study_outlined = Signal(str, object)  # StudyOutlook
+    study_moved = Signal(str, object)  # Study as far as it is, or StudyProgress
+    study_ended = Signal(str, object, object)  # whether all is measured, or a Report; see `study`
     _turn = Signal()  # to itself: the next step of the idle work
+    _study_turn = Signal()  # to itself: the next prompt of a study
 
     def __init__(self, closing: threading.Event) -> None:
         super().__init__()
@@ -56,6 +62,8 @@ class EngineWorker(QObject):
         self._idle = IdleWork()
         self._turning = False  # a turn is on its way
         self._turn.connect(self._take_turn, Qt.ConnectionType.QueuedConnection)
+        self._studying = StudyWork(self.study_moved.emit)
+        self._study_turn.connect(self._take_study_turn, Qt.ConnectionType.QueuedConnection)
 
     def _engine(self, job_id: str) -> Engine:
         if self.engine is None:
@@ -78,6 +86,7 @@ class EngineWorker(QObject):
 
         if self._closing.is_set():
             return
+        self._end_study()
         try:
             self._idle.drop()
             engine = self._engine(job_id)
@@ -188,6 +197,60 @@ class EngineWorker(QObject):
         except BaseException as error:  # noqa: BLE001 - see _reported
             self._reported(error)
 
+    # -- studies of memory -----------------------------------------------------------------
+
+    @Slot(str, object, object)
+    def outline_study(self, job_id: str, setup: StudySetup, stop: threading.Event) -> None:
+        """Say what a study would take. One that is stopped is not answered."""
+        if stop.is_set():
+            return
+        try:
+            self._idle.drop()
+            outlook = self._engine(job_id).study_outlook(setup, stop)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001
+            self.study_ended.emit(job_id, False, self._reported(error))
+        else:
+            self.study_outlined.emit(job_id, outlook)
+
+    @Slot(str, object, object)
+    def study(self, job_id: str, job: StudyJob, stop: threading.Event) -> None:
+        """Measure prompt after prompt, one in each turn of this thread's event loop.
+
+        At the end `study_ended` tells whether all is measured (not where it was stopped), and the
+        Report where there was trouble.
+        """
+        try:
+            self._idle.drop()
+            self._studying.begin(self._engine(job_id), job_id, job, stop)
+        except BaseException as error:  # noqa: BLE001
+            self.study_ended.emit(job_id, False, self._reported(error))
+        else:
+            self._study_turn.emit()
+
+    def _end_study(self) -> None:
+        """Give up the study under way: another checkpoint is opened, or the program ends."""
+        job_id = self._studying.job_id
+        if job_id:
+            self._studying.close()
+            self.study_ended.emit(job_id, False, None)
+
+    @Slot()
+    def _take_study_turn(self) -> None:
+        job_id = self._studying.job_id
+        if not job_id:
+            return
+        try:
+            if self._studying.step():
+                self._study_turn.emit()
+            else:
+                self.study_ended.emit(job_id, True, None)
+        except Cancelled:
+            self.study_ended.emit(job_id, False, None)
+        except BaseException as error:  # noqa: BLE001
+            self.study_ended.emit(job_id, False, self._reported(error))
+
     # -- while nobody waits ----------------------------------------------------------------
 
     @Slot(object, object)
@@ -252,6 +315,7 @@ class EngineWorker(QObject):
     @Slot(object)
     def finish(self, stop: threading.Event) -> None:
         """Write caches until `stop`, then end this thread."""
+        self._end_study()
         try:
             self._idle.drop()
             if self.engine is not None and not stop.is_set():

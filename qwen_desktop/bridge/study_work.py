@@ -1,11 +1,13 @@
-"""A study whose records are in a file before anybody hears of them. No Qt: used by the worker and
-by the command line alike.
+"""Studies of memory, step by step, and whose records are in a file before anybody hears of them.
+
+No Qt: used on the engine thread and by the command line.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ def steps(
     file: Path,
     cancel: threading.Event,
     tell: Callable[[StudyProgress], None],
-) -> Iterator[Study]:
+) -> Generator[Study, None, None]:
     """Carry out a study: first what is in `file` already, then the study after each record.
 
     A study in `file` goes on where it was. Raises Known, also where that one is of something
@@ -59,3 +61,51 @@ def _refuse_another(study: Study, head: StudyHead, file: Path) -> None:
             model=study.head.name,
             what=", ".join(name.replace("_", " ") for name in found),
         )
+
+
+@dataclass(frozen=True)
+class StudyJob:
+    """A study to be carried out, and its file; one that is in there already goes on."""
+
+    setup: StudySetup
+    file: Path
+
+
+class StudyWork:
+    """At most one study under way, on the engine thread."""
+
+    def __init__(self, moved: Callable[[str, object], None]) -> None:
+        """`moved` gets the job's id with the Study after each record, or StudyProgress."""
+        self._moved = moved
+        self._steps: Generator[Study, None, None] | None = None
+        self.job_id = ""  # "" where none is under way
+
+    def begin(self, engine: Engine, job_id: str, job: StudyJob, stop: threading.Event) -> None:
+        """Get ready for the first step; an earlier study is given up."""
+        self.close()
+        self.job_id = job_id
+        self._steps = steps(
+            engine, job.setup, job.file, stop, lambda progress: self._moved(job_id, progress)
+        )
+
+    def step(self) -> bool:
+        """Measure the next prompt; False where there is none. Raises as `steps`, and then ends."""
+        if self._steps is None:
+            return False
+        job_id = self.job_id
+        try:
+            study = next(self._steps, None)
+        except BaseException:
+            self.close()
+            raise
+        if study is None:
+            self.close()
+            return False
+        self._moved(job_id, study)
+        return True
+
+    def close(self) -> None:
+        """Give it up; the engine is as it was before."""
+        if self._steps is not None:
+            self._steps.close()
+        self._steps, self.job_id = None, ""
