@@ -65,6 +65,10 @@ FONTS = {
     "fonts-noto-color-emoji": ("*ColorEmoji*",),
 }
 
+# For the tests of spelling: the library, and a dictionary of English.
+HUNSPELL = "libhunspell-1.7-0=libhunspell-1.7.so.0"
+ENGLISH = ("hunspell-en-us", "/usr/share/hunspell/en_US.dic")
+
 
 class Stop(Exception):  # noqa: N818 - it stops, it is not a bug
     """A sentence for the person at the terminal; ends the program with exit status 1."""
@@ -99,7 +103,7 @@ def read_stamp() -> dict[str, object]:
 
 
 def features(stamp: dict[str, object]) -> set[str]:
-    """What the environment was prepared for: "dev", "qt", "window", "fonts"."""
+    """What the environment was prepared for: "dev", "qt", "window", "fonts", "spelling"."""
     found = stamp.get("features")
     return {str(name) for name in found} if isinstance(found, list) else set()
 
@@ -129,7 +133,13 @@ def prepare(*wanted: str) -> None:
             install(dev=True)
             done.add("dev")
         write_stamp({**now, "features": sorted(done)})
-        for feature, provide in (("qt", need_qt), ("window", need_window), ("fonts", need_fonts)):
+        system = {
+            "qt": need_qt,
+            "window": need_window,
+            "fonts": need_fonts,
+            "spelling": need_spelling,
+        }
+        for feature, provide in system.items():
             if feature in need - done:
                 provide()
                 done.add(feature)
@@ -316,6 +326,16 @@ def need_fonts() -> None:
         install_packages(packages, "fonts for Chinese text and emoji")
 
 
+def need_spelling() -> None:
+    """Tests of spelling are skipped where Hunspell is missing; nothing fails for it."""
+    package, dictionary = ENGLISH
+    packages = missing(HUNSPELL) + ([] if Path(dictionary).is_file() else [package])
+    if packages and not can_install():
+        say("Tests of spelling will be skipped. For them: " + apt_line(packages))
+    elif packages:
+        install_packages(packages, "tests of spelling")
+
+
 def can_install() -> bool:
     """Whether system packages can be installed here: root on a Debian-like system."""
     import shutil
@@ -488,7 +508,7 @@ def offscreen() -> dict[str, str]:
 
 def test(arguments: list[str]) -> int:
     """Run pytest. Paths are meant from the root of the project."""
-    prepare("dev", "qt", "fonts")
+    prepare("dev", "qt", "fonts", "spelling")
     os.chdir(ROOT)
     return become(["-m", "pytest", *arguments], **offscreen())
 

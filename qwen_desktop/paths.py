@@ -40,6 +40,11 @@ class Profile:
         return self.root / "prompts.json"
 
     @property
+    def words(self) -> Path:
+        """Words that the user added to the dictionary, one to a line."""
+        return self.root / "words.txt"
+
+    @property
     def sidebar_cache(self) -> Path:
         """A copy of the conversation list, small enough to read before the first paint."""
         return self.root / "sidebar.json"
@@ -58,6 +63,11 @@ class Profile:
     def kv_caches(self) -> Path:
         """Cache files of what models have read. Losing them loses time only."""
         return self.root / "kv-cache"
+
+    @property
+    def studies(self) -> Path:
+        """Memory studies, a CSV file each."""
+        return self.root / "studies"
 
     @property
     def log(self) -> Path:

@@ -24,7 +24,8 @@ class Setting:
     `kind` is the type of the value. `optional` admits None ("as the checkpoint recommends").
     `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
     `neutral` is the number that changes nothing: where an optional setting starts when it is taken
-    up. `multiline` text is written on several lines; a `font` is a family, empty for ours.
+    up. `multiline` text is written on several lines; a `font` is a family, empty for ours; a
+    `dictionary` is a language this machine has one of, empty for the one of the system.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting:
     choices: tuple[tuple[str, str], ...] = ()
     multiline: bool = False
     font: bool = False
+    dictionary: bool = False
 
     def accepts(self, value: object) -> bool:
         """Whether `value` has the right type and lies in the range."""
@@ -208,6 +210,25 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=0,
         maximum=1_000_000,
         step=500,
+    ),
+    Setting(
+        "spelling",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Check spelling"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Underline misspelt words of a message; code and names are passed over."
+        ),
+        "appearance",
+    ),
+    Setting(
+        "spelling_language",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Language of spelling"),
+        QT_TRANSLATE_NOOP("settings", "Text that is plainly in another language is left alone."),
+        "appearance",
+        dictionary=True,
     ),
     Setting(
         "thinking",

@@ -34,15 +34,16 @@ from qwen_desktop.storage.store import Store
 
 EXTENSION = ".qwenprofile"
 FORMAT = "qwen-desktop profile"
-VERSION = 2  # of what has prompts; what has none can be read by older versions too
-WITHOUT_PROMPTS = 1
+VERSION = 3
 PROMPTS = "prompts.json"
+WORDS = "words.txt"
+_SINCE = {PROMPTS: 2, WORDS: 3}  # what has none of these can be read by older versions too
 MANIFEST = "manifest.json"
 DATABASE = "conversations.db"
-SMALL = ("settings.json", "presets.json", PROMPTS)  # where there are such
+SMALL = ("settings.json", "presets.json", PROMPTS, WORDS)  # where there are such
 MEMBERS = (DATABASE, *SMALL)
 
-MAX_SMALL = 2**26  # bytes of the manifest, the settings, the presets, the prompts
+MAX_SMALL = 2**26  # bytes of the manifest, and of each of these
 _PAGES = 500  # of the database, copied at once
 _CHUNK = 2**20
 _ROOM = 2**26  # bytes that stay free on the disk
@@ -70,7 +71,7 @@ def save(profile: Profile, target: Path, step: Step = no_step) -> ProfileContent
             _copy_database(profile.database, workshop / DATABASE, lambda part: step(part / 2))
             counts = _counts(workshop / DATABASE)
             files = {DATABASE: workshop / DATABASE}
-            small = (profile.preferences, profile.presets, profile.prompts)
+            small = (profile.preferences, profile.presets, profile.prompts, profile.words)
             for name, file in zip(SMALL, small, strict=True):
                 if file.is_file():
                     files[name] = file
@@ -145,7 +146,7 @@ def _pack(archive: Path, files: dict[str, Path], contents: ProfileContents, step
 def _manifest(contents: ProfileContents, members: list[dict[str, object]]) -> dict[str, object]:
     return {
         "format": FORMAT,
-        "version": VERSION if any(m["name"] == PROMPTS for m in members) else WITHOUT_PROMPTS,
+        "version": max(_SINCE.get(str(m["name"]), 1) for m in members),
         "made_at": contents.made_at,
         "made_by": contents.made_by,
         "database_format": migrations.LATEST,

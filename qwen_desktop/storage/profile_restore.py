@@ -64,6 +64,7 @@ def finish(profile: Profile) -> Path | None:
             "settings.json": profile.preferences,
             "presets.json": profile.presets,
             "prompts.json": profile.prompts,
+            "words.txt": profile.words,
         }
         for name, file in present.items():
             if not (waiting / name).exists():

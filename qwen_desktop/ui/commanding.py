@@ -76,7 +76,7 @@ class Commanding(QObject):
         data = [self._actions.by_name[name] for name in _IN_SETTINGS]
         data += [window.outgoing.everything, *window.whole_profile.actions]
         data.append(self._actions.by_name["shortcuts"])
-        SettingsDialog(self._preferences, window, data).open()
+        SettingsDialog(self._preferences, window, data, window.spelling).open()
 
     def show_shortcuts(self) -> None:
         """List the keys, and let them be changed."""

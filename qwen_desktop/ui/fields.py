@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QLocale, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QFontDatabase, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -128,6 +128,8 @@ class Field(QWidget):
             real.setValue(self.setting.neutral)
             real.valueChanged.connect(self._tell)
             return lambda: round(real.value(), 2), real.setValue, self._spin(real)
+        if self.setting.dictionary:
+            return self._build_dictionaries()
         return self._build_font() if self.setting.font else self._build_text()
 
     def _build_font(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
@@ -146,6 +148,32 @@ class Field(QWidget):
             box.setCurrentIndex(max(box.findData(family), 0))
 
         return lambda: str(box.currentData()), write, box
+
+    def _build_dictionaries(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        """The languages of this machine, which `set_languages` brings."""
+        box = QComboBox()
+        self._guard(box)
+        box.addItem(self.tr("As the system"), "")
+        box.currentIndexChanged.connect(self._tell)
+
+        def write(language: str) -> None:
+            if box.findData(language) < 0:  # chosen once, not there now: it is kept
+                box.addItem(language_name(language), language)
+            box.setCurrentIndex(box.findData(language))
+
+        return lambda: str(box.currentData()), write, box
+
+    def set_languages(self, languages: Iterable[str]) -> None:
+        """Offer these dictionaries, beside what is chosen."""
+        box, kept = self.control, str(self.value)
+        if isinstance(box, QComboBox):
+            blocked = self.blockSignals(True)
+            while box.count() > 1:
+                box.removeItem(1)
+            for name, language in sorted((language_name(one), one) for one in languages):
+                box.addItem(name, language)
+            self._write(kept)
+            self.blockSignals(blocked)
 
     def _spin(self, box: QAbstractSpinBox) -> QWidget:
         box.setKeyboardTracking(False)  # 4096 should not apply as 4, 40, 409
@@ -211,6 +239,17 @@ def _is_enter(event: QEvent) -> bool:
     return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
+def language_name(language: str) -> str:
+    """A language by the name it has itself, and where it is spoken: "Deutsch (Schweiz)"."""
+    locale = QLocale(language)
+    if locale.language() == QLocale.Language.C:
+        return language
+    name = locale.nativeLanguageName() or language
+    if "_" not in language.replace("-", "_") or " " in name:  # "American English" says it already
+        return name
+    return f"{name} ({locale.nativeTerritoryName() or language})"
+
+
 class Form(QScrollArea):
     """Settings one below the other, with names on the left and explanations below.
 
@@ -223,6 +262,7 @@ class Form(QScrollArea):
         super().__init__(parent)
         self.fields: dict[str, Field] = {}
         self.names: dict[str, Label] = {}
+        self._explanations: dict[str, Label] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
         self._grid.setVerticalSpacing(4)
@@ -274,7 +314,15 @@ class Form(QScrollArea):
         self._grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addLayout(right, row, 1)
         self.fields[setting.name] = field
+        self._explanations[setting.name] = explanation
         self.names[setting.name] = name
+
+    def explain(self, name: str, words: str = "") -> None:
+        """Say something else below a setting; its usual help where there are no `words`."""
+        words = words or setting_text(self.fields[name].setting.help)
+        self._explanations[name].setText(words)
+        self.fields[name].control.setAccessibleDescription(words)
+        self.fields[name].control.setToolTip(words)
 
     def finish(self) -> None:
         """Apply what is still waiting."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
+    from qwen_desktop.bridge.spelling import Spelling
     from qwen_desktop.chat.events import Alarm, Usage
     from qwen_desktop.chat.model import LoadRequest
     from qwen_desktop.chat.summary import Summary
@@ -64,6 +65,7 @@ class MainWindow(Frame):
     asking: Asking
     attach: Attach
     prompts: Prompting
+    spelling: Spelling
     pane: ConversationPane
     acts: WindowActions
     actions_by_name: dict[str, QAction]
@@ -120,6 +122,7 @@ class MainWindow(Frame):
                 "open_conversation": lambda: self.incoming.choose_conversation(),
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
+                "memory_chart": lambda: self.charting.show(),
                 "next_conversation": lambda: self.switching.step(1),
                 "previous_conversation": lambda: self.switching.step(-1),
                 "search": self._search,
@@ -205,6 +208,14 @@ class MainWindow(Frame):
         from qwen_desktop.ui.prompting import Prompting
 
         self.prompts = Prompting(self, self._chats, prompts, self._preferences)
+
+    def spell_by(self, spelling: Spelling) -> None:
+        """Let spelling be checked. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.spelling import SpellMarks
+
+        self.spelling = spelling
+        self.spell_marks = SpellMarks(self.composer.edit, spelling, self._preferences)
+        spelling.problem.connect(self.show_problem)
 
     def search_by(self, search: Search) -> None:
         """Let conversations be searched. To be called once, after `connect_to`."""

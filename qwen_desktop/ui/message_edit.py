@@ -6,12 +6,13 @@ are therefore cut for display with `BREAK`, which reading and copying take out a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PySide6.QtCore import QElapsedTimer, QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QDropEvent,
     QFocusEvent,
     QGuiApplication,
@@ -21,6 +22,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPalette,
     QResizeEvent,
+    QTextBlock,
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QSizePolicy, QWidget
 
@@ -58,6 +60,10 @@ def _no_key(_event: QKeyEvent) -> bool:
     return False
 
 
+def _no_menu(_event: QContextMenuEvent) -> bool:
+    return False
+
+
 class MessageEdit(QPlainTextEdit):
     """Enter asks to submit, Shift+Enter starts a new line; only plain text comes in."""
 
@@ -73,6 +79,7 @@ class MessageEdit(QPlainTextEdit):
         self.takes_files = False
         self.takes_key: Callable[[QKeyEvent], bool] = _no_key  # asked before the field takes it
         self.wants_escape: Callable[[], bool] = bool  # else it is the window's
+        self.takes_menu: Callable[[QContextMenuEvent], bool] = _no_menu  # asked for another menu
         self._dropping = False
         self._composing = False
         self._committed = False  # a composition just ended; its Enter may still come
@@ -158,6 +165,20 @@ class MessageEdit(QPlainTextEdit):
         data = QMimeData()
         data.setText(without_breaks(self.textCursor().selection().toPlainText()))
         return data
+
+    def visible_blocks(self) -> Iterator[QTextBlock]:
+        """The paragraphs that are seen, at least in part."""
+        block = self.firstVisibleBlock()
+        top = self.contentOffset().y()
+        while block.isValid() and top <= self.viewport().height():
+            yield block
+            top += self.blockBoundingRect(block).height()
+            block = block.next()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """The usual menu, unless another one is shown."""
+        if not self.takes_menu(event):
+            super().contextMenuEvent(event)
 
     # -- keys and input methods --------------------------------------------------------------
 

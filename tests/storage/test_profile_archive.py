@@ -103,6 +103,21 @@ def test_only_what_belongs_to_the_user_is_in_the_file(saved):
         ]
 
 
+@pytest.mark.parametrize(
+    ("files", "version"), [((), 1), (("prompts",), 2), (("words",), 3), (("prompts", "words"), 3)]
+)
+def test_older_versions_can_read_what_has_nothing_they_do_not_know(
+    profile, tmp_path, files, version
+):
+    for name in files:
+        getattr(profile, name).write_text("[]")
+    file = tmp_path / "all.qwenprofile"
+    pa.save(profile, file)
+    with zipfile.ZipFile(file) as archive:
+        assert json.loads(archive.read("manifest.json"))["version"] == version
+        assert {getattr(profile, name).name for name in files} <= set(archive.namelist())
+
+
 def test_a_profile_in_use_is_saved_as_it_stands_on_disk(profile, tmp_path):
     store = Store.open(profile.database)
     question = said("written a moment ago").conversation
@@ -213,7 +228,7 @@ BROKEN = {
     "no manifest": lambda f, t: repacked_without_manifest(f),
     "manifest of text": lambda f, t: repacked(f, manifest=lambda v: v.update(members="all")),
     "another format": lambda f, t: repacked(f, manifest=lambda v: v.update(format="other")),
-    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=3)),
+    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=4)),
     "newer database": lambda f, t: with_database(f, t, "PRAGMA user_version = 999"),
     "other database": lambda f, t: with_database(f, t, "PRAGMA application_id = 7"),
     "no table of drafts": lambda f, t: with_database(f, t, "DROP TABLE drafts"),

@@ -52,6 +52,8 @@ def change_by_hand(dialog, name: str) -> object:
         field.recommended.setFocus()
         QTest.keyClick(field.recommended, Qt.Key.Key_Space)
     control = field.control
+    if name == "spelling_language":
+        field.set_languages(["en_US", "de_DE"])
     if isinstance(control, QCheckBox):
         before = control.isChecked()
         QTest.keyClick(control, Qt.Key.Key_Space)
