@@ -36,6 +36,10 @@ LOADING = Report(
     QT_TRANSLATE_NOOP("errors", "The checkpoint is still loading."),
     QT_TRANSLATE_NOOP("errors", "Your text stays here; send it when loading has ended."),
 )
+STUDYING = Report(
+    QT_TRANSLATE_NOOP("errors", "A memory study is under way."),
+    QT_TRANSLATE_NOOP("errors", "Wait for it or stop it: Tools, Memory study."),
+)
 NOT_THE_LAST = Report(
     QT_TRANSLATE_NOOP("errors", "Only the last answer of a chat can be continued."),
     QT_TRANSLATE_NOOP("errors", "Regenerate this one, or ask for the rest."),
@@ -54,6 +58,8 @@ def refusal(text: str | None, model: ModelState, run: Run | None) -> Report | No
         )
     if model.busy:
         return LOADING
+    if model.engaged:
+        return STUDYING
     return None if model.info is not None else NO_MODEL
 
 

@@ -28,13 +28,17 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class ModelState:
-    """`folder` is being loaded; `info` is the model that is open now (the old one meanwhile)."""
+    """`folder` is being loaded; `info` is the model that is open now (the old one meanwhile).
+
+    `engaged`: a memory study has it to itself.
+    """
 
     phase: Phase = Phase.NONE
     folder: Path | None = None
     info: ModelInfo | None = None
     progress: Progress | None = None
     cancelling: bool = False
+    engaged: bool = False
 
     @property
     def busy(self) -> bool:
@@ -159,7 +163,13 @@ class Models(QObject):
     def _ended(self, info: ModelInfo | None) -> None:
         if self._marks is not None:
             self._marks.clear()
-        self._set(ModelState(phase=Phase.READY if info else Phase.NONE, info=info))
+        phase = Phase.READY if info else Phase.NONE
+        self._set(ModelState(phase=phase, info=info, engaged=self._state.engaged))
+
+    def engage(self, on: bool) -> None:
+        """Whether a memory study has the model to itself."""
+        if on != self._state.engaged:
+            self._set(replace(self._state, engaged=on))
 
     def _set(self, state: ModelState) -> None:
         self._state = state

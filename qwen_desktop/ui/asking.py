@@ -148,6 +148,8 @@ class Asking(QObject):
             return self.tr("Answering in “{title}”").format(title=title)
         if state.busy:
             return self.tr("Loading…")
+        if state.engaged:
+            return self.tr("A memory study is under way")
         return "" if state.info is not None else self.tr("Open a checkpoint first")
 
     @Slot(object)
