@@ -183,6 +183,7 @@ class App(QObject):
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.indexing import Indexing
         from qwen_desktop.bridge.load_marks import LoadMarks
+        from qwen_desktop.bridge.measuring import Measuring
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
         from qwen_desktop.bridge.presets import Presets
@@ -236,6 +237,9 @@ class App(QObject):
             self.cards,
             self.presets,
         )
+        self.measuring = Measuring(self.chats, self.models, self.engine, self)
+        charting = self.window.chart_by(self.measuring, self._saved_state.chart_place)
+        charting.moved.connect(lambda place: self._remember(chart_place=place))
         self.window.pane.places.fill(self._saved_state.places)
         self.window.search_by(self.search)
         self.window.take_files_by(self.importing)

@@ -41,6 +41,7 @@ class WindowState:
     sidebar_visible: bool = True
     sidebar_width: int = 0  # px at 100 %; 0 is the usual width
     panel_width: int = 0
+    chart_place: str = ""  # of the dialog with the charts, as `geometry`
 
 
 class StateFile:
@@ -60,8 +61,9 @@ class StateFile:
             for f in fields(WindowState)
             if type(entries.get(f.name)) is type(getattr(default, f.name))
         }
-        if not _is_hex(good.get("geometry", "")):
-            del good["geometry"]
+        for name in ("geometry", "chart_place"):
+            if not _is_hex(good.get(name, "")):
+                del good[name]
         good["recents"] = _recents(entries.get("recents"))
         good["places"] = _places(entries.get("places"))
         return WindowState(**good)

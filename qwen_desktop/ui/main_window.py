@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.exporting import Exporting
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.list_change import Change
+    from qwen_desktop.bridge.measuring import Measuring
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.preferences import PreferencesModel
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from qwen_desktop.chat.tree import Conversation
     from qwen_desktop.ui.asking import Asking
     from qwen_desktop.ui.attach import Attach
+    from qwen_desktop.ui.charting import Charting
     from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.finding import Finding
@@ -70,6 +72,7 @@ class MainWindow(Frame):
     acts: WindowActions
     actions_by_name: dict[str, QAction]
     finding: Finding
+    charting: Charting
     incoming: Incoming
     outgoing: Outgoing
     whole_profile: WholeProfile
@@ -217,6 +220,13 @@ class MainWindow(Frame):
         self.spell_marks = SpellMarks(self.composer.edit, spelling, self._preferences)
         spelling.problem.connect(self.show_problem)
 
+    def chart_by(self, measuring: Measuring, place: str) -> Charting:
+        """Let charts be shown. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.charting import Charting
+
+        self.charting = Charting(self, measuring, place)
+        return self.charting
+
     def search_by(self, search: Search) -> None:
         """Let conversations be searched. To be called once, after `connect_to`."""
         from qwen_desktop.ui.finding import Finding
@@ -247,6 +257,7 @@ class MainWindow(Frame):
         self._built = True
         self.build_rest()
         self._memory.sampled.connect(self.panel.set_sample)
+        self.charting.build(self.panel.chart_slot)
         self.panel.cancel_requested.connect(self._models.cancel)
         self.empty.asked.connect(self.asking.suggest)
         self.panel.card_requested.connect(self.checkpoints.show_card)
