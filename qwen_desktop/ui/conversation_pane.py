@@ -204,7 +204,9 @@ class ConversationPane(QObject):
     def _refresh_offers(self) -> None:
         """Whether an answer can be asked for now."""
         state = self._models.state
-        free = state.info is not None and not state.busy and not self._chats.run.running
+        free = state.info is not None and not (
+            state.busy or state.engaged or self._chats.run.running
+        )
         for name in ("regenerate", "edit"):
             self._window.actions_by_name[name].setEnabled(free)
         if self._timeline is not None:
