@@ -95,6 +95,7 @@ class FileChip(Button):
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """What can be done with it."""
         menu = QMenu(self)
+        menu.setAccessibleName(self.name)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(self.tr("Show the text")).triggered.connect(self.click)
         if self.offers_text:

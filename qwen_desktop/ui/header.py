@@ -122,6 +122,7 @@ class Header(QWidget):
         """What can be done about the checkpoint."""
         menu = QMenu(self)
         menu.setObjectName("modelMenu")
+        menu.setAccessibleName(self.tr("Checkpoint"))
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         state = self._state
         open_folder = menu.addAction(self.tr("Open checkpoint folder…"))

@@ -16,6 +16,7 @@ class PlaceMenu(ListMenu):
 
     def __init__(self, now: ListFilter, acts: ListActions, parent: QWidget) -> None:
         super().__init__("placeMenu", parent)
+        self.setAccessibleName(self.tr("What the list shows"))
         self._now = now
         self._acts = acts
         self._group = QActionGroup(self)  # one of them is listed
@@ -44,5 +45,6 @@ class OneFolderMenu(ListMenu):
 
     def __init__(self, folder: Folder, acts: ListActions, bar: PlaceBar) -> None:
         super().__init__("oneFolderMenu", bar)
+        self.setAccessibleName(self.tr("Folder menu"))
         self.entry(self.tr("Rename folder"), lambda: bar.rename_folder(folder.name))
         self.entry(self.tr("Delete folder"), lambda: acts.delete_folder(folder.id))

@@ -54,6 +54,7 @@ class FolderMenu(ListMenu):
     def __init__(self, ids: Sequence[str], acts: ListActions, parent: QWidget) -> None:
         super().__init__("folderMenu", parent)
         self.setTitle(self.tr("Move to folder"))
+        self.setAccessibleName(self.title())
         rows = acts.rows(ids)
         of_all = {row.folder for row in rows}
         for folder in acts.shape.folders:
@@ -75,6 +76,7 @@ class TagMenu(ListMenu):
     def __init__(self, ids: Sequence[str], acts: ListActions, parent: QWidget) -> None:
         super().__init__("tagMenu", parent)
         self.setTitle(self.tr("Tags"))
+        self.setAccessibleName(self.title())
         for tag, _ in acts.shape.tags:
             has = acts.has_tag(ids, tag)
             self.entry(
@@ -92,6 +94,7 @@ class RowMenu(ListMenu):
 
     def __init__(self, ids: Sequence[str], acts: ListActions, parent: QWidget) -> None:
         super().__init__("rowMenu", parent)
+        self.setAccessibleName(self.tr("Conversation menu"))
         one = len(ids) == 1
         in_bin = acts.place is Place.BIN
         if one:

@@ -44,6 +44,7 @@ class ChatSearchField(SearchField):
         from qwen_desktop.ui.row_menu import ListMenu, show_below
 
         menu = ListMenu("filterMenu", self)
+        menu.setAccessibleName(self.filters.accessibleName())
         for text, words in (
             ("role:user", self.tr("What you wrote")),
             ("role:assistant", self.tr("What was answered")),

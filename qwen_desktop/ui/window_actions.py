@@ -85,6 +85,7 @@ class WindowActions(QObject):
             if actions:
                 part = menu.addMenu(group_title(group))
                 part.setObjectName(f"menu_{group.value}")
+                part.setAccessibleName(part.title())
                 part.addActions(actions)
         menu.addSeparator()
         menu.addActions([self.by_name[name] for name in _AT_THE_END])

@@ -37,6 +37,7 @@ class MessageMenu(QMenu):
 
     def __init__(self, shared: Shared, parent: QWidget) -> None:
         super().__init__(parent)
+        self.setAccessibleName(self.tr("Message menu"))
         self._shared = shared
 
     def add_message(self, view: MessageView, item: Item, last: bool) -> None:
