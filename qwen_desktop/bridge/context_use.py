@@ -32,6 +32,7 @@ class ContextUse(QObject):
     counted = Signal(object)  # PromptCount of the draft and all before it, why not, or None
     forecast = Signal(object)  # Forecast of the shown conversation; None where none is known
     unseen_changed = Signal(object)  # tuple[str, ...]: ids of messages
+    asked = Signal(object)  # GenerationRequest that is counted, with the draft; None: not now
 
     def __init__(
         self,
@@ -51,7 +52,12 @@ class ContextUse(QObject):
         self._forecast: Forecast | None = None  # as told; it holds while an answer is written
         self._counter = PromptCounter(engine, self._request, self)
         self._counter.counted.connect(self._on_counted)
+        self._counter.asked.connect(self.asked)
         models.changed.connect(self._on_model)
+
+    def request(self) -> GenerationRequest | None:
+        """What would be sent now, with the draft; None where nothing can be."""
+        return self._counter.request()
 
     def count(self, text: str) -> None:
         """The draft has changed: count with it."""

@@ -21,10 +21,11 @@ class PromptCounter(QObject):
 
     `request(text)` makes it, None where nothing is to be counted now. Signal:
     `counted(PromptCount)`, the Report of why what is typed cannot be sent, None where nothing is
-    known (any more).
+    known (any more). `asked(GenerationRequest)` before that: what is counted, None for nothing.
     """
 
     counted = Signal(object)
+    asked = Signal(object)
 
     def __init__(
         self,
@@ -50,6 +51,10 @@ class PromptCounter(QObject):
     def count(self) -> PromptCount | None:
         """What was counted last; None where that no longer holds."""
         return self._count if isinstance(self._count, PromptCount) else None
+
+    def request(self) -> GenerationRequest | None:
+        """What would be counted now."""
+        return self._request(self._text)
 
     def set_text(self, text: str) -> None:
         """The draft has changed."""
@@ -77,6 +82,7 @@ class PromptCounter(QObject):
     @Slot()
     def _ask(self) -> None:
         request = self._request(self._text)
+        self.asked.emit(request)
         if request is None:
             self._set(None)
             return

@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 from qwen_desktop.bridge.engine_worker import EngineWorker
 from qwen_desktop.bridge.study_work import StudyJob
 from qwen_desktop.chat.events import Finished, GenerationEvent
+from qwen_desktop.chat.inspected import AnswerPrompt
 from qwen_desktop.chat.ledger import MemorySample
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest
@@ -49,6 +50,9 @@ class EngineClient(QObject):
     failed = Signal(str, object)
     titled = Signal(str, str)
     tokens_made = Signal(str, object)
+    inspected = Signal(str, object)
+    inspect_failed = Signal(str, object)
+    idled = Signal()
     predicted = Signal(str, object)
     card_made = Signal(str, object)
     card_failed = Signal(str, object)
@@ -66,6 +70,7 @@ class EngineClient(QObject):
     _forget = Signal(object)
     _configure = Signal(object)
     _tokens = Signal(str, object, object)
+    _inspect = Signal(str, object, object)
     _predict = Signal(str, str, int)
     _card = Signal(str)
     _outline = Signal(str, object, object)
@@ -101,6 +106,7 @@ class EngineClient(QObject):
         self._forget.connect(self._worker.forget)
         self._configure.connect(self._worker.configure)
         self._tokens.connect(self._worker.tokens)
+        self._inspect.connect(self._worker.inspect)
         self._predict.connect(self._worker.predict)
         self._card.connect(self._worker.card)
         self._outline.connect(self._worker.outline_study)
@@ -117,6 +123,9 @@ class EngineClient(QObject):
         self._worker.failed.connect(self._on_failed)
         self._worker.titled.connect(self.titled)
         self._worker.tokens_made.connect(self.tokens_made)
+        self._worker.inspected.connect(self.inspected)
+        self._worker.inspect_failed.connect(self.inspect_failed)
+        self._worker.idled.connect(self.idled)
         self._worker.predicted.connect(self.predicted)
         self._worker.card_made.connect(self.card_made)
         self._worker.card_failed.connect(self.card_failed)
@@ -151,6 +160,16 @@ class EngineClient(QObject):
         `predicted` answers, after what the engine is doing now.
         """
         self._predict.emit(job_id, conversation_id, read)
+
+    def inspect(
+        self, job_id: str, asked: GenerationRequest | AnswerPrompt, cancel: threading.Event
+    ) -> None:
+        """Ask for a prompt taken apart; `inspected` or `inspect_failed` answers.
+
+        Nothing answers where `cancel` is set. While an answer is written it comes after that.
+        """
+        self._rest_later()
+        self._inspect.emit(job_id, asked, cancel)
 
     def configure(self, options: EngineOptions) -> None:
         """Say what may be kept of conversations at rest, now and for later checkpoints."""

@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Qt, QThread, Signal, Slot
 from qwen_desktop.bridge.idle_work import IdleWork
 from qwen_desktop.bridge.study_work import StudyJob, StudyWork
 from qwen_desktop.chat.events import Progress
+from qwen_desktop.chat.inspected import AnswerPrompt, ids_alone
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest, ModelInfo
 from qwen_desktop.chat.study import StudySetup
@@ -44,6 +45,9 @@ class EngineWorker(QObject):
     failed = Signal(str, object)  # Report, for a check or a generation
     titled = Signal(str, str)  # conversation id, what the model said; "" where it said nothing
     tokens_made = Signal(str, object)  # TurnTokens; None where they cannot be told
+    inspected = Signal(str, object)  # Inspected
+    inspect_failed = Signal(str, object)  # Report
+    idled = Signal()  # there is nothing left to do while nobody waits
     predicted = Signal(str, object)  # Predicted; None where there is nothing to tell
     card_made = Signal(str, object)  # ModelCard; None where no checkpoint is open
     card_failed = Signal(str, object)  # Report
@@ -131,6 +135,26 @@ class EngineWorker(QObject):
         except BaseException as error:  # noqa: BLE001 - a chart does without a line
             self._reported(error)
         self.predicted.emit(job_id, found)
+
+    @Slot(str, object, object)
+    def inspect(
+        self, job_id: str, asked: GenerationRequest | AnswerPrompt, cancel: threading.Event
+    ) -> None:
+        """Take a prompt apart. One that is cancelled is not answered."""
+        if cancel.is_set() or self._closing.is_set():
+            return
+        try:
+            if isinstance(asked, AnswerPrompt):
+                engine = self.engine
+                found = engine.inspect_answer(asked, cancel) if engine else ids_alone(asked)
+            else:
+                found = self._engine(job_id).inspect(asked, cancel)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001
+            self.inspect_failed.emit(job_id, self._reported(error, quiet=True))
+        else:
+            self.inspected.emit(job_id, found)
 
     @Slot(object)
     def configure(self, options: EngineOptions) -> None:
@@ -308,6 +332,8 @@ class EngineWorker(QObject):
             self._idle.step()
         except BaseException as error:  # noqa: BLE001 - nobody asked for it: it goes to the log
             self._reported(error)
+        if not self._idle.waits:
+            self.idled.emit()
         self._turn_soon()
 
     # -- the end ---------------------------------------------------------------------------

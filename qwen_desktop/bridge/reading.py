@@ -25,6 +25,8 @@ from qwen_desktop.bridge.run import RunState
 from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.messages import Message
+from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.summary import Place, Summary
 from qwen_desktop.chat.tree import Conversation, reading_branch
@@ -53,6 +55,7 @@ class Reading(QObject):
     counted = Signal(object)  # PromptCount of the draft and all before it; Report: why not; None
     forecast = Signal(object)  # Forecast of the shown conversation: when it is full; None
     unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
+    asked = Signal(object)  # GenerationRequest: what would be sent now has changed; None: not now
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
     trace_read = Signal(str, object)  # message id, AnswerTrace
     tokens_read = Signal(str, object)  # message id, TurnTokens; None where no checkpoint is open
@@ -82,6 +85,7 @@ class Reading(QObject):
         self._context = ContextUse(engine, models, self._shown, self._answering, self._terms, self)
         self._context.usage.connect(self.usage)
         self._context.counted.connect(self.counted)
+        self._context.asked.connect(self.asked)
         self._context.forecast.connect(self.forecast)
         self._context.unseen_changed.connect(self.unseen_changed)
         self.list.renamed.connect(self._shown.rename)
@@ -332,6 +336,15 @@ class Reading(QObject):
     def count(self, text: str) -> None:
         """Count the prompt with `text` as its last message: `counted` tells, a little later."""
         self._context.count(text)
+
+    def request(self) -> GenerationRequest | None:
+        """What would be sent now, with the draft; None where nothing can be."""
+        return self._context.request()
+
+    def request_of(self, answer: Message) -> GenerationRequest:
+        """What would ask for an answer of the shown conversation now."""
+        messages = asking.said(self.current.tree, answer.parent_id)
+        return self._terms().request(self.current, messages)
 
     def _terms(self) -> Terms:
         info = self._models.state.info
