@@ -14,13 +14,15 @@ from typing import Any
 from qwen_desktop import __version__
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
+from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.chat.settings import SETTINGS, Setting, Value
+from qwen_desktop.chat.study import MAX_LENGTHS, StudySetup, Way, read_lengths, read_ways
 from qwen_desktop.errors import Known
 from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
-COMMANDS = (OPEN, "inspect", "import", "export", "profile")
+COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
@@ -68,31 +70,36 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
+def _add_loading(parser: argparse.ArgumentParser, usual: str) -> None:
+    """How a checkpoint is opened; `usual` tells what holds where nothing is said."""
     parser.add_argument(
         "--precision",
         choices=[precision.value for precision in Precision],
-        help="of its weights. Default: as the last time, else auto.",
+        help=f"of its weights. Default: {usual}auto.",
     )
     parser.add_argument(
         "--device",
         metavar="auto|cpu|cuda[:N]|split",
         type=_device,
-        help="where it runs; split is over all cards and main memory. Default: as the last time.",
+        help=f"where it runs; split is over all cards and main memory. Default: {usual}auto.",
     )
     parser.add_argument(
         "--kv",
         choices=[kv.value for kv in KvFormat],
-        help="what its KV cache is kept in; int8 takes about half of 16 bits. Default: as the last "
-        "time, else model.",
+        help="what its KV cache is kept in; int8 takes about half of 16 bits. Default: "
+        f"{usual}model.",
     )
     parser.add_argument(
         "--rope-factor",
         metavar="N",
         type=_factor,
-        help="stretch its context N times by YaRN; 1 is not at all. Default: as the last time.",
+        help=f"stretch its context N times by YaRN; 1 is not at all. Default: {usual}1.",
     )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
+    _add_loading(parser, "as the last time, else ")
     _add_profile(parser)
     parser.add_argument(
         "--ask", metavar="TEXT", help="no window: answer once in the terminal, keep it, exit"
@@ -149,8 +156,63 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("folder", metavar="DIR", type=Path)
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_study(commands)
     _add_outgoing(commands)
     return parser
+
+
+def _add_study(commands: Any) -> None:
+    """The command that measures; `commands` is argparse's."""
+    study = commands.add_parser(
+        "study",
+        help="measure what prompts of growing length take: memory and speed, in three ways",
+        description="Measure memory and speed for prompts of growing length: as this program "
+        "reads them, all read anew each turn, and with eager attention, all logits and no cache. "
+        "Each result is in FILE as soon as it is there; the same command goes on from a FILE that "
+        "is not complete. The exit status is 0 where all was measured.",
+        argument_default=argparse.SUPPRESS,
+    )
+    study.add_argument("folder", metavar="DIR", type=Path)
+    study.add_argument("--out", metavar="FILE", type=Path, required=True, help="a CSV file")
+    study.add_argument("--plot", metavar="FILE", type=_picture, help="draw it: .png or .svg")
+    study.add_argument(
+        "--lengths",
+        metavar="N,N…",
+        type=_lengths,
+        default=(),
+        help="tokens of the prompts. Default: 64, 128, 256 … as far as it fits; 8,192 on a CPU.",
+    )
+    study.add_argument(
+        "--ways",
+        metavar="|".join(way.value for way in Way) + ",…",
+        type=_ways,
+        default=tuple(Way),
+        help="how they are read. Default: in all three ways.",
+    )
+    _add_loading(study, "")
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return read_lengths(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"say at most {MAX_LENGTHS} numbers of tokens from 2 on: 64,256,1024"
+        ) from None
+
+
+def _ways(text: str) -> tuple[Way, ...]:
+    try:
+        return read_ways(text.split(","))
+    except ValueError:
+        known = ", ".join(way.value for way in Way)
+        raise argparse.ArgumentTypeError(f"one or more of {known}") from None
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix.lower() not in (".png", ".svg"):
+        raise argparse.ArgumentTypeError("say a file that ends with .png or .svg")
+    return Path(text)
 
 
 def _add_outgoing(commands: Any) -> None:
@@ -254,6 +316,8 @@ def main(arguments: Sequence[str]) -> int:
         return _inspect(given)
     options = _options(parser, given)
     try:
+        if given.command == "study":
+            return _study(given)
         if given.command == "import":
             from qwen_desktop import importing
 
@@ -270,6 +334,27 @@ def main(arguments: Sequence[str]) -> int:
     except Known as trouble:
         print(trouble, file=sys.stderr)
         return 1
+
+
+def _study(given: argparse.Namespace) -> int:
+    from qwen_desktop import studying
+
+    load = LoadRequest(
+        given.folder.expanduser().absolute(),
+        Precision(given.precision or "auto"),
+        given.device or "auto",
+        kv=KvFormat(given.kv or "model"),
+        rope_factor=given.rope_factor or 1.0,
+    )
+    plot = getattr(given, "plot", None)
+    return studying.run(
+        studying.StudyOrder(
+            load,
+            StudySetup(given.lengths, given.ways),
+            given.out.expanduser().absolute(),
+            plot.expanduser().absolute() if plot is not None else None,
+        )
+    )
 
 
 def _transfer(parser: argparse.ArgumentParser, given: argparse.Namespace, profile: Profile) -> int:

@@ -7,18 +7,23 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from qwen_desktop import log
-from qwen_desktop.bridge import profile_lock
 from qwen_desktop.paths import Profile
-from qwen_desktop.storage import profile_restore
-from qwen_desktop.storage.store import Store
+
+if TYPE_CHECKING:
+    from qwen_desktop.storage.store import Store
 
 
 @contextmanager
 def opened(profile: Profile) -> Iterator[Store]:
     """The store of a profile that nobody else uses meanwhile. Raises Known where one does."""
+    # Not every command has a profile; the lock is Qt's.
+    from qwen_desktop.bridge import profile_lock
+    from qwen_desktop.storage import profile_restore
+    from qwen_desktop.storage.store import Store
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     profile_lock.make_folder(profile)
