@@ -145,6 +145,13 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     Spec(
+        "turn_steps",
+        QT_TRANSLATE_NOOP("actions", "How a turn works…"),
+        ("Ctrl+Shift+H",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP("actions", "The newest answer step by step, with its real values."),
+    ),
+    Spec(
         "open_conversation",
         QT_TRANSLATE_NOOP("actions", "Open conversation file"),
         ("Ctrl+Shift+O",),

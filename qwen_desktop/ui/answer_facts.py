@@ -71,8 +71,7 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
         (_THINKING, _tr(_ON if p.thinking else _OFF)),
     ]
     found = [(_tr(name), value) for name, value in rows if value]
-    found += [(_sampling_name(name), _number(value)) for name, value in p.sampling]
-    found.append((_tr(_SEED), str(p.seed)))  # to be typed in again: no separators
+    found += sampling_rows(p)
     if p.thinking_budget is not None:
         found.append((_tr(_BUDGET), _tokens(p.thinking_budget)))
     stops = ", ".join(f"“{stop}”" for stop in p.stop_strings)
@@ -85,9 +84,20 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
         number = locale.toString(p.forked_at + 1)
         found.append((_tr(_FORKED), words.format(number=number, id=p.forked_token)))
     if p.stop_reason:
-        ending = _ENDINGS.get(p.stop_reason)
-        found.append((_tr(_ENDED), _tr(ending) if ending else p.stop_reason))
+        found.append((_tr(_ENDED), ending_words(p)))
     return found
+
+
+def sampling_rows(provenance: Provenance) -> list[tuple[str, str]]:
+    """Names and settled values of what chose the tokens, the seed last."""
+    rows = [(_sampling_name(name), _number(value)) for name, value in provenance.sampling]
+    return [*rows, (_tr(_SEED), str(provenance.seed))]  # to be typed in again: no separators
+
+
+def ending_words(provenance: Provenance) -> str:
+    """How an answer ended, for people; "" where it was not kept."""
+    ending = _ENDINGS.get(provenance.stop_reason)
+    return _tr(ending) if ending else provenance.stop_reason
 
 
 def _tokens(count: int) -> str:

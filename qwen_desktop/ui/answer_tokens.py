@@ -210,6 +210,13 @@ class AnswerTokens(QWidget):
             self._show_tokens(found.answer)
             self._refresh()
 
+    def show_switched_on(self) -> None:
+        """Say that later answers of this chat keep how likely their tokens are."""
+        self.switch_on.hide()
+        self.note.setText(self.tr("From the next answer on, this chat keeps probabilities."))
+        self.note.show()
+        self.view.setFocus()
+
     def set_refusal(self, reason: str) -> None:
         """Why it cannot be made anew from a token on now; "" where it can."""
         self._refusal = reason

@@ -16,6 +16,7 @@ from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.places import ReadingPlaces
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
+from qwen_desktop.ui.answer_looks import AnswerLooks
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QUrl
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.models import Models
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.run import RunState
-    from qwen_desktop.chat.messages import AnswerTrace, Message
+    from qwen_desktop.chat.messages import Message
     from qwen_desktop.chat.tree import Conversation
-    from qwen_desktop.ui.answer_details import AnswerDetails
     from qwen_desktop.ui.asking import Asking
     from qwen_desktop.ui.find_bar import FindBar
     from qwen_desktop.ui.main_window import MainWindow
@@ -49,17 +49,15 @@ class ConversationPane(QObject):
         self._timeline: Timeline | None = None
         self._find: FindBar | None = None
         self._unseen: Collection[str] = ()
-        self._details: AnswerDetails | None = None
-        self._details_of = ""  # id of the answer that is looked at
         self.shown = False  # whether a conversation was shown yet
         self.places = ReadingPlaces()
         self._shown_id = ""  # of the conversation in the timeline
+        self.looks = AnswerLooks(window, chats, models, asking)
         chats.leaving.connect(self.keep_place)
         chats.message_added.connect(self._on_added)
         chats.message_changed.connect(self._on_changed)
         chats.rewound.connect(self.show)
         chats.unseen_changed.connect(self._on_unseen)
-        chats.trace_read.connect(self._on_trace)
         chats.jump_requested.connect(self._on_jump)
         chats.run_changed.connect(self._on_run)
         models.changed.connect(self._refresh_offers)
@@ -82,8 +80,10 @@ class ConversationPane(QObject):
         made.pin_requested.connect(self._chats.set_pinned)
         made.branch_requested.connect(self._branch)
         made.delete_requested.connect(self._chats.delete_message)
-        made.prompt_requested.connect(lambda key: self.show_provenance(key, prompt=True))
-        made.provenance_requested.connect(self.show_provenance)
+        made.prompt_requested.connect(self.looks.show_prompt)
+        made.provenance_requested.connect(self.looks.show)
+        made.tokens_requested.connect(self.looks.show_tokens)
+        made.turn_requested.connect(self.looks.show_turn)
         made.policy_requested.connect(lambda: self._asking.show_chat_settings(policy=True))
         made.details_requested.connect(self._show_details)
         made.link_activated.connect(self._ask_link)
@@ -257,31 +257,6 @@ class ConversationPane(QObject):
         self._chats.branch(message_id, self.tr("%1 (branch)").replace("%1", title))
 
     # -- details ---------------------------------------------------------------------------
-
-    @Slot(str)
-    def show_provenance(self, message_id: str, *, prompt: bool = False) -> None:
-        """Where an answer came from; with `prompt`, what the model was given."""
-        message = self._chats.current.tree.messages.get(message_id)
-        if message is None:
-            return
-        from qwen_desktop.ui.answer_details import AnswerDetails
-
-        dialog = AnswerDetails(message, self._window)
-        dialog.finished.connect(self._forget_details)
-        if prompt:
-            dialog.tabs.setCurrentWidget(dialog.prompt)
-        self._details, self._details_of = dialog, message_id
-        dialog.open()
-        self._chats.read_trace(message_id)
-
-    @Slot(str, object)
-    def _on_trace(self, message_id: str, trace: AnswerTrace) -> None:
-        if self._details is not None and message_id == self._details_of:
-            self._details.set_trace(trace)
-
-    @Slot()
-    def _forget_details(self) -> None:
-        self._details = None
 
     @Slot(str)
     def _show_details(self, message_id: str) -> None:

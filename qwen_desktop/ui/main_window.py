@@ -126,6 +126,7 @@ class MainWindow(Frame):
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "memory_chart": lambda: self.charting.show(),
+                "turn_steps": lambda: self.pane.looks.show_turn(),
                 "next_conversation": lambda: self.switching.step(1),
                 "previous_conversation": lambda: self.switching.step(-1),
                 "search": self._search,
@@ -266,6 +267,9 @@ class MainWindow(Frame):
         self.banner.details_requested.connect(self.show_details)
         self._chats.opened.connect(self.asking.leave_trouble)
         self.alarms.changed.connect(self.panel.set_alarms)
+        self._chats.forecast.connect(self.panel.set_forecast)
+        self.panel.forecast.told.connect(self.composer.set_forecast)
+        self.panel.way_chosen.connect(self.asking.take_way)
         self.toast.hidden.connect(lambda: self._set_undo(False))
         self.pane.build()
         self.pane.follow(self._preferences)

@@ -27,6 +27,8 @@ _ORDER = (  # None: a line between
     Act.ERROR,
     Act.DETAILS,
     Act.PROMPT,
+    Act.TOKENS,
+    Act.TURN,
     None,
     Act.DELETE,
 )
@@ -90,6 +92,8 @@ class MessageMenu(QMenu):
                 self.tr("Delete message") if last else self.tr("Delete message and all below it")
             ),
             Act.PROMPT: self.tr("Show prompt"),
+            Act.TOKENS: self.tr("Show tokens"),
+            Act.TURN: self.tr("How this turn worked"),
             Act.PIN: self.tr("Unpin message") if item.message.pinned else self.tr("Pin message"),
             Act.CONTEXT: self.tr("Context of this chat…"),
             Act.ERROR: self.tr("Error details"),

@@ -21,6 +21,8 @@ class Act(Enum):
     BRANCH = "branch"  # into a new conversation
     DELETE = "delete"  # with all that hangs below
     PROMPT = "prompt"  # what the model was given
+    TOKENS = "tokens"  # what it is made of
+    TURN = "turn"  # how it came about, step by step
     MORE = "more"  # the menu of all of these
     PIN = "pin"  # or unpin
     DETAILS = "details"  # provenance and statistics
@@ -45,7 +47,9 @@ def offered(message: Message, last: bool) -> frozenset[Act]:
     if message.text:
         acts |= {Act.COPY, Act.COPY_TEXT, Act.PIN}
     if message.provenance is not None:
-        acts.add(Act.PROMPT)
+        acts |= {Act.PROMPT, Act.TURN}
+    if message.token_ids:
+        acts.add(Act.TOKENS)
     if message.provenance is not None or (message.stats and message.stats.new_tokens):
         acts.add(Act.DETAILS)
     if message.status is Status.FAILED:

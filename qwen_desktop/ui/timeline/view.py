@@ -73,6 +73,8 @@ class Timeline(SoughtColumn):
     delete_requested = Signal(str)  # message id, with all below it
     prompt_requested = Signal(str)  # message id of an answer
     provenance_requested = Signal(str)  # message id
+    tokens_requested = Signal(str)  # message id
+    turn_requested = Signal(str)  # message id
     details_requested = Signal(str)  # message id of a failed answer
     policy_requested = Signal()  # why messages are left out, and what to do about it
     copy_all_requested = Signal()  # the whole conversation as Markdown
@@ -169,6 +171,10 @@ class Timeline(SoughtColumn):
             self.delete_requested.emit(message.id)
         elif act is Act.DETAILS:
             self.provenance_requested.emit(message.id)
+        elif act is Act.TOKENS:
+            self.tokens_requested.emit(message.id)
+        elif act is Act.TURN:
+            self.turn_requested.emit(message.id)
         elif act is Act.PROMPT:
             self.prompt_requested.emit(message.id)
         elif act is Act.ERROR:
