@@ -67,6 +67,7 @@ class Canvas(QWidget):
     """The plane, painted. Takes wheel, drag and keys, and tells what is read off it."""
 
     activated = Signal()  # clicked, where it is small
+    zoomed = Signal(bool)  # whether another part than everything is looked at
 
     def __init__(self, name: str, *, small: bool, ground: str) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class Canvas(QWidget):
         if plot == self._plot:
             return
         if plot.x.name != self._plot.x.name or plot.y.name != self._plot.y.name:
-            self._zoomed = None
+            self.set_view(None)
         self._plot = plot
         self._hover = None
         if self._mark is not None and self._marked() is None:
@@ -135,6 +136,7 @@ class Canvas(QWidget):
             view = View(left, left + view.width, bottom, bottom + view.height)
         self._zoomed = view
         self._hover = None
+        self.zoomed.emit(view is not None)
         self.update()
 
     def zoom(self, by: float, at: QPointF | None = None) -> None:

@@ -22,7 +22,7 @@ MARK = 3.5  # px, from the middle of a point to its edge
 SMALL_MARK = 2.2
 MANY = 300  # points: from here on they are drawn all at once, which is quicker
 TICK_ROOM = 90.0  # px between two ticks of x, at least
-TICK_HEIGHT = 44.0
+TICK_HEIGHT = 34.0
 _CENTRED = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -406,7 +406,7 @@ def _limits(painter: QPainter, plot: Plot, area: Area, *, small: bool) -> None:
             )
         painter.drawText(place, _LEFT, words)
     if beyond:
-        painter.setPen(QColor(t.error))
+        painter.setPen(QColor(t.dim))
         place = QRectF(box.left(), box.top() - height - 6, box.width(), height)
         painter.drawText(place, _RIGHT, "   ".join(beyond))
 

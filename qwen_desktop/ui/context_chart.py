@@ -59,6 +59,7 @@ class ContextChart(Dialog):
         column.addWidget(self.tabs, 1)
         column.addLayout(self._bottom())
         self._show_page(0)
+        self.memory.canvas.setFocus()
 
     def show_data(
         self, points: tuple[Measured, ...], predicted: Predicted | None, title: str
@@ -116,6 +117,8 @@ class ContextChart(Dialog):
             inside.addWidget(page)
             self.tabs.addTab(holder, words)
         self.tabs.currentChanged.connect(self._show_page)
+        for chart in (self.memory, *self.speeds):
+            chart.canvas.zoomed.connect(self._on_zoom)
 
     def _bottom(self) -> QHBoxLayout:
         self.copy = self._button(self.tr("Copy image"), "copyChart", self._copy)
@@ -154,6 +157,7 @@ class ContextChart(Dialog):
         is_table = index == 2
         self.copy.setText(self.tr("Copy table") if is_table else self.tr("Copy image"))
         self.reset.setVisible(not is_table)
+        self._on_zoom()
         self.up_to_limit.setVisible(index == 0)
         self._fill(index)
 
@@ -193,6 +197,10 @@ class ContextChart(Dialog):
         if self.charts == [self.memory]:
             self._fill(0)
         return [chart.page() for chart in self.charts]
+
+    @Slot()
+    def _on_zoom(self) -> None:
+        self.reset.setEnabled(any(chart.canvas.is_zoomed for chart in self.charts))
 
     def reset_view(self) -> None:
         """Undo the zoom."""

@@ -184,7 +184,7 @@ class PointsTable(QTableView):
         across = self.horizontalHeader()
         across.setStretchLastSection(True)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column, width in enumerate((52, 70, 84, 92, 92, 92, 88, 96, 92)):
+        for column, width in enumerate((48, 64, 82, 84, 84, 84, 86, 92, 88)):
             self.setColumnWidth(column, theme.px(width))
         self._soften()
 
