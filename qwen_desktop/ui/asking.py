@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Slot
 
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.draft import Draft, joined
+from qwen_desktop.chat.ledger import Way, WayKind
 from qwen_desktop.errors import Report
 from qwen_desktop.ui.chat_values import with_value
 
@@ -183,6 +184,10 @@ class Asking(QObject):
         if isinstance(count, Report):
             self._composer.prompt.set_trouble(translated(count))
             return
+        if count is not None and count.refusal is not None:
+            self._composer.attachments.set_tokens(count.files)
+            self._composer.prompt.set_trouble(translated(count.refusal))
+            return
         path = self._chats.current.tree.path()
         known = next((m.provenance for m in reversed(path) if m.provenance is not None), None)
         self._composer.set_count(count, known.unseen if known is not None else ())
@@ -207,6 +212,15 @@ class Asking(QObject):
         dialog.open()
         if policy:
             dialog.focus_policy()
+
+    @Slot(object)
+    def take_way(self, way: Way) -> None:
+        """Go to where the limit of the chat can be moved: its settings, or the checkpoint's."""
+        info = self._models.state.info
+        if way.kind is WayKind.SHORTER:
+            self.show_chat_settings()
+        elif info is not None:
+            self._window.checkpoints.look_into(info.folder)
 
     # -- a full context --------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class Composer(QWidget):
         self.setObjectName("composer")
         self._reason = ""
         self._running = self._stopping = False
+        self._says_nothing_typed = False  # a hint that no longer holds when something is
         self._draft = ""  # as last told
         self._draft_timer = QTimer(self)
         self._draft_timer.setSingleShot(True)
@@ -121,6 +122,7 @@ class Composer(QWidget):
         self.options.clicked.connect(self.options_requested)
         self.thinking.clicked.connect(self.thinking_toggled)  # by the user, not by `set_thinking`
         self.set_model_name("")
+        self._unseen = self._forecast = ""
         self.set_usage(None)
         self.set_state(running=False)
 
@@ -260,8 +262,8 @@ class Composer(QWidget):
             unseen = self.tr(
                 "The model no longer sees %Ln messages of this chat.", "", len(usage.unseen)
             )
-        self.bar.setToolTip(unseen)
-        self.count.setToolTip(unseen)
+        self._unseen = unseen
+        self._set_tips()
         if usage is None:
             self.count.setText("")
             return
@@ -277,6 +279,16 @@ class Composer(QWidget):
         self.bar.setAccessibleDescription(f"{text}. {unseen}" if unseen else text)
         self.count.tint = "warning" if nearly_full else "dim"
         self.count.update()
+
+    def set_forecast(self, text: str) -> None:
+        """Say at the context bar when the chat will meet its limit; "" for nothing known."""
+        self._forecast = text
+        self._set_tips()
+
+    def _set_tips(self) -> None:
+        tip = "\n".join(text for text in (self._unseen, self._forecast) if text)
+        self.bar.setToolTip(tip)
+        self.count.setToolTip(tip)
 
     def set_count(self, count: PromptCount | None, gone: Collection[str] = ()) -> None:
         """Show the tokens of the next prompt; `gone` are messages that are left out already."""
@@ -296,11 +308,13 @@ class Composer(QWidget):
 
     def say(self, text: str) -> None:
         """Show a short hint for a few seconds."""
+        self._says_nothing_typed = False
         self.hint.setText(text)
         self._hint_timer.start()
 
     def _show_state(self) -> None:
         self._hint_timer.stop()
+        self._says_nothing_typed = False
         if self._running:
             self.hint.setText(self.tr("Esc to stop"))
         else:
@@ -312,6 +326,8 @@ class Composer(QWidget):
     # -- what the user does ----------------------------------------------------------------
 
     def _on_changed(self) -> None:
+        if self._says_nothing_typed:
+            self._show_state()
         if not self._typed_timer.isActive():
             self._typed_timer.start()
         if not self._draft_timer.isActive():  # else typing without a pause would never be told
@@ -326,6 +342,7 @@ class Composer(QWidget):
             self.say(self._why_not)
         elif self.edit.is_blank() and not self.attachments.files:
             self.say(self.tr("Type a message first."))
+            self._says_nothing_typed = True
         else:
             self.send_requested.emit(self._sent())
 

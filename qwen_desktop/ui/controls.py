@@ -105,6 +105,11 @@ class Button(QAbstractButton):
         self.updateGeometry()
         self.update()
 
+    def set_icon(self, icon: str) -> None:
+        """Show another icon."""
+        self._icon = icon
+        self.update()
+
     @property
     def _pixels(self) -> int:
         return 14 if self._height >= 32 else 13

@@ -143,6 +143,8 @@ class Frame(QMainWindow):  # which assistive technology knows as a window
             self.toast.action_button,
             self.toast.close_button,
             self.right_handle,
+            self.panel.ledger.gauge,
+            self.panel.ledger.fold,
             self.panel.card,
             self.panel.cancel,
         )

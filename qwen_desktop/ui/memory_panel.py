@@ -1,104 +1,45 @@
-"""The right side: memory in use, as a gauge, and what is known of the model."""
+"""The right side: where memory has gone, when a chat will be full, what is known of the model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import Progress, Stage
-from qwen_desktop.chat.ledger import MemoryKind, MemorySample
+from qwen_desktop.chat.ledger import Forecast, MemorySample
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Bar, Button, ElidedLabel, Label, Line, Surface, TintedLabel
+from qwen_desktop.ui.controls import (
+    Bar,
+    Button,
+    ElidedLabel,
+    Label,
+    Line,
+    ScrollBar,
+    Surface,
+    TintedLabel,
+)
+from qwen_desktop.ui.forecast_view import ForecastView
+from qwen_desktop.ui.ledger_view import LedgerView
 from qwen_desktop.ui.texts import kv_text, room_text, size_text
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.models import ModelState
 
-_GAP = 1.5  # px between the parts of the gauge
-
-
-class Gauge(QProgressBar):
-    """A bar of coloured parts. A screen reader meets a progress bar with all the numbers."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._parts: tuple[tuple[int, str], ...] = ()
-        self._total = 0
-        self.setRange(0, 100)
-        self.setTextVisible(False)
-        self.follow_look()
-
-    def follow_look(self) -> None:
-        """Another size."""
-        self.setFixedHeight(theme.px(14))
-
-    def set_parts(self, parts: tuple[tuple[int, str], ...], total: int) -> None:
-        """Show (bytes, colour name) side by side, of `total` bytes."""
-        self._parts, self._total = parts, total
-        used = sum(size for size, _ in parts)
-        self.setValue(min(round(100 * used / total), 100) if total > 0 else 0)
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Track, then the parts with a gap between them."""
-        t = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        outline = QPainterPath()
-        radius = self.height() / 2
-        outline.addRoundedRect(QRectF(self.rect()), radius, radius)
-        painter.setClipPath(outline)
-        painter.fillRect(self.rect(), QColor(t.track))
-        if self._total <= 0:
-            return
-        x = 0.0
-        for size, colour in self._parts:
-            width = self.width() * size / self._total
-            if size > 0:
-                # A part of a few megabytes is still seen, as a line of 2 px.
-                shown = max(width - _GAP, 2.0)
-                painter.fillRect(QRectF(x, 0, shown, self.height()), QColor(getattr(t, colour)))
-                x += max(width, shown + _GAP)
-
-
-class Swatch(QWidget):
-    """The coloured square of the legend."""
-
-    def __init__(self, colour: str) -> None:
-        super().__init__()
-        self._colour = colour
-        self.follow_look()
-
-    def follow_look(self) -> None:
-        """Another size."""
-        self.setFixedSize(theme.px(10), theme.px(10))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The square."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(getattr(theme.current(), self._colour)))
-        painter.drawRoundedRect(self.rect(), 3, 3)
-
 
 class Fact(QWidget):
     """One line: a dim name on the left, a value on the right."""
 
-    def __init__(self, name: str, colour: str = "") -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(10)
-        if colour:
-            row.addWidget(Swatch(colour))
         row.addWidget(Label(name, 13, dim=True))
         self._value = ElidedLabel("", 13)
         self._value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -116,10 +57,15 @@ class Fact(QWidget):
 
 
 class MemoryPanel(Surface):
-    """Memory gauge, model facts, and the progress of a load with Cancel."""
+    """A ledger for each device, the forecast, model facts, the progress of a load with Cancel.
+
+    Signals: `cancel_requested` of the load, `card_requested` of the model, `way_chosen(Way)`: one
+    of what would move the limit.
+    """
 
     cancel_requested = Signal()
     card_requested = Signal()
+    way_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("panel", parent)
@@ -127,19 +73,13 @@ class MemoryPanel(Surface):
         self.setAccessibleName(self.tr("Memory panel"))
         self._build_memory()
         self._build_model()
-        column = QVBoxLayout(self)
+        inner = Surface("panel")
+        column = QVBoxLayout(inner)
         column.setContentsMargins(16, 14, 16, 16)
         column.setSpacing(10)
-        number = QHBoxLayout()
-        number.setSpacing(10)
-        number.addWidget(self.number, 0, Qt.AlignmentFlag.AlignBaseline)
-        number.addWidget(self.of, 1, Qt.AlignmentFlag.AlignBaseline)
-        column.addWidget(self.title)
-        column.addLayout(number)
-        column.addWidget(self.gauge)
-        for fact in self.parts.values():
-            column.addWidget(fact)
+        column.addLayout(self._devices)
         column.addWidget(self.alarm)
+        column.addWidget(self.forecast)
         # Where a chart of memory against context comes, between what memory holds and the model.
         self.chart_slot = QVBoxLayout()
         self.chart_slot.setContentsMargins(0, 0, 0, 0)
@@ -157,26 +97,36 @@ class MemoryPanel(Surface):
             column.addWidget(fact)
         column.addWidget(self.loading)
         column.addStretch(1)
+        self.area = QScrollArea()
+        self.area.setObjectName("memoryScroll")
+        self.area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self.area))
+        self.area.setWidgetResizable(True)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.area)
         self.set_speed(0.0)
 
     def _build_memory(self) -> None:
-        self.title = Label(self.tr("Memory"), 14, bold=True)
-        self.title.setObjectName("memoryTitle")
-        self.number = Label("–", 22, bold=True)
-        self.number.setObjectName("memoryUsed")
-        self.of = Label("", 13, dim=True)
-        self.gauge = Gauge()
-        self.gauge.setObjectName("memoryGauge")
-        self.gauge.setAccessibleName(self.tr("Memory"))
-        self.parts = {
-            "weights": Fact(self.tr("Weights"), "weights"),
-            "kv": Fact(self.tr("KV cache"), "kv"),
-            "activations": Fact(self.tr("Activations"), "activations"),
-            "other": Fact(self.tr("Everything else"), "other"),
-        }
+        self._devices = QVBoxLayout()
+        self._devices.setContentsMargins(0, 0, 0, 0)
+        self._devices.setSpacing(14)
+        self.ledgers: list[LedgerView] = []
+        self._add_ledger()
         self.alarm = TintedLabel("", 12, tint="warning", wrap=True)
         self.alarm.setObjectName("memoryAlarm")
         self.alarm.hide()
+        self.forecast = ForecastView()
+        self.forecast.way_chosen.connect(self.way_chosen)
+
+    def _add_ledger(self) -> None:
+        view = LedgerView()
+        view.setLocale(self.locale())
+        self.ledgers.append(view)
+        self._devices.addWidget(view)
 
     def _build_model(self) -> None:
         self.facts = {
@@ -222,25 +172,29 @@ class MemoryPanel(Surface):
 
     # -- memory ----------------------------------------------------------------------------
 
+    @property
+    def ledger(self) -> LedgerView:
+        """That of the main device."""
+        return self.ledgers[0]
+
+    @Slot(object)
     def set_sample(self, sample: MemorySample) -> None:
-        """Show one measurement."""
-        ledger = sample.main
-        cuda = ledger.kind is MemoryKind.CUDA
-        self.title.setText(self.tr("GPU memory") if cuda else self.tr("Memory (RAM)"))
-        locale = self.locale()
-        used, total = size_text(ledger.used, locale), size_text(ledger.total, locale)
-        self.number.setText(used)
-        self.of.setText(self.tr("of {total}").format(total=total))
-        sizes = {name: int(getattr(ledger, name)) for name in self.parts}
-        sizes["other"] += ledger.kv_others + ledger.slack + ledger.runtime
-        words = [self.tr("{used} of {total} in use").format(used=used, total=total)]
-        for name, size in sizes.items():
-            self.parts[name].set_value(size_text(size, locale))
-            words.append(f"{self.parts[name].name} {self.parts[name].value}")
-        self.gauge.set_parts(tuple((size, name) for name, size in sizes.items()), ledger.total)
-        description = f"{self.title.text()}: {', '.join(words)}"
-        self.gauge.setAccessibleDescription(description)
-        self.gauge.setToolTip(f"{ledger.name}\n{description}")
+        """Show one measurement: the first device with all its parts, others folded at first."""
+        count = len(sample.ledgers)
+        if count != sum(not view.isHidden() for view in self.ledgers):
+            while len(self.ledgers) < count:
+                self._add_ledger()
+                self.ledgers[-1].set_folded(True)
+            for number, view in enumerate(self.ledgers):
+                view.setVisible(number < count)
+                view.set_foldable(count > 1)
+        for view, ledger in zip(self.ledgers, sample.ledgers, strict=False):
+            view.set_ledger(ledger, sample.window)
+
+    @Slot(object)
+    def set_forecast(self, forecast: Forecast | None) -> None:
+        """Tell when the shown conversation meets its limit."""
+        self.forecast.set_forecast(forecast)
 
     @Slot(object)
     def set_alarms(self, texts: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from qwen_desktop.chat.checkpoint import LoadPlan, Share
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import ElidedLabel, Label, TintedLabel
 from qwen_desktop.ui.folder_view import clear_layout
-from qwen_desktop.ui.memory_panel import Gauge, Swatch
+from qwen_desktop.ui.gauge import Gauge, Swatch
 from qwen_desktop.ui.texts import layers_text, size_text
 
 
