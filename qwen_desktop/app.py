@@ -193,6 +193,7 @@ class App(QObject):
         from qwen_desktop.bridge.search import Search
         from qwen_desktop.bridge.spelling import Spelling
         from qwen_desktop.bridge.store_client import StoreClient
+        from qwen_desktop.bridge.study import Studies
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.presets import PresetFile
         from qwen_desktop.storage.prompts import PromptFile
@@ -238,6 +239,9 @@ class App(QObject):
             self.presets,
         )
         self.measuring = Measuring(self.chats, self.models, self.engine, self)
+        studies = self.options.profile.studies
+        self.studies = Studies(self.engine, self.models, self.chats, studies, self)
+        self.window.study_by(self.studies)
         charting = self.window.chart_by(self.measuring, self._saved_state.chart_place)
         charting.moved.connect(lambda place: self._remember(chart_place=place))
         self.window.pane.places.fill(self._saved_state.places)
@@ -447,7 +451,8 @@ class App(QObject):
 
     @Slot(object)
     def _on_busy(self, _: RunState | None = None) -> None:
-        self.memory.set_busy(self.chats.run.running or self.models.state.busy)
+        state = self.models.state
+        self.memory.set_busy(self.chats.run.running or state.busy or state.engaged)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -482,6 +487,7 @@ class App(QObject):
             self.indexing.close()
             self.search.close()
             self.models.close()
+            self.studies.close()
             self.exporting.close()
             self.profile_files.close()
             self.chats.close()

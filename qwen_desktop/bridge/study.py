@@ -19,7 +19,6 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.study_work import StudyJob
-from qwen_desktop.bridge.text_file import TextFile
 from qwen_desktop.chat.messages import new_id
 from qwen_desktop.chat.study import Study, StudyOutlook, StudyProgress, StudySetup
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report, report_of
@@ -51,12 +50,11 @@ class Studies(QObject):
     """One study at a time, kept in `folder`. Made by the application.
 
     Signals: `changed(StudyState)`; `refusal_changed()`: whether one can begin may be another;
-    `saved(Path)`; `problem(Report)`.
+    `problem(Report)`.
     """
 
     changed = Signal(object)
     refusal_changed = Signal()
-    saved = Signal(object)
     problem = Signal(object)
     _read = Signal(object, object)  # Path, Study
 
@@ -76,9 +74,6 @@ class Studies(QObject):
         self._outline_id = ""
         self._stop = threading.Event()
         self._outlining = threading.Event()
-        self._file = TextFile(self)
-        self._file.written.connect(self.saved)
-        self._file.failed.connect(self.problem)
         self._read.connect(self._on_read)
         engine.study_outlined.connect(self._on_outlined)
         engine.study_moved.connect(self._on_moved)
@@ -177,14 +172,6 @@ class Studies(QObject):
         if not self._state.running:
             self._on_thread(lambda: self._read_file(file))
 
-    def save(self, file: Path) -> None:
-        """Write the study that is shown into another file; `saved` tells."""
-        study = self._state.study
-        if study is not None:
-            from qwen_desktop.storage import study_file
-
-            self._file.write(file, study_file.to_text(study))
-
     def _on_thread(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name="study file", daemon=True).start()
 
@@ -245,3 +232,10 @@ class Studies(QObject):
         """The program ends."""
         self._stop.set()
         self._outlining.set()
+
+
+def text_of(study: Study) -> str:
+    """A study as the text of its file."""
+    from qwen_desktop.storage import study_file
+
+    return study_file.to_text(study)

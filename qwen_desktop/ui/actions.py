@@ -145,6 +145,15 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     Spec(
+        "study",
+        QT_TRANSLATE_NOOP("actions", "Memory study…"),
+        ("Ctrl+Shift+Y",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Measure what prompts of growing length take, in three ways."
+        ),
+    ),
+    Spec(
         "turn_steps",
         QT_TRANSLATE_NOOP("actions", "How a turn works…"),
         ("Ctrl+Shift+H",),

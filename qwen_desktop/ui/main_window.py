@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
     from qwen_desktop.bridge.spelling import Spelling
+    from qwen_desktop.bridge.study import Studies
     from qwen_desktop.chat.events import Alarm, Usage
     from qwen_desktop.chat.model import LoadRequest
     from qwen_desktop.chat.summary import Summary
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.prompting import Prompting
     from qwen_desktop.ui.safekeeping import Safekeeping
+    from qwen_desktop.ui.studying import Studying
     from qwen_desktop.ui.timeline.view import Timeline
     from qwen_desktop.ui.whole_profile import WholeProfile
     from qwen_desktop.ui.window_actions import WindowActions
@@ -73,6 +75,7 @@ class MainWindow(Frame):
     actions_by_name: dict[str, QAction]
     finding: Finding
     charting: Charting
+    studying: Studying
     incoming: Incoming
     outgoing: Outgoing
     whole_profile: WholeProfile
@@ -126,6 +129,7 @@ class MainWindow(Frame):
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "memory_chart": lambda: self.charting.show(),
+                "study": lambda: self.studying.show(),
                 "turn_steps": lambda: self.pane.looks.show_turn(),
                 "next_conversation": lambda: self.switching.step(1),
                 "previous_conversation": lambda: self.switching.step(-1),
@@ -220,6 +224,12 @@ class MainWindow(Frame):
         self.spelling = spelling
         self.spell_marks = SpellMarks(self.composer.edit, spelling, self._preferences)
         spelling.problem.connect(self.show_problem)
+
+    def study_by(self, studies: Studies) -> None:
+        """Let memory be studied. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.studying import Studying
+
+        self.studying = Studying(self, studies)
 
     def chart_by(self, measuring: Measuring, place: str) -> Charting:
         """Let charts be shown. To be called once, after `connect_to`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, QLocale
 
 from qwen_desktop.chat.study import Ending, SeriesEnd, Study, StudyPoint, Way
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
@@ -59,8 +59,6 @@ def way_text(way: Way) -> str:
 
 def ending_text(end: SeriesEnd) -> str:
     """Why a way ended early."""
-    from PySide6.QtCore import QLocale
-
     locale = QLocale()
     return tr(_ENDINGS[end.why]).format(
         way=way_text(end.way),
@@ -68,6 +66,31 @@ def ending_text(end: SeriesEnd) -> str:
         need=size_text(end.need, locale),
         free=size_text(end.free, locale),
     )
+
+
+def heading(study: Study) -> str:
+    """What was measured: the checkpoint, its precision, the device."""
+    head = study.head
+    return f"{head.name}, {head.precision}, {head.device}"
+
+
+def machine_text(study: Study) -> str:
+    """Where it was measured, a line for each part."""
+    machine, locale = study.head.machine, QLocale()
+    cards = [f"{name}, {size_text(size, locale)}" for name, size in machine.cards]
+    if machine.driver:
+        cards.append(tr("Driver {version}").format(version=machine.driver))
+    lines = [
+        tr("{cpu}, {cores} cores, {ram}").format(
+            cpu=machine.cpu,
+            cores=locale.toString(machine.cores),
+            ram=size_text(machine.ram, locale),
+        ),
+        *cards,
+        f"{machine.system}, Python {machine.python}",
+        f"torch {machine.torch}, transformers {machine.transformers}, Qwen Desktop {machine.app}",
+    ]
+    return "\n".join(lines)
 
 
 def memory_plot(study: Study | None, *, characters: bool = False) -> Plot:
@@ -112,8 +135,7 @@ def speed_plot(study: Study | None, *, characters: bool = False) -> Plot:
 
 def picture(study: Study) -> list[tuple[Plot, View]]:
     """All charts as the pages of one picture, titled with what was measured."""
-    head = study.head
-    about = f"{head.name}, {head.precision}, {head.device}"
+    about = heading(study)
     plots = [memory_plot(study), waiting_plot(study), speed_plot(study)]
     plots[0] = replace(plots[0], title=f"{plots[0].title}: {about}")
     return [(plot, plot.whole) for plot in plots if plot.shown]
