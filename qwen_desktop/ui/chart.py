@@ -90,7 +90,7 @@ class Canvas(QWidget):
 
     def follow_look(self) -> None:
         """Another size."""
-        size = (140, 120) if self._small else (280, 130)
+        size = (140, 120) if self._small else (280, 118)
         self.setMinimumSize(theme.px(size[0]), theme.px(size[1]))
         self.update()
 

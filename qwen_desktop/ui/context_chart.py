@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.measured import Measured, Predicted
 from qwen_desktop.errors import Report
-from qwen_desktop.ui import chart_paint
+from qwen_desktop.ui import chart_paint, theme
 from qwen_desktop.ui.chart import Chart
 from qwen_desktop.ui.chart_paint import Pages
 from qwen_desktop.ui.chart_saving import ChartSaving
@@ -35,8 +35,7 @@ class ContextChart(Dialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("contextChart", self.tr("Memory and context"), parent)
-        self.resize(*SIZE)
-        self.setMinimumSize(520, 420)
+        self.resize(theme.px(SIZE[0]), theme.px(SIZE[1]))
         self._points: tuple[Measured, ...] = ()
         self._predicted: Predicted | None = None
         self._stale = {0, 1, 2}  # pages that do not show the newest yet
