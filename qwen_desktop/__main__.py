@@ -7,6 +7,10 @@ import sys
 
 def main() -> int:
     """Run the command line; gives the exit status."""
+    if sys.argv[1:2] == ["--read-pdf"] and len(sys.argv) == 3:
+        from qwen_desktop.storage import pdf_text  # this process is for one file
+
+        return pdf_text.main(sys.argv[2])
     from qwen_desktop import cli
 
     return cli.main(sys.argv[1:])

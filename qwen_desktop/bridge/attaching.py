@@ -6,15 +6,11 @@ import queue
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from qwen_desktop.chat.messages import new_id
 from qwen_desktop.errors import Cancelled, report_of
-
-if TYPE_CHECKING:
-    from qwen_desktop.engine.aside import Aside
 
 
 @dataclass
@@ -71,20 +67,16 @@ class Attaching(QObject):
     # -- on the thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
-        from qwen_desktop.engine.aside import Aside
-
-        aside = Aside()
         while (job := self._waiting.get()) is not None:
             try:
                 if not job.cancel.is_set():
-                    self._read(job, aside)
+                    self._read(job)
             except Cancelled:
                 pass
             except Exception as error:  # noqa: BLE001 - the border of this thread
                 self._tell(job, self.failed, report_of(error))
 
-    def _read(self, job: _Job, aside: Aside) -> None:
-        from qwen_desktop.engine.aside import Overrun
+    def _read(self, job: _Job) -> None:
         from qwen_desktop.storage import attaching
 
         if job.may_be_conversation and _holds_conversation(job):
@@ -95,13 +87,7 @@ class Attaching(QObject):
             if job.cancel.is_set():
                 raise Cancelled
 
-        # A PDF is a program of a stranger in all but name: its reading can be left.
-        try:
-            found = aside.run(
-                lambda: attaching.read(job.path, check), job.cancel, attaching.PDF_SECONDS
-            )
-        except Overrun as error:
-            raise attaching.takes_too_long(job.path) from error
+        found = attaching.read(job.path, check)
         self._tell(job, self.read, found.file, found.note)
 
     def _tell(self, job: _Job, signal: object, *values: object) -> None:

@@ -81,7 +81,9 @@ class Chats(Reading):
     def edit(self, message_id: str, text: str) -> bool:
         """Say `text` in place of an earlier message, as a branch. False if it was refused."""
         old = self.current.tree.messages.get(message_id)
-        if old is None or old.role is not Role.USER or not self._is_free(text):
+        if old is None or old.role is not Role.USER:
+            return False
+        if not self._is_free(None if old.files else text):  # files need no text
             return False
         self._begin_elsewhere(asking.edit(self.current, old, text, self._terms()))
         return True

@@ -50,7 +50,8 @@ class PromptCounter(QObject):
     @property
     def count(self) -> PromptCount | None:
         """What was counted last; None where that no longer holds."""
-        return self._count if isinstance(self._count, PromptCount) else None
+        count = self._count
+        return count if isinstance(count, PromptCount) and count.refusal is None else None
 
     def request(self) -> GenerationRequest | None:
         """What would be counted now."""

@@ -8,6 +8,7 @@ from typing import Union
 
 from qwen_desktop.chat.ledger import Forecast
 from qwen_desktop.chat.messages import AnswerStats, PartKind, Provenance, Status, TokenScore
+from qwen_desktop.errors import Report
 
 
 class Stage(str, Enum):
@@ -100,7 +101,8 @@ class PromptCount:
     `files` are those of each file that is attached to the draft, which are in `draft` too.
     `budget` is what the prompt may take: `limit` less the reserve for the answer. `unseen` would
     be left out by the policy. `overflows`: it does not fit, and the policy is to ask. `forecast`
-    says when the conversation will get there.
+    says when the conversation will get there. `refusal`: why it cannot be sent;
+    then only `draft` and `files` are known.
     """
 
     prompt: int
@@ -111,6 +113,7 @@ class PromptCount:
     overflows: bool = False
     files: tuple[int, ...] = ()
     forecast: Forecast | None = None
+    refusal: Report | None = None
 
 
 class FinishReason(str, Enum):

@@ -5,6 +5,7 @@ From messages to a prompt that fits, from the prompt to events. Used by the engi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -59,7 +60,7 @@ class Answering:
     def __init__(self, loaded: Loaded, aside: Aside, options: EngineOptions) -> None:
         self._loaded = loaded
         self._prompting = Prompting(loaded, aside)
-        self._file_tokens: dict[Part, int] = {}
+        self._file_tokens: dict[bytes, int] = {}  # by the mark of a file
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
         self._inspecting = Inspecting(loaded, self._prompting, self._sessions)
         self._planner = Planner(loaded)
@@ -228,14 +229,21 @@ class Answering:
         """Count the prompt that `generate` would feed for the draft that `request` ends with.
 
         Raises Known where `generate` would refuse, but for a prompt that overflows under
-        Policy.ASK: the count says so. Raises Cancelled.
+        Policy.ASK, and for a draft with files: the count says so. Raises Cancelled.
         """
         limit = self._limit(request.conversation_id)
-        prompt = self._prompting.prompt(request, cancel, limit)
         last = request.messages[-1] if request.messages else None
         draft = last if last is not None and last.role is Role.USER else None
         files = [self._tokens_of(file) for file in draft.files] if draft is not None else []
         own = len(self._loaded.tokenizer.encode(whole(draft.text))) if draft is not None else 0
+        try:
+            prompt = self._prompting.prompt(request, cancel, limit)
+        except Known as known:
+            if not files:
+                raise
+            return PromptCount(
+                0, own + sum(files), 0, limit, files=tuple(files), refusal=known.report()
+            )
         return PromptCount(
             prompt=len(prompt.ids),
             draft=own + sum(files),
@@ -275,10 +283,12 @@ class Answering:
 
     def _tokens_of(self, file: Part) -> int:
         """Tokens of an attached file. Remembered: it is counted at every pause of the typing."""
-        known = self._file_tokens.pop(file, None)
+        text = read_as(file)
+        mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()  # texts may be long
+        known = self._file_tokens.pop(mark, None)
         if known is None:
-            known = len(self._loaded.tokenizer.encode(whole(read_as(file))))
-        self._file_tokens[file] = known  # the one that was used last is at the end
+            known = len(self._loaded.tokenizer.encode(whole(text)))
+        self._file_tokens[mark] = known  # the one that was used last is at the end
         if len(self._file_tokens) > FILES_REMEMBERED:
             del self._file_tokens[next(iter(self._file_tokens))]
         return known

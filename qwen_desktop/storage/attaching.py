@@ -5,26 +5,18 @@ sentence. No Qt. docs/prompts.md tells what is read.
 from __future__ import annotations
 
 import codecs
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qwen_desktop.chat.attached import attached
 from qwen_desktop.chat.messages import Part
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, Report
-from qwen_desktop.storage import trouble
-
-if TYPE_CHECKING:
-    from pypdf import PdfReader
+from qwen_desktop.storage import pdf_text, trouble
+from qwen_desktop.storage.pdf_text import MAX_CHARACTERS, PdfText, flat
 
 MAX_BYTES = 16 * 2**20
-MAX_PDF_BYTES = 64 * 2**20
-MAX_CHARACTERS = 2_000_000
-MAX_PAGES = 2_000
-PDF_SECONDS = 20.0
 
 _PDF = b"%PDF-"
 _PDF_WITHIN = 1024  # bytes; some programs write a few of their own before it
@@ -61,7 +53,7 @@ def read(path: Path, check: Callable[[], None] = lambda: None) -> FileText:
         with path.open("rb") as opened:
             head = opened.read(_PDF_WITHIN)
             is_pdf = _PDF in head
-            most = MAX_PDF_BYTES if is_pdf else MAX_BYTES
+            most = pdf_text.MAX_BYTES if is_pdf else MAX_BYTES
             if size > most:
                 raise _too_large(path, size, most)
             check()
@@ -70,7 +62,7 @@ def read(path: Path, check: Callable[[], None] = lambda: None) -> FileText:
         raise trouble.from_os(error, path) from error
     if len(content) > most:
         raise _too_large(path, len(content), most)
-    return _read_pdf(path, content, check) if is_pdf else _read_text(path, content)
+    return _read_pdf(path, check) if is_pdf else _read_text(path, content)
 
 
 # -- text ------------------------------------------------------------------------------------
@@ -116,14 +108,14 @@ def decoded(content: bytes) -> tuple[str | None, str]:
     for mark, name in _BOMS:
         if content.startswith(mark):
             text = content[len(mark) :].decode(name, "replace")
-            return (_flat(text) if _is_text(text) else None), ""
+            return (flat(text) if _is_text(text) else None), ""
     if b"\0" in content:
         return None, ""
     try:
         text, guess = content.decode("utf-8"), ""
     except UnicodeDecodeError:
         text, guess = _guessed(content)
-    return (_flat(text), guess) if _is_text(text) else (None, "")
+    return (flat(text), guess) if _is_text(text) else (None, "")
 
 
 def _guessed(content: bytes) -> tuple[str, str]:
@@ -145,79 +137,46 @@ def _is_text(text: str) -> bool:
     return len(_CONTROLS.findall(text)) * _MOST_CONTROLS <= len(text)
 
 
-def _flat(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 # -- PDF -------------------------------------------------------------------------------------
 
 
-def _read_pdf(path: Path, content: bytes, check: Callable[[], None]) -> FileText:
-    import io
-
-    import pypdf
-
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it quotes what stands in the file
+def _read_pdf(path: Path, check: Callable[[], None]) -> FileText:
     try:
-        reader = pypdf.PdfReader(io.BytesIO(content), strict=False)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise _locked(path)
-        count = len(reader.pages)
-    except Known:
-        raise
-    except pypdf.errors.DependencyError as error:  # a cipher that is not at hand
-        raise _locked(path) from error
-    except Exception as error:  # whoever wrote the file, it may be anything
-        raise _bad_pdf(path, error) from error
-    pages, unread, is_cut = _pages(reader, min(count, MAX_PAGES), check)
-    text = "\n\n".join(pages)[:MAX_CHARACTERS]
-    if not text:
-        if unread:
-            raise _bad_pdf(path, None)
+        found = pdf_text.read(path, check)
+    except pdf_text.GivenUp as error:
+        raise _takes_too_long(path) from error
+    except OSError as error:
+        raise trouble.from_os(error, path) from error
+    if found.trouble == pdf_text.LOCKED:
+        raise _locked(path)
+    if found.trouble:
+        raise _bad_pdf(path, found.details)
+    if not found.text:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{file} has no text: its pages are pictures."),
             QT_TRANSLATE_NOOP("errors", "Run a text recognition (OCR) over it first."),
             code="no-text",
             file=path.name,
         )
-    return FileText(attached(path.name, text), _pdf_note(path, count, len(pages), unread, is_cut))
+    return FileText(attached(path.name, found.text), _pdf_note(path, found))
 
 
-def _pages(reader: PdfReader, count: int, check: Callable[[], None]) -> tuple[list[str], int, bool]:
-    """The text of the first pages, how many could not be read, whether there is too much."""
-    pages: list[str] = []
-    unread = length = 0
-    for number in range(count):
-        check()
-        try:
-            text = _flat(reader.pages[number].extract_text()).strip()
-        except Exception:  # noqa: BLE001 - a page that is broken in whatever way; others are not
-            unread += 1
-            continue
-        if text:
-            pages.append(text)
-            length += len(text) + 2
-        if length > MAX_CHARACTERS:
-            return pages, unread, True
-    return pages, unread, count < len(reader.pages)
-
-
-def _pdf_note(path: Path, count: int, read_: int, unread: int, is_cut: bool) -> Report | None:
-    values = {"file": path.name, "count": f"{count:,}"}
-    if is_cut:
+def _pdf_note(path: Path, found: PdfText) -> Report | None:
+    values = {"file": path.name, "count": f"{found.count:,}"}
+    if found.is_cut:
         return Report(
             QT_TRANSLATE_NOOP("errors", "{file} is long: only its beginning is attached."),
             values=values,
         )
-    if unread:
+    if found.unread:
         return Report(
             QT_TRANSLATE_NOOP("errors", "{unread} of the {count} pages of {file} are damaged."),
-            values={**values, "unread": f"{unread:,}"},
+            values={**values, "unread": f"{found.unread:,}"},
         )
-    if read_ < count:
+    if found.read < found.count:
         return Report(
             QT_TRANSLATE_NOOP("errors", "{empty} of the {count} pages of {file} have no text."),
-            values={**values, "empty": f"{count - read_:,}"},
+            values={**values, "empty": f"{found.count - found.read:,}"},
         )
     return None
 
@@ -225,8 +184,7 @@ def _pdf_note(path: Path, count: int, read_: int, unread: int, is_cut: bool) -> 
 # -- sentences -------------------------------------------------------------------------------
 
 
-def takes_too_long(path: Path) -> Known:
-    """The sentence for a file that was given up."""
+def _takes_too_long(path: Path) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "{file} takes too long to read."),
         QT_TRANSLATE_NOOP("errors", "Save its text as a file of its own, and attach that."),
@@ -256,10 +214,9 @@ def _locked(path: Path) -> Known:
     )
 
 
-def _bad_pdf(path: Path, error: Exception | None) -> Known:
-    # Messages of the library quote the file: only the kind of error is kept.
+def _bad_pdf(path: Path, details: str) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "{file} is a damaged PDF."),
-        details=type(error).__name__ if error is not None else "",
+        details=details,
         file=path.name,
     )

@@ -114,8 +114,11 @@ class Attach(QObject):
             self._batches[job] = batch
             self._files.begin_reading(job, path.name)
         if len(taken) < len(chosen):
-            self._composer.say(self.tr("A message has at most %Ln files.", "", MOST))
+            self._say_full()
         self._composer.focus_edit()
+
+    def _say_full(self) -> None:
+        self._composer.say(self.tr("A message has at most %Ln files.", "", MOST))
 
     # -- what becomes of them --------------------------------------------------------------
 
@@ -131,8 +134,10 @@ class Attach(QObject):
         is_here = self._files.end_reading(job) or place == self._chats.draft_place
         if place is not None and not is_here:
             self._chats.add_to_draft(place, Draft("", (file,)).written())
-        elif is_here and not self._files.add(file):
+        elif is_here and file in self._files.files:
             self._composer.say(self.tr("{name} is attached already.").format(name=file.name))
+        elif is_here and not self._files.add(file):
+            self._say_full()
         self._end(job)
         if note is not None:
             self._window.finish_building()

@@ -67,6 +67,32 @@ def test_an_edit_and_another_answer_keep_the_files(desk):
     assert content(edited).endswith("And which not?")
 
 
+def test_an_edit_may_leave_the_files_alone(desk):
+    desk.ask_and_wait(DRAFT.written())
+    asked = question(desk)
+    count = len(desk.saved)
+    assert desk.chats.edit(asked.id, "")
+    desk.wait(lambda: len(desk.saved) > count)
+    assert (question(desk).text, question(desk).files) == ("", DRAFT.files)
+    desk.ask_and_wait("No files here")
+    assert not desk.chats.edit(question(desk).id, " ")
+    assert desk.problems[-1].text().startswith("There is nothing to send.")
+
+
+def test_files_are_counted_also_where_they_are_too_long(desk):
+    long = attached("long.txt", "word " * 30_000)
+    counts = []
+    desk.chats.counted.connect(counts.append)
+    desk.chats.count(Draft("Sum it up.", (TABLE, long)).written())
+    desk.wait(lambda: counts and isinstance(counts[-1], PromptCount))
+    told = counts[-1]
+    assert "tokens" in told.refusal.text()
+    assert 0 < told.files[0] < 100 < 20_000 < told.files[1]
+    desk.chats.count(Draft("Sum it up.", (TABLE,)).written())
+    desk.wait(lambda: isinstance(counts[-1], PromptCount) and counts[-1].refusal is None)
+    assert counts[-1].files == told.files[:1]
+
+
 def test_drafts_with_files_outlive_the_program(desk, tmp_path):
     desk.chats.set_draft(DRAFT.written())
     desk.chats.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
@@ -12,7 +11,7 @@ from qwen_desktop.chat.attached import attached
 from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage import attaching as files
-from qwen_desktop.storage import conversation_json
+from qwen_desktop.storage import conversation_json, pdf_text
 from tests.storage.pdfs import pdf
 
 
@@ -89,14 +88,9 @@ def test_a_cancelled_file_is_never_told(qtbot, attaching, told, tmp_path, monkey
     assert [values[0] for values in told.all] == [quick_job]
 
 
-def test_a_file_that_takes_too_long_is_given_up(qtbot, attaching, told, tmp_path, monkeypatch):
-    def endless(path, check):
-        while True:
-            os.stat(path)  # noqa: PTH116 - a step of Python
-
-    (tmp_path / "a.txt").write_text("one")
-    monkeypatch.setattr(files, "read", endless)
-    monkeypatch.setattr(files, "PDF_SECONDS", 0.05)
-    attaching.start(tmp_path / "a.txt")
+def test_a_pdf_that_takes_too_long_is_given_up(qtbot, attaching, told, tmp_path, monkeypatch):
+    (tmp_path / "a.pdf").write_bytes(pdf("one"))
+    monkeypatch.setattr(pdf_text, "SECONDS", 0.0)
+    attaching.start(tmp_path / "a.pdf")
     qtbot.waitUntil(lambda: bool(told.all), timeout=20_000)
     assert "takes too long" in told.all[0][1].text()

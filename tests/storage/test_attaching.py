@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import codecs
 import io
-from contextlib import suppress
+import sys
 
+import psutil
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwen_desktop.errors import Cancelled, Known
-from qwen_desktop.storage import attaching
+from qwen_desktop.storage import attaching, pdf_text
 from qwen_desktop.storage.attaching import decoded, read
 
 from .pdfs import pdf
@@ -138,29 +139,74 @@ def test_a_pdf_with_a_password_says_so(tmp_path):
         read(written(tmp_path, out.getvalue(), "a.pdf"))
 
 
-def test_a_long_pdf_is_cut_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(attaching, "MAX_PAGES", 2)
-    found = read(written(tmp_path, pdf("One", "Two", "Three"), "a.pdf"))
-    assert found.file.text == "One\n\nTwo"
-    assert "only its beginning" in found.note.text()
-    monkeypatch.setattr(attaching, "MAX_PAGES", 9)
-    monkeypatch.setattr(attaching, "MAX_CHARACTERS", 6)
-    found = read(written(tmp_path, pdf("One", "Two", "Three"), "a.pdf"))
-    assert found.file.text == "One\n\nT"
+@pytest.mark.parametrize(
+    ("name", "most", "text"),
+    [
+        ("MAX_PAGES", 2, "One\n\nTwo"),
+        ("MAX_CHARACTERS", 6, "One\n\nT"),
+    ],
+)
+def test_of_a_long_pdf_the_beginning_is_read(monkeypatch, name, most, text):
+    monkeypatch.setattr(pdf_text, name, most)
+    found = pdf_text.extract(pdf("One", "Two", "Three"))
+    assert found.text == text
+    assert found.is_cut
+
+
+def test_a_long_pdf_says_that_it_is_cut(tmp_path):
+    found = read(written(tmp_path, pdf(*["One"] * (pdf_text.MAX_PAGES + 1)), "a.pdf"))
+    assert found.file.text.startswith("One\n\nOne")
     assert "only its beginning" in found.note.text()
 
 
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_damaged_pdfs_are_read_or_refused(tmp_path_factory, data):
+def _damaged(data) -> bytes:
     content = bytearray(pdf("First page", "Other page"))
     for _ in range(data.draw(st.integers(1, 8))):
         place = data.draw(st.integers(0, len(content) - 1))
         content[place] = data.draw(st.integers(0, 255))
-    cut = data.draw(st.integers(10, len(content)))
-    file = written(tmp_path_factory.mktemp("pdf"), bytes(content[:cut]), "a.pdf")
-    with suppress(Known):
-        assert read(file).file.text
+    return bytes(content[: data.draw(st.integers(10, len(content)))])
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_of_damaged_pdfs_something_is_told(data):
+    found = pdf_text.extract(_damaged(data))
+    assert bool(found.trouble) or found.count >= found.read + found.unread
+
+
+def test_a_damaged_pdf_is_one_sentence(tmp_path):
+    with pytest.raises(Known, match=r"a\.pdf is a damaged PDF\."):
+        read(written(tmp_path, b"%PDF-1.4\nnothing", "a.pdf"))
+
+
+@pytest.mark.parametrize(("name", "most"), [("SECONDS", 0.0), ("MAX_MEMORY", 1)])
+def test_a_pdf_that_takes_too_much_is_given_up_and_nothing_runs_on(
+    tmp_path, monkeypatch, name, most
+):
+    monkeypatch.setattr(pdf_text, name, most)
+    with pytest.raises(Known, match="takes too long"):
+        read(written(tmp_path, pdf("One"), "a.pdf"))
+    assert psutil.Process().children() == []
+
+
+def test_memory_that_this_process_takes_meanwhile_does_not_count(tmp_path, monkeypatch):
+    """A model that is loaded meanwhile takes more than any PDF may."""
+    monkeypatch.setattr(pdf_text, "MAX_MEMORY", 200 * 2**20)
+    taken = []
+
+    def check():
+        if len(taken) < 3:
+            taken.append(bytearray(b"x" * (100 * 2**20)))
+
+    assert read(written(tmp_path, pdf("One"), "a.pdf"), check).file.text == "One"
+    assert taken
+
+
+def test_a_reader_that_crashes_is_a_damaged_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdf_text, "_program", lambda: (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(Known, match="damaged PDF") as caught:
+        read(written(tmp_path, pdf("One"), "a.pdf"))
+    assert "3" in caught.value.details
 
 
 def test_reading_can_be_left(tmp_path):

@@ -19,6 +19,7 @@ from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import Role, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.errors import Report
 from qwen_desktop.ui.file_text import FileTextDialog
 from tests.storage.pdfs import pdf
 from tests.ui.test_asking import INFO
@@ -213,3 +214,26 @@ def test_a_message_has_only_so_many_files(window, composer, tmp_path):
     assert composer.hint.text() == "A message has at most 20 files."
     paste(composer, LONG)
     assert composer.text() == LONG  # nothing of it is lost
+
+
+def test_a_file_for_a_draft_that_is_full_by_now_is_told_as_one_too_many(
+    window, composer, tmp_path, qtbot
+):
+    files = tuple(attached(f"{n}.txt", str(n)) for n in range(20))
+    (tmp_path / "a.txt").write_text("one")
+    window.attach.add([tmp_path / "a.txt"])
+    composer.attachments.set_files(files)
+    read(qtbot, composer)
+    assert len(names(composer)) == 20
+    assert composer.hint.text() == "A message has at most 20 files."
+
+
+def test_chips_show_tokens_also_where_nothing_can_be_sent(application, composer):
+    composer.set_draft(Draft("", (attached("a.txt", "one"),)).written())
+    chip = composer.attachments.area.chips[0]
+    assert chip.detail == "3 characters"
+    refusal = Report("The prompt has {have} tokens.", values={"have": "9"})
+    application.chats.counted.emit(PromptCount(0, 7, 0, 10, files=(7,), refusal=refusal))
+    assert chip.detail == "7 tokens"
+    assert composer.prompt.text() == "The prompt has 9 tokens."
+    assert composer.prompt.tint == "error"

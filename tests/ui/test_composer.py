@@ -313,3 +313,15 @@ def test_a_hint_that_has_no_room_can_be_read_in_its_tooltip(composer, qtbot):
     assert composer.hint.toolTip() == ""
     composer.resize(300, 200)
     qtbot.waitUntil(lambda: composer.hint.toolTip() == composer.hint.text() != "")
+
+
+def test_that_nothing_is_typed_is_said_until_something_stands_there(composer):
+    composer.history.earlier = lambda: ("said before",)
+    QTest.keyClick(composer.edit, ENTER)
+    assert composer.hint.text() == "Type a message first."
+    QTest.keyClick(composer.edit, Qt.Key.Key_Up)
+    assert composer.text() == "said before"
+    assert composer.hint.text().startswith("Enter to send")
+    composer.say("something else")
+    QTest.keyClicks(composer.edit, "x")
+    assert composer.hint.text() == "something else"

@@ -61,6 +61,7 @@ class Editor(QWidget):
         self._shared = shared
         self._placing = False
         self._told = ""
+        self.may_be_blank = False  # a message with files needs no text
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(TYPED_MS)
@@ -144,12 +145,12 @@ class Editor(QWidget):
         painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
 
     def _on_changed(self) -> None:
-        self._send.setEnabled(not self.field.is_blank())
+        self._send.setEnabled(self.may_be_blank or not self.field.is_blank())
         if not self._timer.isActive():  # else typing without a pause would never be told
             self._timer.start()
 
     def _on_send(self) -> None:
-        if not self.field.is_blank():
+        if self.may_be_blank or not self.field.is_blank():
             self.flush()
             self.sent.emit(self.text)
 

@@ -159,6 +159,7 @@ class UserCard(QWidget):
 
     def _open_editor(self, text: str) -> None:
         editor = self._editor = Editor(self._shared, self)
+        editor.may_be_blank = bool(self._item.message.files)
         editor.set_text(text)
         editor.sent.connect(
             lambda new: self._shared.edit_requested.emit(self._item.message.id, new)

@@ -8,7 +8,8 @@ from PySide6.QtGui import QInputMethodEvent, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 
-from qwen_desktop.chat.messages import Status
+from qwen_desktop.chat.attached import attached
+from qwen_desktop.chat.messages import Status, user_message
 from qwen_desktop.ui.theme import DARK
 from tests.ui.timeline.conftest import answer, button, click, has_button, settle, shown_text, user
 
@@ -43,6 +44,22 @@ def test_enter_sends_and_shift_enter_does_not(timeline, edited, qtbot):
     with qtbot.waitSignal(timeline.edit_requested) as caught:
         QTest.keyClick(field(timeline), Qt.Key.Key_Return)
     assert caught.args == [edited.id, "What is this?\nAnd that?\nMore"]
+
+
+@pytest.mark.parametrize("has_files", [True, False])
+def test_only_a_message_with_files_may_lose_its_text(timeline, qtbot, has_files):
+    files = (attached("a.txt", "one"),) if has_files else ()
+    question = user_message("Sum it up.", None, files)
+    timeline.set_messages([question, answer("Something.")])
+    settle()
+    click(button(timeline.view_at(0), "Edit message"))
+    settle()
+    field(timeline).clear()
+    sent = []
+    timeline.edit_requested.connect(lambda *told: sent.append(told))
+    assert button(timeline, "Send edited message").isEnabled() is has_files
+    QTest.keyClick(field(timeline), Qt.Key.Key_Return)
+    assert sent == ([(question.id, "")] if has_files else [])
 
 
 def test_a_refusal_keeps_the_text(timeline, edited):
