@@ -2,170 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from PySide6.QtCore import QLocale, Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.events import FinishReason
 from qwen_desktop.chat.forking import aligned
-from qwen_desktop.chat.messages import AnswerStats, AnswerTrace, Message, Provenance, Role
+from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.tokens import Tokens
-from qwen_desktop.chat.turn_tokens import TurnTokens
 from qwen_desktop.ui.answer_facts import ending_words, sampling_rows
-from qwen_desktop.ui.controls import Button, ElidedLabel, Label
+from qwen_desktop.ui.controls import Button, Label
 from qwen_desktop.ui.score_table import visible
 from qwen_desktop.ui.texts import small_size_text
-from qwen_desktop.ui.token_text import Mode, Span, TokenText
-from qwen_desktop.ui.turn_pictures import CandidateRows, PromptBar
+from qwen_desktop.ui.token_text import Mode
+from qwen_desktop.ui.turn_page import Page, PromptPage, Turn, roles, turns_of
+from qwen_desktop.ui.turn_pictures import CandidateRows, ContextBar, PromptBar
 
 FIRST = 8  # tokens whose candidates are shown
-COLOURS = {Role.SYSTEM.value: "other", Role.USER.value: "accent", Role.ASSISTANT.value: "kv"}
-_START = "<|im_start|>"
 _GREEDY = 1e-5
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What is known of one turn: the answer, what stood before it, and what was kept of both."""
-
-    answer: Message
-    before: tuple[Message, ...] = ()
-    trace: AnswerTrace = field(default_factory=AnswerTrace)
-    tokens: TurnTokens = field(default_factory=TurnTokens)
-
-    @property
-    def stats(self) -> AnswerStats:
-        """What it took."""
-        return self.answer.stats or AnswerStats()
-
-    @property
-    def origin(self) -> Provenance:
-        """Where it came from."""
-        return self.answer.provenance or Provenance()
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Tokens of the prompt; 0 where that was not kept."""
-        return self.stats.prompt_tokens or len(self.trace.prompt_ids)
-
-    @property
-    def shown(self) -> tuple[Message, ...]:
-        """The messages that the model was shown."""
-        unseen = frozenset(self.origin.unseen)
-        return tuple(one for one in self.before if one.id not in unseen)
-
-    @property
-    def end_name(self) -> str:
-        """The name of the token that ended it; "" where none did or it is not known."""
-        return dict(self.tokens.ends).get(self.origin.end_token, "")
-
-
-class Page(QWidget):
-    """A heading, an explanation, values by name, and below them whatever shows it best."""
-
-    def __init__(self, title: str, words: str) -> None:
-        super().__init__()
-        self.heading = Label(title, 16, bold=True)
-        self.words = Label(words, 14, wrap=True)
-        self._pairs: list[tuple[Label, ElidedLabel]] = []
-        self.facts = QGridLayout()
-        self.facts.setHorizontalSpacing(16)
-        self.facts.setVerticalSpacing(4)
-        self.facts.setColumnStretch(1, 1)
-        self.facts.setColumnStretch(3, 1)
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.setSpacing(10)
-        self.column.addWidget(self.heading)
-        self.column.addWidget(self.words)
-        self.column.addLayout(self.facts)
-
-    def show_turn(self, turn: Turn) -> None:
-        """Fill in the values of `turn`."""
-        raise NotImplementedError
-
-    def value(self, turn: Turn) -> str:
-        """The value that says most, for the scheme."""
-        raise NotImplementedError
-
-    def fact_rows(self) -> list[tuple[str, str]]:
-        """Names and values as shown."""
-        return [(name.text(), value.text()) for name, value in self._pairs if not name.isHidden()]
-
-    def set_facts(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Show names and values in two columns, which are read downwards."""
-        while len(self._pairs) < len(rows):
-            value = ElidedLabel("", 13)
-            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-            self._pairs.append((Label("", 13, dim=True), value))
-        half = (len(rows) + 1) // 2
-        for at, (name, value) in enumerate(self._pairs):
-            name.setVisible(at < len(rows))
-            value.setVisible(at < len(rows))
-            if at < len(rows):
-                words, known = rows[at]
-                name.setText(words)
-                value.setText(known or self.tr("not kept"))
-                value.setAccessibleName(f"{words}: {known or self.tr('not kept')}")
-                self.facts.addWidget(name, at % half, 2 * (at // half))
-                self.facts.addWidget(value, at % half, 2 * (at // half) + 1)
-
-    def count(self, number: int) -> str:
-        """A number of tokens; "" for none, which is what was not kept."""
-        return self.tr("%Ln tokens", "", number) if number else ""
-
-    def seconds(self, value: float) -> str:
-        """A time; "" where it was not kept."""
-        return (
-            self.tr("{seconds} s").format(seconds=QLocale().toString(value, "f", 2))
-            if value
-            else ""
-        )
-
-    def speed(self, value: float) -> str:
-        """Tokens in a second; "" where it was not kept."""
-        number = QLocale().toString(value, "f", 1 if value < 1000 else 0)
-        return self.tr("{speed} tok/s").format(speed=number) if value else ""
-
-
-class PromptPage(Page):
-    """A page with the prompt and a way to the inspector."""
-
-    prompt_requested = Signal()
-
-    def __init__(self, title: str, words: str, mode: Mode) -> None:
-        super().__init__(title, words)
-        self.view = TokenText(self.tr("The prompt"))
-        self.view.set_mode(mode)
-        self.nothing = Label("", 13, dim=True, wrap=True)
-        self.link = Button(self.tr("Open the prompt inspector"), height=30)
-        self.link.setAccessibleName(self.link.text())
-        self.link.clicked.connect(self.prompt_requested)
-        self.key = Label("", 12, dim=True)
-        line = QHBoxLayout()
-        line.addWidget(self.key, 1)
-        line.addWidget(self.link)
-        self.column.addLayout(line)
-        self.column.addWidget(self.nothing)
-        self.column.addWidget(self.view, 1)
-
-    def show_prompt(self, turn: Turn) -> None:
-        """Its tokens, coloured by roles; or why there are none."""
-        tokens = turn.tokens.prompt
-        self.view.setVisible(tokens is not None)
-        self.nothing.setVisible(tokens is None)
-        if tokens is not None:
-            self.view.set_tokens(tokens)
-            self.view.set_spans(turns_of(tokens))
-        elif turn.trace.prompt_ids:
-            self.nothing.setText(
-                self.tr("Its text is shown while the checkpoint that read it is open.")
-            )
-        else:
-            self.nothing.setText(self.tr("The tokens of this prompt were not kept."))
 
 
 class AssemblePage(PromptPage):
@@ -185,17 +37,18 @@ class AssemblePage(PromptPage):
 
     def value(self, turn: Turn) -> str:
         """How many messages."""
-        return self.tr("%Ln messages", "", len(turn.shown))
+        return self.tr("%Ln messages", "", len(roles(turn)))
 
     def show_turn(self, turn: Turn) -> None:
         """Roles, what was left out, the text."""
-        shown, locale = turn.shown, QLocale()
-        roles = [
-            (self.tr("system"), sum(m.role is Role.SYSTEM for m in shown)),
-            (self.tr("user"), sum(m.role is Role.USER for m in shown)),
-            (self.tr("assistant"), sum(m.role is Role.ASSISTANT for m in shown)),
-        ]
-        counts = ", ".join(f"{locale.toString(count)} {name}" for name, count in roles if count)
+        said, locale = roles(turn), QLocale()
+        names = (
+            (Role.SYSTEM, self.tr("system")),
+            (Role.USER, self.tr("user")),
+            (Role.ASSISTANT, self.tr("assistant")),
+        )
+        counted = [(name, said.count(role.value)) for role, name in names]
+        counts = ", ".join(f"{locale.toString(count)} {name}" for name, count in counted if count)
         kept = turn.answer.provenance is not None
         template = self.tr("of the checkpoint") if turn.origin.template else self.tr("none")
         thinking = self.tr("on") if turn.origin.thinking else self.tr("off")
@@ -380,6 +233,8 @@ class StopPage(Page):
                 "has to be read."
             ),
         )
+        self.bar = ContextBar()
+        self.column.addWidget(self.bar)
         self.column.addStretch(1)
 
     def value(self, turn: Turn) -> str:
@@ -401,6 +256,8 @@ class StopPage(Page):
         size = small_size_text(origin.kv_bytes, locale) if origin.kv_bytes else ""
         rows.append((self.tr("KV cache kept"), size))
         self.set_facts(rows)
+        self.bar.set_counts(turn.prompt_tokens, stats.new_tokens, origin.context_limit)
+        self.bar.setVisible(bool(held and origin.context_limit))
 
     def _end(self, turn: Turn) -> str:
         number = turn.origin.end_token
@@ -420,19 +277,3 @@ class StopPage(Page):
         words = self.tr("{held} of {limit} tokens") if limit else self.tr("{held} tokens")
         locale = QLocale()
         return words.format(held=locale.toString(held), limit=locale.toString(limit))
-
-
-def turns_of(tokens: Tokens) -> list[Span]:
-    """Each turn of a prompt in the colour of its role, where the usual marks tell them."""
-    starts = [
-        index
-        for index, piece in enumerate(tokens.pieces)
-        if tokens.ids[index] in tokens.control and piece == _START.encode()
-    ]
-    spans: list[Span] = []
-    for at, start in enumerate(starts):
-        end = starts[at + 1] if at + 1 < len(starts) else len(tokens)
-        role = tokens.text(start + 1, min(start + 4, end)).split("\n")[0].strip()
-        if colour := COLOURS.get(role):
-            spans.append(Span(start, end, colour))
-    return spans

@@ -81,6 +81,59 @@ class PromptBar(QWidget):
         painter.drawText(low, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, right)
 
 
+class ContextBar(QWidget):
+    """The context as one bar: prompt, hatched, answer, and what is free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prompt = self._answer = self._limit = 0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(self.tr("What the context holds now"))
+
+    def set_counts(self, prompt: int, answer: int, limit: int) -> None:
+        """All in tokens."""
+        self._prompt, self._answer, self._limit = prompt, answer, limit
+        self.setAccessibleDescription(", ".join(self.words()))
+        self.update()
+
+    def words(self) -> list[str]:
+        """What stands below the bar."""
+        free = max(0, self._limit - self._prompt - self._answer)
+        prompt, answer, rest = (
+            QLocale().toString(count) for count in (self._prompt, self._answer, free)
+        )
+        return [
+            self.tr("▨ prompt {count}").format(count=prompt),
+            self.tr("■ answer {count}").format(count=answer),
+            self.tr("□ free {count}").format(count=rest),
+        ]
+
+    def sizeHint(self) -> QSize:
+        """The bar and its words."""
+        return QSize(theme.px(300), theme.px(BAR + 22))
+
+    def follow_look(self) -> None:
+        """Other sizes."""
+        self.updateGeometry()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The parts with their words below."""
+        whole = max(self._limit, self._prompt + self._answer)
+        if not whole:
+            return
+        now, painter = theme.current(), QPainter(self)
+        wide, high = float(self.width()), float(theme.px(BAR))
+        prompt, answer = (wide * count / whole for count in (self._prompt, self._answer))
+        painter.fillRect(QRectF(0, 0, wide, high), QColor(now.track))
+        hatched = QBrush(QColor(now.kv), Qt.BrushStyle.BDiagPattern)
+        painter.fillRect(QRectF(0, 0, prompt, high), hatched)
+        painter.fillRect(QRectF(prompt, 0, max(1.0, answer), high), QColor(now.accent))
+        painter.setFont(theme.body_font(12))
+        painter.setPen(QColor(now.text))
+        low = QRectF(0, high + 2, wide, theme.px(20))
+        painter.drawText(low, Qt.AlignmentFlag.AlignVCenter, "     ".join(self.words()))
+
+
 class CandidateRows(QWidget):
     """For each of the first tokens: the candidates with bars of their probability."""
 

@@ -12,15 +12,13 @@ from qwen_desktop.chat.turn_tokens import TurnTokens
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, ElidedLabel, Label, ScrollBar
 from qwen_desktop.ui.dialog import Dialog
+from qwen_desktop.ui.turn_page import Page, PromptPage, Turn
 from qwen_desktop.ui.turn_pages import (
     AssemblePage,
     DecodePage,
-    Page,
     PrefillPage,
-    PromptPage,
     StopPage,
     TokenisePage,
-    Turn,
 )
 from qwen_desktop.ui.turn_scheme import Scheme, Stage
 
