@@ -159,6 +159,7 @@ def _inline(state: StateInline, silent: bool) -> bool:
     if not silent:
         token = state.push("math_inline", "math", 0)
         token.content = source[begin:stop]
+        token.meta = {"end": stop}
     state.pos = stop
     return True
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwen_desktop.export import footnotes, mathrules
+from qwen_desktop.export.growing import READ
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -46,6 +47,7 @@ def make_parser() -> MarkdownIt:
     renderer.rules["html_block"] = _html
     renderer.rules["math_inline"] = _math
     renderer.rules["math_block"] = _math_block
+    renderer.rules[READ] = _read
     return parser
 
 
@@ -70,6 +72,7 @@ def _inline(state: StateCore) -> None:
     from markdown_it.token import Token
 
     left = _MOST_MARKS
+    growing = state.env.get("growing")  # a `Growing`, for a text that is read again and again
     for token in state.tokens:
         if token.type != "inline":
             continue
@@ -81,8 +84,16 @@ def _inline(state: StateCore) -> None:
                 if number:
                     token.children.append(Token("softbreak", "br", 0))
                 token.children.append(Token("text", "", 0, content=line))
+        elif growing is not None and _ends_with(state, token):
+            growing.read(state.md, content, state.env, token.children)
         else:
             state.md.inline.parse(content, state.md, state.env, token.children)
+
+
+def _ends_with(state: StateCore, words: Token) -> bool:
+    """Whether these are the words of a paragraph that ends the text and lies in nothing else."""
+    last = state.tokens[-1]
+    return last.type == "paragraph_close" and last.level == 0 and state.tokens[-2] is words
 
 
 def _tag(state: StateInline, silent: bool) -> bool:
@@ -147,6 +158,10 @@ def _html(tokens: Sequence[Token], index: int, _options: Any, _environment: Any)
 
 def _math(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
     return f'<code class="math">{html.escape(tokens[index].content)}</code>'
+
+
+def _read(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
+    return tokens[index].content
 
 
 def _math_block(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:

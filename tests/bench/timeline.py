@@ -45,6 +45,9 @@ FLUSHES = 120  # of each kind and length
 UNCOUNTED = 3  # flushes before them: what was there before is still being put away
 LENGTHS = (100, 2_000, 20_000)
 SOAK_S = 60
+FORMULAS = ("x_{n}", "\\frac{a}{n}", "n^2", "\\sqrt{n}", "a_n + b")
+FORMULA_KINDS = 40
+FORMULA_COUNT = 200  # in the paragraph that grows
 
 WORDS = tuple(
     "the cache keeps one key and one value for every layer and token so memory grows with the "  # noqa: SIM905
@@ -86,6 +89,15 @@ def prose(length: int) -> str:
 def code(length: int) -> str:
     """An answer of `length` characters that ends within a block of code."""
     return f"{words(12)}:\n\n```python\n{CODE * (length // len(CODE) + 1)}"[:length]
+
+
+def formulas(count: int) -> str:
+    """One paragraph with that many formulas, ending between two of them."""
+    parts = []
+    for number in range(count):
+        shape = FORMULAS[number % len(FORMULAS)]
+        parts.append(f"{words(3, number)} ${shape.replace('n', str(number % FORMULA_KINDS))}$")
+    return " ".join(parts) + " "
 
 
 def answer_text(number: int) -> str:
@@ -192,6 +204,9 @@ def streaming(timeline: Timeline, text: str, grown: str) -> list[float]:
         stats=AnswerStats(model="Qwen3-4B"),
     )
     timeline.set_messages([user_message("q", None), message])
+    settle(timeline)
+    while timeline.drawing:
+        rest(20)
     settle(timeline)
     piece = round(FLUSH_S * TOKENS_PER_S * CHARACTERS_PER_TOKEN)
     turns, times = Turns(), []
@@ -406,6 +421,8 @@ def flushes(timeline: Timeline) -> Iterator[tuple[str, list[float]]]:
     for length in LENGTHS:
         yield f"text_{length}", streaming(timeline, prose(length), words(400) + ".\n\n")
         yield f"code_{length}", streaming(timeline, code(length), CODE * 4)
+    paragraph = formulas(FORMULA_COUNT)
+    yield f"formulas_{FORMULA_COUNT}", streaming(timeline, paragraph, formulas(80))
 
 
 PARTS = ("open", "flush", "soak", "browser")

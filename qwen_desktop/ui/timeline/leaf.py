@@ -32,6 +32,7 @@ from qwen_desktop.ui.timeline.shared import Shared
 
 INDENT = 24  # px of a list level
 PICTURE = "\ufffc"  # stands for a picture in the text of a document
+SOFT = 1  # state of a block of Qt's that ends where a line does: the text goes on in the next
 _TAB = 32  # px
 
 
@@ -178,7 +179,7 @@ class Leaf(QTextBrowser):
 
     def _with_sources(self, text: str, begin: int) -> str:
         """`text`, which begins at that position, with the sources of its formulas."""
-        raw = self.document().toRawText()
+        raw = self.raw_text()
         number = raw[: _index(raw, begin)].count(PICTURE)
         first, *others = text.split(PICTURE)
         sources = self.formulas[number:]
@@ -191,7 +192,37 @@ class Leaf(QTextBrowser):
         cursor = QTextCursor(self.document())
         cursor.setPosition(min(position, self.length))
         cursor.select(kind)
-        return cursor.selectionStart(), cursor.selectionEnd()
+        begin, end = cursor.selectionStart(), cursor.selectionEnd()
+        if kind is QTextCursor.SelectionType.BlockUnderCursor:
+            begin, end = self._whole_paragraph(begin, end)
+        return begin, end
+
+    def _whole_paragraph(self, begin: int, end: int) -> tuple[int, int]:
+        """The paragraph of which a block of Qt's was found."""
+        block = self.document().findBlock(end)
+        while block.isValid() and block.userState() == SOFT:
+            block = block.next()
+            end = block.position() + block.length() - 1
+        block = self.document().findBlock(begin + 1).previous()
+        while block.isValid() and block.userState() == SOFT:
+            begin = max(0, block.position() - 1)
+            block = block.previous()
+        return begin, end
+
+    def raw_text(self) -> str:
+        """The text as it is in the document, position by position, in UTF-16 units.
+
+        Paragraphs and cells end with a sign that is no letter; pictures are `PICTURE`.
+        """
+        text = self.document().toRawText()
+        block = self.document().begin()
+        if block.userState() != SOFT:
+            return text
+        parts = []
+        while block.isValid():
+            parts.append(block.text() + (" " if block.userState() == SOFT else ""))
+            block = block.next()
+        return "".join(parts)
 
     # What belongs to the timeline
 
@@ -276,19 +307,20 @@ class Leaf(QTextBrowser):
 
 
 def _lines_text(leaf: Leaf, begin: int, end: int) -> str:
-    lines = []
+    text = joint = ""
     block = leaf.document().findBlock(begin)
     while block.isValid() and block.position() <= end:
         start = max(0, begin - block.position())
-        text = block.text()
-        text = text[_index(text, start) : _index(text, end - block.position())]
+        line = block.text()
+        line = line[_index(line, start) : _index(line, end - block.position())]
         items = block.textList()
         if items is not None and start == 0:
             symbol = items.itemText(block) if _numbered(items.format()) else "-"
-            text = f"{'  ' * (items.format().indent() - 1)}{symbol} {text}"
-        lines.append(text.replace("\u2028", "\n").replace("\u00a0", " "))
+            line = f"{'  ' * (items.format().indent() - 1)}{symbol} {line}"
+        text += joint + line.replace("\u2028", "\n").replace("\u00a0", " ")
+        joint = " " if block.userState() == SOFT else "\n"
         block = block.next()
-    return "\n".join(lines)
+    return text
 
 
 def _numbered(form: QTextListFormat) -> bool:

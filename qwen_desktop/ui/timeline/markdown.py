@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from qwen_desktop.export.growing import Growing
 from qwen_desktop.export.parser import make_parser, normalized, web_address
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class MarkdownTail:
         self._references: dict[str, Any] = {}  # link definitions before that point
         self._notes: dict[str, int] = {}  # and names of footnotes
         self._fence: tuple[str, int] | None = None  # (marks, start of the code) of an open fence
+        self._growing = Growing()
 
     def feed(self, text: str) -> int:
         """Take the whole text so far; returns the index of the first block that may differ."""
@@ -91,7 +93,11 @@ class MarkdownTail:
             return len(self.blocks) - 1
         self.text = text
         first = self._kept
-        environment = {"references": dict(self._references), "notes": dict(self._notes)}
+        environment: dict[str, Any] = {
+            "references": dict(self._references),
+            "notes": dict(self._notes),
+            "growing": self._growing,
+        }
         fresh, maps = _parse(text[self._char :], self._line, environment)
         self.blocks[first:] = fresh
         self._advance(maps, environment["references"], environment["notes"])

@@ -129,7 +129,7 @@ class MarkedColumn(MessageColumn):
         key = self._items[index].message.id
         self._marked[key] = view
         for number, leaf in enumerate(view.leaves()):
-            text = leaf.document().toRawText()
+            text = leaf.raw_text()
             now = self._at[2] if self._at is not None and self._at[:2] == (key, number) else -1
             leaf.mark(_in_units(text, self._matcher.spans(text)), now)
 

@@ -28,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 _SECONDS = 5.0  # for one formula; what takes longer is left, and shown as its source
 _WATCH = 250  # ms between two looks at what is being drawn
-_TOGETHER = 15  # ms in which pictures are gathered before texts are told of them
+# ms in which pictures are gathered before texts are told of them; longer than between two
+# flushes of a text that grows, which shows them by itself.
+_TOGETHER = 50
 _MOST_PIXELS = 16_000_000  # of one picture
 _KEPT = 48_000_000  # bytes of pictures that are kept
 
