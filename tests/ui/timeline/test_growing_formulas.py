@@ -137,6 +137,28 @@ def test_a_paragraph_is_read_on_as_it_is_read_at_once(pieces, size, long):
             assert tail.blocks == parse(text[:end])
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[a $x$ b](https://a.b) c",
+        "*a $x$ b* c",
+        "**a $x$ b** $y$ *c",
+        "`a $x$ b` c",
+        "~~a $x$ b~~ c",
+        "it costs $5 or \\(x\\) or 6$ c",
+        "\\(a $x$ b\\) c",
+        "**b** `c` $x$ [a $y$ b] c",
+        "<a $x$ b> c",
+    ],
+)
+def test_what_is_open_before_a_formula_can_be_closed_after_it(source):
+    text = "word " * 90 + source
+    tail = MarkdownTail()
+    for end in range(len(text) - len(source), len(text) + 1):
+        tail.feed(text[:end])
+        assert tail.blocks == parse(text[:end])
+
+
 @given(st.lists(PIECES, min_size=30, max_size=60), st.integers(5, 60))
 @settings(
     max_examples=12,
