@@ -182,6 +182,7 @@ class App(QObject):
         from qwen_desktop.bridge.exporting import Exporting
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.indexing import Indexing
+        from qwen_desktop.bridge.inspecting import Inspecting
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.measuring import Measuring
         from qwen_desktop.bridge.memory import MemoryMonitor
@@ -242,6 +243,7 @@ class App(QObject):
         studies = self.options.profile.studies
         self.studies = Studies(self.engine, self.models, self.chats, studies, self)
         self.window.study_by(self.studies)
+        self.window.inspect_by(Inspecting(self.engine, self.chats, self.models, self))
         charting = self.window.chart_by(self.measuring, self._saved_state.chart_place)
         charting.moved.connect(lambda place: self._remember(chart_place=place))
         self.window.pane.places.fill(self._saved_state.places)

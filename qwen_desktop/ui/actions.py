@@ -134,7 +134,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("zoom_out", QT_TRANSLATE_NOOP("actions", "Smaller"), ("Ctrl+-",), Group.VIEW),
     Spec("zoom_reset", QT_TRANSLATE_NOOP("actions", "Usual size"), ("Ctrl+0",), Group.VIEW),
     Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",), Group.MODEL),
-    Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+I",), Group.MODEL),
+    Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+Shift+D",), Group.MODEL),
     Spec(
         "memory_chart",
         QT_TRANSLATE_NOOP("actions", "Memory and context…"),
@@ -152,6 +152,13 @@ SPECS: tuple[Spec, ...] = (
         tip=QT_TRANSLATE_NOOP(
             "actions", "Measure what prompts of growing length take, in three ways."
         ),
+    ),
+    Spec(
+        "inspect",
+        QT_TRANSLATE_NOOP("actions", "Inspect prompt…"),
+        ("Ctrl+I",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP("actions", "What the model would be sent now, token by token."),
     ),
     Spec(
         "turn_steps",

@@ -55,8 +55,7 @@ class AnswerLooks(QObject):
     @Slot(str)
     def show_prompt(self, message_id: str) -> None:
         """What the model was given for it."""
-        if (dialog := self._open(message_id)) is not None:
-            dialog.tabs.setCurrentWidget(dialog.prompt)
+        self._window.inspection.show_answer(message_id)
 
     @Slot(str)
     def show_tokens(self, message_id: str) -> None:

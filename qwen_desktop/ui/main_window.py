@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.exporting import Exporting
     from qwen_desktop.bridge.importing import Importing
+    from qwen_desktop.bridge.inspecting import Inspecting
     from qwen_desktop.bridge.list_change import Change
     from qwen_desktop.bridge.measuring import Measuring
     from qwen_desktop.bridge.memory import MemoryMonitor
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.finding import Finding
     from qwen_desktop.ui.incoming import Incoming
+    from qwen_desktop.ui.inspection import Inspection
     from qwen_desktop.ui.leaving import Leaving
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.prompting import Prompting
@@ -77,6 +79,7 @@ class MainWindow(Frame):
     charting: Charting
     studying: Studying
     incoming: Incoming
+    inspection: Inspection
     outgoing: Outgoing
     whole_profile: WholeProfile
 
@@ -129,6 +132,7 @@ class MainWindow(Frame):
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "memory_chart": lambda: self.charting.show(),
+                "inspect": lambda: self.inspection.show_now(),
                 "study": lambda: self.studying.show(),
                 "turn_steps": lambda: self.pane.looks.show_turn(),
                 "next_conversation": lambda: self.switching.step(1),
@@ -237,6 +241,12 @@ class MainWindow(Frame):
 
         self.charting = Charting(self, measuring, place)
         return self.charting
+
+    def inspect_by(self, inspecting: Inspecting) -> None:
+        """Let prompts be looked at. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.inspection import Inspection
+
+        self.inspection = Inspection(self, self._chats, inspecting)
 
     def search_by(self, search: Search) -> None:
         """Let conversations be searched. To be called once, after `connect_to`."""
