@@ -25,11 +25,13 @@ class PromptFile:
         self._file = file
         self.problem: Report | None = None
         self._in_place: Known | None = None  # why there is a file that is not known and stays
+        self._others: list[object] = []  # entries that are no prompts for us; they stay in the file
 
     def read(self) -> tuple[SavedPrompt, ...]:
-        """What is kept. A damaged entry, or a second one of a name, is skipped."""
+        """What is kept. A damaged entry, or a second one of a name, is skipped, and stays."""
         try:
-            return _good(atomic.read_json(self._file))
+            found, self._others = _good(atomic.read_json(self._file))
+            return found
         except FileNotFoundError:
             return ()
         except (OSError, ValueError) as error:
@@ -37,13 +39,13 @@ class PromptFile:
             return ()
 
     def save(self, prompts: Iterable[SavedPrompt]) -> None:
-        """Replace the file.
+        """Replace the file; what `read` has skipped stands at its end.
 
         Raises Known where the disk refuses, or where `read` has left a file that it could not read.
         """
         if self._in_place is not None:
             raise self._in_place
-        write(self._file, prompts)
+        atomic.write_json(self._file, [*_entries(prompts), *self._others])
 
     def _set_aside(self, details: str) -> Report:
         """Keep a file that the next save would replace."""
@@ -67,7 +69,11 @@ class PromptFile:
 
 def write(file: Path, prompts: Iterable[SavedPrompt]) -> None:
     """Write prompts to a file. Raises Known where the disk refuses."""
-    atomic.write_json(file, [{"name": one.name, "text": one.text} for one in prompts])
+    atomic.write_json(file, _entries(prompts))
+
+
+def _entries(prompts: Iterable[SavedPrompt]) -> list[object]:
+    return [{"name": one.name, "text": one.text} for one in prompts]
 
 
 def read_foreign(file: Path) -> tuple[SavedPrompt, ...]:
@@ -75,7 +81,7 @@ def read_foreign(file: Path) -> tuple[SavedPrompt, ...]:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ValueError("too large")
-        found = _good(atomic.read_json(file))
+        found, _ = _good(atomic.read_json(file))
     except OSError as error:
         raise trouble.from_os(error, file) from error
     except ValueError as error:
@@ -94,17 +100,20 @@ def _no_prompts(file: Path, details: str) -> Known:
     )
 
 
-def _good(entries: object) -> tuple[SavedPrompt, ...]:
+def _good(entries: object) -> tuple[tuple[SavedPrompt, ...], list[object]]:
+    """The prompts of a list, and what is left of it. Raises ValueError for what is no list."""
     if not isinstance(entries, list):
         raise ValueError("not a JSON list")
     found: dict[str, SavedPrompt] = {}
+    others: list[object] = []
     for number, entry in enumerate(entries):
         prompt = _prompt(entry)
         if prompt is None or prompt.name in found or len(found) >= MOST:
             _log.warning("prompt %d of a file is left out", number)
+            others.append(entry)
         else:
             found[prompt.name] = prompt
-    return by_name(found.values())
+    return by_name(found.values()), others
 
 
 def _prompt(entry: object) -> SavedPrompt | None:

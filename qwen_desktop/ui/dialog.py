@@ -38,7 +38,8 @@ class Dialog(QDialog):
         close.setDefault(True)
         close.clicked.connect(self.accept)
         buttons = QDialogButtonBox()
-        buttons.addButton(close, QDialogButtonBox.ButtonRole.AcceptRole)
+        # Of all roles this one stands at the right on every platform, behind other buttons.
+        buttons.addButton(close, QDialogButtonBox.ButtonRole.RejectRole)
         return buttons
 
     def fit_height(self) -> None:

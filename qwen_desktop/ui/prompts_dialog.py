@@ -30,6 +30,9 @@ from qwen_desktop.ui.dialog import Dialog
 if TYPE_CHECKING:
     from qwen_desktop.bridge.prompts import Prompts
 
+_NAME = int(Qt.ItemDataRole.UserRole)  # as it is kept; empty for a new one
+_FROM_TEXT = 40  # characters of a text that name it
+
 
 class PromptsDialog(Dialog):
     """Signal: `chosen(SavedPrompt)`, to be put into the message.
@@ -43,6 +46,7 @@ class PromptsDialog(Dialog):
         super().__init__("promptsDialog", self.tr("Prompt library"), parent)
         self._prompts = prompts
         self._shown = ""  # name of the one that is looked at; empty for a new one
+        self._is_new = False
         self._deleted: SavedPrompt | None = None
         self._saving = False
         self.resize(theme.px(780), theme.px(520))
@@ -72,10 +76,8 @@ class PromptsDialog(Dialog):
         prompts.problem.connect(self._on_problem)
         prompts.load()
         self._fill()
-        if self.list.count():
-            self.list.setCurrentRow(0)
-        else:
-            self._new()
+        if not prompts.entries:
+            self.name.setFocus()
 
     def _build_list(self) -> QVBoxLayout:
         self.list = QListWidget()
@@ -107,12 +109,14 @@ class PromptsDialog(Dialog):
         self.name.setMaxLength(LONGEST_NAME)
         self.name.setFont(theme.body_font())
         self.name.editingFinished.connect(self._save)
+        self.name.textChanged.connect(self._show_name)
         self.text = QPlainTextEdit()
         self.text.setObjectName("promptText")
         self.text.setAccessibleName(self.tr("Text of the prompt"))
         self.text.setTabChangesFocus(True)
         self.text.setFont(theme.body_font())
         self.text.textChanged.connect(self._show_fields)
+        self.text.textChanged.connect(self._show_name)
         self.fields = Label("", 12, dim=True, wrap=True)
         self.fields.setObjectName("promptFieldNames")
         self.insert_button = self._button("insertPrompt", self.tr("Insert into the message"))
@@ -142,36 +146,65 @@ class PromptsDialog(Dialog):
 
     @Slot()
     def _fill(self) -> None:
-        """Show the names as they are now; what is looked at stays."""
+        """Show the names as they are now, and a new one below; what is looked at stays."""
         if self._saving:
             return
+        entries = self._prompts.entries
+        if self._prompts.is_read and not self._shown and (not entries or self._has_typed()):
+            self._is_new = True
         self.list.blockSignals(True)
         self.list.clear()
-        for prompt in self._prompts.entries:
+        for prompt in entries:
             item = QListWidgetItem(prompt.name)
+            item.setData(_NAME, prompt.name)
             item.setToolTip(prompt.text[:500] if "<" not in prompt.text[:500] else "")
             self.list.addItem(item)
+        if self._is_new:
+            item = QListWidgetItem()
+            item.setData(_NAME, "")
+            self.list.addItem(item)
         self._select(self._shown)
+        self._show_name()
         self.list.blockSignals(False)
-        self.export_button.setEnabled(bool(self._prompts.entries))
-        if not self._shown and not self._has_typed() and self.list.count():
+        self.export_button.setEnabled(bool(entries))
+        if not self._shown and not self._is_new and not self._has_typed() and self.list.count():
             self.list.setCurrentRow(0)
         self._refresh()
 
     def _select(self, name: str) -> None:
-        found = self.list.findItems(name, Qt.MatchFlag.MatchExactly) if name else []
-        if found:
-            self.list.setCurrentItem(found[0])
-        else:
-            self.list.setCurrentRow(-1)
+        rows = range(self.list.count())
+        self.list.setCurrentRow(
+            next((row for row in rows if self.list.item(row).data(_NAME) == name), -1)
+        )
+
+    @Slot()
+    def _show_name(self) -> None:
+        """Call what is looked at in the list as it will be called."""
+        item = self.list.currentItem()
+        if item is not None and item.data(_NAME) == self._shown:
+            item.setText(self._name_now() or self.tr("New prompt"))
+
+    def _name_now(self) -> str:
+        """The name that is typed, else how the text begins."""
+        text = self.text.toPlainText()[: 10 * _FROM_TEXT]
+        return " ".join(self.name.text().split()) or " ".join(text.split())[:_FROM_TEXT]
 
     def _has_typed(self) -> bool:
         return bool(self.name.text().strip() or self.text.toPlainText().strip())
 
     def _show(self, prompt: SavedPrompt | None) -> None:
-        self._shown = prompt.name if prompt is not None else ""
-        self.name.setText(self._shown)
+        blocked = self.list.blockSignals(True)
+        for row in reversed(range(self.list.count())):  # a new one that nothing was typed for
+            if prompt is not None and not self.list.item(row).data(_NAME):
+                self.list.takeItem(row)
+        self._is_new = prompt is None
+        self._shown = ""  # while neither name nor text are those of one that is kept
+        self.list.setCurrentRow(-1)
+        self.name.setText(prompt.name if prompt is not None else "")
         self.text.setPlainText(prompt.text if prompt is not None else "")
+        self._shown = prompt.name if prompt is not None else ""
+        self._select(self._shown)
+        self.list.blockSignals(blocked)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -191,52 +224,56 @@ class PromptsDialog(Dialog):
     def _on_current(self, item: QListWidgetItem | None, _before: QListWidgetItem | None) -> None:
         if item is None:
             return
-        wanted = item.text()
-        self._save()
+        wanted = item.data(_NAME)
+        if not self._save():
+            self.list.blockSignals(True)
+            self._select(self._shown)
+            self.list.blockSignals(False)
+            return
         self._show(next((one for one in self._prompts.entries if one.name == wanted), None))
-        self.list.blockSignals(True)
-        self._select(self._shown)  # the list was filled anew where something was kept
-        self.list.blockSignals(False)
 
     # -- changing --------------------------------------------------------------------------
 
     def _new(self) -> None:
-        self._save()
-        self._select("")
-        self._show(None)
+        if not self._save():
+            return
+        self._shown, self._is_new = "", True
+        self.name.clear()
+        self.text.clear()
+        self._fill()
         self.name.setFocus()
 
     @Slot()
-    def _save(self) -> None:
-        """Keep what is looked at, if it is anything and differs from what there is."""
-        name, text = self.name.text(), self.text.toPlainText()
+    def _save(self) -> bool:
+        """Keep what is looked at, if it is anything and differs from what there is.
+
+        False where it cannot be kept: the note says why.
+        """
+        name, text = self._name_now(), self.text.toPlainText()
         there = next((one for one in self._prompts.entries if one.name == self._shown), None)
         if not text.strip():
-            return
-        if not name.strip():
-            name = " ".join(text.split())[:40]
+            return True
         if there is not None and (there.name, there.text) == (name, text):
-            return
-        other = name.strip() != self._shown and any(
-            one.name == " ".join(name.split()) for one in self._prompts.entries
-        )
+            return True
+        other = name != self._shown and any(one.name == name for one in self._prompts.entries)
         if other:
             self._say(self.tr("There is another prompt of this name; choose another one."))
-            return
+            return False
         self._saving = True
         try:
             kept = self._prompts.save(name, text, self._shown)
         except ValueError:
             self._say(self.tr("This text is too long for the library."))
-            return
+            return False
         finally:
             self._saving = False
-        self._shown = kept.name
+        self._shown, self._is_new = kept.name, False
         self._fill()
+        return True
 
     def _delete(self) -> None:
         gone = self._prompts.delete(self._shown)
-        self._shown = ""
+        self._shown, self._is_new = "", False
         self.name.clear()
         self.text.clear()
         self._fill()
@@ -260,15 +297,15 @@ class PromptsDialog(Dialog):
     def _insert(self) -> None:
         text = self.text.toPlainText()
         if text.strip():
-            self._save()
             prompt = SavedPrompt(self.name.text(), text)
             self.accept()
-            self.chosen.emit(prompt)
+            if self.result() == self.DialogCode.Accepted:
+                self.chosen.emit(prompt)
 
     def done(self, result: int) -> None:
-        """Keep what was changed last."""
-        self._save()
-        super().done(result)
+        """Keep what was changed last; where that cannot be done, stay."""
+        if self._save():
+            super().done(result)
 
     # -- files -----------------------------------------------------------------------------
 

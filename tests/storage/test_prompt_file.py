@@ -31,6 +31,28 @@ def test_damaged_entries_are_passed_over(tmp_path):
     assert kept.problem is None
 
 
+def test_entries_that_are_passed_over_stay_in_the_file(tmp_path):
+    file = tmp_path / "prompts.json"
+    others = [
+        {"name": 3, "more": [1]},
+        "x",
+        {"name": "a", "text": "again"},
+        {"name": "", "text": 1},
+    ]
+    file.write_text(json.dumps([others[0], {"name": "a", "text": "one {x}"}, *others[1:]]))
+    kept = PromptFile(file)
+    kept.read()
+    kept.save(PROMPTS)
+    assert json.loads(file.read_text("utf-8"))[len(PROMPTS) :] == others
+    kept.save(())
+    again = PromptFile(file)
+    assert again.read() == (SavedPrompt("a", "again"),)  # the name is free now
+    again.save(PROMPTS)
+    assert json.loads(file.read_text("utf-8"))[len(PROMPTS) :] == [*others[:2], others[3]]
+    write(tmp_path / "out.json", PROMPTS)
+    assert len(json.loads((tmp_path / "out.json").read_text("utf-8"))) == len(PROMPTS)
+
+
 @pytest.mark.parametrize("content", ["{", '{"a": 1}', "[" * 100_000])
 def test_a_file_that_cannot_be_read_is_kept_aside(tmp_path, content):
     file = tmp_path / "prompts.json"

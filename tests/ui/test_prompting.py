@@ -237,7 +237,7 @@ def test_the_library_is_managed(qtbot, application, window, composer, tmp_path):
     QTest.mouseClick(dialog.new_button, Qt.MouseButton.LeftButton)
     QTest.keyClicks(dialog.name, "First")
     QTest.keyClicks(dialog.text, "one")
-    dialog.list.setCurrentRow(dialog.list.count() - 1)
+    dialog.list.setCurrentRow(0)
     assert [p.name for p in application.prompts.entries] == ["First", "Second"]
     dialog.list.setCurrentRow(0)
     QTest.keyClicks(dialog.name, " of all")
@@ -256,6 +256,65 @@ def test_the_library_is_managed(qtbot, application, window, composer, tmp_path):
     dialog.list.setCurrentRow(0)
     QTest.mouseClick(dialog.insert_button, Qt.MouseButton.LeftButton)
     assert composer.text() == "one"
+
+
+def rows(dialog) -> list[str]:
+    return [dialog.list.item(n).text() for n in range(dialog.list.count())]
+
+
+def test_a_new_prompt_is_listed_as_soon_as_it_is_begun(qtbot, application, window, composer):
+    library(qtbot, application, SavedPrompt("Old", "old"))
+    window.prompts.show_library()
+    dialog = window.findChild(PromptsDialog)
+    assert rows(dialog) == ["Old"]
+    assert dialog.name.text() == "Old"
+    QTest.mouseClick(dialog.new_button, Qt.MouseButton.LeftButton)
+    assert rows(dialog) == ["Old", "New prompt"]
+    assert dialog.list.currentRow() == 1
+    QTest.keyClicks(dialog.text, "some words")
+    assert rows(dialog) == ["Old", "some words"]
+    QTest.keyClicks(dialog.name, "A name")
+    assert rows(dialog) == ["Old", "A name"]
+    dialog.list.setCurrentRow(0)
+    assert rows(dialog) == ["A name", "Old"]
+    assert (dialog.list.currentRow(), dialog.name.text(), dialog.text.toPlainText()) == (
+        1,
+        "Old",
+        "old",
+    )
+    QTest.mouseClick(dialog.new_button, Qt.MouseButton.LeftButton)
+    dialog.list.setCurrentRow(0)  # nothing was typed for it
+    assert rows(dialog) == ["A name", "Old"]
+    assert dialog.text.toPlainText() == "some words"
+    dialog.accept()
+
+
+def test_what_cannot_be_kept_is_not_left(qtbot, application, window, composer):
+    library(qtbot, application, SavedPrompt("Old", "old"))
+    window.prompts.show_library()
+    dialog = window.findChild(PromptsDialog)
+    QTest.mouseClick(dialog.new_button, Qt.MouseButton.LeftButton)
+    QTest.keyClicks(dialog.text, "mine")
+    QTest.keyClicks(dialog.name, "Old")
+    dialog.list.setCurrentRow(0)
+    assert dialog.list.currentRow() == 1
+    dialog.accept()
+    assert dialog.isVisible()
+    assert (dialog.text.toPlainText(), dialog.note.text()[:24]) == (
+        "mine",
+        "There is another prompt ",
+    )
+    QTest.keyClicks(dialog.name, " but mine")
+    dialog.accept()
+    assert [p.name for p in application.prompts.entries] == ["Old", "Old but mine"]
+
+
+def test_close_stands_right_of_the_other_buttons(qtbot, application, window, composer):
+    window.prompts.show_library()
+    dialog = window.findChild(PromptsDialog)
+    close = dialog.findChild(object, "closeDialog")
+    assert dialog.import_button.x() < dialog.export_button.x() < close.x()
+    dialog.accept()
 
 
 # Earlier messages
