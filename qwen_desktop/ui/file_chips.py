@@ -45,6 +45,7 @@ class FileChip(Button):
         self.name = name
         self.detail = detail
         self.offers_text = False  # whether its menu has "Show as text"
+        self._tint = ""
         self.cross: IconButton | None = None
         if can_be_removed:
             remove = self.tr("Remove {name}").format(name=name)
@@ -61,6 +62,11 @@ class FileChip(Button):
         )
         self.setToolTip(plain_tip(f"{self.name}\n{detail}"))
         self.updateGeometry()
+        self.update()
+
+    def set_tint(self, colour: str) -> None:
+        """Show it on another background, as what is found is; "" for the usual one."""
+        self._tint = colour
         self.update()
 
     def follow_look(self) -> None:
@@ -111,7 +117,7 @@ class FileChip(Button):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(t.field_border if self.underMouse() else t.line), 1))
-        painter.setBrush(QColor(t.background))
+        painter.setBrush(QColor(self._tint or t.background))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
         side = float(theme.px(_ICON))
         box = QRectF(theme.px(10), (self.height() - side) / 2, side, side)
@@ -121,7 +127,7 @@ class FileChip(Button):
         width = self.width() - left - theme.px(8) - cross
         for font, colour, text, top, mode in (
             (theme.body_font(13), t.text, self.name, 4, Qt.TextElideMode.ElideMiddle),
-            (theme.body_font(12), t.dim, self.detail, 20, Qt.TextElideMode.ElideRight),
+            (theme.body_font(12), t.text if self._tint else t.dim, self.detail, 20, Qt.TextElideMode.ElideRight),
         ):
             painter.setFont(font)
             painter.setPen(QColor(colour))

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QMimeData, Signal
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QGuiApplication, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QPlainTextEdit,
+    QPushButton,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from qwen_desktop.chat.attached import tidy_name
 from qwen_desktop.chat.messages import Part
@@ -14,6 +23,7 @@ from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.message_edit import with_breaks, without_breaks
 
 SHOWN = 500_000  # characters; laying out more takes too long
+_MOST_MARKS = 2_000
 
 
 class FileTextDialog(Dialog):
@@ -58,6 +68,28 @@ class FileTextDialog(Dialog):
             put.clicked.connect(self._put_back)
             buttons.addButton(put, role)
         column.addWidget(buttons)
+
+    def mark(self, spans: Sequence[tuple[int, int]], now: int) -> None:
+        """Mark spans of `self.text`, in the units of its document, and show number `now`."""
+        colours, document = theme.current(), self.text.document()
+        looks = []
+        for number, (begin, end) in enumerate(spans[:_MOST_MARKS]):
+            look = QTextEdit.ExtraSelection()
+            letters = QTextCharFormat()
+            tint = colours.found_now if number == now else colours.found
+            letters.setBackground(QColor(tint))
+            letters.setForeground(QColor(colours.text))
+            cursor = QTextCursor(document)
+            cursor.setPosition(begin)
+            cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            look.cursor, look.format = cursor, letters
+            looks.append(look)
+        self.text.setExtraSelections(looks)
+        if now < len(spans):
+            cursor = QTextCursor(document)
+            cursor.setPosition(spans[now][0])
+            self.text.setTextCursor(cursor)
+            self.text.centerCursor()
 
     def _put_back(self) -> None:
         self.accept()

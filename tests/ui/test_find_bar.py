@@ -10,6 +10,9 @@ from PySide6.QtTest import QTest
 
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.ui.file_chips import FileChip
+from qwen_desktop.ui.file_text import FileTextDialog
+from qwen_desktop.ui.timeline.leaf import PICTURE
 from tests.ui.timeline.test_marks import colours, marked
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -229,9 +232,73 @@ def test_the_rest_of_a_very_long_answer_is_shown_where_it_is_found(qtbot, window
         qtbot.waitUntil(lambda count=count: bar.count.text() == count)
 
 
-def test_what_is_drawn_as_a_formula_is_not_counted_where_it_is_seen(qtbot, window, show, find):
-    show("q", "A formula $bee$ and a bee")
+def test_the_source_of_a_formula_is_found_and_the_formula_marked(qtbot, window, show, find):
+    show("q", "🎉 A formula $\\frac{bee}{bee}$ and a bee\n\n$$\nbee^2\n$$\n\nand $bee$")
     window.timeline.view_at(1)
     qtbot.waitUntil(lambda: not window.timeline.drawing)
     bar = find("bee")
+    assert bar.count.text() == "1 of 5"
+    seen = [now_at(window.timeline)[1]]
+    for _ in range(4):
+        QTest.keyClick(bar.field, Qt.Key.Key_Return)
+        seen.append(now_at(window.timeline)[1])
+    assert seen == [PICTURE, PICTURE, "bee", PICTURE, PICTURE]
+    assert bar.count.text() == "5 of 5"
+    bar = find("formula $\\frac{bee}{bee}$ and")
     assert bar.count.text() == "1 of 1"
+    assert now_at(window.timeline)[1] == f"formula {PICTURE} and"
+
+
+def test_a_marked_formula_looks_marked(qtbot, window, show, find):
+    show("q", "$$\n\\rule{3em}{1em} bee\n$$")
+    view = window.timeline.view_at(1)
+    qtbot.waitUntil(lambda: not window.timeline.drawing)
+    find("bee")
+    image = view.grab().toImage()
+    colours = {
+        image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
+    }
+    assert window.timeline._shared.theme.found_now in colours
+
+
+def test_what_is_in_files_is_counted_and_the_file_shows_it(qtbot, application, window, find):
+    files = (
+        Part(PartKind.FILE, "no\n" * 400 + "a bee\nand a bee", name="one.txt"),
+        Part(PartKind.FILE, "nothing", name="two.txt"),
+    )
+    tree = Tree().added(user_message("old bee", None))
+    tree = tree.added(said(tree.head, FILLER * 4))
+    asked = user_message("what of the bee?", tree.head)
+    tree = tree.added(replace(asked, parts=(*files, *asked.parts)))
+    made = Conversation(title="Talk", tree=tree.added(said(asked.id, FILLER * 4)))
+    application.store.submit(lambda store: store.create(made))
+    application.chats.open(made.id)
+    qtbot.waitUntil(lambda: application.chats.current.id == made.id)
+    window.activateWindow()
+    bar = find("bee")
+    chips = [chip for chip in window.findChildren(FileChip) if chip.isVisible()]
+    counts = [bar.count.text()]
+    details = []
+    for _ in range(4):
+        QTest.keyClick(bar.field, Qt.Key.Key_Return)
+        counts.append(bar.count.text())
+        chips = [chip for chip in window.timeline.findChildren(FileChip) if chip.name == "one.txt"]
+        details.append(chips[0].detail.split(" · ")[0])
+        place = chips[0].mapTo(window.timeline.viewport(), QPoint(0, 0)).y()
+        assert counts[-1][0] not in "34" or 0 <= place < window.timeline.viewport().height()
+    assert sorted(counts[:4]) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert counts[4] == counts[0]
+    assert {"found, 1 of 2", "found, 2 of 2", "found 2 times"} == set(details)
+    QTest.keyClick(bar.field, Qt.Key.Key_Return, SHIFT)
+    while not chips[0].detail.startswith("found, 2"):
+        QTest.keyClick(bar.field, Qt.Key.Key_Return)
+    assert "found, 2 of 2" in chips[0].accessibleName()
+    chips[0].click()
+    dialog = window.findChild(FileTextDialog)
+    marks = dialog.text.extraSelections()
+    assert [look.cursor.selectedText() for look in marks] == ["bee", "bee"]
+    assert dialog.text.textCursor().position() == marks[1].cursor.selectionStart()
+    assert dialog.text.cursorRect().top() > 0
+    dialog.reject()
+    bar.leave()
+    assert "found" not in chips[0].detail

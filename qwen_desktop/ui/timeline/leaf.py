@@ -142,10 +142,13 @@ class Leaf(QTextBrowser):
         """Draw marks and selection behind the letters; nothing is laid out again."""
         theme = self._shared.theme
         looks = [
-            self._look(span, theme.found_now if number == self._mark else theme.found, theme.text)
+            self._look(span, theme.found, theme.text)
             for number, span in enumerate(self.marks)
-            if span[1] <= self.length
+            if span[1] <= self.length and number != self._mark
         ]
+        if 0 <= self._mark < len(self.marks) and self.marks[self._mark][1] <= self.length:
+            # Over the others, which in a formula are at the same place.
+            looks.append(self._look(self.marks[self._mark], theme.found_now, theme.text))
         if self._selected[1]:
             looks.append(self._look(self._selected, theme.accent, theme.on_accent))
         self.setExtraSelections(looks)

@@ -13,9 +13,11 @@ from qwen_desktop.chat.matching import Matcher
 from qwen_desktop.chat.messages import Message, Role
 from qwen_desktop.ui.theme import COLUMN_MARGIN, column_width, look
 from qwen_desktop.ui.timeline.column import MessageColumn
+from qwen_desktop.ui.timeline.leaf import PICTURE
 from qwen_desktop.ui.timeline.markdown import normalized
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
+from qwen_desktop.ui.timeline.spans import found_spans
 from qwen_desktop.ui.timeline.usertext import first_part
 
 _FLASH_MS = 900
@@ -33,7 +35,10 @@ class MarkedColumn(MessageColumn):
         self._words = Matcher(())  # what is marked unless something else is looked for
         self._marked: dict[str, MessageView] = {}  # by message id, with these words
         self._is_late = False
-        self._at: tuple[str, int, int] | None = None  # message id, leaf, mark that is gone to
+        # Message id, leaf, mark that is gone to. The files of a message count as leaves before
+        # its text: -1 is the last of them.
+        self._at: tuple[str, int, int] | None = None
+        self._in_files: dict[str, tuple[int, ...]] = {}  # how often it is in each, by message id
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -49,12 +54,15 @@ class MarkedColumn(MessageColumn):
 
     def _use(self, matcher: Matcher) -> None:
         """Mark what `matcher` finds from now on."""
-        self._matcher = matcher
+        self._matcher = self._shared.matcher = matcher
         self._at = None
+        self._in_files.clear()
         if not matcher.needles:
             for view in self._views.values():
                 for leaf in view.leaves():
                     leaf.mark((), -1)
+                if view.card is not None:
+                    view.card.mark_files((), 0, 0)
         self._marked.clear()
         self.placed()
 
@@ -129,14 +137,29 @@ class MarkedColumn(MessageColumn):
         key = self._items[index].message.id
         self._marked[key] = view
         for number, leaf in enumerate(view.leaves()):
-            text = leaf.raw_text()
             now = self._at[2] if self._at is not None and self._at[:2] == (key, number) else -1
-            leaf.mark(_in_units(text, self._matcher.spans(text)), now)
+            text = leaf.raw_text()
+            leaf.mark(found_spans(self._matcher, text, leaf.formulas, PICTURE), now)
+        if view.card is not None and view.message.files:
+            at = self._at if self._at is not None and self._at[0] == key else (key, 0, 0)
+            view.card.mark_files(self._file_counts(view.message), *at[1:])
 
     # Going there
 
     def _has_marks(self, message: Message) -> bool:
+        if any(self._file_counts(message)):
+            return True
         return any(self._matcher.spans(text) for text in (message.text, message.reasoning) if text)
+
+    def _file_counts(self, message: Message) -> tuple[int, ...]:
+        """How often it is in each file of a message."""
+        if not message.files or not self._matcher.needles:
+            return ()
+        if message.id not in self._in_files:
+            self._in_files[message.id] = tuple(
+                len(self._matcher.spans(file.text)) for file in message.files
+            )
+        return self._in_files[message.id]
 
     def _revealed(self, index: int, wanted: int = 0) -> MessageView:
         """The widget of a message, unfolded as far as mark number `wanted` asks for.
@@ -144,6 +167,7 @@ class MarkedColumn(MessageColumn):
         `_is_late` says that there is more of it to be shown first.
         """
         self._is_late = False
+        asked = wanted
         item = self._items[index]
         view = self.view_at(index)
         self._paint(index, view)
@@ -152,7 +176,9 @@ class MarkedColumn(MessageColumn):
         if item.message.role is Role.USER:
             text = normalized(item.message.text)
             found = self._matcher.spans(text)
-            if not -len(found) <= wanted < len(found):
+            if wanted >= 0:  # the files come first
+                wanted -= sum(self._file_counts(item.message))
+            if not -len(found) <= wanted < len(found) or (wanted < 0 and asked >= 0):
                 return view
             end = found[wanted][1]
             if end <= max(item.shown, first_part(text)):
@@ -198,10 +224,15 @@ class MarkedColumn(MessageColumn):
             return False
         return bool(self._matcher.spans(message.reasoning))
 
-    @staticmethod
-    def _places(view: MessageView) -> list[tuple[int, int]]:
-        """All marks of a widget: which text, which mark in it."""
-        return [
+    def _places(self, view: MessageView) -> list[tuple[int, int]]:
+        """All marks of a widget: which file or text, which mark in it."""
+        counts = self._file_counts(view.message)
+        files = [
+            (number - len(counts), mark)
+            for number, count in enumerate(counts)
+            for mark in range(count)
+        ]
+        return files + [
             (number, mark)
             for number, leaf in enumerate(view.leaves())
             for mark in range(len(leaf.marks))
@@ -217,6 +248,8 @@ class MarkedColumn(MessageColumn):
 
     @staticmethod
     def _mark_top(view: MessageView, number: int, mark: int) -> int:
+        if number < 0 and view.card is not None:
+            return view.card.file_top(number)
         leaf = list(view.leaves())[number]
         cursor = QTextCursor(leaf.document())
         cursor.setPosition(leaf.marks[mark][0])
@@ -267,21 +300,3 @@ class _Flash(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
         painter.drawRoundedRect(self.rect().toRectF(), CARD_RADIUS, CARD_RADIUS)
-
-
-def _in_units(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans of a Python string in the UTF-16 units that Qt counts."""
-    if not spans or text.isascii() or max(text) <= "\uffff":
-        return spans
-    found = []
-    at = units = 0
-    for begin, end in spans:
-        units += _units(text[at:begin])
-        length = _units(text[begin:end])
-        found.append((units, units + length))
-        at, units = end, units + length
-    return found
-
-
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2

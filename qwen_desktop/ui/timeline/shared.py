@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QPoint, QUrl, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.chat.matching import Matcher
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.ui.theme import CODE_FAMILIES, Look, Theme, line_height, look, px
 from qwen_desktop.ui.timeline.maths import Maths
@@ -43,6 +44,7 @@ class Shared(QObject):
         self.can_answer = True  # there is a model, and it is free
         self.streaming = False  # one of the answers shown is being written
         self.collapse_reasoning = True  # when the answer begins
+        self.matcher = Matcher(())  # what is marked
 
     def allows(self, act: Act) -> bool:
         """Whether `act` can be done now."""

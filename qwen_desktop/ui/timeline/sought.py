@@ -175,8 +175,11 @@ class SoughtColumn(MarkedColumn):
             known.message = message  # counted when it was painted
             return
         matcher = self._matcher
+        in_files = sum(self._file_counts(message))
         self._counts[message.id] = _Count(
-            message, count_in_reasoning(matcher, message), count_in_text(matcher, message)
+            message,
+            count_in_reasoning(matcher, message),
+            in_files + count_in_text(matcher, message),
         )
         if view is not None:
             self._count_view(message, view)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QLocale, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
@@ -29,6 +29,7 @@ from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import normalized
 from qwen_desktop.ui.timeline.offers import Act
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
+from qwen_desktop.ui.timeline.spans import found_spans
 from qwen_desktop.ui.timeline.usertext import UserText
 from qwen_desktop.ui.timeline.versions import VersionSwitch
 
@@ -61,6 +62,7 @@ class UserCard(QWidget):
         self._copy.clicked.connect(lambda: self._copy.copy(item.message.text))
         self._chips: list[FileChip] = []
         self._files: tuple[Part, ...] = ()
+        self._marked: dict[FileChip, tuple[int, int]] = {}  # how much is found in it, which is now
         self._more = MoreButton(shared, self)
         self._more.clicked.connect(lambda: self._more.ask(item.message.id))
         self._buttons: tuple[TextButton, ...] = (self._edit, self._pin, self._copy, self._more)
@@ -100,14 +102,52 @@ class UserCard(QWidget):
             chip.hide()
             chip.deleteLater()
         self._files = files
-        self._chips = [self._chip(file) for file in files]
+        self._marked.clear()
+        self._chips = [self._chip(file, number) for number, file in enumerate(files)]
 
-    def _chip(self, file: Part) -> FileChip:
-        detail = self.tr("%Ln characters", "", len(file.text))
-        chip = FileChip(tidy_name(file.name), detail, can_be_removed=False, parent=self)
-        chip.clicked.connect(lambda: FileTextDialog(file, detail, self.window()).open())
+    def _chip(self, file: Part, number: int) -> FileChip:
+        chip = FileChip(tidy_name(file.name), self._detail(file), can_be_removed=False, parent=self)
+        chip.clicked.connect(lambda: self._show_file(number))
         chip.show()
         return chip
+
+    def mark_files(self, counts: Sequence[int], at: int, hit: int) -> None:
+        """Say on each file how often something is found in it, `counts` of them or none.
+
+        `at`: the file that is gone to, -1 for the last, and `hit` the number there; else 0.
+        """
+        for number, chip in enumerate(self._chips):
+            count = counts[number] if number < len(counts) else 0
+            now = hit if number - len(self._chips) == at else -1
+            if (count, now) == self._marked.get(chip, (0, -1)):
+                continue
+            self._marked[chip] = (count, now)
+            detail = self._detail(self._files[number])
+            if count and now >= 0:
+                found = self.tr("found, %1 of %Ln", "", count)
+                found = found.replace("%1", QLocale().toString(now + 1))
+            else:
+                found = self.tr("found %Ln times", "", count)
+            chip.set_detail(f"{found} · {detail}" if count else detail)
+            theme = self._shared.theme
+            tint = theme.found_now if now >= 0 else theme.found
+            chip.set_tint(tint if count else "")
+
+    def file_top(self, number: int) -> int:
+        """Where in the message a file stands, -1 for the last."""
+        return self.y() + self._chips[number].y()
+
+    def _show_file(self, number: int) -> None:
+        """Open a file, with what is looked for marked in it."""
+        file, chip = self._files[number], self._chips[number]
+        dialog = FileTextDialog(file, self._detail(file), self.window())
+        if self._marked.get(chip, (0, -1))[0]:
+            text = dialog.text.document().toRawText()
+            dialog.mark(found_spans(self._shared.matcher, text), max(0, self._marked[chip][1]))
+        dialog.open()
+
+    def _detail(self, file: Part) -> str:
+        return self.tr("%Ln characters", "", len(file.text))
 
     def _show_pinned(self, pinned: bool) -> None:
         self._pin.set_pinned(pinned)

@@ -16,7 +16,7 @@ _MARKS = re.compile(r"[*_~`\\]")  # what Markdown takes out of the middle of wor
 
 
 def count_in_text(matcher: Matcher, message: Message) -> int:
-    """How often something is found in what a message says."""
+    """How often something is found in what a message says, but for its files."""
     text = normalized(message.text)
     if message.role is Role.USER:
         return len(matcher.spans(text))
@@ -38,11 +38,13 @@ def _count(matcher: Matcher, source: str) -> int:
 
 
 def texts(blocks: Sequence[Block]) -> Iterator[str]:
-    """The text of each widget that blocks become, from the top; formulas have none."""
+    """The text of each widget that blocks become, from the top; of formulas their source."""
     for block in blocks:
         if block.children:
             yield from texts(block.children)
         elif block.kind == "code":
             yield block.code.removesuffix("\n")
-        elif block.kind != "math" and block.html:
+        elif block.kind == "math":
+            yield block.code
+        elif block.html:
             yield html.unescape(_TAGS.sub("", _LINE_ENDS.sub("\n", block.html)))
