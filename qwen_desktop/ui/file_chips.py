@@ -127,7 +127,13 @@ class FileChip(Button):
         width = self.width() - left - theme.px(8) - cross
         for font, colour, text, top, mode in (
             (theme.body_font(13), t.text, self.name, 4, Qt.TextElideMode.ElideMiddle),
-            (theme.body_font(12), t.text if self._tint else t.dim, self.detail, 20, Qt.TextElideMode.ElideRight),
+            (
+                theme.body_font(12),
+                t.text if self._tint else t.dim,
+                self.detail,
+                20,
+                Qt.TextElideMode.ElideRight,
+            ),
         ):
             painter.setFont(font)
             painter.setPen(QColor(colour))
