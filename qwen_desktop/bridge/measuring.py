@@ -11,7 +11,7 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.run import RunState
-from qwen_desktop.chat.measured import Measured, Predicted, measured
+from qwen_desktop.chat.measured import Measured, Measurer, Predicted
 from qwen_desktop.chat.messages import new_id
 
 WAIT_MS = 50  # behind what is to be painted first, and for what else changes with it
@@ -29,6 +29,7 @@ class Measuring(QObject):
         self._chats = chats
         self._models = models
         self._engine = engine
+        self._measurer = Measurer()
         self._points: tuple[Measured, ...] = ()
         self._predicted: Predicted | None = None
         self._conversation_id = chats.current.id
@@ -78,7 +79,7 @@ class Measuring(QObject):
     @Slot()
     def _look(self) -> None:
         conversation = self._chats.current
-        points = measured(conversation.tree.path())
+        points = self._measurer.points_of(conversation.tree.path())
         state = self._models.state
         if state.info is None or state.busy:
             self._asked = ""

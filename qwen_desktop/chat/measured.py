@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from qwen_desktop.chat.messages import Message, Role, Status
+from qwen_desktop.chat.messages import Message, Provenance, Role, Status
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,48 @@ class Predicted:
 
 def measured(path: Iterable[Message]) -> tuple[Measured, ...]:
     """A point for each answer on `path` whose prompt was counted, in their order."""
-    found: list[Measured] = []
-    sizes: dict[str, int] = {}  # characters by message: what later turns are shown of it
-    said = 0
-    unseen: tuple[str, ...] = ()
-    hidden = 0
-    turn = 0
-    for message in path:
+    return Measurer().points_of(tuple(path))
+
+
+class Measurer:
+    """Makes the points of a path that mostly is the last one with a turn more: only that is new."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._path: tuple[Message, ...] = ()
+        self._points: list[Measured] = []
+        self._sizes: dict[str, int] = {}  # characters by message: what later turns are shown of it
+        self._said = 0
+        self._unseen: tuple[str, ...] = ()
+        self._hidden = 0  # characters of those
+        self._turn = 0
+
+    def points_of(self, path: tuple[Message, ...]) -> tuple[Measured, ...]:
+        """As `measured`."""
+        if path[: len(self._path)] != self._path:
+            self._begin()
+        for message in path[len(self._path) :]:
+            self._take(message)
+        self._path = path
+        return tuple(self._points)
+
+    def _take(self, message: Message) -> None:
         shown = sum(len(part.text) for part in message.parts)
         # Reasoning is shown to no later turn.
-        sizes[message.id] = shown - len(message.reasoning)
+        self._sizes[message.id] = shown - len(message.reasoning)
         if message.role is Role.ASSISTANT:
-            turn += 1
+            self._turn += 1
             origin, stats = message.provenance, message.stats
             left_out = origin.unseen if origin is not None else ()
-            if left_out is not unseen:
-                hidden = _hidden(unseen, left_out, hidden, sizes)
-                unseen = left_out
+            if left_out is not self._unseen:
+                self._hidden = _hidden(self._unseen, left_out, self._hidden, self._sizes)
+                self._unseen = left_out
             if stats is not None and stats.prompt_tokens and message.status is not Status.STREAMING:
-                found.append(_point(message, turn, said + shown - hidden))
-        said += sizes[message.id]
-    return tuple(found)
+                characters = self._said + shown - self._hidden
+                self._points.append(_point(message, self._turn, characters))
+        self._said += self._sizes[message.id]
 
 
 def _hidden(
@@ -121,32 +142,29 @@ def _hidden(
     return sum(sizes.get(one, 0) for one in now)
 
 
+_UNKNOWN = Provenance()
+
+
 def _point(message: Message, turn: int, characters: int) -> Measured:
-    stats, origin = message.stats, message.provenance
+    stats, origin = message.stats, message.provenance or _UNKNOWN
     assert stats is not None
     tokens = stats.prompt_tokens + stats.new_tokens
-    point = Measured(
+    return Measured(
         message_id=message.id,
         turn=turn,
-        tokens=tokens,
-        characters=characters,
-        first_token_seconds=stats.first_token_seconds,
-        prefill_speed=stats.prefill_speed,
-        decode_speed=stats.decode_speed,
-        new_tokens=max(0, stats.prompt_tokens - stats.reused_tokens),
-        model=stats.model,
-    )
-    if origin is None:
-        return point
-    return replace(
-        point,
         tokens=min(tokens, origin.context_limit or tokens),
+        characters=characters,
         peak=max(0, origin.peak_bytes - origin.others_bytes),
         steady=max(0, origin.held_bytes - origin.others_bytes),
         planned=origin.planned_bytes,
         others=origin.others_bytes,
         used=origin.used_bytes,
         device_bytes=origin.device_bytes,
+        first_token_seconds=stats.first_token_seconds,
+        prefill_speed=stats.prefill_speed,
+        decode_speed=stats.decode_speed,
+        new_tokens=max(0, stats.prompt_tokens - stats.reused_tokens),
+        model=stats.model,
         fingerprint=origin.fingerprint,
         precision=origin.precision,
         kv_format=origin.kv_format,

@@ -157,13 +157,14 @@ class Canvas(QWidget):
     @property
     def reading(self) -> Reading | None:
         """What is read now: under the pointer, else where the keys have led."""
+        marked = self._marked()
+        if self._hover is None and marked is None:
+            return None
         area = self._area()
         near = NEAR / area.box.width() * area.view.width
         if self._hover is not None:
             return read(self._plot, self._hover, near)
-        marked = self._marked()
-        if marked is None:
-            return None
+        assert marked is not None
         series, number = marked
         index = series.ordered[number]
         x, y = series.points[index]

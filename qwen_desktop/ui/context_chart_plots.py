@@ -15,6 +15,7 @@ from qwen_desktop.ui.chart_scale import Axis, bytes_axis, count_axis, seconds_ax
 
 CONTEXT = "context_chart"
 BEYOND = 1.5  # how far predictions go on past the longest context that was measured
+SMALL_POINTS = 100  # of a small chart
 SHORTEST = 512  # tokens of them, at least
 OTHERS = ("other", "warning", "accent")  # colours of what other checkpoints took
 
@@ -125,8 +126,11 @@ def memory_plot(
 ) -> Plot:
     """Measured memory over the predicted lines.
 
-    `whole`: up to the limit, not just a little further than the conversation has come.
+    `whole`: up to the limit, not just a little further than the conversation has come. `small`: no
+    more of them than can be told apart there.
     """
+    if small:
+        points = _thinned(points)
     across = Across.of(points, characters=characters)
     origin = present(points, predicted)
     if predicted is not None and not points:
@@ -204,6 +208,12 @@ def several_devices(points: Sequence[Measured]) -> bool:
 def turn_text(point: Measured) -> str:
     """Which answer it is."""
     return tr(_TURN).format(number=point.turn)
+
+
+def _thinned(points: Sequence[Measured]) -> Sequence[Measured]:
+    """Every so many of a long conversation's points, and the last one."""
+    every = -(-len(points) // SMALL_POINTS)
+    return points if every < 2 else (*points[:-1:every], points[-1])
 
 
 def _lines(

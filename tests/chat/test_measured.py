@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_desktop.chat.measured import Predicted, measured
+from qwen_desktop.chat.measured import Measurer, Predicted, measured
 from qwen_desktop.chat.messages import (
     AnswerStats,
     Message,
@@ -86,7 +86,7 @@ def test_answers_of_which_nothing_was_kept_are_passed_over_or_bare():
     path[3] = replace(path[3], provenance=None)
     second, third = measured(path)
     assert (second.turn, second.peak, second.device) == (2, 0, "")
-    assert second.origin == ("Qwen3-8B", "", "", "")
+    assert second.origin == ("Qwen3-8B", "", "model", "")
     assert third.turn == 3
     streaming = [*path[:-1], replace(path[-1], status=Status.STREAMING)]
     assert len(measured(streaming)) == 1
@@ -159,3 +159,14 @@ def test_predictions_between_their_points_lie_on_lines(tokens, steady, peak):
 def test_predictions_are_of_the_same_origin_as_their_answers():
     (point,) = measured(talk(("a", "b")))
     assert point.origin == PREDICTED.origin
+
+
+@given(st.integers(1, 4), st.integers(0, 3), st.booleans())
+def test_a_path_that_grew_is_measured_as_if_anew(count, more, changed):
+    measurer = Measurer()
+    path = talk(*[("question", "answer")] * (count + more))
+    assert measurer.points_of(tuple(path[: 2 * count])) == measured(path[: 2 * count])
+    if changed:
+        path[0] = replace(path[0], parts=(Part(PartKind.TEXT, "another question"),))
+    assert measurer.points_of(tuple(path)) == measured(path)
+    assert measurer.points_of(tuple(path[:2])) == measured(path[:2])

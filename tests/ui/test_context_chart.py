@@ -132,6 +132,14 @@ def test_a_new_chat_shows_what_is_to_come(looks):
     assert memory_plot((), None).empty.startswith("Nothing has been measured")
 
 
+def test_a_small_one_has_no_more_points_than_can_be_seen(looks):
+    many = tuple(point(turn) for turn in range(1, 1001))
+    peak = by_name(memory_plot(many, PREDICTED, small=True))["Peak"].points
+    assert len(peak) <= 101
+    assert peak[-1][0] == many[-1].tokens
+    assert len(by_name(memory_plot(many, PREDICTED))["Peak"].points) == 1000
+
+
 # Numbers
 
 
