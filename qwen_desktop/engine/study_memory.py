@@ -54,6 +54,7 @@ class Meter:
         self._highest = 0
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
+        self._given_back = False
         self.settle()
 
     def settle(self) -> None:
@@ -63,7 +64,9 @@ class Meter:
         self._process_rest = self._process()
 
     def __enter__(self) -> Meter:
-        self._give_back()
+        if not self._given_back:
+            self._give_back()
+        self._given_back = False
         for card in self._cards:
             torch.accelerator.reset_peak_memory_stats(card)
         self._highest = self._process()
@@ -109,6 +112,7 @@ class Meter:
         return process_bytes() if self._on_cpu else 0
 
     def _give_back(self) -> None:
+        self._given_back = True  # nothing is computed until the next turn
         give_back(self._cards[0] if self._cards else torch.device("cpu"))
 
     def _look(self) -> None:
