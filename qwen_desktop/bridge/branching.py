@@ -121,7 +121,8 @@ class Branching:
 
         self._store.keep(write, lambda _: self._list.refresh())
         self._list.update(made.conversation, is_new=True)
-        self._list.undoable.emit(Change(ChangeKind.BRANCHED, 1, title, "", once(undo)))
+        where = made.conversation.id
+        self._list.undoable.emit(Change(ChangeKind.BRANCHED, 1, title, "", once(undo), where))
         return made.conversation
 
     def delete(self, message_id: str) -> None:

@@ -132,10 +132,8 @@ class ChatList(ListPages):
     # -- pins, archive, tags ---------------------------------------------------------------
 
     def set_pinned(self, ids: Ids, on: bool) -> None:
-        """Let conversations stand first in the list, or no longer."""
-        ids = tuple(ids)
-        self._patch(ids, lambda row: replace(row, pinned=on))
-        self._keep(lambda store: store.listing.set_pinned(ids, on))
+        """Let conversations stand first in the list, or no longer. Can be undone."""
+        self._take_step(ids, list_change.pinning(on))
 
     def set_archived(self, ids: Ids, on: bool) -> None:
         """Put conversations into the archive, or back into the list. Can be undone."""

@@ -17,6 +17,8 @@ class ChangeKind(str, Enum):
     """What was done to one or several conversations."""
 
     DELETED = "deleted"
+    PINNED = "pinned"
+    UNPINNED = "unpinned"
     ARCHIVED = "archived"
     UNARCHIVED = "unarchived"
     MOVED = "moved"  # into the folder `name`, or out of its folder where that is ""
@@ -32,7 +34,7 @@ class Change:
     second call of that does nothing.
 
     `count` is how many conversations it was asked for; of a single one `title` is the title,
-    where it is known.
+    where it is known. `where` is the only conversation it is told in, "" for any.
     """
 
     kind: ChangeKind
@@ -40,6 +42,7 @@ class Change:
     title: str
     name: str
     undo: Callable[[], None]
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,19 @@ def deleting() -> Step:
         lambda store, ids: store.listing.delete(ids),
         lambda store, before: store.listing.restore(
             row.id for row in before if row.place is not Place.BIN
+        ),
+    )
+
+
+def pinning(on: bool) -> Step:
+    """First in the list, or no longer."""
+    return Step(
+        ChangeKind.PINNED if on else ChangeKind.UNPINNED,
+        lambda row: replace(row, pinned=on),
+        lambda now, before: replace(now, pinned=before.pinned),
+        lambda store, ids: store.listing.set_pinned(ids, on),
+        lambda store, before: store.listing.set_pinned(
+            (row.id for row in before if row.pinned is not on), not on
         ),
     )
 

@@ -252,6 +252,13 @@ SPECS: tuple[Spec, ...] = (
         Scope.LIST,
     ),
     Spec(
+        "row_undo",
+        QT_TRANSLATE_NOOP("actions", "Undo the last change of the list"),
+        ("Ctrl+Z",),
+        Group.CHAT,
+        Scope.LIST,
+    ),
+    Spec(
         "row_menu",
         QT_TRANSLATE_NOOP("actions", "Conversation menu"),
         ("Menu",),

@@ -12,6 +12,8 @@ CONTEXT = "list_change"
 _NEW_CHAT = QT_TRANSLATE_NOOP("list_change", "New chat")
 _ONE = {
     ChangeKind.DELETED: QT_TRANSLATE_NOOP("list_change", "Deleted “{title}”"),
+    ChangeKind.PINNED: QT_TRANSLATE_NOOP("list_change", "Pinned “{title}”"),
+    ChangeKind.UNPINNED: QT_TRANSLATE_NOOP("list_change", "Unpinned “{title}”"),
     ChangeKind.ARCHIVED: QT_TRANSLATE_NOOP("list_change", "Archived “{title}”"),
     ChangeKind.UNARCHIVED: QT_TRANSLATE_NOOP("list_change", "Out of the archive: “{title}”"),
     ChangeKind.MOVED: QT_TRANSLATE_NOOP("list_change", "Moved “{title}” to {name}"),
@@ -21,6 +23,8 @@ _ONE = {
 }
 _SEVERAL = {
     ChangeKind.DELETED: QT_TRANSLATE_NOOP("list_change", "Deleted {count} chats"),
+    ChangeKind.PINNED: QT_TRANSLATE_NOOP("list_change", "Pinned {count} chats"),
+    ChangeKind.UNPINNED: QT_TRANSLATE_NOOP("list_change", "Unpinned {count} chats"),
     ChangeKind.ARCHIVED: QT_TRANSLATE_NOOP("list_change", "Archived {count} chats"),
     ChangeKind.UNARCHIVED: QT_TRANSLATE_NOOP("list_change", "Out of the archive: {count} chats"),
     ChangeKind.MOVED: QT_TRANSLATE_NOOP("list_change", "Moved {count} chats to {name}"),

@@ -35,7 +35,7 @@ class ConversationView(RowView):
     """A click or Enter opens a row; arrows move the focus; Ctrl and Shift select several.
 
     Signals: `opened(index)`, `menu_requested(global point)` for the selected rows,
-    `chosen_changed()`, and `delete_requested()`, `rename_requested()` by keys.
+    `chosen_changed()`, and `delete_requested()`, `rename_requested()`, `undo_requested()` by keys.
     """
 
     opened = Signal(QModelIndex)
@@ -43,6 +43,7 @@ class ConversationView(RowView):
     chosen_changed = Signal()
     delete_requested = Signal()
     rename_requested = Signal()
+    undo_requested = Signal()
 
     def __init__(self, model: ConversationList, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,6 +63,8 @@ class ConversationView(RowView):
             self.tr("Delete"), ("Ctrl+Del", "Ctrl+Backspace"), self.delete_requested
         )
         self.rename_action = self._action(self.tr("Rename"), ("F2",), self.rename_requested)
+
+        self.undo_action = self._action(self.tr("Undo"), ("Ctrl+Z",), self.undo_requested)
 
     def _action(self, text: str, keys: tuple[str, ...], signal: object) -> QAction:
         action = QAction(text, self)
@@ -99,6 +102,11 @@ class ConversationView(RowView):
     def go_to(self, index: QModelIndex) -> None:
         """Give a row the focus; several selected ones stay selected."""
         self.selectionModel().setCurrentIndex(index, _AS_IT_IS if self.several else _ALONE)
+
+    def go_nowhere(self) -> None:
+        """Take the focus off any row; the list begins at the shown conversation again."""
+        self.selectionModel().clearSelection()
+        self.selectionModel().clearCurrentIndex()
 
     def gather(self) -> None:
         """Rows that were selected before their conversations were known are known now."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QWidget
 
+from qwen_desktop.bridge.list_change import ChangeKind
 from qwen_desktop.bridge.words import joined
 from qwen_desktop.chat.summary import (
     FOLDER_LENGTH,
@@ -21,6 +22,10 @@ from qwen_desktop.chat.summary import (
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.chat_list import ChatList
+    from qwen_desktop.bridge.list_change import Change
+
+_REMEMBERED = 20  # changes of the list
+_OF_MESSAGES = (ChangeKind.BRANCHED, ChangeKind.MESSAGES_DELETED)  # these are not of the list
 
 Ids = Sequence[str]
 
@@ -43,6 +48,7 @@ class ListActions(QObject):
         super().__init__(window)
         self._chats = chats
         self._window = window
+        self._done: list[Change] = []  # what can be taken back, the newest last
 
     @property
     def shape(self) -> ListShape:
@@ -58,6 +64,25 @@ class ListActions(QObject):
         """What is known of conversations."""
         rows = (self._chats.row(conversation_id) for conversation_id in ids)
         return tuple(row for row in rows if row is not None)
+
+    # -- taken back ------------------------------------------------------------------------
+
+    def undo_of(self, change: Change) -> Callable[[], None]:
+        """What takes a change back; it is remembered for `undo_last` until then."""
+
+        def undo() -> None:
+            if change in self._done:
+                self._done.remove(change)
+            change.undo()
+
+        if change.kind not in _OF_MESSAGES:
+            self._done = [*self._done, change][-_REMEMBERED:]
+        return undo
+
+    def undo_last(self) -> None:
+        """Take back the newest change of the list that still stands."""
+        if self._done:
+            self._done.pop().undo()
 
     def go_to(self, which: ListFilter) -> None:
         """List other conversations."""
@@ -163,10 +188,12 @@ class ListActions(QObject):
 
     # -- with folders ----------------------------------------------------------------------
 
-    def rename_folder(self, folder_id: str, name: str) -> None:
-        """Another name for a folder; one that another folder has is refused."""
-        if not self._chats.rename_folder(folder_id, name):
+    def rename_folder(self, folder_id: str, name: str) -> bool:
+        """Another name for a folder; False for one that another folder has."""
+        done = self._chats.rename_folder(folder_id, name)
+        if not done:
             self.said.emit(self.tr("Another folder has the name “{name}”").format(name=name))
+        return done
 
     def delete_folder(self, folder_id: str) -> None:
         """Remove a folder; its conversations stay."""

@@ -192,6 +192,7 @@ class MainWindow(Frame):
         self.sidebar.new_requested.connect(self._new)
         self.sidebar.open_requested.connect(self.open_conversation)
         self.sidebar.connect_to(chats.list)
+        self.sidebar.undo_requested.connect(self._undo_list)
         self.sidebar.said.connect(lambda text: self.toast.show_text(text))
         self.header.open_requested.connect(self.checkpoints.choose)
         self.header.checkpoint_requested.connect(self.checkpoints.open_folder)
@@ -341,6 +342,7 @@ class MainWindow(Frame):
         self.finish_building()
         if self.pane.shown:  # at the start the user may have begun to type already
             self.composer.clear()
+        self.toast.leave_for(conversation.id)
         self.sidebar.set_open(conversation.id)
         self.pane.show(conversation)
         if self.isActiveWindow() and not self.sidebar.view.hasFocus():
@@ -375,8 +377,17 @@ class MainWindow(Frame):
         from qwen_desktop.ui.change_text import change_text
 
         self.finish_building()
-        self.toast.show_text(change_text(change, self.locale()), undo=change.undo)
+        words, undo = change_text(change, self.locale()), self.sidebar.acts.undo_of(change)
+        self.toast.show_text(words, undo=undo, where=change.where)
         self._set_undo(True)
+
+    @Slot()
+    def _undo_list(self) -> None:
+        """Take back what was done to the list last: what the notice offers, then older ones."""
+        if self.toast.can_undo:
+            self.toast.undo()
+        else:
+            self.sidebar.acts.undo_last()
 
     def _set_undo(self, possible: bool) -> None:
         self.actions_by_name["undo_delete"].setEnabled(possible)

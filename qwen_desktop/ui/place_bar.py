@@ -5,6 +5,8 @@ On the way to the first paint: light; the menu is made when it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
@@ -14,6 +16,7 @@ from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, IconButton
 
 HEIGHT = 30
+_OTHER = Qt.FocusReason.OtherFocusReason
 
 
 class NameField(QLineEdit):
@@ -51,30 +54,41 @@ class NameField(QLineEdit):
         if event.reason() != Qt.FocusReason.PopupFocusReason:
             self._leave(self.text())
 
+    def close_unheard(self) -> None:
+        """Go, without telling a name."""
+        self._open = False
+        self.hide()
+        self.deleteLater()
+
     def _leave(self, name: str) -> None:
         if self._open:
             self._open = False
             self.left.emit(name)
 
 
+def _no_folder(_id: str, _name: str) -> bool:
+    return False
+
+
 class PlaceBar(QWidget):
     """A button with the name of the place, and the way back to all chats.
 
     Signals: `menu_requested()` under the button, `folder_menu_requested()` under the one with
-    the dots, `all_requested()`, `empty_requested()` for the bin, `folder_renamed(id, name)`.
+    the dots, `all_requested()`, `empty_requested()` for the bin. `rename(id, name)` is asked to
+    give a folder another name, and says whether it has it now.
     """
 
     menu_requested = Signal()
     folder_menu_requested = Signal()
     all_requested = Signal()
     empty_requested = Signal()
-    folder_renamed = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("placeBar")
         self.follow_look()
         self._editor: NameField | None = None
+        self.rename: Callable[[str, str], bool] = _no_folder
         self.filter = ListFilter()
         self.back = IconButton("back", self.tr("Back to all chats"), height=HEIGHT)
         self.back.setObjectName("backToAll")
@@ -104,6 +118,9 @@ class PlaceBar(QWidget):
 
     def show_place(self, which: ListFilter, shape: ListShape) -> None:
         """Say where one is."""
+        if self._editor is not None and which.folder != self.filter.folder:
+            editor, self._editor = self._editor, None
+            editor.close_unheard()
         self.filter = which
         name = self.place_name(which, shape)
         self.button.setText(f"{name}  ▾")
@@ -125,10 +142,13 @@ class PlaceBar(QWidget):
 
     def rename_folder(self, name: str) -> None:
         """Let the user type another name in place."""
-        if self._editor is not None or not self.filter.folder:
-            return
-        folder_id = self.filter.folder
-        editor = NameField(name, self)
+        if self._editor is None and self.filter.folder:
+            self._edit(self.filter.folder, name, name)
+            self._editor_focus()
+
+    def _edit(self, folder_id: str, name: str, typed: str) -> None:
+        """A field over the name, beginning with what was `typed` already."""
+        editor = NameField(typed, self)
         editor.setObjectName("folderEditor")
         editor.setAccessibleName(self.tr("Folder name"))
         editor.setMaxLength(FOLDER_LENGTH)
@@ -137,15 +157,20 @@ class PlaceBar(QWidget):
         self._editor = editor
 
         def ended(typed: str) -> None:
+            had_focus = editor.hasFocus()
             self._editor = None
-            if editor.hasFocus():  # Qt would go to the first control of the window
-                self.button.setFocus(Qt.FocusReason.OtherFocusReason)
+            if typed.strip() not in ("", name) and not self.rename(folder_id, typed):
+                self._edit(folder_id, name, typed)  # what was typed is not thrown away
+            if had_focus:  # Qt would go to the first control of the window
+                self.button.setFocus(_OTHER)
+                self._editor_focus()
             editor.hide()
             editor.deleteLater()
-            if typed.strip() and typed.strip() != name:
-                self.folder_renamed.emit(folder_id, typed)
 
         editor.left.connect(ended)
         editor.show()
-        editor.setFocus(Qt.FocusReason.OtherFocusReason)
-        editor.selectAll()
+
+    def _editor_focus(self) -> None:
+        if self._editor is not None:
+            self._editor.setFocus(_OTHER)
+            self._editor.selectAll()

@@ -44,6 +44,7 @@ class Sidebar(Surface):
     export_requested = Signal(object)
     copy_requested = Signal(str)
     settings_requested = Signal()
+    undo_requested = Signal()  # of the last change of the list
     said = Signal(str)  # why something was not done
 
     # Made by `connect_to()`.
@@ -119,6 +120,7 @@ class Sidebar(Surface):
         self.list.rename_requested.connect(chats.rename)
         self.view.menu_requested.connect(self._show_row_menu)
         self.view.rename_requested.connect(self._rename)
+        self.view.undo_requested.connect(self.undo_requested)
         self.view.delete_requested.connect(lambda: self.acts.delete(self.view.chosen))
         self.view.chosen_changed.connect(self._on_chosen)
         self.selection.closed.connect(self._end_selection)
@@ -131,7 +133,7 @@ class Sidebar(Surface):
         self.place.folder_menu_requested.connect(self._show_folder_menu)
         self.place.all_requested.connect(lambda: self.acts.go_to(ListFilter()))
         self.place.empty_requested.connect(self.acts.ask_to_empty_bin)
-        self.place.folder_renamed.connect(self.acts.rename_folder)
+        self.place.rename = self.acts.rename_folder
         self.results.shown_changed.connect(self._on_search)
         self.results.hit_requested.connect(self.hit_requested)
         self.results.marks_changed.connect(self.marks_changed)
@@ -149,6 +151,8 @@ class Sidebar(Surface):
             self.list.reshape()
         if moved:
             self.view.verticalScrollBar().setValue(0)
+        if self._to_show:  # it may have come with these rows
+            self._show_row(self._to_show)
         shape = self._chats.shape
         self.place.show_place(self._chats.filter, shape)
         self.nothing.setText(self._words_for_nothing())
@@ -202,6 +206,8 @@ class Sidebar(Surface):
         if index.isValid():
             self.view.go_to(index)
             self.view.scrollTo(index)
+        elif not self.view.hasFocus() and not self.view.several:
+            self.view.go_nowhere()  # the row of the chat before is not the one that is meant
 
     def set_busy(self, conversation_id: str) -> None:
         """Put the dot on the row an answer streams into; empty for none."""

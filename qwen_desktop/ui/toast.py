@@ -39,6 +39,7 @@ class Toast(QWidget):
         self.setObjectName("toast")
         self._undo: Callable[[], None] | None = None
         self._act: Callable[[], None] | None = None
+        self._where = ""  # the conversation it is about; "" for any
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SHOWN_MS)
@@ -80,12 +81,15 @@ class Toast(QWidget):
         text: str,
         undo: Callable[[], None] | None = None,
         action: tuple[str, Callable[[], None]] | None = None,
+        where: str = "",
     ) -> None:
         """Show `text`; `undo` is called when the user wants it back.
 
-        `action` is the words of a button and what it does.
+        `action` is the words of a button and what it does; `where` is the only conversation that
+        it is about.
         """
         self._undo = undo
+        self._where = where
         self.undo_button.setVisible(undo is not None)
         words, self._act = action or ("", None)
         self.action_button.setText(words)
@@ -131,8 +135,14 @@ class Toast(QWidget):
         """Close."""
         self._timer.stop()
         self._undo = self._act = None
+        self._where = ""
         self.hide()
         self.hidden.emit()
+
+    def leave_for(self, conversation_id: str) -> None:
+        """Another conversation is shown: what is about one alone goes with it."""
+        if self._where not in ("", conversation_id):
+            self.dismiss()
 
     def _time_is_up(self) -> None:
         buttons = (self.undo_button, self.action_button, self.close_button)

@@ -206,17 +206,33 @@ def test_what_other_hands_change_is_shown_after_a_refresh(listed):
     assert listed.titles()[0] == "Talk 1"
 
 
+def test_a_pin_is_taken_back_where_it_was_none_before(listed):
+    listed.list.set_pinned(["c4"], True)
+    listed.list.set_pinned(["c4", "c5"], True)
+    assert [change.kind for change in listed.changes] == [ChangeKind.PINNED] * 2
+    assert listed.changes[-1].count == 2
+    listed.changes[-1].undo()
+    listed.settle()
+    assert [row.pinned for row in listed.on_disk("c4", "c5")] == [True, False]
+    assert listed.list.row("c4").pinned
+    listed.list.set_pinned(["c4"], False)
+    listed.changes[-1].undo()
+    listed.settle()
+    assert listed.on_disk("c4")[0].pinned
+
+
 # -- changes show at once --------------------------------------------------------------------
 
 
 def test_something_new_stands_at_the_top_of_its_section_at_once(listed):
     listed.list.set_pinned(["c4"], True)
     listed.settle()
+    today = dict(listed.list.shape.sections)[Section.TODAY]  # fewer soon after midnight
     new = Conversation(id="new", tree=Tree.of([user_message("What is new?", None)]))
     listed.ask(lambda store: store.create(new) or True)
     listed.list.update(new, is_new=True)
     assert listed.titles()[:3] == ["Talk 4", "What is new?", "Talk 0"]
-    assert listed.list.shape.sections[:2] == ((Section.PINNED, 1), (Section.TODAY, 16))
+    assert listed.list.shape.sections[:2] == ((Section.PINNED, 1), (Section.TODAY, today + 1))
     old = listed.ask(lambda store: store.load("c30"))
     said = old.tree.added(user_message("Again?", None))
     listed.list.update(replace(old, tree=said, updated_at=time.time()))

@@ -9,8 +9,6 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu
 
 from qwen_desktop.bridge.run import RunKind
-from qwen_desktop.chat.messages import AnswerTrace
-from qwen_desktop.ui.answer_details import AnswerDetails
 from tests.ui.test_conversation_pane import run_of, talk, texts  # noqa: F401
 from tests.ui.timeline.conftest import Mouse, answer, button, click, point_of, settle, user
 
@@ -39,6 +37,19 @@ def stored(qtbot, application, conversation_id):
     return found[0]
 
 
+def test_the_notice_of_a_branch_goes_when_another_chat_is_shown(
+    qtbot,
+    application,
+    window,
+    talk,  # noqa: F811
+):
+    window.pane._branch(talk.tree.path()[0].id)
+    assert window.toast.isVisible()
+    window.open_conversation(talk.id)
+    qtbot.waitUntil(lambda: application.chats.current.id == talk.id)
+    assert not window.toast.isVisible()
+
+
 def test_a_branch_is_a_chat_of_its_own(qtbot, application, window, talk):  # noqa: F811
     choose(window, 1, "Branch into a new chat")
     assert texts(window) == ["bees?", "Newer."]
@@ -46,6 +57,7 @@ def test_a_branch_is_a_chat_of_its_own(qtbot, application, window, talk):  # noq
     assert branch.title == "Bees (branch)"
     assert window.toast.label.text() == "Now in “Bees (branch)”"
     assert stored(qtbot, application, branch.id).tree == branch.tree
+    assert window.toast.isVisible()
     click(window.toast.undo_button)
     qtbot.waitUntil(lambda: application.chats.current.id == talk.id)
     assert texts(window) == ["bees?", "Newer.", "ants?", "Half an"]
@@ -113,11 +125,12 @@ def test_by_its_key_too(application, window, talk):  # noqa: F811
 def test_the_prompt_is_shown_at_once(qtbot, application, window, talk):  # noqa: F811
     last = talk.tree.path()[-1]
     choose(window, 3, "Show prompt")
-    dialog = window.findChild(AnswerDetails)
-    application.chats.trace_read.emit(last.id, AnswerTrace(prompt_ids=(41, 42)))
-    assert dialog.tabs.currentWidget() is dialog.prompt
-    assert "41" in dialog.prompt.edit.toPlainText()
+    dialog = window.inspection.open[last.id]
+    assert dialog.isVisible()
+    choose(window, 3, "Show prompt")
+    assert window.inspection.open == {last.id: dialog}
     dialog.reject()
+    assert not window.inspection.open
 
 
 def test_a_message_is_copied_as_it_reads_or_as_it_was_written(window, talk):  # noqa: F811

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
@@ -377,9 +378,91 @@ def test_a_folder_is_renamed_in_place_and_deleted_from_its_menu(sidebar, applica
     QTest.keyClick(editor, Qt.Key.Key_Return)
     assert sidebar.place.button.text().startswith("Pantry")
     assert application.window.toast.label.text() == "Another folder has the name “shed”"
+    editor = sidebar.place.findChildren(QLineEdit, "folderEditor")[-1]
+    assert (editor.text(), editor.isVisible(), editor.hasFocus()) == ("shed", True, True)
+    QTest.keyClicks(editor, "Larder")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: sidebar.place.button.text().startswith("Larder"))
     choose(folder_menu(), "Delete folder")
     qtbot.waitUntil(lambda: shown(sidebar) == list(NAMES))
-    assert "Pantry" in application.window.toast.label.text()
+    assert "Larder" in application.window.toast.label.text()
+
+
+def test_a_refused_name_stays_where_the_focus_goes_elsewhere(application, sidebar, qtbot):
+    chats = application.chats.list
+    for name in ("Pantry", "Shed"):
+        chats.make_folder(name)
+    pantry = chats.shape.folders[0].id
+    chats.set_filter(ListFilter(folder=pantry))
+    qtbot.waitUntil(lambda: sidebar.place.filter.folder == pantry)
+    sidebar.place.rename_folder("Pantry")
+    editor = sidebar.place.findChild(QLineEdit, "folderEditor")
+    QTest.keyClicks(editor, "Shed")
+    sidebar.search.setFocus()
+    editor = sidebar.place.findChildren(QLineEdit, "folderEditor")[-1]
+    assert (editor.text(), editor.isVisible()) == ("Shed", True)
+    assert sidebar.search.hasFocus()
+    chats.set_filter(ListFilter())
+    qtbot.waitUntil(lambda: not sidebar.place.findChildren(QLineEdit, "folderEditor"))
+
+
+# --- taken back ----------------------------------------------------------------------------------
+
+
+def test_control_z_in_the_list_takes_changes_back_one_after_the_other(application, sidebar, qtbot):
+    chats, toast = application.chats.list, application.window.toast
+    click(sidebar, "Corn")
+    focus(sidebar, qtbot, "Corn")
+    chats.set_pinned(("dill",), True)
+    assert toast.label.text() == "Pinned “Dill”"
+    assert shown(sidebar)[0] == "Dill"
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Delete, CONTROL)
+    assert "Corn" not in shown(sidebar)
+    toast.dismiss()  # its time is up: the change can still be taken back
+    sidebar.view.setFocus()
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Z, CONTROL)
+    assert "Corn" in shown(sidebar)
+    assert shown(sidebar)[0] == "Dill"
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Z, CONTROL)
+    assert shown(sidebar) == list(NAMES)
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Z, CONTROL)  # nothing is left
+    settle_list(application, qtbot)
+    assert shown(sidebar) == list(NAMES)
+
+
+def test_what_the_notice_took_back_is_not_taken_back_again(application, sidebar, qtbot):
+    chats, toast = application.chats.list, application.window.toast
+    chats.set_archived(("apple",), True)
+    chats.set_pinned(("dill", "eggs"), True)
+    assert toast.label.text() == "Pinned 2 chats"
+    focus(sidebar, qtbot, "Corn")
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Z, CONTROL)
+    assert not toast.isVisible()
+    assert shown(sidebar) == ["Bread", "Corn", "Dill", "Eggs"]
+    QTest.keyClick(sidebar.view, Qt.Key.Key_Z, CONTROL)
+    settle_list(application, qtbot)
+    assert shown(sidebar) == list(NAMES)
+
+
+def settle_list(application, qtbot) -> None:
+    done = []
+    application.store.submit(lambda store: None, done.append)
+    qtbot.waitUntil(lambda: bool(done))
+
+
+# --- where the focus is --------------------------------------------------------------------------
+
+
+def test_the_focus_follows_to_an_opened_and_to_a_new_chat(application, window, sidebar, qtbot):
+    window.open_conversation("corn")
+    qtbot.waitUntil(lambda: sidebar.list.open_id == "corn")
+    assert sidebar.view.currentIndex().data() == "Corn"
+    window.composer.focus_edit()
+    window._new()
+    assert not sidebar.view.currentIndex().isValid()
+    made = replace(application.chats.current, title="Fig", tree=talk("Fig").tree)
+    application.chats.list.update(made, is_new=True)
+    assert sidebar.view.currentIndex().data() == "Fig"
 
 
 # --- several selected ----------------------------------------------------------------------------
