@@ -415,7 +415,9 @@ class App(QObject):
 
     def _configure_engine(self) -> None:
         """What the engine may keep of conversations at rest, as the settings say."""
-        self.engine.configure(self.preferences.engine_options(self.options.profile.kv_caches))
+        profile = self.options.profile
+        options = self.preferences.engine_options(profile.kv_caches, profile.compiled_code)
+        self.engine.configure(options)
 
     # -- what is remembered ----------------------------------------------------------------
 

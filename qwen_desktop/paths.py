@@ -65,6 +65,11 @@ class Profile:
         return self.root / "kv-cache"
 
     @property
+    def compiled_code(self) -> Path:
+        """Code that was compiled for this machine's CPU. It is made again where it is lost."""
+        return self.root / "compiled"
+
+    @property
     def studies(self) -> Path:
         """Memory studies, a CSV file each."""
         return self.root / "studies"

@@ -71,12 +71,17 @@ class PreferencesModel(QObject):
             self._files.submit("shortcuts", lambda: self._preferences.set_shortcuts(kept))
             self.shortcuts_changed.emit()
 
-    def engine_options(self, kv_folder: Path) -> EngineOptions:
-        """What the engine may keep of conversations at rest, its files in `kv_folder`."""
+    def engine_options(self, kv_folder: Path, code_folder: Path) -> EngineOptions:
+        """What the engine may keep of conversations at rest, and of compiled code, and where."""
         from qwen_desktop.chat.model import EngineOptions  # not needed at the first paint
 
         memory, disk = _bytes(self._values["kv_memory"]), _bytes(self._values["kv_disk"])
-        return EngineOptions(kv_memory=memory, kv_disk=disk or 0, kv_folder=kv_folder)
+        return EngineOptions(
+            kv_memory=memory,
+            kv_disk=disk or 0,
+            kv_folder=kv_folder,
+            code_folder=code_folder if self._values["compiled_decode"] else None,
+        )
 
 
 def _bytes(gigabytes: Value) -> int | None:

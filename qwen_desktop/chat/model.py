@@ -40,6 +40,7 @@ class EngineOptions:
     kv_memory: int | None = None  # for their KV caches; None: what is free
     kv_disk: int = 0  # for cache files; 0 keeps none
     kv_folder: Path | None = None  # where cache files lie; None: nowhere
+    code_folder: Path | None = None  # where code compiled for the CPU lies; None: none is made
 
 
 @dataclass(frozen=True)

@@ -426,6 +426,18 @@ SETTINGS: tuple[Setting, ...] = (
         step=0.5,
     ),
     Setting(
+        "compiled_decode",
+        bool,
+        True,
+        QT_TRANSLATE_NOOP("settings", "Code compiled for the processor"),
+        QT_TRANSLATE_NOOP(
+            "settings",
+            "Answers on a CPU come several times quicker. It is made once, in the background, "
+            "and used from the next load or answer on.",
+        ),
+        "startup",
+    ),
+    Setting(
         "reopen_checkpoint",
         bool,
         True,

@@ -65,6 +65,9 @@ from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.engine.turn_tokens import turn_tokens
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
+# Parameters from which a compiled decode step is worth its making: smaller models are quick anyway.
+COMPILED_FROM = 20_000_000
+
 
 class Engine:
     """Loads checkpoints and answers requests, one at a time."""
@@ -129,6 +132,7 @@ class Engine:
         self._put_away(cancel)
         self._answering = Answering(loaded, self._aside, self._options)
         if old is not None:
+            old.runner.close()
             unlimit_memory(old.devices - loaded.devices)
             del old
             give_back(plan.device)
@@ -176,7 +180,7 @@ class Engine:
         model = loader.load(plan, cancel, tell)
         use_threads_for(plan.parameters)
         try:
-            runner = TransformersRunner(model, plan.placing.kv)
+            runner = self._runner(model, plan)
             progress(Progress(Stage.WARMING_UP))
             runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
         except NameError:
@@ -218,6 +222,16 @@ class Engine:
             bytes_by_device=bytes_by_device(model),
         )
 
+    def _runner(self, model: Any, plan: loader.Plan) -> TransformersRunner:
+        folder = self._options.code_folder
+        if folder is not None and plan.parameters >= COMPILED_FROM:
+            from qwen_desktop.engine.cpu.runner import compiled_runner
+
+            found = compiled_runner(model, plan.placing.kv, folder)
+            if found is not None:
+                return found
+        return TransformersRunner(model, plan.placing.kv)
+
     def unload(self, cancel: threading.Event = NEVER) -> None:
         """Close the checkpoint in use and free its memory.
 
@@ -227,6 +241,7 @@ class Engine:
         loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
+            loaded.runner.close()
             unlimit_memory(loaded.devices)
             del loaded
             give_back(device)

@@ -55,6 +55,17 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
         self._show(length)
         return self.keys, self.values
 
+    def make_room(self, length: int) -> None:
+        """Have room for `length` tokens, without holding more than before."""
+        if self.key_room is not None and self.value_room is not None:
+            self.key_room = room_for(self.key_room, self.key_room, self.length, length)
+            self.value_room = room_for(self.value_room, self.value_room, self.length, length)
+            self._show(self.length)
+
+    def written(self, length: int) -> None:
+        """Hold `length` tokens: those that are new have been written into the rooms."""
+        self._show(length)
+
     def rooms(self) -> Iterator[torch.Tensor]:
         """The buffers, spare room included."""
         yield from (room for room in (self.key_room, self.value_room) if room is not None)

@@ -43,7 +43,7 @@ def provenance_of(
         precision=info.dtype,
         kv_format=info.kv_format.value,
         device=info.device,
-        engine=_versions(),
+        engine=_engine(loaded.runner.capabilities.name),
         thinking=thinking,
         sampling=sampling.numbers,
         seed=sampling.seed,
@@ -72,6 +72,8 @@ def _hash(template: str | None) -> str:
 
 
 @lru_cache
-def _versions() -> str:
-    """What computes, for people."""
-    return f"torch {torch.__version__}, transformers {transformers_version()}"
+def _engine(runner: str) -> str:
+    """What computes, for people: versions, and what `runner` does besides."""
+    versions = f"torch {torch.__version__}, transformers {transformers_version()}"
+    _, _, besides = runner.partition(", ")
+    return f"{versions}, {besides}" if besides else versions

@@ -144,3 +144,6 @@ class Runner(Protocol[CacheT]):
 
     def decode(self, cache: CacheT, token: int, *, cancel: threading.Event) -> Logits:
         """Append one token; the logits after it. Raises Cancelled where the runner notices."""
+
+    def close(self) -> None:
+        """End what runs beside it. Nothing is asked of it afterwards."""

@@ -111,6 +111,9 @@ class TransformersRunner:
             return self._forward(cache, [token])
         return self._interruptible(cache, [token], cancel)
 
+    def close(self) -> None:
+        """Nothing runs beside it."""
+
     def _interruptible(
         self, cache: TransformersCache, ids: Sequence[int], cancel: threading.Event
     ) -> Logits:

@@ -64,3 +64,9 @@ def opened(made: Callable[..., Path]) -> Callable[..., Engine]:
         return engine
 
     return get
+
+
+@pytest.fixture(scope="session")
+def code(tmp_path_factory):
+    """Where compiled code is kept: each variant is compiled once for all tests of a run."""
+    return tmp_path_factory.mktemp("code")

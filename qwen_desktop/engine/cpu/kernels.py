@@ -1,0 +1,289 @@
+"""The kernels of the decode step: products of a row with a vector, scores, weighted sums.
+
+Each is one loop over memory, eight numbers at a time. Weights, keys and values are read where
+torch has them, in their own kind, and become floats in a register. `kind` arguments are arrays of
+`vectors.KINDS`; addresses are 64-bit integers, offsets count elements.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from qwen_desktop.engine.cpu.vectors import (
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    VECTOR,
+    floats,
+    function,
+    kind_of,
+    load,
+    multiply_add,
+    pointer,
+    single,
+    splat,
+    start_of,
+    store,
+    sums,
+    total,
+    vector,
+)
+
+# Activations are rounded to 16-bit integers in groups of so many that share a scale: with codes of
+# 8 bits, 64 products of a group sum up in 32 bits with room to spare.
+GROUP = 64
+_AT_ONCE = 4  # vectors of a row in flight: a product has to wait four cycles for its sum
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def dot(_typing: Any, kind: Any, row: Any, x: Any, count: Any) -> Any:
+    """Σ row[i] · x[i] for `count` numbers; `x` is an array of float32.
+
+    row   | w0 … w7 | w8 … w15 | …    of `kind`, at an address
+    x     | x0 … x7 | x8 … x15 | …
+    sums  |    s0   |    s1    | s2 | s3, then s0 again
+    """
+    name = kind_of(kind)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, weights, given, length = arguments
+        values = start_of(context, builder, signature.args[2], given)
+        partial = sums(builder, _AT_ONCE)
+
+        def add(offset: Any, place: Any) -> None:
+            row_part = floats(builder, weights, offset, name)
+            x_part = floats(builder, values, offset, "float32")
+            builder.store(multiply_add(builder, row_part, x_part, builder.load(place)), place)
+
+        step = LANES * _AT_ONCE
+        whole = builder.udiv(length, I64(step))
+        with cgutils.for_range(builder, whole) as loop:
+            first = builder.mul(loop.index, I64(step))
+            for number, place in enumerate(partial):
+                add(builder.add(first, I64(number * LANES)), place)
+        done = builder.mul(whole, I64(step))
+        rest = builder.udiv(builder.sub(length, done), I64(LANES))
+        with cgutils.for_range(builder, rest) as loop:
+            add(builder.add(done, builder.mul(loop.index, I64(LANES))), partial[0])
+        done = builder.add(done, builder.mul(rest, I64(LANES)))
+        last = cgutils.alloca_once_value(builder, F32(0.0))
+        with cgutils.for_range(builder, builder.sub(length, done)) as loop:  # fewer than eight
+            offset = builder.add(done, loop.index)
+            one = builder.fmul(
+                single(builder, weights, offset, name), single(builder, values, offset, "float32")
+            )
+            builder.store(builder.fadd(builder.load(last), one), last)
+        return builder.fadd(total(builder, _added(builder, partial)), builder.load(last))
+
+    return types.float32(kind, types.int64, x, types.int64), generate
+
+
+def _added(builder: Any, places: list[Any]) -> Any:
+    found = [builder.load(place) for place in places]
+    while len(found) > 1:
+        found = [builder.fadd(a, b) for a, b in zip(found[::2], found[1::2], strict=True)]
+    return found[0]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def dot_int8(_typing: Any, row: Any, scales: Any, each: Any, x: Any, steps: Any, count: Any) -> Any:
+    """Σ row[i] · x[i] for codes of 8 bits and activations of 16, `count` a multiple of `GROUP`.
+
+        row     | 64 codes | 64 codes | …            int8, at an address
+        scales  | one float32 for each `each` groups of 64, at an address
+        x       | 64 values | 64 values | …          int16
+        steps   | one float32 for each group of x
+
+    16 products at a time become 8 sums of pairs (x86: vpmaddwd), which are whole numbers until the
+    end of a group: 64 · 128 · 32767 fits into 32 bits.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        codes, scale_at, groups_of_scale, given, given_steps, length = arguments
+        values = start_of(context, builder, signature.args[3], given)
+        step_at = start_of(context, builder, signature.args[4], given_steps)
+        (sum_at,) = sums(builder, 1)
+        with cgutils.for_range(builder, builder.udiv(length, I64(GROUP))) as loop:
+            first = builder.mul(loop.index, I64(GROUP))
+            pairs: list[Any] = [ir.Constant(vector(I32), [0] * LANES) for _ in range(2)]
+            for number in range(GROUP // 16):
+                offset = builder.add(first, I64(16 * number))
+                w = load(builder, pointer(builder, codes, offset, 1), vector(I8, 16))
+                a = load(builder, pointer(builder, values, offset, 2), vector(I16, 16))
+                product = _pairs(builder, builder.sext(w, vector(I16, 16)), a)
+                pairs[number % 2] = builder.add(pairs[number % 2], product)
+            scale = load(
+                builder,
+                pointer(builder, scale_at, builder.udiv(loop.index, groups_of_scale), 4),
+                F32,
+            )
+            step = load(builder, pointer(builder, step_at, loop.index, 4), F32)
+            both = splat(builder, builder.fmul(scale, step))
+            whole = builder.sitofp(builder.add(*pairs), VECTOR)
+            builder.store(multiply_add(builder, whole, both, builder.load(sum_at)), sum_at)
+        return total(builder, builder.load(sum_at))
+
+    return types.float32(types.int64, types.int64, types.int64, x, steps, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def dot_int4(_typing: Any, row: Any, scales: Any, x: Any, steps: Any, count: Any) -> Any:
+    """Σ row[i] · x[i] for codes of 4 bits and activations of 16, `count` a multiple of `GROUP`.
+
+        row     | 32 bytes | …   byte i of one: code i below, code 32 + i above; 0 … 15
+        scales  | one float32 for each 32 codes
+        x       | 64 values | …  int16
+        steps   | one float32 for each group of 64 of x
+
+    What the zero points add (`zeros_times`) is not in it: code 8 counts as 8.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        codes, scale_at, given, given_steps, length = arguments
+        values = start_of(context, builder, signature.args[2], given)
+        step_at = start_of(context, builder, signature.args[3], given_steps)
+        places = sums(builder, 2)
+        low = ir.Constant(vector(I8, 32), [15] * 32)
+        four = ir.Constant(vector(I8, 32), [4] * 32)
+        with cgutils.for_range(builder, builder.udiv(length, I64(GROUP))) as loop:
+            first = builder.mul(loop.index, I64(GROUP))
+            at = builder.mul(loop.index, I64(32))
+            both = load(builder, pointer(builder, codes, at, 1), vector(I8, 32))
+            step = load(builder, pointer(builder, step_at, loop.index, 4), F32)
+            for half, part in enumerate((builder.and_(both, low), builder.lshr(both, four))):
+                products: list[Any] = []
+                for quarter in range(2):
+                    lanes = ir.Constant(vector(I32, 16), [16 * quarter + i for i in range(16)])
+                    some = builder.shuffle_vector(
+                        part, ir.Constant(vector(I8, 32), ir.Undefined), lanes
+                    )
+                    offset = builder.add(first, I64(32 * half + 16 * quarter))
+                    a = load(builder, pointer(builder, values, offset, 2), vector(I16, 16))
+                    products.append(_pairs(builder, builder.zext(some, vector(I16, 16)), a))
+                index = builder.add(builder.mul(loop.index, I64(2)), I64(half))
+                scale = load(builder, pointer(builder, scale_at, index, 4), F32)
+                factor = splat(builder, builder.fmul(scale, step))
+                whole = builder.sitofp(builder.add(*products), VECTOR)
+                added = multiply_add(builder, whole, factor, builder.load(places[half]))
+                builder.store(added, places[half])
+        return total(builder, _added(builder, places))
+
+    return types.float32(types.int64, types.int64, x, steps, types.int64), generate
+
+
+def _pairs(builder: Any, a: Any, b: Any) -> Any:
+    """Eight sums of two products each, of 16 integers of 16 bits. x86, with AVX2."""
+    call = function(builder, "llvm.x86.avx2.pmadd.wd", vector(I32), [vector(I16, 16)] * 2)
+    return builder.call(call, [a, b])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def scores(
+    _typing: Any,
+    kind: Any,
+    heads: Any,
+    keys: Any,
+    queries: Any,
+    first_query: Any,
+    out: Any,
+    first_out: Any,
+    stride: Any,
+    width: Any,
+    count: Any,
+) -> Any:
+    """out[h · stride + t] = Σ queries[h · width + d] · keys[t · width + d] for `count` tokens t.
+
+    `heads` is a tuple as long as the heads that share these keys: each key is read once for all of
+    them. `keys` is the address of the first one; queries and out are arrays of float32.
+    """
+    name, group = kind_of(kind), heads.count
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, key_at, given, query_at, found, out_at, row, size, tokens = arguments
+        q = builder.add(
+            start_of(context, builder, signature.args[3], given), builder.mul(query_at, I64(4))
+        )
+        o = builder.add(
+            start_of(context, builder, signature.args[5], found), builder.mul(out_at, I64(4))
+        )
+        places = sums(builder, group)
+        with cgutils.for_range(builder, tokens) as token:
+            key = builder.mul(token.index, size)
+            for place in places:
+                builder.store(ir.Constant(VECTOR, [0.0] * LANES), place)
+            with cgutils.for_range(builder, builder.udiv(size, I64(LANES))) as part:
+                offset = builder.mul(part.index, I64(LANES))
+                k = floats(builder, key_at, builder.add(key, offset), name)
+                for head, place in enumerate(places):
+                    at = builder.add(builder.mul(size, I64(head)), offset)
+                    wanted = floats(builder, q, at, "float32")
+                    builder.store(multiply_add(builder, k, wanted, builder.load(place)), place)
+            for head, place in enumerate(places):
+                at = builder.add(builder.mul(row, I64(head)), token.index)
+                store(builder, total(builder, builder.load(place)), pointer(builder, o, at, 4))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(
+        kind, heads, integer, queries, integer, out, integer, integer, integer, integer
+    ), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_values(
+    _typing: Any,
+    kind: Any,
+    heads: Any,
+    values: Any,
+    shares: Any,
+    first_share: Any,
+    stride: Any,
+    out: Any,
+    first_out: Any,
+    width: Any,
+    count: Any,
+) -> Any:
+    """out[h · width + d] += Σ shares[h · stride + t] · values[t · width + d] for `count` tokens t.
+
+    As in `scores`: each value is read once for all heads. `width` is a multiple of 8.
+    """
+    name, group = kind_of(kind), heads.count
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, value_at, given, share_at, row, found, out_at, size, tokens = arguments
+        p = builder.add(
+            start_of(context, builder, signature.args[3], given), builder.mul(share_at, I64(4))
+        )
+        o = builder.add(
+            start_of(context, builder, signature.args[6], found), builder.mul(out_at, I64(4))
+        )
+        places = sums(builder, group)
+        with cgutils.for_range(builder, builder.udiv(size, I64(LANES))) as part:
+            offset = builder.mul(part.index, I64(LANES))
+            for head, place in enumerate(places):
+                at = builder.add(builder.mul(size, I64(head)), offset)
+                builder.store(floats(builder, o, at, "float32"), place)
+            with cgutils.for_range(builder, tokens) as token:
+                at = builder.add(builder.mul(token.index, size), offset)
+                v = floats(builder, value_at, at, name)
+                for head, place in enumerate(places):
+                    index = builder.add(builder.mul(row, I64(head)), token.index)
+                    share = splat(builder, load(builder, pointer(builder, p, index, 4), F32))
+                    builder.store(multiply_add(builder, v, share, builder.load(place)), place)
+            for head, place in enumerate(places):
+                at = builder.add(builder.mul(size, I64(head)), offset)
+                store(builder, builder.load(place), pointer(builder, o, at, 4))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(
+        kind, heads, integer, shares, integer, integer, out, integer, integer, integer
+    ), generate

@@ -1,0 +1,206 @@
+"""The runner that decodes by the compiled step and reads prompts by transformers' module.
+
+Both work on the same weights and the same cache, so that reuse, cropping, cache files and plans of
+memory hold unchanged. Until the step is compiled, the module decodes too; the change is made where
+a prompt is read, so that an answer is computed in one way from its first token to its last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.engine.cpu import start
+from qwen_desktop.engine.layers import TransformersCache
+from qwen_desktop.engine.runner import Capabilities, Logits
+from qwen_desktop.engine.transformers_runner import TransformersRunner
+from qwen_desktop.errors import Cancelled
+
+_log = logging.getLogger(__name__)
+
+# Bytes of weights that are read between two looks at Cancel: a few hundredths of a second.
+_AT_ONCE = 2**29
+
+
+class CompiledRunner(TransformersRunner):
+    """Decodes by compiled code kept in `folder` as soon as it is there."""
+
+    def __init__(self, model: Any, folder: Path, variant: start.Variant) -> None:
+        super().__init__(model, KvFormat.MODEL)
+        self._folder, self._variant = folder, variant
+        self._step: _Step | None = None
+        self._compiling: start.Compiling | None = None
+        self._failed = False
+        if not start.is_compiled(folder, variant):
+            try:
+                self._compiling = start.Compiling(folder, variant)
+            except OSError as error:
+                self._give_up(error)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this runner can do; its name tells which way it decodes now."""
+        found = super().capabilities
+        if self._step is None:
+            return found
+        return replace(found, name=f"{found.name}, compiled decode step")
+
+    def prefill(
+        self,
+        cache: TransformersCache,
+        ids: Sequence[int],
+        *,
+        chunk: int,
+        on_progress: Callable[[int], None],
+        cancel: threading.Event,
+    ) -> Logits:
+        """See the module's runner; makes the compiled step ready once it is there."""
+        self._look()
+        return super().prefill(cache, ids, chunk=chunk, on_progress=on_progress, cancel=cancel)
+
+    def decode(self, cache: TransformersCache, token: int, *, cancel: threading.Event) -> Logits:
+        """Append one token; the logits after it, float32 [vocab_size]."""
+        if self._step is not None:
+            found = self._step.run(cache, token, cancel)
+            if found is not None:
+                return found
+        return super().decode(cache, token, cancel=cancel)
+
+    def wait(self) -> bool:
+        """Wait until the step is compiled and ready: whether it is."""
+        if self._compiling is not None:
+            self._compiling.wait()
+        self._look()
+        return self._step is not None
+
+    def close(self) -> None:
+        """End what is still being compiled."""
+        if self._compiling is not None:
+            self._compiling.stop()
+            self._compiling = None
+
+    def _look(self) -> None:
+        if self._step is not None or self._failed:
+            return
+        if self._compiling is not None and self._compiling.running:
+            return
+        self._compiling = None
+        if not start.is_compiled(self._folder, self._variant):
+            self._give_up("the compiler ended without a result")
+            return
+        try:
+            start.compile_now(self._folder, self._variant)
+            self._step = _Step(self._model, self._variant)
+        # numba raises errors of many kinds, and the way round is open: the module decodes.
+        except Exception as error:  # noqa: BLE001
+            self._give_up(error)
+
+    def _give_up(self, why: object) -> None:
+        self._failed = True
+        _log.warning("decoding by the module of transformers: %s", why)
+
+
+def compiled_runner(model: Any, kv: KvFormat, folder: Path) -> CompiledRunner | None:
+    """A runner with the compiled step; None where model or machine are not made for it."""
+    reason = start.why_not_here()
+    if not reason and kv is not KvFormat.MODEL:
+        reason = "an 8-bit KV cache"
+    if not reason:
+        from qwen_desktop.engine.cpu.facts import variant_of, why_not
+
+        reason = why_not(model)
+    if reason:
+        _log.info("no compiled decode step: %s", reason)
+        return None
+    return CompiledRunner(model, folder, variant_of(model))
+
+
+class _Step:
+    """The compiled functions with the tables of one model."""
+
+    def __init__(self, model: Any, variant: start.Variant) -> None:
+        import numba
+
+        from qwen_desktop.engine.cpu import step, tables
+        from qwen_desktop.engine.cpu.vectors import KINDS
+
+        self._model, self._code, self._tables = model, step, tables
+        self._kind, self._kv, self._head = (
+            KINDS[name] for name in (variant.weights, variant.kv, variant.head)
+        )
+        self._group = (0,) * variant.group
+        self._threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        self._shape = tables.shape_of(model)
+        self._matrices, self._scales = tables.matrices_of(model)
+        parts = tables.parts_for(self._shape.kv_heads, self._threads)
+        self._room = step.room_for(self._shape, parts)
+        self._angles = tables.Angles(model)
+        self._norm = tables.final_norm(model)
+        self._h = np.zeros(self._shape.hidden, np.float32)
+        head = model.get_output_embeddings().weight
+        self._rows = head.data_ptr()
+        self._embeddings = model.get_input_embeddings().weight
+        self._logits = np.zeros(head.shape[0], np.float32)
+        self._count = len(model.get_decoder().layers)
+        self._at_once = tables.layers_at_once(model, _AT_ONCE)
+        self._set_threads = numba.set_num_threads
+
+    def run(
+        self, cache: TransformersCache, token: int, cancel: threading.Event
+    ) -> torch.Tensor | None:
+        """The logits after `token`, which is appended; None where the cache is not for us.
+
+        Raises Cancelled, the cache then being as it was.
+        """
+        position = cache.length
+        with torch.inference_mode():
+            cached = self._tables.cached_of(cache, position + 1)
+            if cached is None:
+                return None
+            if hasattr(self._model, "set_rope_scale"):
+                self._model.set_rope_scale(cache.rope_scale)
+            self._h[:] = self._embeddings[token].float().numpy()
+        cos, sin, factor = self._angles.at(position, cache.rope_scale)
+        self._set_threads(self._threads)  # belongs to the thread, not to the process
+        for first in range(0, self._count, self._at_once):
+            if cancel.is_set():
+                raise Cancelled
+            self._code.layers(
+                self._kind,
+                self._kv,
+                self._group,
+                first,
+                min(first + self._at_once, self._count),
+                position,
+                cos,
+                sin,
+                factor,
+                self._shape,
+                self._matrices,
+                cached,
+                *self._room,
+                self._h,
+            )
+        for layer in cache.inner.layers:
+            layer.written(position + 1)
+        self._code.head(
+            self._head,
+            self._rows,
+            0,
+            0,
+            1,
+            self._norm,
+            self._shape.epsilon,
+            *self._room[:4],
+            self._h,
+            self._logits,
+        )
+        return torch.from_numpy(self._logits)

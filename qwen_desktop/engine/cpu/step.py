@@ -1,0 +1,490 @@
+"""One token through all layers of a dense model, as compiled functions. numpy and numba, no torch.
+
+A layer is five parallel loops over the rows of its matrices, with what little is serial between:
+
+    h ─ norm ─┬─ rows of q, k, v ─ bias, norm of heads, turn by position ─ keys and values written
+              └─ attention, each key/value head apart (and the sequence in parts) ─ rows of o ─┐
+    h ◄────────────────────────────────────────────────────────────────────────────────────────┘
+    h ─ norm ─── rows of gate and up: silu(gate) · up ─── rows of down ─► h
+
+Nothing is allocated and nothing of Python runs in between; the GIL is released. Weights, keys and
+values stay where torch has them: tables hold addresses (`Matrices`, `Cached`). Activations are
+float32 throughout, and where weights are codes, integers of 16 bits beside their scales.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numba.extending import overload
+
+from qwen_desktop.engine.cpu.kernels import (
+    GROUP,
+    add_values,
+    dot,
+    dot_int4,
+    dot_int8,
+    scores,
+)
+from qwen_desktop.engine.cpu.vectors import float_of, kind_of, put
+
+Array = np.ndarray[Any, Any]
+
+# Columns of the tables of a layer.
+QUERY, KEY, VALUE, OUTPUT, GATE, UP, DOWN = range(7)
+ROLES = 7
+
+BLOCK = 128  # tokens that attention takes at a time
+INT4_GROUP = 32  # codes that share scale and zero
+_BYTES = 4  # of a float32
+
+# Sums may be taken in any order; values that are no numbers stay what they are.
+_FAST = {"reassoc", "contract", "arcp", "nsz"}
+
+
+class Shape(NamedTuple):
+    """Sizes of a model, in elements. `each`: by role, groups of inputs that share an int8 scale."""
+
+    hidden: int
+    heads: int
+    kv_heads: int
+    width: int  # of a head
+    inner: int
+    each: tuple[int, ...]
+    epsilon: np.float32
+    scaling: np.float32  # of scores
+
+
+class Matrices(NamedTuple):
+    """All layers. The first three are addresses [layers, ROLES], 0 for none."""
+
+    rows: Array
+    scales: Array
+    zeros: Array
+    biases: Array  # float32 [layers, rows of q, k and v]
+    before: Array  # norm before attention, float32 [layers, hidden]
+    after: Array  # norm after it
+    query_norm: Array  # float32 [layers, width], or [layers, 0]
+    key_norm: Array
+
+
+class Cached(NamedTuple):
+    """Keys and values of all layers: addresses [layers] of [kv_heads, capacity, width]."""
+
+    keys: Array
+    values: Array
+    capacity: int  # tokens
+
+
+class Room(NamedTuple):
+    """Buffers, handed to `layers` one by one: in a tuple, numba takes what is written as of no use.
+
+    `parts` units share the attention of one key/value head.
+    """
+
+    x: Array  # what the rows meet: float32, as long as the longest row
+    codes: Array  # the same as integers
+    steps: Array  # and their scales, one for each GROUP
+    totals: Array  # sums of `x`, one for each INT4_GROUP
+    y: Array  # queries, keys, values of the token
+    mixed: Array  # what attention found
+    inner: Array
+    shares: Array  # [units, heads of one, BLOCK], flat
+    partial: Array  # [units, heads of one, width], flat
+    tops: Array  # [units, heads of one]
+    sums: Array
+    parts: int
+
+
+def room_for(shape: Shape, parts: int) -> Room:
+    """Buffers for `shape`, attention in `parts` for each key/value head."""
+    group = shape.heads // shape.kv_heads
+    units = shape.kv_heads * parts
+    longest = max(shape.hidden, shape.heads * shape.width, shape.inner)
+
+    def floats(*size: int) -> Array:
+        return np.zeros(size, np.float32)
+
+    return Room(
+        x=floats(longest),
+        codes=np.zeros(longest, np.int16),
+        steps=floats(-(-longest // GROUP)),
+        totals=floats(-(-longest // INT4_GROUP)),
+        y=floats((shape.heads + 2 * shape.kv_heads) * shape.width),
+        mixed=floats(shape.heads * shape.width),
+        inner=floats(shape.inner),
+        shares=floats(units * group * BLOCK),
+        partial=floats(units * group * shape.width),
+        tops=floats(units, group),
+        sums=floats(units, group),
+        parts=parts,
+    )
+
+
+# -- a row of a matrix, of any kind ------------------------------------------------------------
+
+
+def product(
+    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any, codes: Any,
+    steps: Any, totals: Any, n: Any,
+) -> Any:  # fmt: skip
+    """Row `row` of a matrix with `n` inputs, times what `prepare` was given. See its overloads."""
+    raise NotImplementedError  # only compiled code calls it
+
+
+def prepare(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+    """Make `n` activations ready for rows of `kind`. See its overloads."""
+    raise NotImplementedError  # only compiled code calls it
+
+
+@overload(product, inline="always")  # type: ignore[untyped-decorator]
+def _product_of(
+    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any, codes: Any,
+    steps: Any, totals: Any, n: Any,
+) -> Any:  # fmt: skip
+    name = kind_of(kind)
+    if name == "int8":
+
+        def of_bytes(
+            kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
+            codes: Any, steps: Any, totals: Any, n: Any,
+        ) -> Any:  # fmt: skip
+            own = scales + row * (n // (GROUP * each)) * _BYTES
+            return dot_int8(rows + row * n, own, each, codes, steps, n)
+
+        return of_bytes
+    if name == "int4":
+
+        def of_halves(
+            kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
+            codes: Any, steps: Any, totals: Any, n: Any,
+        ) -> Any:  # fmt: skip
+            groups = n // INT4_GROUP
+            own = row * groups * _BYTES
+            found = dot_int4(rows + row * (n // 2), scales + own, codes, steps, n)
+            return found + dot(_FLOATS, zeros + own, totals, groups)
+
+        return of_halves
+    size = 4 if name == "float32" else 2
+
+    def of_floats(
+        kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
+        codes: Any, steps: Any, totals: Any, n: Any,
+    ) -> Any:  # fmt: skip
+        return dot(kind, rows + row * n * size, x, n)
+
+    return of_floats
+
+
+_FLOATS = np.empty(0, np.float32)
+
+
+@overload(prepare, inline="always")  # type: ignore[untyped-decorator]
+def _prepared(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+    name = kind_of(kind)
+    if name == "int8":
+
+        def rounded(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+            round_off(x, n, codes, steps)
+
+        return rounded
+    if name == "int4":
+
+        def summed(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+            round_off(x, n, codes, steps)
+            for group in range(n // INT4_GROUP):
+                total = np.float32(0)
+                for i in range(group * INT4_GROUP, (group + 1) * INT4_GROUP):
+                    total += np.float32(codes[i])
+                totals[group] = total * steps[group * INT4_GROUP // GROUP]
+
+        return summed
+
+    def nothing(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+        pass
+
+    return nothing
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def round_off(x: Any, n: Any, codes: Any, steps: Any) -> None:
+    """`n` floats as integers of 16 bits, `GROUP` of them with one step: x = code · step."""
+    for group in range(n // GROUP):
+        first = group * GROUP
+        top = np.float32(1e-20)
+        for i in range(first, first + GROUP):
+            top = max(top, abs(x[i]))
+        steps[group] = top / np.float32(32767)
+        per_step = np.float32(32767) / top
+        for i in range(first, first + GROUP):
+            codes[i] = np.int16(np.rint(x[i] * per_step))
+
+
+# -- what is small -----------------------------------------------------------------------------
+
+
+@njit(fastmath=_FAST, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def exponential(x: Any) -> Any:
+    """e to the power of x, within 2e-7 of itself; x is taken as within ±87. Can be vectorised."""
+    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
+    twos = x * np.float32(1.44269504)
+    whole = np.floor(twos + np.float32(0.5))
+    f = (twos - whole) * np.float32(0.69314718)
+    series = np.float32(1 / 120) + f * np.float32(1 / 720)
+    series = np.float32(1 / 6) + f * (np.float32(1 / 24) + f * series)
+    series = np.float32(1) + f * (np.float32(1) + f * (np.float32(0.5) + f * series))
+    return series * float_of(np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)))
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def norm(x: Any, first: Any, weight: Any, out: Any, to: Any, epsilon: Any) -> None:
+    """Root mean square norm of as many values from `first` on as `weight` has."""
+    n = weight.shape[0]
+    squares = np.float32(0)
+    for i in range(n):
+        squares += x[first + i] * x[first + i]
+    factor = np.float32(1) / np.sqrt(squares / np.float32(n) + epsilon)
+    for i in range(n):
+        out[to + i] = x[first + i] * factor * weight[i]
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def turn(y: Any, first: Any, cos: Any, sin: Any, factor: Any) -> None:
+    """Turn one head by its position, halves paired as Qwen does; times `factor`."""
+    half = cos.shape[0]
+    for d in range(half):
+        a, b = y[first + d], y[first + half + d]
+        y[first + d] = (a * cos[d] - b * sin[d]) * factor
+        y[first + half + d] = (b * cos[d] + a * sin[d]) * factor
+
+
+# -- attention ---------------------------------------------------------------------------------
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def attend(
+    kv: Any,
+    group: Any,
+    keys: Any,
+    values: Any,
+    count: Any,
+    query: Any,
+    unit: Any,
+    width: Any,
+    size: Any,
+    y: Any,
+    shares: Any,
+    partial: Any,
+    tops: Any,
+    sums: Any,
+) -> None:
+    """One part of the sequence for the heads of one key/value head; the shares add up in `merge`.
+
+    Softmax on the way: what was summed is scaled down whenever a block has a higher score.
+    """
+    heads = len(group)
+    own, out = unit * heads * BLOCK, unit * heads * width
+    for head in range(heads):
+        tops[unit, head] = np.float32(-np.inf)
+        sums[unit, head] = np.float32(0)
+    for i in range(out, out + heads * width):
+        partial[i] = np.float32(0)
+    for begin in range(0, count, BLOCK):
+        tokens = min(BLOCK, count - begin)
+        at = begin * width * size
+        scores(kv, group, keys + at, y, query, shares, own, BLOCK, width, tokens)
+        for head in range(heads):
+            share = shares[own + head * BLOCK : own + head * BLOCK + tokens]
+            top = tops[unit, head]
+            for t in range(tokens):
+                top = max(top, share[t])
+            if top > tops[unit, head]:
+                less = exponential(tops[unit, head] - top)
+                sums[unit, head] *= less
+                for i in range(out + head * width, out + (head + 1) * width):
+                    partial[i] *= less
+                tops[unit, head] = top
+            total = np.float32(0)
+            for t in range(tokens):
+                share[t] = exponential(share[t] - top)
+                total += share[t]
+            sums[unit, head] += total
+        add_values(kv, group, values + at, shares, own, BLOCK, partial, out, width, tokens)
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def merge(
+    group: Any, kv_heads: Any, parts: Any, width: Any, partial: Any, tops: Any, sums: Any, out: Any
+) -> None:
+    """What the parts of each head found, weighed by their sums, into `out`."""
+    heads = len(group)
+    for one in range(kv_heads):
+        for head in range(heads):
+            first = one * parts
+            top = tops[first, head]
+            for part in range(1, parts):
+                top = max(top, tops[first + part, head])
+            to = (one * heads + head) * width
+            for d in range(width):
+                out[to + d] = np.float32(0)
+            total = np.float32(0)
+            for part in range(parts):
+                unit = first + part
+                weight = exponential(tops[unit, head] - top)
+                total += weight * sums[unit, head]
+                at = (unit * heads + head) * width
+                for d in range(width):
+                    out[to + d] += weight * partial[at + d]
+            for d in range(width):
+                out[to + d] /= total
+
+
+# -- the whole ---------------------------------------------------------------------------------
+
+
+@njit(parallel=True, fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def layers(
+    kind: Any,
+    kv: Any,
+    group: Any,
+    first: Any,
+    last: Any,
+    position: Any,
+    cos: Any,
+    sin: Any,
+    factor: Any,
+    shape: Any,
+    matrices: Any,
+    cached: Any,
+    x: Any,
+    codes: Any,
+    steps: Any,
+    totals: Any,
+    y: Any,
+    mixed: Any,
+    middle: Any,
+    shares: Any,
+    partial: Any,
+    tops: Any,
+    sums: Any,
+    parts: Any,
+    h: Any,
+) -> None:
+    """Take `h` [hidden], the token at `position`, through the layers `first` up to `last`.
+
+    `kind` and `kv` are arrays of `vectors.KINDS`: of weights, of keys and values. `group` is a
+    tuple as long as the heads that share keys. `cos` and `sin` [width / 2] belong to the position,
+    `factor` is what queries are multiplied by besides the scaling. Keys and values of the token are
+    written at `position`, which lies within the capacity.
+    """
+    hidden, width, inner = shape.hidden, shape.width, shape.inner
+    of_queries, of_keys = shape.heads * width, shape.kv_heads * width
+    rows = of_queries + 2 * of_keys
+    size = 4 if kv.itemsize == 4 else 2
+    has_norms = matrices.query_norm.shape[1] > 0
+    count = position + 1
+    each = shape.each
+    for layer in range(first, last):
+        at, scales, zeros = matrices.rows[layer], matrices.scales[layer], matrices.zeros[layer]
+        norm(h, 0, matrices.before[layer], x, 0, shape.epsilon)
+        prepare(kind, x, hidden, codes, steps, totals)
+        for i in prange(rows):
+            role, row = QUERY, i
+            if i >= of_queries + of_keys:
+                role, row = VALUE, i - of_queries - of_keys
+            elif i >= of_queries:
+                role, row = KEY, i - of_queries
+            made = product(
+                kind,
+                at[role],
+                scales[role],
+                zeros[role],
+                each[role],
+                row,
+                x,
+                codes,
+                steps,
+                totals,
+                hidden,
+            )
+            y[i] = made + matrices.biases[layer, i]
+        for head in range(shape.heads):
+            if has_norms:
+                weight = matrices.query_norm[layer]
+                norm(y, head * width, weight, y, head * width, shape.epsilon)
+            turn(y, head * width, cos, sin, shape.scaling * factor)
+        for head in range(shape.kv_heads):
+            key, value = of_queries + head * width, of_queries + of_keys + head * width
+            if has_norms:
+                norm(y, key, matrices.key_norm[layer], y, key, shape.epsilon)
+            turn(y, key, cos, sin, np.float32(1))
+            to = (head * cached.capacity + position) * width
+            for d in range(width):
+                put(kv, cached.keys[layer], to + d, y[key + d])
+                put(kv, cached.values[layer], to + d, y[value + d])
+        for unit in prange(shape.kv_heads * parts):
+            head, part = unit // parts, unit % parts
+            begin, end = count * part // parts, count * (part + 1) // parts
+            offset = (head * cached.capacity + begin) * width * size
+            attend(
+                kv, group, cached.keys[layer] + offset, cached.values[layer] + offset,
+                end - begin, head * len(group) * width, unit, width, size,
+                y, shares, partial, tops, sums,
+            )  # fmt: skip
+        merge(group, shape.kv_heads, parts, width, partial, tops, sums, mixed)
+        prepare(kind, mixed, of_queries, codes, steps, totals)
+        for i in prange(hidden):
+            h[i] += product(
+                kind, at[OUTPUT], scales[OUTPUT], zeros[OUTPUT], each[OUTPUT], i, mixed, codes,
+                steps, totals, of_queries,
+            )  # fmt: skip
+        norm(h, 0, matrices.after[layer], x, 0, shape.epsilon)
+        prepare(kind, x, hidden, codes, steps, totals)
+        for i in prange(inner):
+            gate = product(
+                kind,
+                at[GATE],
+                scales[GATE],
+                zeros[GATE],
+                each[GATE],
+                i,
+                x,
+                codes,
+                steps,
+                totals,
+                hidden,
+            )
+            up = product(
+                kind, at[UP], scales[UP], zeros[UP], each[UP], i, x, codes, steps, totals, hidden
+            )
+            middle[i] = gate / (np.float32(1) + exponential(-gate)) * up
+        prepare(kind, middle, inner, codes, steps, totals)
+        for i in prange(hidden):
+            h[i] += product(
+                kind,
+                at[DOWN],
+                scales[DOWN],
+                zeros[DOWN],
+                each[DOWN],
+                i,
+                middle,
+                codes,
+                steps,
+                totals,
+                inner,
+            )
+
+
+@njit(parallel=True, fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def head(
+    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, weight: Any, epsilon: Any, x: Any,
+    codes: Any, steps: Any, totals: Any, h: Any, logits: Any,
+) -> None:  # fmt: skip
+    """`logits` [vocabulary] of the token whose way through the layers ended with `h`."""
+    n = h.shape[0]
+    norm(h, 0, weight, x, 0, epsilon)
+    prepare(kind, x, n, codes, steps, totals)
+    for i in prange(logits.shape[0]):
+        logits[i] = product(kind, rows, scales, zeros, each, i, x, codes, steps, totals, n)
