@@ -30,7 +30,6 @@ from qwen_desktop.chat.tokens import Tokens
 from qwen_desktop.engine.inspect_prompt import Parted, Told, lookalikes, part, spelled
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.prompt import (
-    Draft,
     Prompt,
     Window,
     build_prompt,
@@ -51,12 +50,16 @@ _PREVIEW = 80  # characters of what was left out
 
 @dataclass(frozen=True)
 class _Made:
-    """What a prompt was made from, and how sure that is."""
+    """What a prompt was made from.
+
+    `length` are the ids it gives, without what is given; None: others than the prompt has.
+    """
 
     shown: list[Message]
     system: str
     thinking: bool
-    draft: Draft | None  # as it was rendered; None: it gives other ids
+    length: int | None
+    boundary: int = 0  # of them, before the beginning of the answer; 0 where that is not known
 
 
 class Inspecting:
@@ -151,7 +154,7 @@ class Inspecting:
         )
         said = _answered(request.messages)
         shown = _shown(said, prompt.unseen)
-        made = _Made(shown, system, thinking, drafted(self._tokenizer, shown, system, thinking))
+        made = _Made(shown, system, thinking, len(prompt.ids) - prompt.given, prompt.boundary)
         found = self._found(prompt.ids, prompt.given, made)
         gone = self._left_out(request, said, prompt.unseen, found[1], budget)
         return prompt, found, gone
@@ -164,7 +167,7 @@ class Inspecting:
         shown = _shown(said, unseen)
         thinking = origin.thinking if origin is not None else request.settings.thinking
         made = self._like(asked.ids, shown, request.settings.system_prompt, thinking)
-        given = len(asked.ids) - len(made.draft.ids) if made.draft is not None else 0
+        given = len(asked.ids) - made.length if made.length is not None else 0
         found = self._found(asked.ids, given, made)
         limit = origin.context_limit if origin is not None else 0
         gone = self._left_out(request, said, unseen, found[1], limit)
@@ -181,7 +184,7 @@ class Inspecting:
             except Known:  # what the ids say need not be something the template takes
                 continue
             if tuple(draft.ids) == ids[: len(draft.ids)]:
-                return _Made(shown, candidate, thinking, draft)
+                return _Made(shown, candidate, thinking, len(draft.ids), draft.boundary)
         return _Made(shown, written or system, thinking, None)
 
     def _system_in(self, ids: tuple[int, ...], shown: list[Message], system: str) -> str:
@@ -200,17 +203,17 @@ class Inspecting:
         tokenizer = self._tokenizer
         pieces = spelled(tokenizer, ids)
         opening = None
-        if made.draft is not None and made.draft.boundary:
-            opening = len(made.draft.ids) - made.draft.boundary
+        if made.length is not None and made.boundary:
+            opening = made.length - made.boundary
         parted = part(tokenizer, ids, pieces, Told(made.shown, made.system, given, opening))
         doubts = []
-        if made.draft is None:
+        if made.length is None:
             doubts.append(Doubt.CHANGED)
         if not parted.marked or not parted.all_found:
             doubts.append(Doubt.NO_MARKS)
         edges = {segment.start for segment in parted.segments}
         tokens = Tokens.of(ids, pieces, frozenset(tokenizer.added) & frozenset(ids), edges)
-        recipe = self._recipe(ids, given, made) if made.draft is not None else None
+        recipe = self._recipe(ids, given, made) if made.length is not None else None
         return tokens, parted, tuple(doubts), recipe, lookalikes(tokenizer, ids, pieces)
 
     def _recipe(self, ids: tuple[int, ...], given: int, made: _Made) -> Recipe:

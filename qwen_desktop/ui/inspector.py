@@ -198,13 +198,11 @@ class Inspector(Dialog):
     @Slot(object)
     def _show(self, found: Inspected) -> None:
         """What changed is mostly the end: what is looked at stays where it is."""
-        before, place, current = (
-            self.found,
-            self.view.verticalScrollBar().value(),
-            self.view.current,
-        )
+        before, top, current = self.found, self.view.first_visible(), self.view.current
         self.found = found
         self._offer()
+        self.bar.set_inspected(found)
+        self.table.set_inspected(found)
         self.view.set_tokens(found.tokens)
         self.view.set_spans(
             [
@@ -218,9 +216,7 @@ class Inspector(Dialog):
         if before is not None and before.conversation_id == found.conversation_id:
             if current >= 0:
                 self.view.set_current(current)
-            self.view.verticalScrollBar().setValue(place)
-        self.bar.set_inspected(found)
-        self.table.set_inspected(found)
+            self.view.scroll_to(min(top, len(found.tokens) - 1))
         self.facts.setText(facts(found))
         self.notes.setText(notes(found))
         self.notes.setVisible(bool(self.notes.text()))

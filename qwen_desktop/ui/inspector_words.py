@@ -21,7 +21,7 @@ COLOURS = {
     SegmentKind.FILE: "warning",
     SegmentKind.ASSISTANT: "activations",
     SegmentKind.REASONING: "dim",
-    SegmentKind.OPENING: "error",
+    SegmentKind.OPENING: "other",
     SegmentKind.GIVEN: "activations",
 }
 _KINDS = {
@@ -75,8 +75,12 @@ _TOO_LONG = QT_TRANSLATE_NOOP(
     "inspector", "{count} tokens, more than the {budget} that fit beside an answer"
 )
 _CONTEXT = QT_TRANSLATE_NOOP("inspector", "context {limit}")
-_CACHED = QT_TRANSLATE_NOOP("inspector", "from the cache {reused}, to be read {prefilled}")
-_WAS_CACHED = QT_TRANSLATE_NOOP("inspector", "from the cache {reused}, read {prefilled}")
+_CACHED = QT_TRANSLATE_NOOP(
+    "inspector", "from the cache {reused} (underlined), to be read {prefilled}"
+)
+_WAS_CACHED = QT_TRANSLATE_NOOP(
+    "inspector", "from the cache {reused} (underlined), read {prefilled}"
+)
 _UNKNOWN = QT_TRANSLATE_NOOP("inspector", "what came from the cache is not known")
 _THINKING_ON = QT_TRANSLATE_NOOP("inspector", "thinking on")
 _THINKING_OFF = QT_TRANSLATE_NOOP("inspector", "thinking off")

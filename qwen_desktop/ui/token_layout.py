@@ -79,6 +79,7 @@ class TokenLayout:
         self._measure, self._small = measure, small
         self._chip, self._gap = chip, gap
         self._known: dict[str, float] = {}
+        self._known_ids: dict[str, float] = {}
         self._x = 0.0
         self._break = -1  # fragment of this line that a new line may begin with
         self._after_space = True
@@ -171,10 +172,16 @@ class TokenLayout:
             found = self._known[text] = self._measure(text)
         return found
 
+    def _ids_px(self, text: str) -> float:
+        found = self._known_ids.get(text)
+        if found is None:
+            found = self._known_ids[text] = self._small(text)
+        return found
+
     def _put(self, number: int, text: str, extra: float, *, breaks: bool = False) -> None:
         width = self._px(text) + extra
         if self.mode is Mode.BOTH:
-            width = max(width, self._small(ids_of(self.tokens, self.cells[number])) + extra)
+            width = max(width, self._ids_px(ids_of(self.tokens, self.cells[number])) + extra)
         if not self.lines:
             self.lines.append(0)
         if self._x + width > self.width and self._x > 0:

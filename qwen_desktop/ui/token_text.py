@@ -34,8 +34,8 @@ from qwen_desktop.ui.token_search import places
 __all__ = ["Mode", "Span", "TokenText"]
 
 MARGIN = 12  # px beside the text
-AT_ONCE = 40_000  # cells that are placed before the view is shown; the others follow in portions
-PORTION = 6_000
+AT_ONCE = 4_000  # cells that are placed before the view is shown; the others follow in portions
+PORTION = 3_000
 MOST_SAID = 60  # characters of a token in a tip
 
 
@@ -139,7 +139,11 @@ class TokenText(QAbstractScrollArea):
         if top >= 0:
             self.scroll_to(top)
         if self._query:
+            now = self._look.found_now
             self.search(self._query)
+            if now in self._found:
+                self._found_at, self._look.found_now = self._found.index(now), now
+                self.found_changed.emit(self._found_at + 1, len(self._found))
 
     # -- tokens ----------------------------------------------------------------------------
 
@@ -396,6 +400,10 @@ class TokenText(QAbstractScrollArea):
         if event.button() == Qt.MouseButton.LeftButton and index >= 0:
             shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
             self.set_current(index, extend=bool(shift))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """The end of a selection; nobody else's."""
+        event.accept()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Activate it."""

@@ -31,7 +31,7 @@ def card(qtbot, application, window, checkpoint):
     application.engine.start()
     application.models.open(checkpoint)
     qtbot.waitUntil(lambda: application.models.state.phase is Phase.READY, timeout=60_000)
-    QTest.keyClick(window, Qt.Key.Key_I, Qt.KeyboardModifier.ControlModifier)
+    window.actions_by_name["card"].trigger()
     shown = window.findChild(ModelCardWindow)
     qtbot.waitUntil(lambda: shown.pages.currentIndex() == 1, timeout=20_000)
     yield shown
