@@ -184,6 +184,11 @@ class MarkedColumn(MessageColumn):
             if end <= max(item.shown, first_part(text)):
                 return view
             item.shown = end + _BEHIND
+        elif self._lies_in_hidden_reasoning(view):
+            view.show_more_reasoning()
+            self._measured_anew(index, view)
+            self._is_late = True
+            return view
         elif view.shown_end is not None:
             self._show_more(index, view, wanted)
             return view
@@ -194,6 +199,7 @@ class MarkedColumn(MessageColumn):
         self._discard(item.message.id)  # it is built again as the item says now
         view = self.view_at(index)
         self._paint(index, view)
+        self._is_late = self._lies_in_hidden_reasoning(view)
         return view
 
     def _show_more(self, index: int, view: MessageView, wanted: int) -> None:
@@ -207,10 +213,21 @@ class MarkedColumn(MessageColumn):
 
         if lies_behind():
             view.show_more()
-            self._exact.discard(view.message.id)
-            self._measure(index)
-            self._paint(index, view)
+            self._measured_anew(index, view)
             self._is_late = lies_behind()
+
+    def _measured_anew(self, index: int, view: MessageView) -> None:
+        """More of a message is shown."""
+        self._exact.discard(view.message.id)
+        self._measure(index)
+        self._paint(index, view)
+
+    def _lies_in_hidden_reasoning(self, view: MessageView) -> bool:
+        """Whether there is a mark in open reasoning behind what is shown of it."""
+        end = view.reasoning_end
+        if end is None:
+            return False
+        return bool(self._matcher.spans(normalized(view.message.reasoning)[end:]))
 
     def _go_on_later(self, step: int) -> bool:
         """Take the step once more has been shown, with the next turn of the event loop."""

@@ -157,6 +157,17 @@ class MessageView(QWidget):
         self.show_more()
         self._on_changed()
 
+    def show_more_reasoning(self) -> None:
+        """Show another portion of long reasoning; to be measured again."""
+        if self._reasoning is not None:
+            self._reasoning.show_more()
+            self._dirty = True
+
+    @property
+    def reasoning_end(self) -> int | None:
+        """How much of open reasoning is shown, in characters; None for all of it."""
+        return self._reasoning.shown_end if self._reasoning is not None else None
+
     @property
     def shown_end(self) -> int | None:
         """How much of a long answer is shown, in characters; None for all of it."""
@@ -299,7 +310,8 @@ class MessageView(QWidget):
 
     def part_resized(self, part: QWidget) -> None:
         """A part wants another height."""
-        self._stack.forget(part)
+        if part is not self._reasoning:
+            self._stack.forget(part)
         self._dirty = True
 
     @property

@@ -25,15 +25,24 @@ class Shown:
 
 
 class Portions:
-    """The beginning of one text, as much of it as was asked for."""
+    """The beginning of one text, as much of it as was asked for.
 
-    def __init__(self) -> None:
-        self._tail = MarkdownTail()
+    `tail`: what read the text while it grew, which is not read again then. `portion`: the weight
+    that is shown at first, and added each time.
+    """
+
+    def __init__(self, tail: MarkdownTail | None = None, portion: float = PORTION) -> None:
+        self._tail = tail or MarkdownTail()
+        self._has_grown = tail is not None
+        self._portion = portion
 
     def show(self, source: str, asked: int) -> Shown:
         """The blocks of the first `asked` characters of a normalized text, and a portion more."""
-        reached = _reach(source, asked)
-        if reached == len(source) and reached <= _CHARACTERS:
+        most = min(_CHARACTERS, round(_CHARACTERS * self._portion / PORTION))
+        reached = _reach(source, asked, most)
+        # A definition that comes late changes what was read before it.
+        is_read = self._has_grown and "]:" not in source
+        if reached == len(source) and reached <= _CHARACTERS and not is_read:
             blocks = parse(source)
         else:
             self._tail.feed(source[:reached])
@@ -47,14 +56,14 @@ class Portions:
             if at < asked:
                 continue
             heavy += weight(block)
-            if heavy > PORTION and number:
+            if heavy > self._portion and number:
                 return Shown(blocks[:number], at)
         return Shown(list(blocks), reached)
 
 
-def _reach(source: str, begin: int) -> int:
+def _reach(source: str, begin: int, most: int) -> int:
     """Where a portion of the text ends that begins there; at the end of a line if there is one."""
-    end = min(len(source), begin + _CHARACTERS)
+    end = min(len(source), begin + most)
     at, lines, cells = begin, 0, 0
     while at < end:
         following = source.find("\n", at, end) + 1 or end

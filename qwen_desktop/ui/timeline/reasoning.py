@@ -12,13 +12,17 @@ from qwen_desktop.chat.messages import AnswerStats
 from qwen_desktop.ui.texts import duration_text
 from qwen_desktop.ui.theme import body_font, px
 from qwen_desktop.ui.timeline.blocks import BlockStack
+from qwen_desktop.ui.timeline.buttons import RevealButton
 from qwen_desktop.ui.timeline.leaf import Leaf
-from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, parse, steady
+from qwen_desktop.ui.timeline.markdown import MarkdownTail, normalized, steady
+from qwen_desktop.ui.timeline.portions import Portions
 from qwen_desktop.ui.timeline.shared import Shared, tell_resized
 
 _HEADER = 24  # px
 _INDENT = 16
 _GAP = 8
+_PORTION = 50.0  # of the weight of blocks: unfolding takes no longer than a blink
+_AT_ONCE = 8_000  # characters of a text that is unfolded while it grows, and then grows on
 
 
 class FoldButton(QAbstractButton):
@@ -70,6 +74,17 @@ class ReasoningView(QWidget):
         self._button = FoldButton(shared, self)
         self._button.clicked.connect(self._on_clicked)
         self._stack = BlockStack(shared, self, dim=True)
+        self._portions: Portions | None = None
+        self._asked = 0  # characters
+        self._end: int | None = None  # of what is shown
+        self._more = RevealButton(shared, self)
+        self._more.clicked.connect(self._on_more)
+        self._more.hide()
+
+    @property
+    def shown_end(self) -> int | None:
+        """How much of it is shown where it is open, in characters; None for all."""
+        return self._end if self.is_open else None
 
     @property
     def is_open(self) -> bool:
@@ -110,7 +125,12 @@ class ReasoningView(QWidget):
         self._button.setGeometry(0, 0, min(width, self._button.sizeHint().width()), px(_HEADER))
         if not self.is_open:
             return px(_HEADER)
-        return self._stack.layout(_INDENT, px(_HEADER) + _GAP, max(40, width - _INDENT))
+        end = self._stack.layout(_INDENT, px(_HEADER) + _GAP, max(40, width - _INDENT))
+        if self._end is not None:
+            size = self._more.sizeHint()
+            self._more.setGeometry(_INDENT, end + _GAP, size.width(), size.height())
+            end += _GAP + size.height()
+        return end
 
     def part_resized(self, part: QWidget) -> None:
         """A block wants another height, and so does this."""
@@ -138,14 +158,36 @@ class ReasoningView(QWidget):
         painter.drawRoundedRect(QRectF(5, top, 2, max(0, self.height() - top)), 1, 1)
 
     def _fill(self) -> None:
+        source = normalized(self._text) if self.is_open else ""
+        self._end = None
         if not self.is_open:
             self._stack.sync(0, [], False)
-            self._tail = MarkdownTail()
-        elif self._live:
-            first = self._tail.feed(steady(normalized(self._text)))
+            self._tail, self._portions, self._asked = MarkdownTail(), None, 0
+        elif self._live and not self._portions and (self._tail.text or len(source) <= _AT_ONCE):
+            first = self._tail.feed(steady(source))
             self._stack.sync(first, self._tail.blocks, True)
         else:
-            self._stack.sync(0, parse(normalized(self._text)), False)
+            self._show_portion(source)
+        self._more.show_left(len(source) - self._end if self._end is not None else 0)
+
+    def _show_portion(self, source: str) -> None:
+        if self._portions is None:
+            self._portions = Portions(self._tail, _PORTION)
+            if self._tail.text:
+                self._asked = len(source)  # what was seen growing is not folded now
+        shown = self._portions.show(source, self._asked)
+        self._stack.sync(0, shown.blocks, False)
+        self._end = shown.end if shown.end < len(source) else None
+
+    def show_more(self) -> None:
+        """Show another portion; to be measured again."""
+        self._asked = self._end or 0
+        self._fill()
+
+    def _on_more(self) -> None:
+        self.show_more()
+        tell_resized(self)
+        self._shared.resized.emit()
 
     def _on_clicked(self) -> None:
         self._fill()

@@ -191,7 +191,7 @@ class SoughtColumn(MarkedColumn):
             return
         marks = [len(leaf.marks) for leaf in view.leaves()]
         first = view.reasoning_leaves
-        if view.reasoning_is_open:
+        if view.reasoning_is_open and view.reasoning_end is None:
             known.reasoning = sum(marks[:first])
         if view.shown_end is None:
             known.text = sum(marks[first:])

@@ -138,3 +138,76 @@ def test_what_is_too_large_to_be_laid_out_is_shown_as_its_source(timeline, kind)
     code = timeline.view_at(1).block_views[0]
     assert isinstance(code, CodeBlock)
     assert source.startswith(code.code)
+
+
+# -- reasoning ---------------------------------------------------------------------------------
+
+
+def fold_button(timeline) -> QAbstractButton:
+    (found,) = (
+        one
+        for one in timeline.view_at(1).findChildren(QAbstractButton)
+        if one.accessibleName().startswith("Th") and not one.isHidden()
+    )
+    return found
+
+
+def test_long_reasoning_is_unfolded_in_portions(timeline):
+    timeline.set_messages([user("q"), answer("the answer", reasoning=LONG)])
+    click(fold_button(timeline))
+    view = timeline.view_at(1)
+    assert "Paragraph number 0." in shown_text(view)
+    assert len(list(view.leaves())) < 200
+    assert view.reasoning_end is not None
+    before, presses = view.height(), 0
+    while view.reasoning_end is not None:
+        more(timeline).setFocus()
+        QTest.keyClick(more(timeline), Qt.Key.Key_Space)
+        presses += 1
+        assert view.height() > before
+        before = view.height()
+        assert presses < 100
+    assert presses > 3
+    assert shown_text(view) == "\n".join([*LONG.split("\n\n"), "the answer"])
+    click(fold_button(timeline))
+    assert shown_text(view) == "the answer"
+    click(fold_button(timeline))
+    assert view.reasoning_end is not None
+
+
+def test_reasoning_that_was_seen_growing_stays_whole(timeline):
+    message = answer(status=Status.STREAMING)
+    timeline.set_messages([user("q"), message])
+    for at in range(0, len(LONG), 2_000):
+        message = message.appended(PartKind.REASONING, LONG[at : at + 2_000])
+        timeline.change(message)
+    timeline.set_collapse_reasoning(False)
+    timeline.change(message.appended(PartKind.TEXT, "so"))
+    view = timeline.view_at(1)
+    assert view.reasoning_end is None
+    assert shown_text(view) == "\n".join([*LONG.split("\n\n"), "so"])
+
+
+def test_reasoning_that_is_unfolded_late_grows_behind_its_button(timeline):
+    message = answer(status=Status.STREAMING, reasoning=LONG)
+    timeline.set_messages([user("q"), message])
+    view = timeline.view_at(1)
+    count = len(list(view.leaves()))
+    assert count < 200
+    message = message.appended(PartKind.REASONING, "\n\nthe end")
+    timeline.change(message)
+    assert len(list(view.leaves())) == count
+    assert "left)" in more(timeline).accessibleName()
+
+
+def test_what_is_sought_far_down_in_reasoning_is_shown(timeline, qtbot):
+    timeline.set_messages([user("q"), answer("the answer", reasoning=LONG)])
+    timeline.seek("number 987.")
+    view = timeline.view_at(1)
+    qtbot.waitUntil(lambda: any(leaf.marks for leaf in timeline.view_at(1).leaves()))
+    view = timeline.view_at(1)
+    settle()
+    (leaf,) = (leaf for leaf in view.leaves() if leaf.marks)
+    assert leaf.toPlainText() == "Paragraph number 987."
+    place = leaf.mapTo(timeline.viewport(), leaf.rect().topLeft()).y()
+    assert 0 <= place < timeline.viewport().height()
