@@ -208,9 +208,12 @@ class Answering:
         working = max(self._planner.working(read, given), self._planner.working(1, end))
         held = weights + self._sessions.nbytes
         used, total = in_use(device)
+        highest = peak.read(held + working)
+        if device.type != "cpu":  # elsewhere it is only counted
+            self._counting.measured(highest - held)
         return replace(
             event,
-            peak_bytes=peak.read(held + working),
+            peak_bytes=highest,
             held_bytes=held_now(device, held),
             others_bytes=self._sessions.at_rest(session.conversation_id),
             planned_bytes=weights + self._planner.peak(given, end, read),

@@ -18,7 +18,7 @@ from qwen_desktop.engine.budget import (
     context_limit,
     plan_request,
 )
-from qwen_desktop.engine.device import free_memory, gigabytes
+from qwen_desktop.engine.device import CARD_MARGIN, free_memory, gigabytes
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
@@ -101,7 +101,7 @@ class Planner:
                 device: max(one.working(chunk, tokens), one.working(1, tokens))
                 for device, one in costs.items()
             },
-            {device: one.reserve for device, one in costs.items()},
+            {device: one.reserve + _margin(device) for device, one in costs.items()},
         )
 
     def spread(self, nbytes: int) -> dict[torch.device, int]:
@@ -165,9 +165,15 @@ class Planner:
         """Each device as it is now, and what tokens cost there."""
         rooms = []
         for (device, costs), share in zip(self._costs.items(), self._shares, strict=True):
-            room = Room(costs, free_memory(device), int(share * held), int(share * others))
+            free = max(0, free_memory(device) - _margin(device))
+            room = Room(costs, free, int(share * held), int(share * others))
             # A machine with less than the reserve may still answer with a small model. What the
             # conversation holds counts: else its limit would move while it grows.
             reserve = min(costs.reserve, room.most // RESERVE_SHARE)
             rooms.append(replace(room, costs=replace(costs, reserve=reserve)))
         return rooms
+
+
+def _margin(device: torch.device) -> int:
+    """What the allocator is told to leave free (`limit_memory`): no plan may count on it."""
+    return CARD_MARGIN if device.type == "cuda" else 0
