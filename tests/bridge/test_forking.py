@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from qwen_desktop.bridge import asking
 from qwen_desktop.bridge.forking import refusal
+from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Message, Part, PartKind, Provenance, Role, Status
 from qwen_desktop.storage.store import Store
 from tests.engine.checkpoints import chatty_checkpoint
@@ -125,6 +127,13 @@ def test_where_it_cannot_be_done_it_says_why(desk, tmp_path):
     assert not desk.chats.fork(answer.id, 1)
     assert "Endless-Chat" in desk.problems[-1].text()
     assert desk.chats.current.tree.versions(answer.id) == (answer.id,)
+
+
+def test_what_is_asked_next_has_no_fork_in_it(desk):
+    answer = desk.ask_and_wait("hello")
+    run = asking.fork(desk.chats.current, Fork(answer, 3), desk.chats._terms())
+    assert run.request.fork == Fork(answer, 3)
+    assert run.next_request().fork is None
 
 
 def test_one_at_a_time(desk):

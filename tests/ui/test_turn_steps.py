@@ -301,7 +301,11 @@ def test_any_answer_by_its_menu(window, talk):  # noqa: F811
     choose(window, 1, "How this turn worked")
     steps = window.findChild(TurnSteps)
     assert "“bees?”" in steps.about.text()
-    steps.reject()
+    QTest.mouseClick(steps.assemble.link, Qt.MouseButton.LeftButton)
+    assert not steps.isVisible()
+    inspector = window.inspection.open[talk.tree.path()[1].id]
+    assert inspector.isVisible()
+    inspector.close()
 
 
 def test_in_an_empty_chat_too(application, window):
