@@ -208,15 +208,16 @@ class Answering:
         working = max(self._planner.working(read, given), self._planner.working(1, end))
         held = weights + self._sessions.nbytes
         used, total = in_use(device)
+        now = held_now(device, held)
         highest = peak.read(held + working)
         if device.type != "cpu":  # elsewhere it is only counted
             self._counting.measured(highest - held)
         return replace(
             event,
             peak_bytes=highest,
-            held_bytes=held_now(device, held),
+            held_bytes=now,
             others_bytes=self._sessions.at_rest(session.conversation_id),
-            planned_bytes=weights + self._planner.peak(given, end, read),
+            planned_bytes=weights + max(0, now - held) + self._planner.peak(given, end, read),
             used_bytes=used,
             device_bytes=total,
         )
@@ -226,7 +227,7 @@ class Answering:
         session = self._sessions.find(conversation_id)
         held = session.cache.nbytes if session is not None else 0
         others = self._sessions.at_rest(conversation_id)
-        return predict(self._loaded, self._planner, held, others, read)
+        return predict(self._loaded, self._planner, held, others, self._sessions.nbytes, read)
 
     def count(self, request: GenerationRequest, cancel: threading.Event = NEVER) -> PromptCount:
         """Count the prompt that `generate` would feed for the draft that `request` ends with.

@@ -19,18 +19,22 @@ PER_OCTAVE = 8  # values between a number of tokens and twice as many
 STEPS = 32  # of the cache's growth that are shown as such
 
 
-def predict(loaded: Loaded, planner: Planner, held: int, others: int, read: int) -> Predicted:
+def predict(
+    loaded: Loaded, planner: Planner, held: int, others: int, caches: int, read: int
+) -> Predicted:
     """Memory of the checkpoint with one conversation, for growing numbers of tokens.
 
-    `held` and `others` are bytes of caches: of that conversation, and of all others. `read`: so
-    many tokens of the prompt are new in each turn; 0 for all of them.
+    `held` and `others` are bytes of caches: of that conversation, and of all others; `caches` of
+    all, with what is remembered beside them. `read`: so many tokens of the prompt are new in each
+    turn; 0 for all of them. Workspaces that libraries keep on a card count with the weights.
     """
     capabilities, info = loaded.runner.capabilities, loaded.info
     device = capabilities.device
     weights = loaded.bytes_by_device.get(str(device), 0)
+    fixed = weights + max(0, held_now(device, weights + caches) - weights - caches)
     limit = planner.limit(held, others)
     points = tuple(
-        (tokens, weights + planner.steady(tokens), weights + planner.peak(tokens, tokens, new))
+        (tokens, fixed + planner.steady(tokens), fixed + planner.peak(tokens, tokens, new))
         for tokens in _lengths(max(limit, FIRST))
         for new in (min(read, tokens) if read else tokens,)
     )
@@ -44,7 +48,7 @@ def predict(loaded: Loaded, planner: Planner, held: int, others: int, read: int)
         weights=weights,
         context_length=capabilities.context_length,
         limit_tokens=limit,
-        limit_bytes=weights + planner.room(held, others),
+        limit_bytes=fixed + planner.room(held, others),
         device_bytes=in_use(device)[1],
     )
 
