@@ -89,9 +89,11 @@ class AnswerTokens(QWidget):
         self._read = False
         self._narrow = False
         self._has_texts = False
+        self._told = -1  # the token that stands beside the text
         self.view = TokenText(self.tr("Tokens of the answer"))
         self.view.describe = self._describe
         self.view.current_changed.connect(self._on_current)
+        self.view.hovered.connect(self._on_hover)
         self.view.token_activated.connect(self._go_to_choices)
         self._build()
         self._show_tokens(by_scores(message.token_ids, self._scores))
@@ -337,7 +339,14 @@ class AnswerTokens(QWidget):
         return "\n".join(line for line in (self._facts(index), more) if line)
 
     @Slot(int)
+    def _on_hover(self, index: int) -> None:
+        """What is pointed at is told meanwhile, unless something is being chosen by keys."""
+        if not (self.choices.hasFocus() or self.fork.hasFocus()):
+            self._on_current(index if index >= 0 else self.view.current)
+
+    @Slot(int)
     def _on_current(self, index: int) -> None:
+        self._told = index
         score = self._scores[index] if 0 <= index < len(self._scores) else None
         if index < 0:
             self.about.setText(self.tr("Choose a token: click it, or press the arrow keys."))
@@ -356,8 +365,7 @@ class AnswerTokens(QWidget):
         self._show_offer()
 
     def _show_offer(self) -> None:
-        at = self.view.current
-        self.fork.setEnabled(at >= 0 and not self._refusal)
+        self.fork.setEnabled(self._told >= 0 and not self._refusal)
         self.choices.setToolTip("" if self._refusal else self.tr("Enter goes on with it"))
         self.refusal.setText(self._refusal)
         self.refusal.setVisible(bool(self._refusal))
@@ -365,7 +373,8 @@ class AnswerTokens(QWidget):
     # -- what the user does ----------------------------------------------------------------
 
     @Slot(int)
-    def _go_to_choices(self, _index: int) -> None:
+    def _go_to_choices(self, index: int) -> None:
+        self._on_current(index)
         reason = Qt.FocusReason.TabFocusReason
         if self.choices.count():
             self.choices.setCurrentRow(max(0, self.choices.currentRow()))
@@ -375,13 +384,13 @@ class AnswerTokens(QWidget):
 
     @Slot()
     def _fork(self) -> None:
-        if self.view.current >= 0 and not self._refusal:
-            self.fork_requested.emit(self.view.current, None)
+        if self._told >= 0 and not self._refusal:
+            self.fork_requested.emit(self._told, None)
 
     @Slot(QListWidgetItem)
     def _pick(self, row: QListWidgetItem) -> None:
         if not self._refusal:
-            self.fork_requested.emit(self.view.current, row.data(Qt.ItemDataRole.UserRole))
+            self.fork_requested.emit(self._told, row.data(Qt.ItemDataRole.UserRole))
 
     @Slot(QListWidgetItem)
     def _jump(self, row: QListWidgetItem) -> None:

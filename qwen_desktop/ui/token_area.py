@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetricsF, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
@@ -24,6 +24,8 @@ PORTION = 3_000
 
 class TokenArea(QAbstractScrollArea):
     """Shows tokens, and which of them are selected, current or pointed at."""
+
+    hovered = Signal(int)  # the token that is pointed at; -1 where none is any more
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -218,3 +220,4 @@ class TokenArea(QAbstractScrollArea):
         if index != self._hovered:
             self._hovered = index
             self.viewport().update()
+            self.hovered.emit(index)

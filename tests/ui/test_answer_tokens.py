@@ -6,10 +6,10 @@ import itertools
 import math
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QListWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QListWidget
 
 from qwen_desktop.bridge.run import RunKind
 from qwen_desktop.chat.messages import (
@@ -184,6 +184,18 @@ def test_by_keys_from_a_token_to_an_alternative(show):
     assert page.dialog.focusWidget() is page.choices
     QTest.keyClick(page.choices, Qt.Key.Key_Return)
     assert page.asked == [(ANSWER.id, at, 70 + IDS[at])]
+
+
+def test_what_is_pointed_at_is_told_until_the_pointer_leaves(show):
+    page = show()
+    page.view.set_current(0)
+    QTest.mouseMove(page.view.viewport(), page.view.place_of(4).center())
+    assert "Probability 10.0 %" in page.about.text()
+    assert rows(page.choices) == ["␣other  20.0 %"]
+    page.choices.itemActivated.emit(page.choices.item(0))
+    assert page.asked == [(ANSWER.id, 4, 70 + IDS[4])]  # what is seen there counts
+    QApplication.sendEvent(page.view.viewport(), QEvent(QEvent.Type.Leave))
+    assert "Probability 100.0 %" in page.about.text()
 
 
 def test_by_mouse_from_here_on(show):
