@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui.theme import body_font, line_height, look, px, space
 from qwen_desktop.ui.timeline.code import CodeBlock
 from qwen_desktop.ui.timeline.leaf import INDENT, Leaf
 from qwen_desktop.ui.timeline.markdown import Block
+from qwen_desktop.ui.timeline.notes import NoteButton
 from qwen_desktop.ui.timeline.shared import GAP, Shared, tell_resized
 from qwen_desktop.ui.timeline.textblocks import MathBlock, TableBlock, TextBlock
 
@@ -111,6 +112,7 @@ class NestedBlock(QWidget):
         self._indent = indents.get(kind, 0)
         gap = space(6 if kind == "list" else GAP)
         self._stack = BlockStack(shared, self, dim or kind in _DIM, gap)
+        self._button = NoteButton(shared, self) if kind == "note" else None
 
     def accepts(self, block: Block) -> bool:
         """Whether `block` can be shown by this widget."""
@@ -120,6 +122,8 @@ class NestedBlock(QWidget):
         """Show `block`; only children that differ are touched."""
         self._marker = block.marker
         self._stack.sync(0, block.children, live)
+        if self._button is not None:
+            self._button.set_label(block.marker)
         first = next(self._stack.leaves(), None)
         if first is not None and block.marker:
             note = f"[^{block.marker}]:" if block.kind == "note" else block.marker
@@ -141,6 +145,8 @@ class NestedBlock(QWidget):
 
     def height_for(self, width: int) -> int:
         """The height of the children."""
+        if self._button is not None:
+            self._button.setGeometry(0, 0, self._indent - px(2), line_height())
         height = self._stack.layout(self._indent, 0, max(40, width - self._indent))
         return max(height, line_height())
 
@@ -175,11 +181,9 @@ class NestedBlock(QWidget):
             painter.drawRoundedRect(QRectF(0, 0, 3, self.height()), 1.5, 1.5)
         elif self._marker in ("todo", "done"):
             self._paint_box(painter)
-        elif self._kind == "note":
-            self._paint_name(painter)
         elif self._marker in _BULLETS:
             self._paint_bullet(painter)
-        elif self._marker:
+        elif self._marker and self._button is None:
             painter.setFont(body_font())
             painter.setPen(QColor(theme.dim if self._dim else theme.text))
             place = QRect(-8, 2, self._indent + 2, line_height())  # text sits low in its line
@@ -193,15 +197,6 @@ class NestedBlock(QWidget):
         painter.setBrush(colour if self._marker == "•" else Qt.BrushStyle.NoBrush)
         middle = QPointF(self._indent - px(10), line_height() / 2 + px(2))
         painter.drawEllipse(middle, px(5) / 2, px(5) / 2)
-
-    def _paint_name(self, painter: QPainter) -> None:
-        """The name of a footnote, small and cut where it is long."""
-        font = body_font(11)
-        width = self._indent - px(4)
-        name = QFontMetrics(font).elidedText(self._marker, Qt.TextElideMode.ElideRight, width)
-        painter.setFont(font)
-        painter.setPen(QColor(self._shared.theme.dim))
-        painter.drawText(QRect(0, 0, width, line_height()), Qt.AlignmentFlag.AlignVCenter, name)
 
     def _paint_box(self, painter: QPainter) -> None:
         theme = self._shared.theme

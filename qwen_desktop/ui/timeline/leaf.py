@@ -26,7 +26,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
 
 from qwen_desktop.ui.theme import line_height, px
-from qwen_desktop.ui.timeline.markdown import web_address
+from qwen_desktop.ui.timeline.markdown import NOTE, web_address
 from qwen_desktop.ui.timeline.scrollbar import SlimBar
 from qwen_desktop.ui.timeline.shared import Shared
 
@@ -304,9 +304,14 @@ class Leaf(QTextBrowser):
 
     def _follow(self) -> None:
         """Follow the link that has the keyboard's focus."""
-        address = self.textCursor().charFormat().anchorHref()
-        if web_address(address):
-            self._shared.link_activated.emit(QUrl(address))
+        self.follow(self.textCursor().charFormat().anchorHref())
+
+    def follow(self, link: str) -> None:
+        """Follow a link of this text: to the web, if the reader agrees, or to a footnote."""
+        if link.startswith(NOTE):
+            self._shared.note_requested.emit(self, link.removeprefix(NOTE))
+        elif web_address(link):
+            self._shared.link_activated.emit(QUrl(link))
 
 
 def _lines_text(leaf: Leaf, begin: int, end: int) -> str:

@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["Block", "MarkdownTail", "normalized", "parse", "steady", "web_address", "weight"]
+__all__ = [
+    "NOTE",
+    "Block",
+    "MarkdownTail",
+    "normalized",
+    "parse",
+    "steady",
+    "web_address",
+    "weight",
+]
 
+NOTE = "#note:"  # the link of a reference to a footnote begins so
 _HEAVIEST = 300.0  # lists and tables that weigh more are shown as their source
 _DEEPEST = 6  # quotes and lists below this depth are shown as plain text
 _RICH = frozenset(
@@ -295,7 +305,8 @@ def _parser() -> MarkdownIt:
     parser = make_parser()
     rules: Any = parser.renderer.rules  # type: ignore[attr-defined]
     rules["fence"] = rules["code_block"] = rules["html_block"] = _preformatted
-    rules["footnote_label"] = lambda *_: ""  # it is painted beside the note
+    rules["footnote_label"] = lambda *_: ""  # it is a button beside the note
+    rules["footnote_ref"] = _reference
     rules["td_open"] = rules["th_open"] = _cell
     rules["link_open"] = _link
     return parser
@@ -310,6 +321,12 @@ def _link(tokens: Sequence[Token], index: int, _options: Any, _environment: Any)
     """A link leads somewhere; its title is for a pointer that rests, which is not offered."""
     address = html.escape(str(tokens[index].attrs.get("href", "")))
     return f'<a href="{address}">' if address else "<a>"
+
+
+def _reference(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:
+    """A reference leads to its note."""
+    label = html.escape(tokens[index].content)
+    return f'<sup><a href="{NOTE}{label}">{label}</a></sup>'
 
 
 def _cell(tokens: Sequence[Token], index: int, _options: Any, _environment: Any) -> str:

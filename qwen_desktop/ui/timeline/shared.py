@@ -35,6 +35,8 @@ class Shared(QObject):
     resized = Signal()  # a part changed its height by a click
     settled = Signal()  # parts changed their heights by themselves
     save_requested = Signal(str, str)  # file name, code
+    note_requested = Signal(object, str)  # the text that refers to a footnote, its name
+    note_left = Signal(object, str)  # the button beside a footnote, its name
 
     def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -34,10 +34,10 @@ from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import web_address
 from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
+from qwen_desktop.ui.timeline.noted import NotedColumn
 from qwen_desktop.ui.timeline.offers import SETTLED, Act
 from qwen_desktop.ui.timeline.selection import Place, Selection, whole_text
 from qwen_desktop.ui.timeline.shared import Shared
-from qwen_desktop.ui.timeline.sought import SoughtColumn
 
 _ANNOUNCED = 200  # characters of a message that is gone to
 _KEYBOARD = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
@@ -60,7 +60,7 @@ class _FocusRing(QWidget):
         painter.drawRoundedRect(self.rect().toRectF().adjusted(3, 3, -3, -3), 6, 6)
 
 
-class Timeline(SoughtColumn):
+class Timeline(NotedColumn):
     """The messages of one conversation."""
 
     retry_requested = Signal(str)  # message id
@@ -102,7 +102,7 @@ class Timeline(SoughtColumn):
         self._triple = QTimer(self)  # runs while a third click would select a paragraph
         self._triple.setSingleShot(True)
         self.setObjectName("timeline")
-        self.setAccessibleName(self.tr("Conversation"))
+        self.setAccessibleName(self.tr("Chat"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
 
@@ -372,18 +372,18 @@ class Timeline(SoughtColumn):
             return
         self._selection.release()
         shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        link = self._link_at(event.position().toPoint())
-        if link and not self._selection.moved and not shift:
-            self.link_activated.emit(QUrl(link))
+        leaf, link = self._link_at(event.position().toPoint())
+        if leaf is not None and link and not self._selection.moved and not shift:
+            leaf.follow(link)
 
-    def _link_at(self, point: QPoint) -> str:
+    def _link_at(self, point: QPoint) -> tuple[Leaf | None, str]:
+        """The text at a point and the link there, or ""."""
         widget: QWidget | None = self.viewport().childAt(point)
         while widget is not None and not isinstance(widget, Leaf):
             widget = widget.parentWidget()
         if widget is None:
-            return ""
-        link = widget.anchorAt(widget.viewport().mapFrom(self.viewport(), point))
-        return link if web_address(link) else ""
+            return None, ""
+        return widget, widget.anchorAt(widget.viewport().mapFrom(self.viewport(), point))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """At the pointer, or by the keyboard at the message that was gone to."""
@@ -406,8 +406,8 @@ class Timeline(SoughtColumn):
         markdown.triggered.connect(self._copy_markdown)
         for action in (copy, markdown):
             action.setEnabled(not self._selection.is_empty)
-        link = self._link_at(point)
-        if link:
+        link = self._link_at(point)[1]
+        if web_address(link):
             address = menu.addAction(self.tr("Copy link address"))
             address.triggered.connect(lambda: QGuiApplication.clipboard().setText(link))
         menu.addSeparator()
@@ -421,7 +421,7 @@ class Timeline(SoughtColumn):
         everything.setEnabled(bool(self._items))
         menu.addSeparator()
         for words, signal in (
-            (self.tr("Copy conversation as Markdown"), self.copy_all_requested),
+            (self.tr("Copy chat as Markdown"), self.copy_all_requested),
             (self.tr("Export…"), self.export_requested),
         ):
             action = menu.addAction(words)
@@ -499,7 +499,7 @@ class Timeline(SoughtColumn):
         """Build everything anew in another language."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
-            self.setAccessibleName(self.tr("Conversation"))
+            self.setAccessibleName(self.tr("Chat"))
             self.rebuild()
 
 

@@ -30,7 +30,7 @@ NOTES = (
 def test_a_footnote_stands_where_it_is_written(timeline):
     view = shown(timeline, NOTES + "\n[^b]: Second\n\nAfter.")
     assert [block.kind for block in view.blocks] == ["text", "note", "note", "text"]
-    assert "<sup>1</sup>" in view.blocks[0].html
+    assert '<sup><a href="#note:1">1</a></sup>' in view.blocks[0].html
     assert "[^long name]" in view.blocks[0].html  # nobody says what that is
     text, first, more, second, after = view.leaves()
     assert (first.toPlainText(), more.toPlainText()) == (
@@ -55,7 +55,7 @@ def test_a_growing_text_knows_the_notes_before(timeline):
     tail = MarkdownTail()
     for end in range(1, 40):
         tail.feed("[^1]: note\n\npara\n\nSee [^1] and more of it."[:end])
-    assert "<sup>1</sup>" in tail.blocks[-1].html
+    assert '<sup><a href="#note:1">1</a></sup>' in tail.blocks[-1].html
 
 
 def test_tasks_are_read_with_their_state(timeline):
