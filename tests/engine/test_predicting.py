@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.events import Finished
 from qwen_desktop.engine import planning
 from qwen_desktop.engine.engine import Engine
 from tests.engine.checkpoints import PLAIN
 from tests.engine.helpers import ask, load, request, usage_of
+from tests.engine.simulated_card import MIB, SimulatedCard
+from tests.engine.test_simulated_card import TOTAL, WIDE
 
 FAMILY = {"template": PLAIN}
 
@@ -93,3 +96,29 @@ def test_an_8_bit_cache_is_predicted_as_one(made):
 
 def test_without_a_checkpoint_nothing_is_predicted():
     assert Engine().predict("c", 0) is None
+
+
+@pytest.mark.parametrize("words", [100, 700])
+def test_a_card_tells_itself_what_answers_took(made, monkeypatch, words):
+    card = SimulatedCard(TOTAL, other=1024 * MIB)
+    card.install(monkeypatch)
+    engine = Engine()
+    with card:
+        load(engine, made("qwen3", **WIDE), placement="cuda", precision=Precision.BF16)
+        library = torch.empty(8 * MIB, dtype=torch.uint8)  # a workspace that stays
+        ask(engine, request("hello", conversation="other", max_new_tokens=4))
+        events = ask(engine, request("the " * words, max_new_tokens=8))
+        finished, predicted = finished_of(events), engine.predict("c", 0)
+        used = TOTAL - card.free
+        held = card.allocated
+        engine.unload()
+        del library
+    assert finished.held_bytes == pytest.approx(held, abs=MIB)
+    assert (finished.used_bytes, finished.device_bytes) == (used, TOTAL)
+    assert finished.others_bytes > 0
+    # Plans take the worst moment of a forward, which a short one does not meet.
+    own_peak = finished.peak_bytes - finished.others_bytes
+    assert own_peak <= finished.planned_bytes < own_peak + 2 * MIB
+    steady, peak = predicted.at(usage_of(events).context_tokens)
+    assert finished.held_bytes - finished.others_bytes == pytest.approx(steady, rel=0.02)
+    assert own_peak <= peak < own_peak + 2 * MIB
