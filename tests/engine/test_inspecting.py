@@ -94,6 +94,12 @@ def test_segments_tile_the_ids_and_spell_the_messages(made, template, talk, thin
         assert len(told) == len(message.files)
         assert all(read_as(file) in text for file, text in zip(message.files, told, strict=True))
     if template is not None:
+        for message in said:  # the template is around a message, not within
+            own = [(kind, text) for name, kind, text in texts if name == message.id]
+            assert own[0][0] is SegmentKind.FRAME
+            assert own[0][1].startswith(f"<|im_start|>{message.role.value}")
+            if message.role is Role.USER:
+                assert all(kind is not SegmentKind.FRAME for kind, _ in own[1:-1])
         assert found.marked
         assert found.all_found
         controls = [s for s in found.segments if s.kind in (SegmentKind.USER, SegmentKind.FILE)]
