@@ -10,12 +10,9 @@ import torch
 
 from qwen_desktop.bridge.taken import TakenWatch
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
-from qwen_desktop.chat.context import Policy
-from qwen_desktop.chat.events import Finished, GenerationEvent, PromptCount, Started
+from qwen_desktop.chat.events import Finished, GenerationEvent, Started
 from qwen_desktop.chat.ledger import Bound, Forecast, MemoryKind, WayKind
-from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
-from qwen_desktop.chat.model import GenerationRequest, LoadRequest
-from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import loader, watch
 from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.device import CARD_MARGIN
@@ -24,6 +21,7 @@ from qwen_desktop.errors import Known
 from tests.engine.checkpoints import PLAIN
 from tests.engine.helpers import NEVER, ask, load, request, text_of, usage_of
 from tests.engine.simulated_card import MIB, SimulatedCard
+from tests.engine.talk import Talk
 
 # Few operations, and a cache that is wide for them: 16 KiB a token in 16 bits.
 WIDE = {
@@ -222,35 +220,6 @@ def test_a_card_that_others_fill_is_one_sentence_and_no_end(card, engine):
 
 
 # The forecast
-
-
-class Talk:
-    """A conversation that goes on for as long as it fits, in turns of about `words`."""
-
-    def __init__(self, engine: Engine, words: int, **settings: object) -> None:
-        self.engine, self.words = engine, words
-        values = {"max_new_tokens": 64, "thinking": False, "temperature": 1.5, "seed": 1}
-        self.settings = GenerationSettings(**(values | settings))
-        self.path: list[Message] = []
-
-    def asked(self, text: str) -> GenerationRequest:
-        parent = self.path[-1].id if self.path else None
-        message = user_message(text, parent)
-        return GenerationRequest("c", (*self.path, message), self.settings, Policy.ASK)
-
-    def count(self, text: str = "") -> PromptCount:
-        return self.engine.count_prompt(self.asked(text))
-
-    def turn(self) -> bool:
-        """Ask once more; whether it still fitted."""
-        asked = self.asked("hello the in " * self.words)
-        if self.engine.count_prompt(asked).overflows:
-            return False
-        said = text_of(ask(self.engine, asked))
-        answer = Part(PartKind.TEXT, said or "…")
-        last = asked.messages[-1]
-        self.path = [*asked.messages, Message(Role.ASSISTANT, (answer,), parent_id=last.id)]
-        return True
 
 
 def test_the_forecast_is_right_at_the_end_of_memory(card, engine):
