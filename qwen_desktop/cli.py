@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="qwen-desktop",
         usage="%(prog)s [OPTION …] [FILE …]\n       %(prog)s [OPTION …] COMMAND …",
         description="Chat with any Qwen checkpoint folder. Everything stays on this machine. FILE: "
-        "a conversation, an export of another program, or a checkpoint folder, to be opened.",
+        "a chat, an export of another program, or a checkpoint folder, to be opened.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_options(parser)
@@ -139,8 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     opening.add_argument("files", metavar="FILE", nargs="+", type=Path)
     importing = commands.add_parser(
         "import",
-        help="take conversations of this and other programs into the profile, without a window",
-        description="Take the conversations in files and folders into the profile: those of Qwen "
+        help="take chats of this and other programs into the profile, without a window",
+        description="Take the chats in files and folders into the profile: those of Qwen "
         "Desktop, ChatGPT, Open WebUI, LM Studio and Jan, and messages as OpenAI's API and "
         "ShareGPT write them. What is there already is not doubled. The exit status is 0 where "
         "everything came in.",
@@ -219,9 +219,9 @@ def _add_outgoing(commands: Any) -> None:
     """The commands about what leaves the profile; `commands` is argparse's."""
     export = commands.add_parser(
         "export",
-        help="write conversations into files, without a window",
-        description="Write conversations into TARGET: a folder, in which no file is replaced; a "
-        "file with --one-file, or where it is one conversation.",
+        help="write chats into files, without a window",
+        description="Write chats into TARGET: a folder, in which no file is replaced; a "
+        "file with --one-file, or where it is one chat.",
         argument_default=argparse.SUPPRESS,
     )
     _add_profile(export)
@@ -231,7 +231,7 @@ def _add_outgoing(commands: Any) -> None:
     export.add_argument(
         "--format", default="markdown", choices=[form.value for form in Format], help="of the files"
     )
-    export.add_argument("--one-file", action="store_true", help="all conversations in one file")
+    export.add_argument("--one-file", action="store_true", help="all chats in one file")
     export.add_argument("--versions", action="store_true", help="all versions of messages")
     export.add_argument("--reasoning", action="store_true", help="with the reasoning")
     export.add_argument(
@@ -241,13 +241,13 @@ def _add_outgoing(commands: Any) -> None:
     profile = commands.add_parser(
         "profile",
         help="save the whole profile as one file, or bring one back, without a window",
-        description="Save conversations, settings and presets as one file, or bring them back.",
+        description="Save chats, settings and presets as one file, or bring them back.",
         argument_default=argparse.SUPPRESS,
     )
     _add_profile(profile)
     profile.add_argument("what", choices=("save", "restore"))
     how = profile.add_mutually_exclusive_group()
-    how.add_argument("--merge", action="store_true", help="add the conversations that are missing")
+    how.add_argument("--merge", action="store_true", help="add the chats that are missing")
     how.add_argument(
         "--replace", action="store_true", help="put it in place of this profile, which is kept"
     )

@@ -10,6 +10,7 @@ Qt's lupdate collects by name, and the interface translates them before filling 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -65,6 +66,9 @@ class Cancelled(BaseException):
     """The user stopped a load or a prefill. Not an error; passes through `except Exception`."""
 
 
+_NUMBER = re.compile(r"[-+]?\d[\d., ]*%?")
+
+
 @dataclass(frozen=True)
 class Report:
     """One error as a value: safe to send between threads, to store and to show."""
@@ -75,6 +79,14 @@ class Report:
     details: str = ""
     is_bug: bool = False
     code: str = ""  # of a Known; the window offers ways out for some
+
+    def for_log(self) -> str:
+        """The details, else the sentence with its numbers. Names may be private: they stay out."""
+        shown = {
+            name: value if _NUMBER.fullmatch(value) else f"{{{name}}}"
+            for name, value in self.values.items()
+        }
+        return self.details or self.template.format_map(shown)
 
     def text(self) -> str:
         """The English sentence followed by the remedy."""

@@ -38,7 +38,7 @@ def export(profile: Profile, request: ExportRequest) -> int:
         say(str(file))
     for one in result.failed:
         say(f"{one.conversation_id}: {one.report.text()}", sys.stderr)
-    say(f"{result.count} conversations", sys.stderr)
+    say(_number(result.count, "chat"), sys.stderr)
     return 1 if result.failed else 0
 
 
@@ -56,7 +56,7 @@ def restore_profile(profile: Profile, file: Path, *, replace: bool | None) -> in
     None: it is not said; then only a profile without conversations is replaced. Raises Known.
     """
     if replace is None and profile.database.exists():
-        say("There are conversations in this profile: say --merge or --replace.", sys.stderr)
+        say("There are chats in this profile: say --merge or --replace.", sys.stderr)
         return 2
     if replace is False:
         return _merge(profile, file)
@@ -113,4 +113,8 @@ def _show(progress: ExportProgress) -> None:
 
 
 def _counted(contents: ProfileContents) -> str:
-    return f"{contents.conversations} conversations, {contents.messages} messages"
+    return f"{_number(contents.conversations, 'chat')}, {_number(contents.messages, 'message')}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -197,7 +197,7 @@ class Backups(QObject):
                 then, result = done, job(BackupFolder(self._file))
             except Exception as error:  # noqa: BLE001 - the border of this thread
                 then, result = failed, report_of(error)
-                _log.error("backups: %s", result.details or result.template)
+                _log.error("backups: %s", result.for_log())
             with self._emitting:
                 if not self._closed:
                     self._done.emit(then, result)

@@ -79,7 +79,7 @@ class Doctor(QObject):
             self._tell(self.examined, request_id, examine(folder, self._machine()))
         except BaseException as error:  # noqa: BLE001 - the border of this thread
             report = report_of(error)
-            _log.error("doctor: %s", report.details or report.template)
+            _log.error("doctor: %s", report.for_log())
             self._tell(self.failed, request_id, report)
 
     def _look_for(self, folders: tuple[str, ...]) -> None:

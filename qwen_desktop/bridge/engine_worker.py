@@ -362,5 +362,5 @@ class EngineWorker(QObject):
         """
         report = report_of(error)
         if report.is_bug or not quiet:
-            _log.error("engine: %s", report.details or report.template)
+            _log.error("engine: %s", report.for_log())
         return report

@@ -179,5 +179,5 @@ class Exporting(QObject):
 
 def _logged(error: BaseException) -> Report:
     report = report_of(error)
-    _log.error("export: %s", report.details or report.template)
+    _log.error("export: %s", report.for_log())
     return report

@@ -164,7 +164,7 @@ class Importing(QObject):
             self._read_all(job, paths)
         except BaseException as error:  # noqa: BLE001 - the border of this thread
             trouble = report_of(error)
-            _log.error("importing: %s", trouble.details or trouble.template)
+            _log.error("importing: %s", trouble.for_log())
         self._tell(self._ended, job.id, checkpoints, trouble)
 
     def _read_all(self, job: _Job, paths: tuple[Path, ...]) -> None:

@@ -150,7 +150,7 @@ class ProfileFiles(QObject):
             self._end(self.cancelled)
         except BaseException as error:  # noqa: BLE001 - the border of this thread
             report = report_of(error)
-            _log.error("profile file: %s", report.details or report.template)
+            _log.error("profile file: %s", report.for_log())
             self._end(self.failed, report)
         else:
             self._end(signal, contents)

@@ -54,7 +54,7 @@ class _Worker(QObject):
             return
         except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
             report = report_of(error)
-            _log.error("searching failed: %s", report.details or report.template)
+            _log.error("searching failed: %s", report.for_log())
             self.failed.emit(number, report)
             return
         self.found.emit(number, found)

@@ -185,7 +185,7 @@ class _Worker(QObject):
 
 def _logged(error: Exception) -> Report:
     report = report_of(error)
-    _log.error("storage job failed: %s", report.details or report.template)
+    _log.error("storage job failed: %s", report.for_log())
     return report
 
 

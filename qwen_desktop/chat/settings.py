@@ -133,7 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "normal",
         QT_TRANSLATE_NOOP("settings", "Text width"),
-        QT_TRANSLATE_NOOP("settings", "Widest that the lines of a conversation get."),
+        QT_TRANSLATE_NOOP("settings", "Widest that the lines of a chat get."),
         "appearance",
         choices=(
             ("narrow", QT_TRANSLATE_NOOP("settings", "Narrow")),
@@ -243,7 +243,7 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "",
         QT_TRANSLATE_NOOP("settings", "System prompt"),
-        QT_TRANSLATE_NOOP("settings", "Instructions put before every conversation."),
+        QT_TRANSLATE_NOOP("settings", "Instructions put before every chat."),
         "generation",
     ),
     Setting(

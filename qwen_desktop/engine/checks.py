@@ -271,7 +271,7 @@ def _stretched(patient: Patient) -> Iterator[Finding]:
             QT_TRANSLATE_NOOP(
                 "errors", "The context is stretched ({method}) from {trained} to {length} tokens."
             ),
-            QT_TRANSLATE_NOOP("errors", "Short conversations may be answered a little worse."),
+            QT_TRANSLATE_NOOP("errors", "Short chats may be answered a little worse."),
             method=kind[:40],
             trained=original if type(original) is int else "?",
             length=patient.model.architecture.context_length,

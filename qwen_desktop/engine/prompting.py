@@ -135,9 +135,7 @@ def thinks(request: GenerationRequest) -> bool:
 def overflow(prompt: Prompt, budget: int) -> Known:
     """The sentence for a conversation of which nothing may be left out."""
     return Known(
-        QT_TRANSLATE_NOOP(
-            "errors", "The conversation has {have} tokens; {budget} fit beside an answer."
-        ),
+        QT_TRANSLATE_NOOP("errors", "The chat has {have} tokens; {budget} fit beside an answer."),
         QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
         have=f"{len(prompt.ids):,}",
         budget=f"{budget:,}",

@@ -76,7 +76,7 @@ class _Job:
 
     def run(self) -> ExportResult:
         if not self._ids:
-            raise Known(QT_TRANSLATE_NOOP("errors", "There is no conversation to export."))
+            raise Known(QT_TRANSLATE_NOOP("errors", "There is no chat to export."))
         target = self._request.target
         is_one = self._request.is_one_file
         folder = target.parent if is_one else target

@@ -38,4 +38,4 @@ class Words:
     seconds: str = QT_TRANSLATE_NOOP("export", "{seconds} s")
     seed: str = QT_TRANSLATE_NOOP("export", "seed {seed}")
     page: str = QT_TRANSLATE_NOOP("export", "Page {number}")
-    several: str = QT_TRANSLATE_NOOP("export", "{count} conversations")
+    several: str = QT_TRANSLATE_NOOP("export", "{count} chats")

@@ -80,7 +80,7 @@ def from_value(value: object) -> Record:
     top = Place("", value)
     if top.mapping().get("format") != FORMAT:
         raise Known(
-            QT_TRANSLATE_NOOP("errors", "This is not a conversation of Qwen Desktop."),
+            QT_TRANSLATE_NOOP("errors", "This is not a chat of Qwen Desktop."),
             code=CODE,
         )
     _check_version(top)
@@ -262,9 +262,7 @@ class _Unseen:
         while step != first:
             step = self._parents.get(step) if step is not None else None
             if step is None:
-                raise place.wrong(
-                    QT_TRANSLATE_NOOP("errors", "{place} is no stretch of the conversation.")
-                )
+                raise place.wrong(QT_TRANSLATE_NOOP("errors", "{place} is no stretch of the chat."))
             upwards.append(step)
         self._left -= len(upwards)
         if self._left < 0:

@@ -21,7 +21,7 @@ from qwen_desktop.storage.provenance import Parents, provenance_json
 def not_there() -> Known:
     """The sentence about a conversation that nobody can find."""
     return Known(
-        QT_TRANSLATE_NOOP("errors", "This conversation is no longer there."),
+        QT_TRANSLATE_NOOP("errors", "This chat is no longer there."),
         QT_TRANSLATE_NOOP("errors", "It may have been deleted in another window."),
         code="conversation-missing",
     )

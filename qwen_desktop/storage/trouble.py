@@ -75,7 +75,7 @@ def newer(file: Path) -> Known:
         QT_TRANSLATE_NOOP(
             "errors",
             "{file} was written by a newer Qwen Desktop: "
-            "its conversations can be read here, but not changed.",
+            "its chats can be read here, but not changed.",
         ),
         QT_TRANSLATE_NOOP("errors", "Install the newer version to go on with them."),
         code=NEWER,

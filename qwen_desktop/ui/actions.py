@@ -67,7 +67,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("new", QT_TRANSLATE_NOOP("actions", "New chat"), ("Ctrl+N",), Group.CHAT),
     Spec(
         "next_conversation",
-        QT_TRANSLATE_NOOP("actions", "Conversation used before"),
+        QT_TRANSLATE_NOOP("actions", "Chat used before"),
         ("Ctrl+Tab",),
         Group.CHAT,
         tip=QT_TRANSLATE_NOOP(
@@ -76,7 +76,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "previous_conversation",
-        QT_TRANSLATE_NOOP("actions", "Conversation used longest ago"),
+        QT_TRANSLATE_NOOP("actions", "Chat used longest ago"),
         ("Ctrl+Shift+Tab",),
         Group.CHAT,
     ),
@@ -101,13 +101,13 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "search",
-        QT_TRANSLATE_NOOP("actions", "Search conversations"),
+        QT_TRANSLATE_NOOP("actions", "Search chats"),
         ("Ctrl+K", "Ctrl+Shift+F"),
         Group.SEARCH,
     ),
     Spec(
         "find",
-        QT_TRANSLATE_NOOP("actions", "Find in the conversation"),
+        QT_TRANSLATE_NOOP("actions", "Find in this chat"),
         ("Ctrl+F",),
         Group.SEARCH,
     ),
@@ -120,7 +120,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "sidebar",
-        QT_TRANSLATE_NOOP("actions", "Show or hide the conversation list"),
+        QT_TRANSLATE_NOOP("actions", "Show or hide the chat list"),
         ("Ctrl+B",),
         Group.VIEW,
     ),
@@ -141,7 +141,7 @@ SPECS: tuple[Spec, ...] = (
         ("Ctrl+Shift+M",),
         Group.TOOLS,
         tip=QT_TRANSLATE_NOOP(
-            "actions", "What this conversation has taken as it grew: memory, and how fast it was."
+            "actions", "What this chat has taken as it grew: memory, and how fast it was."
         ),
     ),
     Spec(
@@ -169,19 +169,19 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "open_conversation",
-        QT_TRANSLATE_NOOP("actions", "Open conversation file"),
+        QT_TRANSLATE_NOOP("actions", "Open chat file…"),
         ("Ctrl+Shift+O",),
         Group.DATA,
     ),
     Spec(
         "import",
-        QT_TRANSLATE_NOOP("actions", "Import conversations"),
+        QT_TRANSLATE_NOOP("actions", "Import chats…"),
         ("Ctrl+Shift+I",),
         Group.DATA,
     ),
     Spec(
         "save_as",
-        QT_TRANSLATE_NOOP("actions", "Save conversation as…"),
+        QT_TRANSLATE_NOOP("actions", "Save chat as…"),
         ("Ctrl+Shift+S",),
         Group.DATA,
     ),
@@ -232,21 +232,21 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "row_open",
-        QT_TRANSLATE_NOOP("actions", "Open conversation"),
+        QT_TRANSLATE_NOOP("actions", "Open chat"),
         ("Enter",),
         Group.CHAT,
         Scope.LIST,
     ),
     Spec(
         "rename",
-        QT_TRANSLATE_NOOP("actions", "Rename conversation"),
+        QT_TRANSLATE_NOOP("actions", "Rename chat"),
         ("F2",),
         Group.CHAT,
         Scope.LIST,
     ),
     Spec(
         "delete",
-        QT_TRANSLATE_NOOP("actions", "Delete conversation"),
+        QT_TRANSLATE_NOOP("actions", "Delete chat"),
         ("Ctrl+Del", "Ctrl+Backspace"),
         Group.CHAT,
         Scope.LIST,
@@ -260,7 +260,7 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec(
         "row_menu",
-        QT_TRANSLATE_NOOP("actions", "Conversation menu"),
+        QT_TRANSLATE_NOOP("actions", "Chat menu"),
         ("Menu",),
         Group.CHAT,
         Scope.LIST,

@@ -106,7 +106,7 @@ class BackupsDialog(Dialog):
     def say_made(self, backup: BackupInfo) -> None:
         """One more is there."""
         self._say(
-            self.tr("Backed up. Conversations: {conversations}, messages: {messages}.").format(
+            self.tr("Backed up. Chats: {conversations}, messages: {messages}.").format(
                 conversations=QLocale().toString(backup.conversations),
                 messages=QLocale().toString(backup.messages),
             )
@@ -142,7 +142,7 @@ class BackupsDialog(Dialog):
             return
         locale = QLocale()
         words = self.tr(
-            "All conversations are replaced by those of the backup of {moment} (conversations: "
+            "All chats are replaced by those of the backup of {moment} (chats: "
             "{conversations}, messages: {messages}). An answer that is being written is stopped. "
             "What there is now becomes a backup first, so that you can come back to it."
         ).format(

@@ -48,7 +48,7 @@ class BackupModel(QAbstractTableModel):
         self._names = (
             self.tr("Date"),
             self.tr("Why"),
-            self.tr("Conversations"),
+            self.tr("Chats"),
             self.tr("Messages"),
             self.tr("Size"),
         )

@@ -62,9 +62,7 @@ class Commanding(QObject):
         entries = [
             *palette.of_actions(self._actions),
             *palette.of_settings(self._preferences, setting, on, off),
-            *palette.of_conversations(
-                self._chats, self._window.open_conversation, self.tr("Conversation")
-            ),
+            *palette.of_conversations(self._chats, self._window.open_conversation, self.tr("Chat")),
         ]
         palette.CommandPalette(entries, self._window)
 

@@ -32,7 +32,7 @@ _LIMIT = QT_TRANSLATE_NOOP("context_chart", "Memory limit")
 _WINDOW = QT_TRANSLATE_NOOP("context_chart", "Context limit")
 _TURN = QT_TRANSLATE_NOOP("context_chart", "Turn {number}")
 _NOTHING = QT_TRANSLATE_NOOP(
-    "context_chart", "Nothing has been measured in this conversation yet. Each answer adds a point."
+    "context_chart", "Nothing has been measured in this chat yet. Each answer adds a point."
 )
 _SMALL_NOTHING = QT_TRANSLATE_NOOP("context_chart", "Each answer adds a point.")
 _KV8 = QT_TRANSLATE_NOOP("context_chart", "8-bit KV")

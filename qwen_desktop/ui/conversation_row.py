@@ -197,7 +197,7 @@ class RowDelegate(QStyledItemDelegate):
         editor.setFont(self._title)
         editor.setMaxLength(TITLE_LIMIT)
         editor.setObjectName("titleEditor")
-        editor.setAccessibleName(self.tr("Conversation title"))
+        editor.setAccessibleName(self.tr("Chat title"))
         editor.setPalette(theme.palette(theme.current()))  # the list's own has a clear Base
         editor.setText(str(index.data(Qt.ItemDataRole.EditRole)))
         editor.selectAll()

@@ -81,11 +81,11 @@ class DropOverlay(QWidget):
         """What it says."""
         return {
             Drop.FOLDER: self.tr("Drop to open this folder"),
-            Drop.FILE: self.tr("Drop to open this conversation"),
+            Drop.FILE: self.tr("Drop to open this chat"),
             Drop.FILES: self.tr("Drop to import these files"),
             Drop.ATTACHED: self.tr("Drop to attach"),
-            Drop.EITHER: self.tr("Drop to attach; a conversation is opened"),
-            Drop.MIXED: self.tr("Only files of conversations or one folder can be dropped here"),
+            Drop.EITHER: self.tr("Drop to attach; a chat is opened"),
+            Drop.MIXED: self.tr("Only chat files or one folder can be dropped here"),
             Drop.NOTHING: self.tr("Only files and folders of this computer can be dropped here"),
         }[self._drop]
 

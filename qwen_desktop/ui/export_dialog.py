@@ -85,13 +85,13 @@ class ExportDialog(Dialog):
 
     def _scope_text(self, scope: Scope) -> str:
         if scope.name == "this":
-            return self.tr("This conversation")
+            return self.tr("This chat")
         count = QLocale().toString(scope.count)
         if scope.name == "selected":
             if scope.count == 1:
-                return self.tr("The selected conversation")
-            return self.tr("{count} selected conversations").format(count=count)
-        return self.tr("All conversations, archived ones included")
+                return self.tr("The selected chat")
+            return self.tr("{count} selected chats").format(count=count)
+        return self.tr("All chats, archived ones included")
 
     def _build_formats(self, form: Format) -> None:
         self.formats = QComboBox()

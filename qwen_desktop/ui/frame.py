@@ -92,7 +92,7 @@ class Frame(QMainWindow):  # which assistive technology knows as a window
         self._column.addWidget(self.body, 1)
         self._column.addWidget(self.composer)
         self._right: QWidget = Surface("panel", self)  # the place of the memory panel
-        self.left_handle = Handle(self.tr("Width of the conversation list"), 1, self)
+        self.left_handle = Handle(self.tr("Width of the chat list"), 1, self)
         self.left_handle.setObjectName("sidebarWidth")
         self.right_handle = Handle(self.tr("Width of the memory panel"), -1, self)
         self.right_handle.setObjectName("panelWidth")

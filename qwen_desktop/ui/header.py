@@ -44,7 +44,7 @@ class Header(QWidget):
         self.menu = IconButton("menu", self.tr("Main menu"))
         self.menu.setObjectName("mainMenuButton")
         self.menu.clicked.connect(self.menu_requested)
-        self.sidebar = IconButton("sidebar", self.tr("Show or hide the conversation list"))
+        self.sidebar = IconButton("sidebar", self.tr("Show or hide the chat list"))
         self.sidebar.setObjectName("toggleSidebar")
         self.sidebar.clicked.connect(self.sidebar_toggled)
         self.title = ElidedLabel("", 16, bold=True)

@@ -7,7 +7,14 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
 from qwen_desktop.chat.settings import CONTEXT as SETTINGS_CONTEXT
+from qwen_desktop.errors import QT_TRANSLATE_NOOP
 from qwen_desktop.paths import resources_dir
+
+# Words of Qt's own file dialog that Qt's translation lacks; ours has them.
+OF_QT = (
+    QT_TRANSLATE_NOOP("QFileDialog", "&Look in:"),
+    QT_TRANSLATE_NOOP("QFileDialog", "Files of &type:"),
+)
 
 TRANSLATED = {QLocale.Language.Chinese: "zh_CN"}
 

@@ -40,7 +40,7 @@ class ImportDialog(Dialog):
     conversation_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("importDialog", self.tr("Import conversations"), parent)
+        super().__init__("importDialog", self.tr("Import chats"), parent)
         self.resize(820, 520)
         self.setMinimumSize(560, 360)
         self.setAcceptDrops(True)
@@ -61,9 +61,7 @@ class ImportDialog(Dialog):
     def _intro(self) -> QWidget:
         page = QWidget()
         formats = (
-            self.tr(
-                "Qwen Desktop: saved conversations (.qwenchat.json) and profiles (.qwenprofile)"
-            ),
+            self.tr("Qwen Desktop: saved chats (.qwenchat.json) and profiles (.qwenprofile)"),
             self.tr("ChatGPT: the export as it is downloaded (.zip), or its conversations.json"),
             self.tr("Open WebUI: exported chats"),
             self.tr("LM Studio: its conversations folder, or single chats"),
@@ -86,7 +84,7 @@ class ImportDialog(Dialog):
         column = QVBoxLayout(page)
         column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, 16)
         column.setSpacing(8)
-        column.addWidget(Label(self.tr("Bring your conversations along"), 16, bold=True))
+        column.addWidget(Label(self.tr("Bring your chats along"), 16, bold=True))
         said = self.tr(
             "What is here already is not doubled, and nothing here is changed or lost. "
             "Files can be dropped here, too."
@@ -182,7 +180,7 @@ class ImportDialog(Dialog):
         if self.pages.currentIndex() != _WORK:
             self._show_page(_WORK)
         self.working.setText(
-            self.tr("{count} conversations so far").format(count=progress.conversations)
+            self.tr("Chats so far: {count}").format(count=progress.conversations)
             if progress.conversations
             else self.tr("Reading\u2026")
         )

@@ -76,7 +76,7 @@ class EntryModel(QAbstractTableModel):
         self._entries: tuple[Entry, ...] = ()
         self._names = (
             self.tr("Result"),
-            self.tr("Conversation"),
+            self.tr("Chat"),
             self.tr("From"),
             self.tr("Notes"),
         )

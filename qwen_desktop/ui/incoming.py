@@ -53,17 +53,20 @@ class Incoming(QObject):
     @Slot()
     def choose_conversation(self) -> None:
         """The picker for a conversation file, which is opened."""
-        self._pick(self._window, self.open)
+        self._pick(self._window, self.open, self.tr("Open chat"))
 
     def _pick(
-        self, parent: QWidget, then: Callable[[list[Path]], None], *, folder: bool = False
+        self,
+        parent: QWidget,
+        then: Callable[[list[Path]], None],
+        title: str,
+        *,
+        folder: bool = False,
     ) -> None:
         """The picker of the platform; `then` gets the paths."""
         from PySide6.QtWidgets import QFileDialog
 
-        picker = QFileDialog(
-            parent, self.tr("Choose a folder") if folder else self.tr("Open conversation")
-        )
+        picker = QFileDialog(parent, title)
         picker.setObjectName("openConversationDialog")
         picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         if folder:
@@ -71,10 +74,10 @@ class Incoming(QObject):
             picker.setOption(QFileDialog.Option.ShowDirsOnly)
         else:
             picker.setFileMode(QFileDialog.FileMode.ExistingFiles)
-            conversations = self.tr("Conversations")
+            chats = self.tr("Chats")
             picker.setNameFilters(
                 [
-                    f"{conversations} (*.json *.jsonl *.ndjson *.zip *.qwenprofile)",
+                    f"{chats} (*.json *.jsonl *.ndjson *.zip *.qwenprofile)",
                     self.tr("All files") + " (*)",
                 ]
             )
@@ -88,9 +91,12 @@ class Incoming(QObject):
             from qwen_desktop.ui.import_dialog import ImportDialog
 
             dialog = ImportDialog(self._window)
-            dialog.files_requested.connect(lambda: self._pick(dialog, self._importing.start))
+            start = self._importing.start
+            dialog.files_requested.connect(
+                lambda: self._pick(dialog, start, self.tr("Import chats"))
+            )
             dialog.folder_requested.connect(
-                lambda: self._pick(dialog, self._importing.start, folder=True)
+                lambda: self._pick(dialog, start, self.tr("Import a folder"), folder=True)
             )
             dialog.dropped.connect(self._importing.start)
             dialog.cancel_requested.connect(self._importing.cancel)

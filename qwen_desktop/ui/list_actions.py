@@ -164,7 +164,7 @@ class ListActions(QObject):
             name = rows[0].title or self.tr("New chat")
             words = self.tr("“{title}” will be gone for good.").format(title=name)
         else:
-            words = self.tr("{count} conversations will be gone for good.").format(count=len(ids))
+            words = self.tr("{count} chats will be gone for good.").format(count=len(ids))
         self._confirm(self.tr("Delete for good?"), words, lambda: self._chats.delete_for_good(ids))
 
     def ask_to_empty_bin(self) -> None:
@@ -173,9 +173,9 @@ class ListActions(QObject):
         if not count:
             return
         if count == 1:
-            words = self.tr("One conversation will be gone for good.")
+            words = self.tr("One chat will be gone for good.")
         else:
-            words = self.tr("{count} conversations will be gone for good.").format(count=count)
+            words = self.tr("{count} chats will be gone for good.").format(count=count)
         self._confirm(self.tr("Empty the bin?"), words, self._chats.empty_bin)
 
     def _confirm(self, title: str, words: str, confirmed: object) -> None:

@@ -198,7 +198,7 @@ class Outgoing(QObject):
         """A name for one file."""
         from qwen_desktop.export.names import safe_name
 
-        fallback = self.tr("Conversations")
+        fallback = self.tr("Chats")
         if ids is None or len(ids) != 1:
             return safe_name(fallback, "chats")
         if ids[0] == self._chats.current.id:
@@ -268,7 +268,7 @@ class Outgoing(QObject):
         elif len(result.files) == 1:
             return self.tr("Saved “{name}”").format(name=result.files[0].name)
         else:
-            words = self.tr("Exported {count} conversations")
+            words = self.tr("Exported {count} chats")
         locale = self._window.locale()
         return words.format(
             count=locale.toString(result.count), failed=locale.toString(len(result.failed))

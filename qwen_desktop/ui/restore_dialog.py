@@ -25,7 +25,7 @@ class RestoreDialog(Dialog):
         locale = QLocale()
         when = QDateTime.fromSecsSinceEpoch(int(min(max(contents.made_at, 0), 2**33)))
         self.words = Label(
-            self.tr("“{name}”, saved on {when}: {conversations} conversations.").format(
+            self.tr("“{name}”, saved on {when}. Chats: {conversations}.").format(
                 name=contents.file.name,
                 when=locale.toString(when, QLocale.FormatType.ShortFormat),
                 conversations=locale.toString(min(contents.conversations, 2**31)),
@@ -37,7 +37,7 @@ class RestoreDialog(Dialog):
         column.setContentsMargins(24, 20, 24, 16)
         column.setSpacing(10)
         column.addWidget(self.words)
-        self.merge = self._choice("restoreMerge", self.tr("Add the conversations that are missing"))
+        self.merge = self._choice("restoreMerge", self.tr("Add the chats that are missing"))
         self.replace = self._choice(
             "restoreReplace", self.tr("Replace everything at the next start")
         )

@@ -94,7 +94,7 @@ class RowMenu(ListMenu):
 
     def __init__(self, ids: Sequence[str], acts: ListActions, parent: QWidget) -> None:
         super().__init__("rowMenu", parent)
-        self.setAccessibleName(self.tr("Conversation menu"))
+        self.setAccessibleName(self.tr("Chat menu"))
         one = len(ids) == 1
         in_bin = acts.place is Place.BIN
         if one:

@@ -41,9 +41,9 @@ class Safekeeping(QObject):
         self._told = True
         self._window.finish_building()
         self._window.notices.show_opening(
-            self.tr("Checking conversations after an unclean end…")
+            self.tr("Checking chats after an unclean end…")
             if unclean
-            else self.tr("Opening conversations…")
+            else self.tr("Opening chats…")
         )
 
     @Slot(object)
@@ -80,8 +80,8 @@ class Safekeeping(QObject):
             text = self._with_backup(found)
         else:
             text = self.tr(
-                "The conversation database was damaged. What could be read was recovered "
-                "(conversations: {conversations}, messages: {messages}). The damaged file is kept "
+                "The chat database was damaged. What could be read was recovered "
+                "(chats: {conversations}, messages: {messages}). The damaged file is kept "
                 "in {folder}."
             )
         if found.damaged:
@@ -91,17 +91,16 @@ class Safekeeping(QObject):
     def _with_backup(self, found: Recovery) -> str:
         if found.was_missing:
             return self.tr(
-                "The conversation database was missing. The backup of {date} was opened in its "
-                "place."
+                "The chat database was missing. The backup of {date} was opened in its place."
             )
         if not found.messages and not found.conversations:
             return self.tr(
-                "The conversation database was damaged. The backup of {date} was opened; nothing "
+                "The chat database was damaged. The backup of {date} was opened; nothing "
                 "newer was found. The damaged file is kept in {folder}."
             )
         return self.tr(
-            "The conversation database was damaged. The backup of {date} was opened, and what "
-            "was newer was recovered into it (conversations: {conversations}, messages: "
+            "The chat database was damaged. The backup of {date} was opened, and what "
+            "was newer was recovered into it (chats: {conversations}, messages: "
             "{messages}). The damaged file is kept in {folder}."
         )
 

@@ -26,7 +26,7 @@ WAYS = {
 }
 HINTS = {
     Way.APP: QT_TRANSLATE_NOOP(
-        "study", "The conversation grows; what was read is kept, what is new is read in pieces."
+        "study", "The chat grows; what was read is kept, what is new is read in pieces."
     ),
     Way.REREAD: QT_TRANSLATE_NOOP(
         "study", "Every turn reads the whole prompt in one piece, as the original script did."

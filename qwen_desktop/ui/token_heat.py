@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,6 +18,7 @@ from qwen_desktop.ui.token_paint import heat_colour, paint_mark
 
 # A token less likely than each of these is a step hotter.
 LIMITS = (0.9, 0.5, 0.2, 0.05)
+_LOGS = tuple(sorted(map(math.log, LIMITS)))
 HEATS = tuple(step / len(LIMITS) for step in range(len(LIMITS) + 1))
 _ROW = 20  # px
 _GAP = 6  # px between swatches
@@ -30,7 +33,7 @@ def percent(logprob: float) -> str:
 
 def step_of(logprob: float) -> int:
     """How hot a token is, from 0 to 4."""
-    return sum(math.exp(min(0.0, logprob)) < limit for limit in LIMITS)
+    return len(_LOGS) - bisect_right(_LOGS, logprob)
 
 
 def heats(scores: Sequence[TokenScore | None]) -> list[float | None]:
@@ -54,9 +57,9 @@ def least_likely(scores: Sequence[TokenScore | None], most: int) -> list[int]:
     known = [
         (score.logprob, index)
         for index, score in enumerate(scores)
-        if score is not None and step_of(score.logprob) > 0
+        if score is not None and score.logprob < _LOGS[-1]
     ]
-    return [index for _, index in sorted(known)[:most]]
+    return [index for _, index in heapq.nsmallest(most, known)]
 
 
 class HeatLegend(QWidget):

@@ -94,7 +94,7 @@ class UnsavedDialog(Dialog):
         """It is all in a file elsewhere."""
         self._say(
             self.tr(
-                "Saved to {file}: the conversations that are shown or being answered, and all "
+                "Saved to {file}: the chats that are shown or being answered, and all "
                 "that was typed. You can quit now."
             ).format(file=file)
         )

@@ -36,3 +36,10 @@ def test_sentences_are_joined_by_a_space(qapp):
 
 def test_chinese_sentences_are_not(chinese):
     assert translated(REPORT) == "没有 file。请再看一次。"
+
+
+def test_the_log_has_the_numbers_of_a_sentence_and_no_names():
+    values = {"have": "12,345", "file": "secret.txt", "share": "87%", "what": "3 pages"}
+    report = Report("{file}: {have} of {share}, {what}.", values=values)
+    assert report.for_log() == "{file}: 12,345 of 87%, {what}."
+    assert Report("No {name}.", values={"name": "x"}, details="a trace").for_log() == "a trace"

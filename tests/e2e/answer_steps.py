@@ -164,9 +164,9 @@ def thinking_is_kept(profile: Path, checkpoint: str) -> None:
     """After a restart the conversation still does without."""
     driver = Driver(profile, "--checkpoint", checkpoint, *SHORT)
     driver.wait_ready()
-    driver.click("Conversations")
-    driver.press(Qt.Key.Key_Down, into="Conversations")
-    driver.press(Qt.Key.Key_Return, into="Conversations")
+    driver.click("Chats")
+    driver.press(Qt.Key.Key_Down, into="Chats")
+    driver.press(Qt.Key.Key_Return, into="Chats")
     driver.wait("the conversation", lambda: len(_path(driver)) == 4)
     driver.wait("the switch", lambda: driver.has("Thinking"))
     assert not _is_checked(driver, "Thinking")
@@ -263,7 +263,7 @@ def context_is_kept(profile: Path, checkpoint: str) -> None:
     assert driver.app.chats.options.policy is Policy.KEEP_FIRST
     driver.wait_ready()
     driver.wait("the mark", lambda: _gap(driver))
-    driver.press(Qt.Key.Key_Home, CONTROL, into="Conversation")
+    driver.press(Qt.Key.Key_Home, CONTROL, into="Chat")
     second = _path(driver)[2]
     assert second.id in _unseen(driver)
     driver.wait("three messages", lambda: driver.widget("Pin message", at=2))

@@ -209,7 +209,7 @@ def not_reopened(profile: Path, checkpoint: str) -> None:
     """After a kill in the middle of a load: the window works, and loads only when asked."""
     driver = Driver(profile)
     driver.wait_shown(f"{Path(checkpoint).name} was not reopened")
-    driver.wait("the list", lambda: driver.has("Conversations"))
+    driver.wait("the list", lambda: driver.has("Chats"))
     assert not driver.app.models.state.busy
     assert driver.app.models.request is None
     driver.close()
@@ -245,12 +245,12 @@ def list_by_hand(profile: Path) -> None:
         driver.wait_idle()
     driver.wait("two rows", lambda: len(driver.app.chats.list.top()) == 2)
 
-    driver.click("Conversations")
+    driver.click("Chats")
     row = driver.app.chats.current.id
     sidebar = driver.window.sidebar
     driver.wait("the row that is shown", lambda: sidebar.list.index_of(row).isValid())
     sidebar.view.setCurrentIndex(sidebar.list.index_of(row))  # wherever the click went
-    driver.press(Qt.Key.Key_F2, into="Conversations")
+    driver.press(Qt.Key.Key_F2, into="Chats")
     editor = driver.window.focusWidget()
     assert isinstance(editor, QLineEdit), editor
     editor.selectAll()
@@ -262,7 +262,7 @@ def list_by_hand(profile: Path) -> None:
         "the new title", lambda: "About tokens" in [s.title for s in driver.app.chats.list.top()]
     )
 
-    driver.press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier, into="Conversations")
+    driver.press(Qt.Key.Key_Delete, Qt.KeyboardModifier.ControlModifier, into="Chats")
     driver.wait("one row", lambda: len(driver.app.chats.list.top()) == 1)
     assert "hello" in driver.app.chats.list.top()[0].title
     driver.click_text("Undo")

@@ -143,7 +143,7 @@ def test_one_that_is_gone_is_told_and_the_others_are_written(records, tmp_path):
 def test_nothing_to_export_is_a_sentence(tmp_path):
     Store.open(tmp_path / "empty.db").close()
     records = Records.open(tmp_path / "empty.db")
-    with pytest.raises(Known, match="no conversation to export"):
+    with pytest.raises(Known, match="no chat to export"):
         run(records, tmp_path / "out")
     records.close()
 

@@ -212,7 +212,7 @@ BAD = [
     (
         ("messages", 1, "provenance"),
         {"unseen": [["m1", "m0"]]},
-        "messages[1].provenance.unseen[0] is no stretch of the conversation.",
+        "messages[1].provenance.unseen[0] is no stretch of the chat.",
     ),
     (
         ("messages", 1, "prompt_ids"),

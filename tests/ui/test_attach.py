@@ -153,12 +153,12 @@ def test_dropped_on_the_chat_files_are_attached(qtbot, window, composer, tmp_pat
     assert names(composer) == ["a.csv"]
     assert "c.png is no text." in window.banner.label.text()
     drop = drag(window, composer, tmp_path / "b.json")
-    assert window.overlay.text == "Drop to attach; a conversation is opened"
+    assert window.overlay.text == "Drop to attach; a chat is opened"
     drop()
     read(qtbot, composer)
     assert names(composer) == ["a.csv", "b.json"]
     drag(window, window.sidebar, tmp_path / "a.csv")
-    assert window.overlay.text == "Drop to open this conversation"
+    assert window.overlay.text == "Drop to open this chat"
 
 
 def test_pasted_files_are_attached(qtbot, composer, tmp_path):

@@ -76,8 +76,8 @@ def titles(palette) -> list[str]:
 def test_an_action_is_found_and_done(window):
     palette = opened(window)
     assert palette.field.hasFocus()
-    QTest.keyClicks(palette.field, "hide conv")
-    assert titles(palette)[0] == "Show or hide the conversation list"
+    QTest.keyClicks(palette.field, "hide chat")
+    assert titles(palette)[0] == "Show or hide the chat list"
     QTest.keyClick(palette.field, Qt.Key.Key_Return)
     assert not palette.isVisible()
     assert not window.sidebar.isVisible()

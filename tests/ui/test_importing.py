@@ -114,7 +114,7 @@ def test_a_file_that_is_none_is_told_in_a_sentence(qtbot, application, window, t
     file.write_bytes(b"\x89PNG\r\n\0\0")
     drop(window, file, on=window.sidebar)
     qtbot.waitUntil(window.banner.isVisible)
-    assert "picture.png holds no conversation" in window.banner.label.text()
+    assert "picture.png holds no chat" in window.banner.label.text()
     assert "LM Studio" in window.banner.label.text()
     assert dialog_of(window) is None
 
@@ -212,7 +212,7 @@ def test_progress_and_cancelling(dialog, qtbot):
     dialog.show_progress(Progress())
     assert dialog.working.text() == "Reading…"
     dialog.show_progress(Progress("a.json", 5, 10, 3))
-    assert dialog.working.text() == "3 conversations so far"
+    assert dialog.working.text() == "Chats so far: 3"
     assert dialog.bar.value() == 500
     with qtbot.waitSignal(dialog.cancel_requested):
         QTest.mouseClick(dialog.cancel_button, Qt.MouseButton.LeftButton)

@@ -175,7 +175,7 @@ def test_a_key_of_another_action_is_named_and_can_be_taken(window, dialog):
     choose(dialog, "new")
     QTest.mouseClick(dialog.change, Qt.MouseButton.LeftButton)
     QTest.keyClick(dialog.field, Qt.Key.Key_K, CONTROL)
-    assert dialog.said.text() == "Ctrl+K is used by “Search conversations”."
+    assert dialog.said.text() == "Ctrl+K is used by “Search chats”."
     assert shown(dialog, "new") == "Ctrl+N"  # nothing has changed yet
     QTest.mouseClick(dialog.take, Qt.MouseButton.LeftButton)
     assert shown(dialog, "new") == "Ctrl+K"

@@ -374,7 +374,7 @@ def test_a_dropped_folder_is_opened(qtbot, application, window, tmp_path):
 
 def test_anything_else_is_refused_politely(application, window, tmp_path):
     for data, words in (
-        (urls(str(tmp_path), str(tmp_path)), "Only files of conversations or one folder"),
+        (urls(str(tmp_path), str(tmp_path)), "Only chat files or one folder"),
         (urls(QUrl("https://example.com/model")), "Only files and folders of this computer"),
         (urls(QUrl("https://example.com/a"), QUrl("file:///b")), "Only files and folders of this"),
     ):
@@ -477,7 +477,7 @@ def test_tab_goes_round_and_comes_back(window):
         QTest.keyClick(focused, Qt.Key.Key_Tab)
     assert visited[0] is QApplication.focusWidget()
     names = {widget.accessibleName() for widget in visited}
-    assert {"Message", "New chat", "Search conversations", "Conversations", "Settings"} <= names
+    assert {"Message", "New chat", "Search chats", "Chats", "Settings"} <= names
 
 
 def test_closing_keeps_the_draft(qtbot, application, window):

@@ -79,9 +79,9 @@ def test_the_dialog_exports_what_was_selected_as_the_chosen_format(app, qtbot):
     app.window.sidebar.export_requested.emit(("x", "y"))
     dialog = opened(app, qtbot, QDialog, "exportDialog")
     assert [button.text() for button in dialog.findChildren(QRadioButton)] == [
-        "2 selected conversations",
-        "This conversation",
-        "All conversations, archived ones included",
+        "2 selected chats",
+        "This chat",
+        "All chats, archived ones included",
     ]
     dialog.formats.setCurrentIndex(dialog.formats.findData(Format.HTML.value))
     qtbot.keyClick(dialog, Qt.Key.Key_Return)
@@ -197,7 +197,7 @@ def test_a_profile_is_saved_and_offered_to_be_merged_or_put_in_place(app, qtbot)
     picker.selectFile("all.qwenprofile")
     picker.accept()
     dialog = opened(app, qtbot, RestoreDialog, "restoreDialog")
-    assert "3 conversations" in dialog.words.text()
+    assert "Chats: 3" in dialog.words.text()
     mark = app.options.profile.restore_mark
     assert not mark.exists()
     dialog.replace.click()

@@ -86,7 +86,7 @@ def test_the_dialog_lists_backups_and_makes_one_more(application, window, qtbot)
     dialog.make.setFocus()
     make(dialog, qtbot)
 
-    assert dialog.note.text() == "Backed up. Conversations: 1, messages: 1."
+    assert dialog.note.text() == "Backed up. Chats: 1, messages: 1."
     assert cell(dialog, 0, WHY) == "Made by you"
     assert (cell(dialog, 0, CONVERSATIONS), cell(dialog, 0, MESSAGES)) == ("1", "1")
     assert dialog.restore.isEnabled()
@@ -105,7 +105,7 @@ def test_restoring_asks_and_then_shows_what_there_was(application, window, qtbot
 
     dialog.restore.click()
     question = dialog.findChild(ConfirmDialog)
-    assert "conversations: 1, messages: 1" in question.words.text()
+    assert "chats: 1, messages: 1" in question.words.text()
     assert "becomes a backup first" in question.words.text()
     assert question.cancel_button.isDefault()
     question.reject()
@@ -158,7 +158,7 @@ def test_a_database_that_was_damaged_is_told_with_its_folder_and_can_be_closed(s
     notice = window.notices.opening
     qtbot.waitUntil(notice.isVisible)
 
-    assert "The conversation database was damaged." in notice.text
+    assert "The chat database was damaged." in notice.text
     assert "damaged" in notice.text.rpartition("is kept in ")[2]
     assert notice.action.text() == "Show folder"
     notice.close_button.click()

@@ -156,7 +156,7 @@ def test_tab_goes_from_the_top_to_the_bottom(sidebar, qtbot):
 
 def test_rows_are_read_by_a_screen_reader(sidebar):
     view = QAccessible.queryAccessibleInterface(sidebar.view)
-    assert view.text(QAccessible.Text.Name) == "Conversations"
+    assert view.text(QAccessible.Text.Name) == "Chats"
     names = [view.child(i).text(QAccessible.Text.Name) for i in range(view.childCount())]
     assert names[:2] == ["Today", "Apple, about Apple"]
     assert view.child(2).rect().height() == 52
@@ -170,7 +170,7 @@ def test_renaming_in_place(sidebar, application, qtbot):
     QTest.keyClick(sidebar.view, Qt.Key.Key_F2)
     editor = sidebar.view.findChild(QLineEdit, "titleEditor")
     assert editor.text() == "Bread"
-    assert editor.accessibleName() == "Conversation title"
+    assert editor.accessibleName() == "Chat title"
     assert editor.palette().color(QPalette.ColorRole.Base).alpha() == 255
     assert editor.height() >= 52 - 8  # title and preview are behind it
     editor.selectAll()
@@ -253,7 +253,7 @@ def test_the_bin_restores_and_asks_before_it_is_emptied(sidebar, application, qt
 
     QTest.mouseClick(sidebar.place.empty, Qt.MouseButton.LeftButton)
     dialog = QApplication.activeModalWidget()
-    assert dialog.words.text().startswith("2 conversations will be gone for good. ")
+    assert dialog.words.text().startswith("2 chats will be gone for good. ")
     QTest.mouseClick(dialog.do_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: shown(sidebar) == [])
     qtbot.waitUntil(sidebar.nothing.isVisible)

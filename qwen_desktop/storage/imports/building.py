@@ -122,7 +122,7 @@ class Chat:
         """The conversation. Raises Known where nothing is said in it."""
         tree = _Grower(self).tree()
         if not tree.messages:
-            raise Known(QT_TRANSLATE_NOOP("errors", "There is no message in this conversation."))
+            raise Known(QT_TRANSLATE_NOOP("errors", "There is no message in this chat."))
         times = [message.created_at for message in tree.messages.values()]
         options: dict[str, Value] = {}
         if self.system_prompt.strip():

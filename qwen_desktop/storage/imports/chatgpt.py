@@ -30,7 +30,7 @@ def read(value: object, now: float) -> tuple[Record, Notes]:
     mapping = one.get("mapping")
     if not isinstance(mapping, dict):
         raise Known(
-            QT_TRANSLATE_NOOP("errors", "The messages of this conversation are missing: {field}."),
+            QT_TRANSLATE_NOOP("errors", "The messages of this chat are missing: {field}."),
             field="mapping",
         )
     chat = Chat(

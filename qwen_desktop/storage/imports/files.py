@@ -51,10 +51,10 @@ Told: TypeAlias = Callable[[str, int, int], None]
 def nobodys(file: str) -> Known:
     """The sentence about a file that holds no conversation of any kind."""
     return Known(
-        QT_TRANSLATE_NOOP("errors", "{file} holds no conversation that this program can read."),
+        QT_TRANSLATE_NOOP("errors", "{file} holds no chat that this program can read."),
         QT_TRANSLATE_NOOP(
             "errors",
-            "It reads conversations of Qwen Desktop, ChatGPT, Open WebUI, LM Studio and Jan, "
+            "It reads chats of Qwen Desktop, ChatGPT, Open WebUI, LM Studio and Jan, "
             "and messages as OpenAI's API and ShareGPT write them.",
         ),
         code="no-conversation",
@@ -64,7 +64,7 @@ def nobodys(file: str) -> Known:
 
 def _no_entry() -> Known:
     return Known(
-        QT_TRANSLATE_NOOP("errors", "This is no conversation that this program can read."),
+        QT_TRANSLATE_NOOP("errors", "This is no chat that this program can read."),
         code="no-conversation",
     )
 

@@ -95,7 +95,7 @@ def sharegpt(value: object, now: float) -> tuple[Record, Notes]:
 def _named(format_: str, chat: Chat, steps: list[Step]) -> tuple[Record, Notes]:
     chat.steps = list(in_a_row(steps))
     if not chat.steps:
-        raise Known(QT_TRANSLATE_NOOP("errors", "There is no message in this conversation."))
+        raise Known(QT_TRANSLATE_NOOP("errors", "There is no message in this chat."))
     # The last key is made of all that was said.
     chat.source = f"{format_}:{values.digest(chat.system_prompt, chat.steps[-1].key)}"
     return chat.record(), chat.notes

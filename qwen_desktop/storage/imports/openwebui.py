@@ -67,7 +67,7 @@ def _messages(history: Mapping[str, Any], inner: Mapping[str, Any]) -> list[tupl
     listed = inner.get("messages")
     if not isinstance(listed, list):
         raise Known(
-            QT_TRANSLATE_NOOP("errors", "The messages of this conversation are missing: {field}."),
+            QT_TRANSLATE_NOOP("errors", "The messages of this chat are missing: {field}."),
             field="chat.history.messages",
         )
     before = ""

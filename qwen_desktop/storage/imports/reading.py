@@ -100,9 +100,7 @@ def not_json(details: str = "") -> Known:
 
 def _too_long(longest: int) -> Known:
     return Known(
-        QT_TRANSLATE_NOOP(
-            "errors", "This is too long for one conversation: over {limit} characters."
-        ),
+        QT_TRANSLATE_NOOP("errors", "This is too long for one chat: over {limit} characters."),
         limit=f"{longest:,}",
     )
 

@@ -402,12 +402,12 @@ def test_a_saved_profile_is_known_by_what_is_in_it(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "holds no conversation"),
-        (b"Dear diary,\nall is well.\n" * 5000, "holds no conversation"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0", "holds no conversation"),
-        (b'{"name": "package", "version": "1"}', "holds no conversation"),
-        (b"[1, 2, 3]", "holds no conversation"),
-        (b'{"conversations": []}', "holds no conversation"),
+        (b"", "holds no chat"),
+        (b"Dear diary,\nall is well.\n" * 5000, "holds no chat"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "holds no chat"),
+        (b'{"name": "package", "version": "1"}', "holds no chat"),
+        (b"[1, 2, 3]", "holds no chat"),
+        (b'{"conversations": []}', "holds no chat"),
         (b'{"mapping": ', "This is not JSON"),
         (b"PK\x03\x04 no archive", "is a damaged archive"),
     ],
@@ -445,7 +445,7 @@ def test_an_archive_without_conversations(tmp_path):
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a.jpg", "x")
     (refused,) = read(file)
-    assert "holds no conversation" in refused.report.text()
+    assert "holds no chat" in refused.report.text()
 
 
 def test_what_is_not_there_and_what_holds_nothing(tmp_path):
@@ -454,7 +454,7 @@ def test_what_is_not_there_and_what_holds_nothing(tmp_path):
         one.file: one.report.text() for one in read(tmp_path / "gone.json", tmp_path / "empty")
     }
     assert "gone.json cannot be read" in found["gone.json"]
-    assert "empty holds no conversation" in found["empty"]
+    assert "empty holds no chat" in found["empty"]
 
 
 def test_one_bad_file_of_a_folder_keeps_nobody_out(tmp_path):

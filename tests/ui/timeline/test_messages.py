@@ -153,7 +153,7 @@ def test_every_message_and_control_has_a_name(timeline):
     assert names[5] == "Answer by Qwen"
     for control in timeline.findChildren(QAbstractButton):
         assert control.accessibleName(), control
-    assert timeline.accessibleName() == "Conversation"
+    assert timeline.accessibleName() == "Chat"
     assert {"Copy code", "Copy message", "Show all", "Error details", "Retry", "Thought"} <= {
         control.accessibleName() for control in timeline.findChildren(QAbstractButton)
     }
