@@ -264,7 +264,8 @@ class _Eager:
             output = self._model(
                 input_ids=torch.tensor([list(ids)], device=self._model.device), use_cache=False
             )
-            logits: Logits = output.logits[0, -1].to(self._model.device).float()
+            # A copy: a view would keep those of all positions through the next forward.
+            logits: Logits = output.logits[0, -1].clone().to(self._model.device).float()
             return logits
 
     def close(self) -> None:

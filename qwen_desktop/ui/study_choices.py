@@ -42,7 +42,7 @@ class StudyChoices(QWidget):
         self.lengths.setAccessibleName(label.text())
         self.lengths.setFont(theme.body_font())
         self.lengths.setPlaceholderText(self.tr("64, 128, 256 … as far as it fits"))
-        self.lengths.textEdited.connect(self._timer.start)
+        self.lengths.textEdited.connect(self._wait)
         label.setBuddy(self.lengths)
         column.addWidget(self.lengths)
         self.trouble = TintedLabel("", 12, tint="error", wrap=True)
@@ -60,7 +60,7 @@ class StudyChoices(QWidget):
             box.setToolTip(hint)
             box.setFont(theme.body_font())
             box.setChecked(True)
-            box.toggled.connect(self._timer.start)
+            box.toggled.connect(self._wait)
             self.ways[way] = box
             column.addWidget(box)
             told = Label(hint, 12, dim=True, wrap=True)
@@ -71,6 +71,9 @@ class StudyChoices(QWidget):
         self.outlook.setObjectName("studyOutlook")
         column.addWidget(self.outlook)
         column.addStretch(1)
+
+    def _wait(self) -> None:
+        self._timer.start()
 
     def setup(self) -> StudySetup | None:
         """What is chosen; None where nothing can be measured with it, which is then said."""

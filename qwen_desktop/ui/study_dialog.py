@@ -161,6 +161,7 @@ class StudyDialog(Dialog):
             before.study is None or before.study.head != state.study.head
         ):
             self.choices.show_setup(state.study.head.setup)
+            self.ask_for_outlook()  # where nothing runs: one that was opened
         self._show()
         if before.running and not state.running:
             self._announce(self.words.text())
