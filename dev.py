@@ -68,6 +68,16 @@ FONTS = {
 # For the tests of spelling: the library, and a dictionary of English.
 HUNSPELL = "libhunspell-1.7-0=libhunspell-1.7.so.0"
 ENGLISH = ("hunspell-en-us", "/usr/share/hunspell/en_US.dic")
+# Debian packages of the programs that the black-box tests use the window with, as a person does.
+DESK = {
+    "at-spi2-core": "at-spi-bus-launcher",
+    "dbus": "dbus-daemon",
+    "openbox": "openbox",
+    "xdotool": "xdotool",
+    "xvfb": "Xvfb",
+}
+# Where programs lie that are not meant to be typed.
+HELPERS = ("/usr/libexec", "/usr/lib/at-spi2-core", "/usr/lib/at-spi2")
 
 
 class Stop(Exception):  # noqa: N818 - it stops, it is not a bug
@@ -103,7 +113,7 @@ def read_stamp() -> dict[str, object]:
 
 
 def features(stamp: dict[str, object]) -> set[str]:
-    """What the environment was prepared for: "dev", "qt", "window", "fonts", "spelling"."""
+    """What the environment was prepared for: "dev", "qt", "window", "fonts", "spelling", "desk"."""
     found = stamp.get("features")
     return {str(name) for name in found} if isinstance(found, list) else set()
 
@@ -138,6 +148,7 @@ def prepare(*wanted: str) -> None:
             "window": need_window,
             "fonts": need_fonts,
             "spelling": need_spelling,
+            "desk": need_desk,
         }
         for feature, provide in system.items():
             if feature in need - done:
@@ -336,6 +347,28 @@ def need_spelling() -> None:
         install_packages(packages, "tests of spelling")
 
 
+def desk_program(name: str) -> str | None:
+    """Where a program of DESK lies."""
+    import shutil
+
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(HELPERS))
+
+
+def missing_for_desk() -> list[str]:
+    """The Debian packages that the black-box tests lack."""
+    programs = [package for package, name in DESK.items() if desk_program(name) is None]
+    return programs + missing(WINDOW_LIBRARIES)
+
+
+def need_desk() -> None:
+    """The black-box tests are skipped without a screen of their own; nothing fails for it."""
+    packages = missing_for_desk()
+    if packages and not can_install():
+        say("The black-box tests will be skipped. For them: " + apt_line(packages))
+    else:
+        install_packages(packages, "the black-box tests")
+
+
 def can_install() -> bool:
     """Whether system packages can be installed here: root on a Debian-like system."""
     import shutil
@@ -508,7 +541,7 @@ def offscreen() -> dict[str, str]:
 
 def test(arguments: list[str]) -> int:
     """Run pytest. Paths are meant from the root of the project."""
-    prepare("dev", "qt", "fonts", "spelling")
+    prepare("dev", "qt", "fonts", "spelling", "desk")
     os.chdir(ROOT)
     return become(["-m", "pytest", *arguments], **offscreen())
 

@@ -222,6 +222,18 @@ def test_without_root_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) 
     dev.install_packages([], "Qt")
 
 
+def test_without_a_screen_of_their_own_and_without_root_black_box_tests_are_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "can_install", lambda: False)
+    monkeypatch.setattr(dev, "HELPERS", ())
+    monkeypatch.setenv("PATH", "")
+    dev.need_desk()
+    said = capsys.readouterr().out
+    assert "skipped" in said
+    assert all(package in said for package in dev.DESK)
+
+
 # --- Running -------------------------------------------------------------------------------------
 
 
