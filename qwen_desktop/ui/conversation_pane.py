@@ -80,6 +80,7 @@ class ConversationPane(QObject):
         made.pin_requested.connect(self._chats.set_pinned)
         made.branch_requested.connect(self._branch)
         made.delete_requested.connect(self._chats.delete_message)
+        made.undo_requested.connect(lambda: self._window.undoing.undo())
         made.prompt_requested.connect(self.looks.show_prompt)
         made.provenance_requested.connect(self.looks.show)
         made.tokens_requested.connect(self.looks.show_tokens)
@@ -104,6 +105,11 @@ class ConversationPane(QObject):
 
         preferences.changed.connect(take)
         take("collapse_reasoning", preferences.get("collapse_reasoning"))
+
+    def set_can_undo(self, possible: bool) -> None:
+        """Whether something deleted can be taken back."""
+        if self._timeline is not None:
+            self._timeline.can_undo = possible
 
     def flush(self) -> None:
         """Tell the bridge at once what is being typed in the conversation."""

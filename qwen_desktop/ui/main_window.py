@@ -149,7 +149,7 @@ class MainWindow(Frame):
                 "chat_settings": self.asking.show_chat_settings,
                 "next_hit": lambda: self.finding.step(1),
                 "previous_hit": lambda: self.finding.step(-1),
-                "undo_delete": lambda: self.toast.undo(),
+                "undo_delete": lambda: self.undoing.undo(),
                 "sidebar": self.toggle_sidebar,
                 "panel": self.toggle_panel,
                 "zoom_in": lambda: self.appearance.zoom_by(1),
@@ -291,7 +291,10 @@ class MainWindow(Frame):
         self._chats.forecast.connect(self.panel.set_forecast)
         self.panel.forecast.told.connect(self.composer.set_forecast)
         self.panel.way_chosen.connect(self.asking.take_way)
-        self.toast.hidden.connect(lambda: self._set_undo(False))
+        from qwen_desktop.ui.undoing import Undoing
+
+        self.undoing = Undoing(self.toast, self)
+        self.undoing.changed.connect(self._set_undo)
         self.pane.build()
         self.pane.follow(self._preferences)
         self._on_model(self._models.state)
@@ -343,6 +346,7 @@ class MainWindow(Frame):
         if self.pane.shown:  # at the start the user may have begun to type already
             self.composer.clear()
         self.toast.leave_for(conversation.id)
+        self.undoing.leave_for(conversation.id)
         self.sidebar.set_open(conversation.id)
         self.pane.show(conversation)
         if self.isActiveWindow() and not self.sidebar.view.hasFocus():
@@ -377,9 +381,9 @@ class MainWindow(Frame):
         from qwen_desktop.ui.change_text import change_text
 
         self.finish_building()
-        words, undo = change_text(change, self.locale()), self.sidebar.acts.undo_of(change)
-        self.toast.show_text(words, undo=undo, where=change.where)
-        self._set_undo(True)
+        undo = self.undoing.undo_of(change, self.sidebar.acts.undo_of(change))
+        self.toast.show_text(change_text(change, self.locale()), undo=undo, where=change.where)
+        self.undoing.told()
 
     @Slot()
     def _undo_list(self) -> None:
@@ -391,6 +395,7 @@ class MainWindow(Frame):
 
     def _set_undo(self, possible: bool) -> None:
         self.actions_by_name["undo_delete"].setEnabled(possible)
+        self.pane.set_can_undo(possible)
 
     # -- answers ---------------------------------------------------------------------------
 

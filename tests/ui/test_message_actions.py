@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu
@@ -99,6 +99,70 @@ def test_the_key_takes_it_back_from_the_message_field_unless_words_come_back_the
     QTest.keyClick(edit, Qt.Key.Key_Z, keys | Qt.KeyboardModifier.ShiftModifier)
     assert window.composer.text() == "word"
     assert texts(window)[-1] == "Half an"
+
+
+def test_several_deletions_come_back_in_order_after_their_notices_are_gone(
+    qtbot,
+    application,
+    window,
+    talk,  # noqa: F811
+):
+    key = window.actions_by_name["undo_delete"]
+    assert not key.isEnabled()
+    choose(window, 3, "Delete message")
+    choose(window, 2, "Delete message")
+    window.toast.dismiss()
+    assert texts(window) == ["bees?", "Newer."]
+    left = stored(qtbot, application, talk.id).tree.messages
+    assert len(left) == 3
+    timeline = window.timeline
+    assert "Undo delete" in [one.text() for one in timeline.context_menu(QPoint(9, 9)).actions()]
+    timeline.setFocus()
+    QTest.keyClick(timeline, Qt.Key.Key_Z, CONTROL)
+    assert texts(window) == ["bees?", "Newer.", "ants?"]
+    assert key.isEnabled()
+    key.trigger()
+    assert texts(window) == ["bees?", "Newer.", "ants?", "Half an"]
+    assert not key.isEnabled()
+    assert "Undo delete" not in [
+        one.text() for one in timeline.context_menu(QPoint(9, 9)).actions()
+    ]
+    QTest.keyClick(timeline, Qt.Key.Key_Z, CONTROL)
+    assert stored(qtbot, application, talk.id).tree == talk.tree
+
+
+def test_what_the_notice_took_back_is_not_taken_back_again(window, talk):  # noqa: F811
+    choose(window, 3, "Delete message")
+    choose(window, 2, "Delete message")
+    click(window.toast.undo_button)
+    assert texts(window)[-1] == "ants?"
+    window.actions_by_name["undo_delete"].trigger()
+    assert texts(window)[-1] == "Half an"
+    assert not window.actions_by_name["undo_delete"].isEnabled()
+
+
+def test_what_was_deleted_is_gone_for_good_once_another_chat_is_shown(
+    qtbot,
+    application,
+    window,
+    talk,  # noqa: F811
+):
+    choose(window, 3, "Delete message")
+    window.toast.dismiss()
+    application.chats.new()
+    qtbot.waitUntil(lambda: application.chats.current.id != talk.id)
+    assert not window.actions_by_name["undo_delete"].isEnabled()
+    window.open_conversation(talk.id)
+    qtbot.waitUntil(lambda: application.chats.current.id == talk.id)
+    window.undoing.undo()
+    assert texts(window)[-1] == "ants?"
+    assert not window.undoing.possible
+    window.close()
+    application.close()
+    files = [file for file in application.options.profile.root.rglob("*") if file.is_file()]
+    kept = b"".join(file.read_bytes() for file in files)
+    assert b"ants?" in kept
+    assert b"Half an" not in kept
 
 
 def test_the_first_message_takes_all_along(qtbot, application, window, talk):  # noqa: F811

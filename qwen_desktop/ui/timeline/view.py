@@ -71,6 +71,7 @@ class Timeline(NotedColumn):
     pin_requested = Signal(str, bool)  # message id, whether it is to be pinned
     branch_requested = Signal(str)  # message id, the last one of the new conversation
     delete_requested = Signal(str)  # message id, with all below it
+    undo_requested = Signal()  # of the last deletion
     prompt_requested = Signal(str)  # message id of an answer
     provenance_requested = Signal(str)  # message id
     tokens_requested = Signal(str)  # message id
@@ -97,6 +98,7 @@ class Timeline(NotedColumn):
         self._shared.edit_begun.connect(self.show_focused)
         self._shared.edit_ended.connect(self.setFocus)
         self._shared.resized.connect(self._show_editor)
+        self.can_undo = False  # a deletion
         self._ring = _FocusRing(self._shared, self)
         self._chosen = ""  # id of the message that was gone to with the keyboard
         self._triple = QTimer(self)  # runs while a third click would select a paragraph
@@ -284,6 +286,8 @@ class Timeline(NotedColumn):
             self._copy()
         elif event.matches(QKeySequence.StandardKey.SelectAll):
             self._selection.select_all()
+        elif event.matches(QKeySequence.StandardKey.Undo):
+            self.undo_requested.emit()
         elif step is not None:
             self._bar.setValue(self._bar.value() + step)
         elif event.key() == Qt.Key.Key_Escape and self.is_seeking:
@@ -416,6 +420,8 @@ class Timeline(NotedColumn):
             item = self._items[index]
             menu.add_message(self.view_at(index), item, index == len(self._items) - 1)
             menu.addSeparator()
+        if self.can_undo:
+            menu.addAction(self.tr("Undo delete")).triggered.connect(self.undo_requested)
         everything = menu.addAction(self.tr("Select all"))
         everything.triggered.connect(self._selection.select_all)
         everything.setEnabled(bool(self._items))
