@@ -39,7 +39,7 @@ def engine(request, opened) -> Engine:
     return opened(request.param, template=PLAIN)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def quick() -> Iterator[None]:
     """Memory is given back at every turn: what is there before is not looked through for it."""
     gc.collect()
@@ -107,10 +107,11 @@ def test_every_figure_is_there(engine):
         assert point.characters > 0
 
 
-def test_resumed_after_a_cancel_at_any_point_it_is_the_same_study(engine, quick):
+def test_resumed_after_a_cancel_at_any_point_it_is_the_same_study(engine):
     told: list[StudyProgress] = []
     whole = studied(engine, begun(engine, 24, 48), tell=told.append)
-    for number in range(1, len(told) + 1):
+    croppable = engine._loaded.runner.capabilities.croppable
+    for number in range(1, len(told) + 1, 1 if croppable else 3):  # the others are slow
         cancel, left = threading.Event(), number
 
         def count(_: StudyProgress, cancel: threading.Event = cancel) -> None:
