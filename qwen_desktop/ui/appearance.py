@@ -53,6 +53,13 @@ def use(values: Mapping[str, Value]) -> None:
     application = QApplication.instance()
     if isinstance(application, QApplication):
         application.setFont(theme.body_font())
+    colour_menus()
+
+
+def colour_menus() -> None:
+    """Give menus the colours of the theme in use."""
+    colours = theme.menu_palette(theme.current())
+    QApplication.setPalette(colours, "QMenu")  # type: ignore[arg-type]  # the stub says bytes
 
 
 class Appearance(QObject):
@@ -138,6 +145,7 @@ class Appearance(QObject):
         before = theme.current()
         choice, contrast = (str(self._preferences.get(name)) for name in COLOURS)
         if theme.choose(choice, contrast) != before:
+            colour_menus()
             self._recolour()
 
     def _follow(self) -> None:

@@ -337,3 +337,19 @@ def palette(theme: Theme) -> QPalette:
     ):
         result.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.dim))
     return result
+
+
+def menu_ground(theme: Theme) -> str:
+    """The colour of menus: above a dark window they are a little lighter than it."""
+    is_dark = QColor(theme.background).lightness() < 128
+    return theme.track if is_dark else theme.background
+
+
+def menu_palette(theme: Theme) -> QPalette:
+    """The palette of menus. Fusion draws their frame in Window.darker(160), their lines in a
+    darker Base: in the palette of a dark window nobody sees either.
+    """
+    result = palette(theme)
+    result.setColor(QPalette.ColorRole.Window, QColor(theme.field_border).lighter(160))
+    result.setColor(QPalette.ColorRole.Base, QColor(menu_ground(theme)))
+    return result

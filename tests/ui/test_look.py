@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtWidgets import QMenu
 
-from qwen_desktop.ui import icons, theme
+from qwen_desktop.ui import appearance, icons, theme
 
 ICONS = sorted(file.stem for file in icons.folder().glob("*.svg") if file.stem != "app")
 
@@ -67,6 +68,28 @@ def test_the_gauge_stands_out_of_its_track(colours, part):
 @pytest.mark.parametrize("colours", THEMES.values(), ids=THEMES)
 def test_fields_have_a_border_that_is_seen(colours):
     assert contrast(colours.field_border, colours.background) >= 3
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_menus_are_readable_and_have_a_frame_that_is_seen(qtbot, looks, name):
+    colours = THEMES[name]
+    theme.use(colours)
+    appearance.colour_menus()
+    menu = QMenu()
+    qtbot.addWidget(menu)
+    menu.addAction("One")
+    menu.addSeparator()
+    menu.addAction("Two")
+    menu.ensurePolished()
+    menu.adjustSize()
+    picture = menu.grab().toImage()
+    line = menu.actionGeometry(menu.actions()[1])
+    ground = picture.pixelColor(2, 2).name()
+    for ink in (colours.text, colours.dim):
+        assert contrast(ink, ground) >= LEAST[name]
+    assert contrast(picture.pixelColor(0, picture.height() // 2).name(), colours.background) >= 3
+    rows = [picture.pixelColor(20, y).name() for y in range(line.top(), line.bottom() + 1)]
+    assert max(contrast(row, ground) for row in rows) >= 1.15
 
 
 @pytest.mark.parametrize("colours", THEMES.values(), ids=THEMES)
