@@ -110,7 +110,8 @@ class StudyChoices(QWidget):
 
     def show_outlook(self, outlook: StudyOutlook | None, waiting: str) -> None:
         """What it will take; `waiting` stands there while that is not known."""
-        if outlook is None:
+        wanted = self.setup()
+        if outlook is None or wanted is None or not _is_of(outlook, wanted):
             self.outlook.setText(waiting)
             return
         locale = QLocale()
@@ -137,6 +138,12 @@ class StudyChoices(QWidget):
             if one.longest < lengths[-1]
         ]
         self.outlook.setText("\n".join(words))
+
+
+def _is_of(outlook: StudyOutlook, wanted: StudySetup) -> bool:
+    """Whether it tells of what is wanted, and not of what was typed before."""
+    settled = outlook.head.setup
+    return settled.ways == wanted.ways and wanted.lengths in ((), settled.lengths)
 
 
 def left_text(outlook: StudyOutlook | None, study: Study | None) -> str:

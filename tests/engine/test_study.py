@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+import torch
 
+from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.chat.study import (
     Ending,
     SeriesEnd,
@@ -25,8 +27,9 @@ from qwen_desktop.engine import planning
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.errors import Cancelled, Known
 from tests.engine.checkpoints import PLAIN
-from tests.engine.helpers import NEVER, ask, request, text_of
+from tests.engine.helpers import NEVER, ask, load, request, text_of
 from tests.engine.refusals import Memory
+from tests.engine.simulated_card import NAME, SimulatedCard
 
 LENGTHS = (24, 48, 96)
 MIB = 2**20
@@ -185,6 +188,58 @@ def test_what_would_not_fit_is_not_tried(opened, monkeypatch):
     assert (Way.EAGER, end.tokens) not in tried
     assert len(study.series(Way.APP)) == 3
     assert study.is_complete
+
+
+TOTAL = 2048 * MIB
+WIDE = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "head_dim": 32}
+
+
+@pytest.fixture
+def on_a_card(monkeypatch, made):
+    """An engine whose model lies on a simulated card, and the card."""
+    card = SimulatedCard(TOTAL)
+    card.install(monkeypatch)
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda *_: None)
+    monkeypatch.setattr(
+        torch.accelerator, "reset_peak_memory_stats", torch.cuda.reset_peak_memory_stats
+    )
+    engine = Engine()
+    with card:
+        load(engine, made("qwen3", **WIDE), placement="cuda", precision=Precision.BF16)
+        yield engine, card
+        engine.unload()
+
+
+def test_on_a_card_its_allocator_is_measured(on_a_card):
+    engine, _ = on_a_card
+    study = studied(engine, begun(engine, 64, 256))
+    assert study.is_complete
+    assert study.head.on_card
+    assert study.head.machine.cards == ((NAME, TOTAL),)
+    for point in study.points:
+        assert point.peak == pytest.approx(point.predicted, rel=0.25)
+        assert point.steady < point.peak
+    steady = [point.steady for point in study.series(Way.APP)]
+    assert steady[1] - steady[0] == pytest.approx(
+        192 * engine.info.kv_bytes_per_token, abs=256 * engine.info.kv_bytes_per_token
+    )
+    assert {point.steady for point in study.series(Way.EAGER)} == {
+        min(point.steady for point in study.points)
+    }
+
+
+def test_a_card_that_fills_up_is_the_end_of_a_way(on_a_card):
+    engine, card = on_a_card
+    study = begun(engine, 64, 400, ways=(Way.EAGER, Way.APP))
+
+    def fill(progress: StudyProgress) -> None:
+        full = progress.way is Way.EAGER and progress.tokens == 400 and progress.total
+        card.other = TOTAL - card.context - card.reserved if full else 0
+
+    study = studied(engine, study, tell=fill)
+    (end,) = study.ends
+    assert (end.way, end.tokens, end.why) == (Way.EAGER, 400, Ending.MEMORY)
+    assert len(study.series(Way.APP)) == 2
 
 
 def test_the_context_is_an_end(opened):
