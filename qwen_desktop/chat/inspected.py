@@ -44,7 +44,6 @@ class Segment:
     message_id: str | None = None
     name: str = ""
     turn: int = 0
-    thinking_open: bool = False  # of an OPENING: the answer begins within a think block
 
     @property
     def tokens(self) -> int:

@@ -58,7 +58,8 @@ _DOUBTS = {
         "Another checkpoint made this prompt; its tokenizer is the same as the open one.",
     ),
     Doubt.CHANGED: QT_TRANSLATE_NOOP(
-        "inspector", "Chat, settings or template have changed since: they no longer give this prompt."
+        "inspector",
+        "Chat, settings or template have changed since: they no longer give this prompt.",
     ),
     Doubt.NO_MARKS: QT_TRANSLATE_NOOP(
         "inspector", "Nothing in this prompt marks every turn: parts of it were told by their text."
