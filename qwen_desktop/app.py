@@ -7,13 +7,9 @@ widgets is imported before that.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +20,6 @@ from qwen_desktop.engine.libraries import preload_before_qt
 preload_before_qt()  # Windows: torch's c10.dll has to come before Qt
 
 from PySide6.QtCore import (  # noqa: E402
-    QEvent,
     QObject,
     QTimer,
     Signal,
@@ -44,8 +39,10 @@ from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
 from qwen_desktop.errors import Known, Report, report_of  # noqa: E402
 from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import demo_checkpoint  # noqa: E402
+from qwen_desktop.remembered import Remembered  # noqa: E402
+from qwen_desktop.starting import EngineLast, FirstPaint, Steps, trace_first_paint  # noqa: E402
 from qwen_desktop.storage.preferences import Preferences  # noqa: E402
-from qwen_desktop.storage.state import LoadMark, SidebarCache, StateFile  # noqa: E402
+from qwen_desktop.storage.state import LoadMark  # noqa: E402
 from qwen_desktop.ui import i18n  # noqa: E402
 from qwen_desktop.ui.main_window import MainWindow  # noqa: E402
 from qwen_desktop.ui.places import Places  # noqa: E402
@@ -70,35 +67,12 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.termination import TerminationSignals
     from qwen_desktop.bridge.titles import Titles
     from qwen_desktop.chat.settings import Value
-    from qwen_desktop.chat.summary import Summary
-    from qwen_desktop.chat.tree import Conversation
 
 _log = logging.getLogger(__name__)
 
-FOR_THE_FIRST_ANSWER = ("markdown_it", "pygments.lexers", "pygments.styles")
 LIST_WAITS_MS = 300  # at most, for the list, before the window goes on building
 ENGINE_WAITS_MS = 2000  # at most, for the threads that import their libraries before it
 SEARCH_WAITS_MS = 4000  # until the start is over; one who searches earlier does not wait for it
-
-# "print": tell the moment of the first paint on standard error; "exit": and leave.
-TRACE_FIRST_PAINT = "QWEN_DESKTOP_TRACE_FIRST_PAINT"
-
-
-class _FirstPaint(QObject):
-    """Emits `painted` once, when the event loop is back from the first paint of a window."""
-
-    painted = Signal()
-
-    def __init__(self, window: QObject) -> None:
-        super().__init__(window)
-        self._window = window
-        window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() is QEvent.Type.Paint:
-            self._window.removeEventFilter(self)
-            QTimer.singleShot(0, self.painted.emit)
-        return False
 
 
 class App(QObject):
@@ -110,7 +84,6 @@ class App(QObject):
 
     built = Signal()
     problem = Signal(object)
-    _imported = Signal()
 
     # Made by `build()`.
     store: StoreClient
@@ -145,27 +118,27 @@ class App(QObject):
         self.files = FileJobs()
         preferences = Preferences(profile.preferences)
         self.preferences = PreferencesModel(preferences, self.files, options.overrides, self)
-        self._state_file = StateFile(profile.state)
-        self._sidebar_cache = SidebarCache(profile.sidebar_cache)
-        self._saved_state = self._state_file.load()
+        self.remembered = Remembered(profile, self.files, self)
         self._load_mark = LoadMark(profile.load_mark)
         self._load_that_never_ended = self._load_mark.folder()
         i18n.install(application(), str(self.preferences.get("language")))
         self._lock = profile_lock.taken(profile)  # a refusal is told in the language just installed
 
         self.window = MainWindow(self.preferences)
-        self.window.restore_state(*(getattr(self._saved_state, name) for name in Places._fields))
-        self.window.show_summaries(self._sidebar_cache.load())
+        self.window.restore_state(
+            *(getattr(self.remembered.state, name) for name in Places._fields)
+        )
+        self.window.show_summaries(self.remembered.rows())
 
         self._first_problem = preferences.problem
         self._signals: TerminationSignals | None = None
         self.instance: InstanceServer | None = None
-        self._others_to_start = {"memory", "store", "imports"}
-        self._steps: list[Callable[[], None]] = []  # of the start, still to be taken
-        self._stepping = False
+        self._steps = Steps(self)
+        self._engine_last = EngineLast(lambda: self.engine.start(), self)
         self._built = False
         self._reading = False
         self._closed = False
+        self._telling = False
         self.exit_status = 0  # of a process that has to leave without its engine thread
 
     def build(self) -> None:
@@ -205,7 +178,7 @@ class App(QObject):
         self.store = StoreClient(self.options.profile.database, self)
         self.engine = EngineClient(self)
         self.models = Models(self.engine, LoadMarks(self._load_mark, self.files, self), self)
-        self.recents = Recents(self._saved_state.recents, self)
+        self.recents = Recents(self.remembered.state.recents, self)
         self.doctor = Doctor(self.engine.machine, self)
         self.cards = Cards(self.engine, self)
         preset_file = PresetFile(self.options.profile.presets)
@@ -225,11 +198,9 @@ class App(QObject):
         self.preferences.changed.connect(self._on_preference)
         self._configure_engine()
         self.chats.run_changed.connect(self._on_busy)
-        self.models.changed.connect(self._on_model)
+        self.models.changed.connect(self._on_busy)
         self.models.opened.connect(self.recents.remember)
-        self.recents.changed.connect(self._on_recents)
-        self.chats.opened.connect(self._on_opened)
-        self.chats.list.top_changed.connect(self._on_summaries)
+        self.remembered.follow(self.window, self.chats, self.models, self.recents)
         self.window.connect_to(
             self.chats,
             self.models,
@@ -244,9 +215,9 @@ class App(QObject):
         self.studies = Studies(self.engine, self.models, self.chats, studies, self)
         self.window.study_by(self.studies)
         self.window.inspect_by(Inspecting(self.engine, self.chats, self.models, self))
-        charting = self.window.chart_by(self.measuring, self._saved_state.chart_place)
-        charting.moved.connect(lambda place: self._remember(chart_place=place))
-        self.window.pane.places.fill(self._saved_state.places)
+        charting = self.window.chart_by(self.measuring, self.remembered.state.chart_place)
+        charting.moved.connect(lambda place: self.remembered.keep(chart_place=place))
+        self.window.pane.places.fill(self.remembered.state.places)
         self.window.search_by(self.search)
         self.window.take_files_by(self.importing)
         self.attaching = Attaching(self)
@@ -258,9 +229,9 @@ class App(QObject):
         self.exporting = Exporting(self.store, write_pdf, self)
         self.profile_files = ProfileFiles(self.options.profile, self.store, self)
         self.window.move_profile_by(self.profile_files, self.importing)
-        self.window.export_by(self.exporting).remembered.connect(self._on_exported)
+        self.window.export_by(self.exporting).remembered.connect(self.remembered.keep_export)
         self.window.outgoing.remember(
-            self._saved_state.export_folder, self._saved_state.export_format
+            self.remembered.state.export_folder, self.remembered.state.export_format
         )
         self.backups = Backups(self.options.profile.database, self.store, self.chats, self)
         self.window.safekeeping = Safekeeping(self.window, self.store, self.backups)
@@ -269,39 +240,19 @@ class App(QObject):
 
     def show(self) -> None:
         """Show the window; everything else starts after its first paint."""
-        first_paint = _FirstPaint(self.window)
+        first_paint = FirstPaint(self.window)
         first_paint.painted.connect(self._after_first_paint)
         self.window.show()
 
     @Slot()
     def _after_first_paint(self) -> None:
-        trace = os.environ.get(TRACE_FIRST_PAINT)
-        if trace:
-            print(f"first-paint {time.time():.6f}", file=sys.stderr, flush=True)  # noqa: T201
-            if trace == "exit":
-                os._exit(0)
-        self._steps = [self.window.finish_building, self.start, self.listen]
+        trace_first_paint()
+        self._steps.plan((self.window.finish_building, self.start, self.listen))
         self.build()
         # The list is read in a moment where this thread leaves the interpreter to the store's.
-        self.chats.started.connect(self._take_steps)
-        QTimer.singleShot(LIST_WAITS_MS, self, self._take_steps)
+        self.chats.started.connect(self._steps.take)
+        QTimer.singleShot(LIST_WAITS_MS, self._steps, self._steps.take)
         self.read()
-
-    @Slot()
-    def _take_steps(self) -> None:
-        """The rest of the start, a step for each turn of the event loop. Safe to call twice."""
-        if not self._stepping:
-            self._stepping = True
-            self._take_step_later()
-
-    def _take_step_later(self) -> None:
-        QTimer.singleShot(1, self, self._take_step)  # behind what is to be painted
-
-    def _take_step(self) -> None:
-        step = self._steps.pop(0)
-        step()
-        if self._steps:
-            self._take_step_later()
 
     def read(self) -> None:
         """Open the store and read the list: the window goes on building. Safe to call twice."""
@@ -312,7 +263,7 @@ class App(QObject):
             self.chats.list.rows_changed.connect(self._show_list)
             self.store.start()
             self.backups.start()
-            self.chats.start(self._saved_state.conversation_id)
+            self.chats.start(self.remembered.state.conversation_id)
             if self._first_problem is not None:
                 self.window.show_problem(self._first_problem)
 
@@ -329,8 +280,7 @@ class App(QObject):
 
         self._signals = TerminationSignals(self)
         self._signals.received.connect(QApplication.quit)
-        self._imported.connect(self._on_imported)
-        threading.Thread(target=self._import_for_later, name="imports", daemon=True).start()
+        self._engine_last.import_for_later()
         self.memory.sampled.connect(self._on_sampled)
         self.memory.start()
         self._open_first_checkpoint()
@@ -352,38 +302,17 @@ class App(QObject):
         """Open conversations, or the folder of a checkpoint."""
         self.window.incoming.open(paths)
 
-    # The engine thread opens torch's libraries without the GIL, for a quarter of a second. A
-    # process opens one library at a time, and an import that waits for its turn keeps the GIL: so
-    # the other threads import theirs (SQLite's, psutil's) first.
-
-    def _import_for_later(self) -> None:
-        """On a thread of its own: what the first answer needs, so that showing it is quick."""
-        for module in FOR_THE_FIRST_ANSWER:
-            importlib.import_module(module)
-        self._imported.emit()
-
-    @Slot()
-    def _on_imported(self) -> None:
-        self._others_to_start.discard("imports")
-        self._start_engine_last()
-
     @Slot()
     def _on_sampled(self) -> None:
         self.memory.sampled.disconnect(self._on_sampled)
-        self._others_to_start.discard("memory")
-        self._start_engine_last()
+        self._engine_last.started("memory")
 
     @Slot()
     def _on_store_ready(self) -> None:
-        self._others_to_start.discard("store")
         self.importing.open(self.options.files)
         self.indexing.start()
         QTimer.singleShot(SEARCH_WAITS_MS, self.search, self.search.warm_up)
-        self._start_engine_last()
-
-    def _start_engine_last(self) -> None:
-        if not self._others_to_start:
-            self.engine.start()
+        self._engine_last.started("store")
 
     def _open_first_checkpoint(self) -> None:
         folder = self.options.checkpoint or self._last_checkpoint() or demo_checkpoint()
@@ -404,7 +333,7 @@ class App(QObject):
             self.models.open(request)
 
     def _last_checkpoint(self) -> Path | None:
-        last = self._saved_state.checkpoint
+        last = self.remembered.state.checkpoint
         return Path(last) if last and self.preferences.get("reopen_checkpoint") else None
 
     @Slot(str, object)
@@ -419,42 +348,8 @@ class App(QObject):
         options = self.preferences.engine_options(profile.kv_caches, profile.compiled_code)
         self.engine.configure(options)
 
-    # -- what is remembered ----------------------------------------------------------------
-
-    def _remember(self, **changes: object) -> None:
-        state = replace(self._saved_state, **changes)  # type: ignore[arg-type]
-        if state == self._saved_state:
-            return
-        self._saved_state = state
-        self.files.submit("window state", lambda: self._state_file.save(state))
-
     @Slot(object)
-    def _on_opened(self, conversation: Conversation) -> None:
-        places = self.window.pane.places.all
-        self._remember(conversation_id=conversation.id, places=places)
-
-    @Slot(object)
-    def _on_model(self, state: ModelState) -> None:
-        self._on_busy()
-        if state.info is not None and not state.busy:
-            self._remember(checkpoint=str(state.info.folder))
-
-    @Slot()
-    def _on_recents(self) -> None:
-        self._remember(recents=self.recents.entries)
-
-    @Slot(object)
-    def _on_summaries(self, summaries: tuple[Summary, ...]) -> None:
-        # The talk a start begins with was never opened; it has a row from its first message on.
-        self._remember(conversation_id=self.chats.current.id)
-        self.files.submit("conversation list", lambda: self._sidebar_cache.save(summaries))
-
-    @Slot(str, str)
-    def _on_exported(self, folder: str, form: str) -> None:
-        self._remember(export_folder=folder, export_format=form)
-
-    @Slot(object)
-    def _on_busy(self, _: RunState | None = None) -> None:
+    def _on_busy(self, _: RunState | ModelState) -> None:
         state = self.models.state
         self.memory.set_busy(self.chats.run.running or state.busy or state.engaged)
 
@@ -470,7 +365,10 @@ class App(QObject):
         report = report_of(error)
         _log.critical("uncaught: %s", report.details)
         sys.__excepthook__(kind, error, trace)
-        self.problem.emit(report)  # queued to the main thread if this is another
+        if not self._telling:  # what shows it may fail as well
+            self._telling = True
+            self.problem.emit(report)  # queued to the main thread if this is another
+            self._telling = False
 
     @Slot()
     def close(self) -> None:
@@ -480,11 +378,11 @@ class App(QObject):
         self._closed = True
         if self.instance is not None:
             self.instance.close()
-        self._remember(**self.window.state()._asdict())
+        self.remembered.keep(**self.window.state()._asdict())
         engine_ended = True
         if self._built:
             self.window.pane.keep_place()
-            self._remember(places=self.window.pane.places.all)
+            self.remembered.keep(places=self.window.pane.places.all)
             self.importing.close()
             self.attaching.close()
             self.spelling.close()

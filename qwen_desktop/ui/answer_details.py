@@ -16,9 +16,9 @@ from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QTabWidget, QVBoxLa
 from qwen_desktop.chat.messages import AnswerTrace, Message
 from qwen_desktop.ui.answer_facts import origin_rows
 from qwen_desktop.ui.answer_tokens import AnswerTokens
+from qwen_desktop.ui.card_views import COPIED_MS, PairsView, TextView
 from qwen_desktop.ui.controls import Button, ElidedLabel
 from qwen_desktop.ui.dialog import Dialog
-from qwen_desktop.ui.model_card import COPIED_MS, PairsView, TextView
 from qwen_desktop.ui.score_table import ScoreTable
 from qwen_desktop.ui.timeline import statistics
 

@@ -48,8 +48,9 @@ from PySide6.QtWidgets import (
 from qwen_desktop.chat.settings import SETTINGS, Setting
 from qwen_desktop.ui import fuzzy, theme
 from qwen_desktop.ui.actions import BY_NAME, group_title
-from qwen_desktop.ui.controls import Label, SearchField
+from qwen_desktop.ui.controls import Label
 from qwen_desktop.ui.i18n import setting_text
+from qwen_desktop.ui.plain_search import SearchField
 from qwen_desktop.ui.rows import elided, make_plain, paint_row
 
 if TYPE_CHECKING:

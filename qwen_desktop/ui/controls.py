@@ -24,7 +24,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import (
     QAbstractButton,
     QLabel,
-    QLineEdit,
     QProgressBar,
     QSizePolicy,
     QWidget,
@@ -52,8 +51,8 @@ def focus_ring(painter: QPainter, box: QRectF, radius: float) -> None:
     painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), radius - 1, radius - 1)
 
 
-def _half(rect: QRect) -> QRectF:
-    # Half a pixel inwards, so that a 1 px line is sharp.
+def half(rect: QRect) -> QRectF:
+    """Half a pixel inwards, so that a 1 px line is sharp."""
     return QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
 
 
@@ -172,7 +171,7 @@ class Button(QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         fill, line, colour = self._colours()
-        box = _half(self.rect())
+        box = half(self.rect())
         if fill or line:
             painter.setPen(QPen(QColor(line), 1) if line else Qt.PenStyle.NoPen)
             painter.setBrush(QColor(fill) if fill else Qt.BrushStyle.NoBrush)
@@ -380,60 +379,6 @@ class ScrollBar(SlimBar):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self.set_colour(theme.current().field_border)
-
-
-class SearchField(QLineEdit):
-    """A line edit with a magnifier and a rounded line around it."""
-
-    def __init__(self, placeholder: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setPlaceholderText(placeholder)
-        self.setAccessibleName(placeholder)
-        self.setFrame(False)
-        self.follow_look()
-        clear = self.palette()
-        clear.setColor(QPalette.ColorRole.Base, QColor(Qt.GlobalColor.transparent))
-        self.setPalette(clear)
-
-    def follow_look(self) -> None:
-        """Other fonts and sizes."""
-        self.setFont(theme.body_font())
-        self.setFixedHeight(theme.px(34))
-        self.setTextMargins(theme.px(16) + 16, 0, 8, 0)
-
-    def event(self, event: QEvent) -> bool:
-        """Take Escape from the window's shortcuts while there is something to empty."""
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and event.key() == Qt.Key.Key_Escape
-            and self.text()
-        ):
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Escape empties the field."""
-        if event.key() == Qt.Key.Key_Escape and self.text():
-            self.clear()
-            return
-        super().keyPressEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The field, then the text on it."""
-        t = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(t.line), 1))
-        painter.setBrush(QColor(t.background))
-        painter.drawRoundedRect(_half(self.rect()), RADIUS, RADIUS)
-        side = float(theme.px(16))
-        icons.draw(painter, "search", QRectF(9, (self.height() - side) / 2, side, side), t.dim)
-        if self.hasFocus():
-            focus_ring(painter, QRectF(self.rect()), RADIUS)
-        painter.end()
-        super().paintEvent(event)
 
 
 class Surface(QWidget):

@@ -14,7 +14,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import IconButton, SearchField, TintedLabel
+from qwen_desktop.ui.controls import IconButton, TintedLabel
+from qwen_desktop.ui.plain_search import SearchField
 from qwen_desktop.ui.theme import px
 from qwen_desktop.ui.timeline.view import Timeline
 

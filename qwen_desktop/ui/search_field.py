@@ -7,7 +7,8 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import IconButton, SearchField
+from qwen_desktop.ui.controls import IconButton
+from qwen_desktop.ui.plain_search import SearchField
 
 _BUTTON = 26  # px
 

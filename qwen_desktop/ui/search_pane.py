@@ -9,7 +9,8 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.search import Found
-from qwen_desktop.ui.controls import IconButton, Label, SearchField
+from qwen_desktop.ui.controls import IconButton, Label
+from qwen_desktop.ui.plain_search import SearchField
 from qwen_desktop.ui.row_view import RowView
 from qwen_desktop.ui.search_rows import FoundDelegate, FoundList
 

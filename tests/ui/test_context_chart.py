@@ -307,7 +307,7 @@ def test_the_dialog_follows_the_shown_chat_and_comes_back_where_it_was(filled, q
     dialog.resize(760, 610)
     dialog.accept()
     assert window.charting.dialog is None
-    qtbot.waitUntil(lambda: filled._saved_state.chart_place != "")
+    qtbot.waitUntil(lambda: filled.remembered.state.chart_place != "")
     window.charting.show()
     assert (window.charting.dialog.width(), window.charting.dialog.height()) == (760, 610)
 

@@ -259,6 +259,6 @@ def test_one_reads_on_in_each_chat_also_after_a_restart(qtbot, application, wind
     assert window.timeline.place_read() == place
     window.close()
     application.close()
-    kept = application._state_file.load()
+    kept = application.remembered._state_file.load()
     (known,) = kept.places
     assert (known.conversation_id, known.message_id, known.above) == (both[0].id, *place)

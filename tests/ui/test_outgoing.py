@@ -89,7 +89,7 @@ def test_the_dialog_exports_what_was_selected_as_the_chosen_format(app, qtbot):
     assert wait_for_files(app, qtbot, 2) == ["One.html", "Two.html"]
     qtbot.waitUntil(lambda: not dialog_is_there(app), timeout=10_000)
     # The place and the format are there the next time, and after the next start.
-    state = app._saved_state
+    state = app.remembered.state
     assert (state.export_folder, state.export_format) == (str(app.out), "html")
 
 

@@ -31,7 +31,7 @@ def started(qtbot, looks):
         qtbot.waitExposed(built.window)
         built.window.finish_building()
         with qtbot.waitSignal(built.chats.started):
-            built.chats.start(built._saved_state.conversation_id)
+            built.chats.start(built.remembered.state.conversation_id)
         running.append(built)
         return built
 
