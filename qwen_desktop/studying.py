@@ -161,7 +161,7 @@ def _row(point: StudyPoint) -> str:
         f"{point.tokens:8,}{point.characters:9,}{point.read:8,}"
         f"{_mib(point.peak)}{_mib(point.predicted)}{100 * point.error:6.1f} %"
         f"{_mib(point.steady)}{_mib(point.kept)}"
-        f"{point.prefill_s:8.2f} s{point.first_token_s:7.2f} s{point.decode_speed:8.1f}"
+        f"{point.prefill_s:8.2f} s{point.first_token_s:7.2f} s{point.decode_speed:8.2f}"
     )
 
 
