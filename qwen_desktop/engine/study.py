@@ -3,9 +3,9 @@
 Prompts of growing length are read in three ways (study_ways.py), and after each one stands what
 it took. All of it happens in this process, one way after the other and each from the shortest
 prompt to the longest, not in a child process for each point: memory is given back before every
-turn and counted from what is in use then (study_memory.py), which hides nothing and was compared
-with single processes; the weights are read once, not once for each point; and in the window it is
-the loaded model that is measured, on the thread that may be stopped between two layers.
+turn and counted from what is in use then (study_memory.py), so that no point hides another; the
+weights are read once, not once for each point; and in the window it is the loaded model that is
+measured, on the thread that may be stopped between two layers.
 
 A prompt that would not fit by the plan (study_plan.py) is not tried, as a system may end the
 whole process where main memory runs out; a refusal all the same is an ordinary end of that way.
