@@ -338,7 +338,7 @@ class App(QObject):
 
     @Slot(str, object)
     def _on_preference(self, name: str, value: Value) -> None:
-        if name in ("kv_memory", "kv_disk"):
+        if name in ("kv_memory", "kv_disk", "compiled_decode"):
             self._configure_engine()
         self.chats.on_setting(name, value)
 

@@ -36,6 +36,7 @@ from qwen_desktop.chat.messages import (
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
 from tests.list_pictures import put_in_order, take_list
+from tests.memory_pictures import take_memory
 from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
 from tests.window_pictures import markdown_talk, take_window
 
@@ -218,6 +219,7 @@ def take(folder: Path, theme: str, language: str) -> None:
 
     take_turns(driver, picture, dialog)
     take_full(driver, picture, dialog)
+    take_memory(driver, picture, dialog, send)
 
     broken = work / "Qwen3-8B"
     broken.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qwen_desktop.chat.model import EngineOptions
@@ -39,16 +41,19 @@ def configured(application, monkeypatch):
 
 def test_what_is_kept_of_chats_follows_the_settings_at_once(configured, tmp_path):
     built, told = configured
-    folder = tmp_path / "profile" / "kv-cache"
-    assert told == [EngineOptions(kv_memory=None, kv_disk=2 * 2**30, kv_folder=folder)]
+    profile = tmp_path / "profile"
+    first = EngineOptions(None, 2 * 2**30, profile / "kv-cache", profile / "compiled")
+    assert told == [first]
 
     built.preferences.set("kv_memory", 1.5)
     built.preferences.set("kv_disk", 0.0)
+    built.preferences.set("compiled_decode", False)
     built.preferences.set("seed", 3)
 
     assert told[1:] == [
-        EngineOptions(kv_memory=3 * 2**29, kv_disk=2 * 2**30, kv_folder=folder),
-        EngineOptions(kv_memory=3 * 2**29, kv_disk=0, kv_folder=folder),
+        replace(first, kv_memory=3 * 2**29),
+        replace(first, kv_memory=3 * 2**29, kv_disk=0),
+        replace(first, kv_memory=3 * 2**29, kv_disk=0, code_folder=None),
     ]
     assert built.chats.values["seed"] == 3
 

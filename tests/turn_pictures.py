@@ -66,7 +66,7 @@ def take_turns(driver: Driver, picture: Picture, save: Save) -> None:
     edit.clear()
 
     answer = chats.current.tree.path()[-1]
-    window.pane.show_provenance(answer.id)
+    window.pane.looks.show(answer.id)
     save(_top(driver, "answerDetails"), "details")
     chats.retry(answer.id)
     driver.wait_idle()

@@ -87,7 +87,7 @@ def _take_end(driver: Driver, picture: Picture) -> None:
     """The lower half, and the reasoning opened above it."""
     bar = driver.window.timeline.verticalScrollBar()
     bar.setValue(bar.maximum())
-    _settle(driver)
+    settle(driver)
     picture("markdown-end")
     bar.setValue(0)
 
@@ -101,7 +101,7 @@ def _take_finding(driver: Driver, picture: Picture) -> None:
     assert bar is not None
     bar.field.setText("cache")
     driver.wait("the count", lambda: bar.count.text())
-    _settle(driver)
+    settle(driver)
     picture("find")
     bar.leave()
 
@@ -137,7 +137,7 @@ def _take_composer(driver: Driver, picture: Picture, save: Save, work: Path) -> 
         "their tokens",
         lambda: any("token" in c.detail or "词元" in c.detail for c in chips()),
     )
-    _settle(driver)
+    settle(driver)
     picture("attachments")
     window.composer.clear()
 
@@ -192,11 +192,11 @@ def _take_looks(driver: Driver, picture: Picture) -> None:
         before = {key: preferences.get(key) for key in changes}
         for key, wanted in changes.items():
             preferences.set(key, wanted)
-        _settle(driver)
+        settle(driver)
         picture(name)
         for key, kept in before.items():
             preferences.set(key, kept)
-        _settle(driver)
+        settle(driver)
 
 
 def top(driver: Driver, name: str) -> QWidget:
@@ -209,7 +209,7 @@ def top(driver: Driver, name: str) -> QWidget:
         return [w for w in every if w.objectName() == name and w.isVisible()]
 
     driver.wait(name, found)
-    _settle(driver)
+    settle(driver)
     return found()[0]
 
 
@@ -225,7 +225,7 @@ def _popup(driver: Driver) -> QWidget:
     return found[0]
 
 
-def _settle(driver: Driver) -> None:
+def settle(driver: Driver) -> None:
     """Let what changed be laid out and painted: two turns of the event loop."""
     from PySide6.QtCore import QTimer
 
