@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtCore import QLocale, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
-    QFrame,
     QHBoxLayout,
-    QListWidget,
     QListWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -19,8 +17,8 @@ from qwen_desktop.chat.messages import AnswerTrace, Message, PartKind, TokenScor
 from qwen_desktop.chat.tokens import Tokens
 from qwen_desktop.chat.turn_tokens import TurnTokens, by_scores, stretches
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Button, Label, ScrollBar
-from qwen_desktop.ui.module_tree import soften
+from qwen_desktop.ui.choices import ROW, Choices
+from qwen_desktop.ui.controls import Button, Label
 from qwen_desktop.ui.score_table import visible
 from qwen_desktop.ui.token_heat import (
     HeatLegend,
@@ -34,40 +32,8 @@ from qwen_desktop.ui.token_text import Mode, Span, TokenText
 
 SIDE = 252  # px, what stands beside the text
 NARROW = 600  # px, from which on it stands below
-ROW = 26  # px, of a list
 SURPRISES = 20
 REASONING_COLOUR, ANSWER_COLOUR = "kv", "activations"
-
-
-class Choices(QListWidget):
-    """A list whose rows are activated by Enter, too, wherever it stands."""
-
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName(name)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFont(theme.code_font(12))
-        self.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self))
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.setUniformItemSizes(True)
-        soften(self)
-
-    def add(self, text: str, spoken: str, value: object) -> None:
-        """A row with `value`."""
-        row = QListWidgetItem(text)
-        row.setData(Qt.ItemDataRole.AccessibleTextRole, spoken)
-        row.setData(Qt.ItemDataRole.UserRole, value)
-        row.setSizeHint(QSize(0, theme.px(ROW)))
-        self.addItem(row)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """In a dialog, Enter would press the default button besides."""
-        row = self.currentItem()
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and row is not None:
-            self.itemActivated.emit(row)
-            return
-        super().keyPressEvent(event)
 
 
 class AnswerTokens(QWidget):
@@ -85,6 +51,8 @@ class AnswerTokens(QWidget):
         self._message = message
         self._scores: tuple[TokenScore | None, ...] = (None,) * len(message.token_ids)
         self._kinds: tuple[PartKind, ...] = ()
+        self._spelled: Tokens | None = None
+        self._stale = False  # more is known than is shown
         self._refusal = ""
         self._read = False
         self._narrow = False
@@ -96,8 +64,9 @@ class AnswerTokens(QWidget):
         self.view.hovered.connect(self._on_hover)
         self.view.token_activated.connect(self._go_to_choices)
         self._build()
-        self._show_tokens(by_scores(message.token_ids, self._scores))
-        self._refresh()
+        self.note.setText(self.tr("Reading…"))
+        for part in (self.legend, self.parts, self.switch_on, self.side, *self.modes.values()):
+            part.hide()
 
     # -- building --------------------------------------------------------------------------
 
@@ -201,15 +170,28 @@ class AnswerTokens(QWidget):
         """What is kept of how likely its tokens were."""
         self._read = True
         self._scores = aligned(self._message.token_ids, trace.scores)
-        if not self._kinds:
-            self._show_tokens(by_scores(self._message.token_ids, self._scores))
-        self._refresh()
+        self._show()
 
     def set_tokens(self, found: TurnTokens | None) -> None:
         """The texts of its tokens, as far as the open checkpoint can tell them."""
         if found is not None and found.answer is not None:
-            self._kinds = found.kinds
-            self._show_tokens(found.answer)
+            self._kinds, self._spelled = found.kinds, found.answer
+            self._show()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The tokens of a long answer are laid out when they are looked at."""
+        super().showEvent(event)
+        if self._stale:
+            self._show()
+
+    def _show(self) -> None:
+        self._stale = not self.isVisible()
+        if not self._stale:
+            tokens = self._spelled
+            if tokens is None:
+                tokens = by_scores(self._message.token_ids, self._scores)
+            if self.view.tokens is not tokens:
+                self._show_tokens(tokens)
             self._refresh()
 
     def show_switched_on(self) -> None:
@@ -235,6 +217,8 @@ class AnswerTokens(QWidget):
             self.view.set_current(at)
 
     def _refresh(self) -> None:
+        for part in (self.side, *self.modes.values()):
+            part.show()
         known = any(score is not None for score in self._scores)
         self.view.set_spans(self._spans())
         self.view.set_heat(heats(self._scores) if known else ())
