@@ -133,8 +133,9 @@ class LookNow(Look):
     def _on_run(self, run: RunState) -> None:
         # While it goes on nothing would be sent; what follows its end is told by `asked`.
         self._ahead = True
-        if run.running and self.shows is not None:
-            self._again.start()
+        if run.running and not self._closed and (self.shows is not None or self._job):
+            self._drop()
+            self._wait(Wait.ANSWERING)
 
     @Slot()
     def _on_idled(self) -> None:

@@ -46,6 +46,7 @@ class Inspector(Dialog):
         self.resize(*(theme.px(side) for side in SIZE))
         self.setMinimumSize(theme.px(560), theme.px(400))
         self.found: Inspected | None = None
+        self._last: Inspected | None = None  # what the tokens are of, also while it is hidden
         self._look = look
         self._chosen = Mode.TEXT
         self.title = ElidedLabel(title, 16, bold=True)
@@ -198,8 +199,8 @@ class Inspector(Dialog):
     @Slot(object)
     def _show(self, found: Inspected) -> None:
         """What changed is mostly the end: what is looked at stays where it is."""
-        before, top, current = self.found, self.view.first_visible(), self.view.current
-        self.found = found
+        before, top, current = self._last, self.view.first_visible(), self.view.current
+        self.found = self._last = found
         self._offer()
         self.bar.set_inspected(found)
         self.table.set_inspected(found)
