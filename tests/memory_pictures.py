@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.window_pictures import settle, top
@@ -38,10 +39,9 @@ def take_memory(
     window, app = driver.window, driver.app
     app.chats.new()
     app.preferences.set("logprobs", 5)
-    for english, chinese in zip(_ASKED["en"], _ASKED["zh_CN"], strict=True):
-        before = len(driver.answers())
-        send(english, chinese)
-        driver.wait("an answer", lambda: len(driver.answers()) > before and driver.answers()[-1])
+    for number, pair in enumerate(zip(_ASKED["en"], _ASKED["zh_CN"], strict=True), start=1):
+        send(*pair)
+        driver.wait("an answer", partial(_has, driver, number))
         driver.wait_idle()
     app.preferences.set("logprobs", 0)
     driver.wait("the chart", lambda: window.charting.small.isVisible())
@@ -77,6 +77,10 @@ def take_memory(
     save(steps, "turn-steps")
 
     _take_study(driver, save)
+
+
+def _has(driver: Driver, answers: int) -> bool:
+    return len(driver.answers()) == answers and bool(driver.answers()[-1])
 
 
 def _take_study(driver: Driver, save: Save) -> None:

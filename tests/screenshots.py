@@ -224,7 +224,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     broken = work / "Qwen3-8B"
     broken.mkdir()
     driver.drop_folder(broken)
-    driver.wait("the sentence", lambda: "config.json" in driver.shown())
+    driver.wait("the sentence", driver.window.banner.isVisible)
     picture("error")
     driver.window.banner.dismiss()
 
