@@ -153,6 +153,26 @@ class TransformersCache:
         else:
             raise ValueError("this cache needs a snapshot to go back")
 
+    def copied(self, n_keep: int) -> TransformersCache:
+        """A cache of its own with the first `n_keep` tokens. Raises ValueError like `crop`."""
+        if not (self.croppable and 0 <= n_keep <= self.length):
+            raise ValueError(f"cannot copy {n_keep} of {self.length} tokens")
+        made = TransformersCache(
+            self._config, self._devices, self._dtype, self.rope_scale, self._kv
+        )
+        if not n_keep:
+            return made
+        with torch.inference_mode():
+            for layer, fresh in zip(self.inner.layers, made.inner.layers, strict=True):
+                parts = dict(_parts(layer))
+                count = layer.get_seq_length()
+                if not any(name in parts for name in _INDEXED):  # whose tokens lie elsewhere
+                    count = n_keep
+                    parts = {name: tensor[..., :n_keep, :] for name, tensor in parts.items()}
+                made._fill(fresh, {"kind": type(fresh).__name__, "tokens": count}, parts)
+        made._level(n_keep)
+        return made
+
     def _level(self, n_keep: int) -> None:
         """Cut each layer that can be cropped to `n_keep`, also where layers disagree."""
         for layer in self.inner.layers:

@@ -87,6 +87,9 @@ class Cache(Protocol):
         `length` always work).
         """
 
+    def copied(self, n_keep: int) -> Cache:
+        """A cache of its own with the first `n_keep` tokens; only where the runner can crop."""
+
     def snapshot(self) -> Snapshot:
         """The state now. Cheap where cropping is possible, else a copy of what cannot be."""
 

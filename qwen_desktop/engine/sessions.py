@@ -33,6 +33,7 @@ RESERVE = 0.1
 # Reading a cached token from a disk is at least so many times quicker than computing it: a file is
 # worth reading where the prompt begins with at least this share of it.
 QUICKER = 16
+WORTH_COPYING = 64  # tokens that another conversation has read already
 
 
 @dataclass
@@ -83,11 +84,14 @@ class Sessions:
         """The session of the conversation, which is the one in use now.
 
         From memory; else from its cache file, where that holds the beginning of `prompt`; else
+        a copy of what another conversation holds of it, as the one that this is a branch of; else
         new. Where `cancel` is set, no file is waited for, neither this one nor those of others.
         """
         kept = self._find(conversation_id)
         if kept is None or not kept.session.ids:  # as one that was stopped before the first piece
             kept = self._from_file(conversation_id, prompt, cancel) or kept
+        if kept is None or not kept.session.ids:
+            kept = self._from_other(conversation_id, prompt) or kept
         if kept is None:
             kept = _Kept(Session(conversation_id, self._runner), 0.0)
         kept.used = time.time()
@@ -101,7 +105,10 @@ class Sessions:
         if kept is not None and kept.session.ids:
             return kept.session.would_keep(prompt)
         about = self._useful_file(conversation_id, prompt)
-        return min(common_prefix(about.ids, prompt), len(prompt) - 1) if about is not None else 0
+        if about is not None:
+            return min(common_prefix(about.ids, prompt), len(prompt) - 1)
+        _, held = self._most_common(conversation_id, prompt)
+        return min(held, len(prompt) - 1)
 
     def find(self, conversation_id: str) -> Session | None:
         """The session of the conversation if it is in memory; its place in the order stays."""
@@ -191,6 +198,37 @@ class Sessions:
             freed += one.session.nbytes
             self._kept = tuple(other for other in self._kept if other is not one)
         return freed
+
+    # Other conversations
+
+    def _most_common(self, conversation_id: str, prompt: Sequence[int]) -> tuple[_Kept | None, int]:
+        """The other conversation that has read most of `prompt`, and how many tokens it has."""
+        best, most = None, WORTH_COPYING - 1
+        if self._runner.capabilities.croppable:
+            scale = self._runner.rope_scale(len(prompt))
+            for one in self._others(conversation_id):
+                held = common_prefix(one.session.ids, prompt)
+                if held > most and one.session.cache.rope_scale == scale:
+                    best, most = one, held
+        if best is not None:
+            copy = best.session.nbytes * most // len(best.session.ids)
+            if copy + self._reserve <= free_memory(self._device):
+                return best, most
+        return None, 0
+
+    def _from_other(self, conversation_id: str, prompt: Sequence[int]) -> _Kept | None:
+        other, held = self._most_common(conversation_id, prompt)
+        if other is None:
+            return None
+        session = Session(conversation_id, self._runner)
+        try:
+            session.adopt(other.session.cache.copied(held), other.session.ids[:held])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            _log.info("a cache is not copied: %s", str(error) or "no memory")
+            return None
+        return _Kept(session, 0.0)
 
     # Cache files
 

@@ -20,7 +20,7 @@ from transformers.cache_utils import DynamicCache
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.chat.events import GenerationEvent, Started
 from qwen_desktop.chat.model import EngineOptions
-from qwen_desktop.engine import cache_file, layers, transformers_runner
+from qwen_desktop.engine import cache_file, layers, sessions, transformers_runner
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import PLAIN, THINKING_OPEN
@@ -144,7 +144,9 @@ def test_reading_ahead_whose_cache_cannot_be_repaired(chat, nothing_left):
     each(chat.points(begin, lambda: chat.prepare(1, "c"), every=8), check)
 
 
-def test_others_are_given_up_and_read_anew(chat):
+def test_others_are_given_up_and_read_anew(chat, monkeypatch):
+    monkeypatch.setattr(sessions, "WORTH_COPYING", 10**9)  # what is gone is read anew
+
     def begin() -> None:
         chat.start("other", "c")
 
@@ -165,6 +167,31 @@ def test_others_are_given_up_and_read_anew(chat):
         assert chat.goes_on(2, "c")
 
     each(chat.points(begin, lambda: chat.ask(1, "c"), every=8)[::4], check)
+
+
+def test_a_copy_of_another_conversation_that_is_refused_is_no_trouble(chat, monkeypatch):
+    monkeypatch.setattr(sessions, "WORTH_COPYING", 1)
+
+    def begin() -> None:
+        chat.start("other")
+
+    def check(point: Point) -> None:
+        memory = Memory()
+        with memory:
+            begin()
+        with memory.refusing(point.number):
+            assert chat.goes_on(1, "c")
+        assert memory.alive == chat.kv
+        assert chat.goes_on(1, "other")
+        chat.engine.forget("c")
+
+    points = chat.points(begin, lambda: chat.ask(1, "c"), every=1)
+    copies = [one for one in points if any("sessions.py" in line for line in one.place.lines)]
+    chat.engine.forget("c")
+    if chat.kind.family == "qwen3_5_text":  # which cannot be cropped
+        assert not copies
+    else:
+        each(copies[:12], check)
 
 
 def test_reading_ahead_that_is_refused_is_no_trouble(chat):

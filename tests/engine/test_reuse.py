@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
 from qwen_desktop.chat.model import EngineOptions
+from qwen_desktop.engine import sessions
 from qwen_desktop.engine.idle import next_prefix, read_ahead
 from qwen_desktop.engine.prompt import Prompt, build_prompt
 from qwen_desktop.engine.relief import Relief
@@ -63,6 +64,14 @@ def model(request, made, tmp_path_factory) -> Model:
         return Model(folder)
     template = {"qwen2": PLAIN, "qwen3": THINKING, "qwen3_5_text": THINKING_OPEN}[request.param]
     return Model(made(request.param, template=template, max_position_embeddings=2048))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def copied_however_short():
+    """These conversations are short; what they have in common is taken over all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "WORTH_COPYING", 1)
+        yield
 
 
 @dataclass

@@ -90,6 +90,26 @@ def test_cropping(runner):
     same(runner.decode(cache, 5, cancel=NEVER), fill(runner, [5])[1])
 
 
+@pytest.mark.parametrize("kept", [0, 1, 20, len(IDS)])
+def test_a_copy_has_a_life_of_its_own(runner, kept):
+    cache, _ = fill(runner, IDS)
+    if not runner.capabilities.croppable:
+        with pytest.raises(ValueError):
+            cache.copied(kept)
+        return
+    copy = cache.copied(kept)
+    assert copy.length == kept
+    runner.prefill(copy, [1, 2, 3], chunk=8, on_progress=ignore, cancel=NEVER)
+    same(
+        runner.decode(copy, 7, cancel=NEVER),
+        fill(runner, [*IDS[:kept], 1, 2, 3, 7])[1],
+    )
+    assert cache.length == len(IDS)
+    same(runner.decode(cache, 5, cancel=NEVER), fill(runner, [*IDS, 5])[1])
+    with pytest.raises(ValueError):
+        cache.copied(len(IDS) + 2)
+
+
 @pytest.mark.parametrize("kept", [0, 1, 20])
 def test_snapshots_can_be_restored_again_and_again(runner, kept):
     cache = runner.new_cache()

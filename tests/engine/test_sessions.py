@@ -11,7 +11,7 @@ import torch
 
 from qwen_desktop.chat.model import EngineOptions
 from qwen_desktop.engine.relief import Relief
-from qwen_desktop.engine.sessions import Sessions
+from qwen_desktop.engine.sessions import WORTH_COPYING, Sessions
 from qwen_desktop.engine.spill import CacheKey
 from tests.engine.helpers import NEVER, runner_of
 from tests.engine.test_runner import CancelAfter
@@ -247,3 +247,75 @@ def test_a_state_that_cannot_go_back_serves_what_goes_on_after_it(made, ample, t
     relief = Relief(torch.device("cpu"), lambda: 0)
     list(session.prefill(ids_of("a", 70), 0, NEVER, chunk=8, relief=relief))
     assert session.rewind([*ids_of("a", 60), 3]) == 60  # what was loaded can be gone back to
+
+
+# -- what another conversation has read already ------------------------------------------------
+
+
+def branch(sessions: Sessions, name: str, prompt: list[int]) -> tuple[int, list[float]]:
+    """Let `name` read `prompt`: how many of its tokens were there, and the logits after it."""
+    session = sessions.take(name, prompt)
+    reused = session.rewind(prompt)
+    relief = Relief(torch.device("cpu"), lambda: 0)
+    logits = None
+    for _, logits in session.prefill(prompt, 0, NEVER, chunk=256, relief=relief):  # noqa: B007
+        pass
+    assert logits is not None
+    assert session.ids == prompt
+    return reused, logits.float().flatten().tolist()
+
+
+def test_a_branch_takes_over_what_the_other_conversation_has_read(runner, ample):
+    sessions = Sessions(runner, KEY)
+    whole = ids_of("a")
+    other = branch(sessions, "a", whole)[1]
+    prompt = whole[:200] + ids_of("b", 50)
+    assert sessions.would_keep("b", prompt) == 200
+    reused, logits = branch(sessions, "b", prompt)
+    assert reused == 200
+    alone = branch(Sessions(runner, KEY), "b", prompt)
+    assert alone[0] == 0
+    assert logits == pytest.approx(alone[1], abs=1e-4)
+    # The other one is as it was, and goes on by itself.
+    again, same = branch(sessions, "a", whole)
+    assert again == TOKENS - 1
+    assert same == pytest.approx(other, abs=1e-4)
+    assert there(sessions, "a", "b") == "ab"
+
+
+def test_little_in_common_is_not_copied(runner, ample):
+    sessions = Sessions(runner, KEY)
+    whole = ids_of("a")
+    branch(sessions, "a", whole)
+    prompt = whole[: WORTH_COPYING - 1] + ids_of("b", 50)
+    assert sessions.would_keep("b", prompt) == 0
+    assert branch(sessions, "b", prompt)[0] == 0
+
+
+def test_without_room_for_a_copy_the_prompt_is_read_anew(runner, ample):
+    sessions = Sessions(runner, KEY)
+    whole = ids_of("a")
+    branch(sessions, "a", whole)
+    ample[0] = 2**35 // 10 + 100  # what is left free anyway
+    assert sessions.would_keep("b", whole) == 0
+    assert branch(sessions, "b", whole)[0] == 0
+
+
+def test_memory_that_runs_out_in_a_copy_is_no_trouble(runner, ample, monkeypatch):
+    sessions = Sessions(runner, KEY)
+    whole = ids_of("a")
+    branch(sessions, "a", whole)
+
+    def copied(_self, _count):
+        raise MemoryError
+
+    monkeypatch.setattr(type(sessions.find("a").cache), "copied", copied)
+    assert branch(sessions, "b", whole)[0] == 0
+
+
+def test_what_cannot_go_back_is_not_copied(made, ample):
+    model = runner_of(made("qwen3_5_text"))
+    assert not model.capabilities.croppable
+    sessions = Sessions(model, KEY)
+    branch(sessions, "a", ids_of("a"))
+    assert branch(sessions, "b", ids_of("a"))[0] == 0
