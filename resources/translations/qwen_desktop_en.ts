@@ -12,6 +12,33 @@
     </message>
 </context>
 <context>
+    <name>AnswerTokens</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln with probabilities</source>
+        <translation>
+            <numerusform>%Ln with probability</numerusform>
+            <numerusform>%Ln with probabilities</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>AssemblePage</name>
+    <message numerus="yes">
+        <source>%Ln messages</source>
+        <translation>
+            <numerusform>%Ln message</numerusform>
+            <numerusform>%Ln messages</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>Attach</name>
     <message numerus="yes">
         <source>A message has at most %Ln files.</source>
@@ -69,6 +96,16 @@
     </message>
 </context>
 <context>
+    <name>ForecastView</name>
+    <message numerus="yes">
+        <source>≈ %Ln more turns</source>
+        <translation>
+            <numerusform>≈ %Ln more turn</numerusform>
+            <numerusform>≈ %Ln more turns</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>GapCard</name>
     <message numerus="yes">
         <source>The model no longer sees the %Ln messages above.</source>
@@ -92,6 +129,33 @@
         <translation>
             <numerusform>%Ln new message</numerusform>
             <numerusform>%Ln new messages</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>Page</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln token</numerusform>
+            <numerusform>%Ln tokens</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>PrefillPage</name>
+    <message numerus="yes">
+        <source>%Ln read</source>
+        <translation>
+            <numerusform>%Ln read</numerusform>
+            <numerusform>%Ln read</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>at most {count} tokens: %Ln pieces</source>
+        <translation>
+            <numerusform>at most {count} tokens: %Ln piece</numerusform>
+            <numerusform>at most {count} tokens: %Ln pieces</numerusform>
         </translation>
     </message>
 </context>
@@ -133,7 +197,31 @@
     </message>
 </context>
 <context>
+    <name>StudyDialog</name>
+    <message numerus="yes">
+        <source>Stopped. %Ln prompts are left.</source>
+        <translation>
+            <numerusform>Stopped. %Ln prompt is left.</numerusform>
+            <numerusform>Stopped. %Ln prompts are left.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>UserCard</name>
+    <message numerus="yes">
+        <source>found, %1 of %Ln</source>
+        <translation>
+            <numerusform>found, %1 of %Ln</numerusform>
+            <numerusform>found, %1 of %Ln</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>found %Ln times</source>
+        <translation>
+            <numerusform>found once</numerusform>
+            <numerusform>found %Ln times</numerusform>
+        </translation>
+    </message>
     <message numerus="yes">
         <source>%Ln characters</source>
         <translation>

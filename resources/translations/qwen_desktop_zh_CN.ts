@@ -2,6 +2,61 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name></name>
+    <message>
+        <source>Driver {version}</source>
+        <translation>驱动程序 {version}</translation>
+    </message>
+    <message>
+        <source>{cpu}, {cores} cores, {ram}</source>
+        <translation>{cpu}，{cores} 核，{ram}</translation>
+    </message>
+    <message>
+        <source>{way}, peak</source>
+        <translation>{way}，峰值</translation>
+    </message>
+    <message>
+        <source>{way}, after the turn</source>
+        <translation>{way}，一轮之后</translation>
+    </message>
+    <message>
+        <source>{way}, planned</source>
+        <translation>{way}，计划值</translation>
+    </message>
+    <message>
+        <source>All memory</source>
+        <translation>全部内存</translation>
+    </message>
+    <message>
+        <source>Memory against context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Time to the first token</source>
+        <translation>首个词元的时间</translation>
+    </message>
+    <message>
+        <source>Speed of the answer</source>
+        <translation>回答的速度</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Tokens of the prompt</source>
+        <translation>提示词的词元</translation>
+    </message>
+    <message>
+        <source>Nothing has been measured yet.</source>
+        <translation>还没有测量过。</translation>
+    </message>
+</context>
+<context>
     <name>AlarmBanner</name>
     <message>
         <source>Close the warning about the device</source>
@@ -12,8 +67,16 @@
         <translation>关闭关于速度的警告</translation>
     </message>
     <message>
+        <source>Close the warning about the memory</source>
+        <translation>关闭内存警告</translation>
+    </message>
+    <message>
         <source>The model runs on the CPU, which is slow. {reason}</source>
         <translation>模型在 CPU 上运行，速度较慢。{reason}</translation>
+    </message>
+    <message>
+        <source>Other programs have taken {taken} of the memory that was counted on ({device}): {lacking} are missing for a context of {tokens} tokens. Close them, or the context gets smaller.</source>
+        <translation>其他程序占用了原本计划使用的内存 {taken}（{device}）：{tokens} 词元的上下文还缺 {lacking}。请关闭它们，否则上下文会变小。</translation>
     </message>
     <message>
         <source>The answer comes at {speed} instead of {usual} tokens per second, and the memory of the device is full. Close other programs, or open the checkpoint with room for less context or with an 8-bit KV cache.</source>
@@ -22,6 +85,10 @@
     <message>
         <source>On the CPU: {reason}</source>
         <translation>在 CPU 上：{reason}</translation>
+    </message>
+    <message>
+        <source>Taken by other programs: {taken}, of which {lacking} are missing</source>
+        <translation>被其他程序占用：{taken}，其中缺 {lacking}</translation>
     </message>
     <message>
         <source>Memory is full: {speed} instead of {usual} tok/s</source>
@@ -75,6 +142,10 @@
         <translation>正在读取…</translation>
     </message>
     <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
         <source>Log probabilities</source>
         <translation>对数概率</translation>
     </message>
@@ -99,6 +170,10 @@
         <translation>将详细信息复制为 JSON</translation>
     </message>
     <message>
+        <source>How this turn worked</source>
+        <translation>这一轮是怎样进行的</translation>
+    </message>
+    <message>
         <source>Not kept</source>
         <translation>未保留</translation>
     </message>
@@ -118,6 +193,129 @@
     </message>
 </context>
 <context>
+    <name>AnswerTokens</name>
+    <message>
+        <source>Tokens of the answer</source>
+        <translation>回答的词元</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>Ids</source>
+        <translation>编号</translation>
+    </message>
+    <message>
+        <source>Both</source>
+        <translation>两者</translation>
+    </message>
+    <message>
+        <source>Show: {what}</source>
+        <translation>显示：{what}</translation>
+    </message>
+    <message>
+        <source>Keep probabilities in this chat</source>
+        <translation>在此对话中保留概率</translation>
+    </message>
+    <message>
+        <source>Instead of it</source>
+        <translation>其他候选</translation>
+    </message>
+    <message>
+        <source>Alternatives of the token</source>
+        <translation>该词元的候选</translation>
+    </message>
+    <message>
+        <source>Regenerate from here</source>
+        <translation>从这里重新生成</translation>
+    </message>
+    <message>
+        <source>Least likely</source>
+        <translation>最不可能的</translation>
+    </message>
+    <message>
+        <source>Least likely tokens</source>
+        <translation>最不可能的词元</translation>
+    </message>
+    <message>
+        <source>From the next answer on, this chat keeps probabilities.</source>
+        <translation>从下一个回答起，此对话会保留概率。</translation>
+    </message>
+    <message>
+        <source>Token {number}: {text}</source>
+        <translation>词元 {number}：{text}</translation>
+    </message>
+    <message>
+        <source>Bars on the left: reasoning {thought}, answer {said} tokens.</source>
+        <translation>左侧竖条：推理 {thought}，回答 {said} 个词元。</translation>
+    </message>
+    <message>
+        <source>Behind the text: reasoning {thought}, answer {said} tokens.</source>
+        <translation>文字底色：推理 {thought}，回答 {said} 个词元。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln with probabilities</source>
+        <translation>
+            <numerusform>%Ln 个带概率</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>mean log probability {mean} · perplexity {perplexity}</source>
+        <translation>平均对数概率 {mean} · 困惑度 {perplexity}</translation>
+    </message>
+    <message>
+        <source>The tokens of this answer were not kept.</source>
+        <translation>没有保留这个回答的词元。</translation>
+    </message>
+    <message>
+        <source>How likely each token was is not kept: “Alternatives per token” was 0 in the chat settings when this was written.</source>
+        <translation>没有保留各词元的概率：写下它时，对话设置中的“每个词元的候选数”为 0。</translation>
+    </message>
+    <message>
+        <source>Texts come from the checkpoint that wrote it; another one is open, or none.</source>
+        <translation>文字来自写下它的检查点；现在打开的是另一个，或没有打开。</translation>
+    </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Probability {share}</source>
+        <translation>概率 {share}</translation>
+    </message>
+    <message>
+        <source>Instead: {others}</source>
+        <translation>其他候选：{others}</translation>
+    </message>
+    <message>
+        <source>Choose a token: click it, or press the arrow keys.</source>
+        <translation>选择一个词元：点击它，或按方向键。</translation>
+    </message>
+    <message>
+        <source>Go on with {text}</source>
+        <translation>改用 {text} 继续</translation>
+    </message>
+    <message>
+        <source>Enter goes on with it</source>
+        <translation>按 Enter 用它继续</translation>
+    </message>
+</context>
+<context>
     <name>Asking</name>
     <message>
         <source>New chat</source>
@@ -132,8 +330,77 @@
         <translation>正在加载…</translation>
     </message>
     <message>
+        <source>A memory study is under way</source>
+        <translation>正在进行内存研究</translation>
+    </message>
+    <message>
         <source>Open a checkpoint first</source>
         <translation>请先打开检查点</translation>
+    </message>
+</context>
+<context>
+    <name>AssemblePage</name>
+    <message>
+        <source>Assemble: messages become one text</source>
+        <translation>拼装：消息变成一段文本</translation>
+    </message>
+    <message>
+        <source>A language model has no memory: it continues a text. So each turn the whole conversation is written out again by the checkpoint&apos;s chat template. Control tokens mark where a message begins and ends and who speaks, and the text stops where the answer is to begin.</source>
+        <translation>语言模型没有记忆：它只是续写文本。所以每一轮都由检查点的对话模板把整段对话重新写出来。控制词元标明每条消息的起止和说话的人，文本停在回答该开始的地方。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln messages</source>
+        <translation>
+            <numerusform>%Ln 条消息</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>system</source>
+        <translation>系统</translation>
+    </message>
+    <message>
+        <source>user</source>
+        <translation>用户</translation>
+    </message>
+    <message>
+        <source>assistant</source>
+        <translation>助手</translation>
+    </message>
+    <message>
+        <source>of the checkpoint</source>
+        <translation>检查点自带</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
+        <source>on</source>
+        <translation>开</translation>
+    </message>
+    <message>
+        <source>off</source>
+        <translation>关</translation>
+    </message>
+    <message>
+        <source>Messages</source>
+        <translation>消息</translation>
+    </message>
+    <message>
+        <source>Left out</source>
+        <translation>省略</translation>
+    </message>
+    <message>
+        <source>Chat template</source>
+        <translation>对话模板</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>Colours: one for each role</source>
+        <translation>颜色：每种角色一种</translation>
     </message>
 </context>
 <context>
@@ -195,7 +462,7 @@
         <translation>原因</translation>
     </message>
     <message>
-        <source>Conversations</source>
+        <source>Chats</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -269,16 +536,16 @@
         <translation>正在处理…</translation>
     </message>
     <message>
-        <source>Backed up. Conversations: {conversations}, messages: {messages}.</source>
+        <source>Backed up. Chats: {conversations}, messages: {messages}.</source>
         <translation>已备份。对话：{conversations}，消息：{messages}。</translation>
+    </message>
+    <message>
+        <source>All chats are replaced by those of the backup of {moment} (chats: {conversations}, messages: {messages}). An answer that is being written is stopped. What there is now becomes a backup first, so that you can come back to it.</source>
+        <translation>所有对话将被 {moment} 的备份替换（对话：{conversations}，消息：{messages}）。正在写的回答会停止。现有内容会先做成一份备份，以便你恢复。</translation>
     </message>
     <message>
         <source>The backup of {moment} is restored.</source>
         <translation>已恢复 {moment} 的备份。</translation>
-    </message>
-    <message>
-        <source>All conversations are replaced by those of the backup of {moment} (conversations: {conversations}, messages: {messages}). An answer that is being written is stopped. What there is now becomes a backup first, so that you can come back to it.</source>
-        <translation>所有对话将被 {moment} 的备份取代（对话：{conversations}，消息：{messages}）。正在生成的回答会停止。现有内容会先做成一份备份，你可以随时回到它。</translation>
     </message>
     <message>
         <source>Restore a backup</source>
@@ -302,6 +569,54 @@
     <message>
         <source>Close message</source>
         <translation>关闭消息</translation>
+    </message>
+</context>
+<context>
+    <name>CandidateRows</name>
+    <message>
+        <source>Candidates of the first tokens</source>
+        <translation>最初几个词元的候选</translation>
+    </message>
+</context>
+<context>
+    <name>Canvas</name>
+    <message>
+        <source>{name}: {count} points, {first} at {begin} to {last} at {end}</source>
+        <translation>{name}：{count} 个点，从 {begin} 处的 {first} 到 {end} 处的 {last}</translation>
+    </message>
+</context>
+<context>
+    <name>ChartSaving</name>
+    <message>
+        <source>Picture (*.png)</source>
+        <translation>图片 (*.png)</translation>
+    </message>
+    <message>
+        <source>Drawing (*.svg)</source>
+        <translation>矢量图 (*.svg)</translation>
+    </message>
+    <message>
+        <source>Numbers (*.csv)</source>
+        <translation>数据 (*.csv)</translation>
+    </message>
+    <message>
+        <source>Save chart as</source>
+        <translation>图表另存为</translation>
+    </message>
+</context>
+<context>
+    <name>Charting</name>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Memory and context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Memory and speed against context, in full</source>
+        <translation>内存和速度随上下文的变化，完整图表</translation>
     </message>
 </context>
 <context>
@@ -525,7 +840,7 @@
         <translation>关</translation>
     </message>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
 </context>
@@ -780,6 +1095,124 @@
     </message>
 </context>
 <context>
+    <name>ContextBar</name>
+    <message>
+        <source>What the context holds now</source>
+        <translation>上下文现在的内容</translation>
+    </message>
+    <message>
+        <source>▨ prompt {count}</source>
+        <translation>▨ 提示词 {count}</translation>
+    </message>
+    <message>
+        <source>■ answer {count}</source>
+        <translation>■ 回答 {count}</translation>
+    </message>
+    <message>
+        <source>□ free {count}</source>
+        <translation>□ 空闲 {count}</translation>
+    </message>
+</context>
+<context>
+    <name>ContextChart</name>
+    <message>
+        <source>Memory and context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Across</source>
+        <translation>横轴</translation>
+    </message>
+    <message>
+        <source>New chat</source>
+        <translation>新对话</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Characters are counted as they were shown to the model: texts and files.</source>
+        <translation>字符按给模型看的内容计数：文本和文件。</translation>
+    </message>
+    <message>
+        <source>Up to the limit</source>
+        <translation>直到上限</translation>
+    </message>
+    <message>
+        <source>Show what is predicted as far as the model or the memory goes.</source>
+        <translation>显示直到模型或内存上限的预测。</translation>
+    </message>
+    <message>
+        <source>Memory, speed, table</source>
+        <translation>内存、速度、表格</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Table</source>
+        <translation>表格</translation>
+    </message>
+    <message>
+        <source>Copy image</source>
+        <translation>复制图片</translation>
+    </message>
+    <message>
+        <source>Save…</source>
+        <translation>保存…</translation>
+    </message>
+    <message>
+        <source>As a picture, a drawing, or its numbers</source>
+        <translation>保存为图片、矢量图或数据</translation>
+    </message>
+    <message>
+        <source>Whole view</source>
+        <translation>完整视图</translation>
+    </message>
+    <message>
+        <source>Undo the zoom (Home)</source>
+        <translation>取消缩放 (Home)</translation>
+    </message>
+    <message>
+        <source>Copy table</source>
+        <translation>复制表格</translation>
+    </message>
+    <message>
+        <source>The table is on the clipboard.</source>
+        <translation>表格已复制到剪贴板。</translation>
+    </message>
+    <message>
+        <source>The picture is on the clipboard.</source>
+        <translation>图片已复制到剪贴板。</translation>
+    </message>
+    <message>
+        <source>memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>measured</source>
+        <translation>测量值</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+</context>
+<context>
     <name>ConversationList</name>
     <message>
         <source>pinned</source>
@@ -847,6 +1280,10 @@
         <source>Rename</source>
         <translation>重命名</translation>
     </message>
+    <message>
+        <source>Undo</source>
+        <translation>撤销</translation>
+    </message>
 </context>
 <context>
     <name>CopyButton</name>
@@ -867,6 +1304,49 @@
     </message>
 </context>
 <context>
+    <name>DecodePage</name>
+    <message>
+        <source>Decode: one token after the other</source>
+        <translation>解码：一个词元接一个词元</translation>
+    </message>
+    <message>
+        <source>After the last token the model gives a score to every token of its vocabulary. The sampling values decide which of them may come, and one is drawn. It is appended, the model reads only that one, the rest is in the KV cache, and so on: this is why an answer appears piece by piece.</source>
+        <translation>读完最后一个词元后，模型给词表中的每个词元打分。采样参数决定哪些可以出现，从中抽取一个。它被接在末尾，模型只需再读这一个，其余都在 KV 缓存里，如此继续：所以回答是一点一点出现的。</translation>
+    </message>
+    <message>
+        <source>Show all tokens of the answer</source>
+        <translation>显示回答的所有词元</translation>
+    </message>
+    <message>
+        <source>Sampling</source>
+        <translation>采样</translation>
+    </message>
+    <message>
+        <source>Choice</source>
+        <translation>选取方式</translation>
+    </message>
+    <message>
+        <source>greedy: always the likeliest</source>
+        <translation>贪心：总取最可能的</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>The first tokens: the one that came is framed, then what was likeliest.</source>
+        <translation>最初几个词元：加框的是实际出现的，后面是最可能的候选。</translation>
+    </message>
+    <message>
+        <source>How likely they were was not kept: “Alternatives per token” was 0.</source>
+        <translation>没有保留概率：“每个词元的候选数”为 0。</translation>
+    </message>
+</context>
+<context>
     <name>Dialog</name>
     <message>
         <source>Close</source>
@@ -880,7 +1360,7 @@
         <translation>松开以打开此文件夹</translation>
     </message>
     <message>
-        <source>Drop to open this conversation</source>
+        <source>Drop to open this chat</source>
         <translation>松开以打开此对话</translation>
     </message>
     <message>
@@ -892,12 +1372,12 @@
         <translation>松开以添加附件</translation>
     </message>
     <message>
-        <source>Drop to attach; a conversation is opened</source>
+        <source>Drop to attach; a chat is opened</source>
         <translation>松开以添加附件；对话文件会被打开</translation>
     </message>
     <message>
-        <source>Only files of conversations or one folder can be dropped here</source>
-        <translation>这里只能拖放对话文件或一个文件夹</translation>
+        <source>Only chat files or one folder can be dropped here</source>
+        <translation>这里只能放对话文件或一个文件夹</translation>
     </message>
     <message>
         <source>Only files and folders of this computer can be dropped here</source>
@@ -1064,7 +1544,7 @@
         <translation>结果</translation>
     </message>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -1098,19 +1578,19 @@
         <translation>范围</translation>
     </message>
     <message>
-        <source>This conversation</source>
+        <source>This chat</source>
         <translation>此对话</translation>
     </message>
     <message>
-        <source>The selected conversation</source>
-        <translation>所选对话</translation>
+        <source>The selected chat</source>
+        <translation>选中的对话</translation>
     </message>
     <message>
-        <source>{count} selected conversations</source>
-        <translation>所选的 {count} 个对话</translation>
+        <source>{count} selected chats</source>
+        <translation>选中的 {count} 个对话</translation>
     </message>
     <message>
-        <source>All conversations, archived ones included</source>
+        <source>All chats, archived ones included</source>
         <translation>所有对话，包括已归档的</translation>
     </message>
     <message>
@@ -1274,6 +1754,10 @@
     <message>
         <source>Standard</source>
         <translation>标准</translation>
+    </message>
+    <message>
+        <source>As the system</source>
+        <translation>跟随系统</translation>
     </message>
 </context>
 <context>
@@ -1492,6 +1976,67 @@
     </message>
 </context>
 <context>
+    <name>ForecastView</name>
+    <message>
+        <source>What would move it</source>
+        <translation>怎样改变它</translation>
+    </message>
+    <message>
+        <source>≈ {count}</source>
+        <translation>≈ {count}</translation>
+    </message>
+    <message>
+        <source>{way}: the limit is then at about {count} tokens</source>
+        <translation>{way}：上限约为 {count} 词元</translation>
+    </message>
+    <message>
+        <source>This chat has met the end of the model&apos;s context, at about {tokens} tokens.</source>
+        <translation>此对话已达到模型上下文的上限，约 {tokens} 词元。</translation>
+    </message>
+    <message>
+        <source>This chat has met the end of memory, at about {tokens} tokens.</source>
+        <translation>此对话已达到内存的上限，约 {tokens} 词元。</translation>
+    </message>
+    <message>
+        <source>This chat has met the longest text its tokenizer takes, {tokens} tokens.</source>
+        <translation>此对话已达到分词器能处理的最大长度，{tokens} 词元。</translation>
+    </message>
+    <message>
+        <source>This chat meets the end of the model&apos;s context at about {tokens} tokens</source>
+        <translation>此对话约在 {tokens} 词元处达到模型上下文的上限</translation>
+    </message>
+    <message>
+        <source>This chat meets the end of memory at about {tokens} tokens</source>
+        <translation>此对话约在 {tokens} 词元处达到内存的上限</translation>
+    </message>
+    <message>
+        <source>This chat meets the longest text its tokenizer takes at about {tokens} tokens</source>
+        <translation>此对话约在 {tokens} 词元处达到分词器的最大长度</translation>
+    </message>
+    <message numerus="yes">
+        <source>≈ %Ln more turns</source>
+        <translation>
+            <numerusform>≈ 还有 %Ln 轮</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>8-bit KV cache</source>
+        <translation>8 位 KV 缓存</translation>
+    </message>
+    <message>
+        <source>Answers of {count} tokens</source>
+        <translation>回答最长 {count} 词元</translation>
+    </message>
+    <message>
+        <source>Context stretched ×{factor}</source>
+        <translation>上下文扩展 ×{factor}</translation>
+    </message>
+    <message>
+        <source>Weights in {precision}</source>
+        <translation>权重用 {precision}</translation>
+    </message>
+</context>
+<context>
     <name>FoundList</name>
     <message>
         <source>More in this chat</source>
@@ -1525,7 +2070,7 @@
 <context>
     <name>Frame</name>
     <message>
-        <source>Width of the conversation list</source>
+        <source>Width of the chat list</source>
         <translation>对话列表的宽度</translation>
     </message>
     <message>
@@ -1563,7 +2108,7 @@
         <translation>主菜单</translation>
     </message>
     <message>
-        <source>Show or hide the conversation list</source>
+        <source>Show or hide the chat list</source>
         <translation>显示或隐藏对话列表</translation>
     </message>
     <message>
@@ -1620,13 +2165,20 @@
     </message>
 </context>
 <context>
+    <name>HeatLegend</name>
+    <message>
+        <source>Probability of a token</source>
+        <translation>词元的概率</translation>
+    </message>
+</context>
+<context>
     <name>ImportDialog</name>
     <message>
-        <source>Import conversations</source>
+        <source>Import chats</source>
         <translation>导入对话</translation>
     </message>
     <message>
-        <source>Qwen Desktop: saved conversations (.qwenchat.json) and profiles (.qwenprofile)</source>
+        <source>Qwen Desktop: saved chats (.qwenchat.json) and profiles (.qwenprofile)</source>
         <translation>Qwen Desktop：保存的对话 (.qwenchat.json) 和配置文件夹 (.qwenprofile)</translation>
     </message>
     <message>
@@ -1666,8 +2218,12 @@
         <translation>选择文件夹</translation>
     </message>
     <message>
-        <source>Bring your conversations along</source>
+        <source>Bring your chats along</source>
         <translation>把你的对话带过来</translation>
+    </message>
+    <message>
+        <source>Chats so far: {count}</source>
+        <translation>目前的对话：{count}</translation>
     </message>
     <message>
         <source>What is here already is not doubled, and nothing here is changed or lost. Files can be dropped here, too.</source>
@@ -1698,10 +2254,6 @@
         <translation>取消导入</translation>
     </message>
     <message>
-        <source>{count} conversations so far</source>
-        <translation>目前 {count} 个对话</translation>
-    </message>
-    <message>
         <source>Reading…</source>
         <translation>正在读取…</translation>
     </message>
@@ -1717,20 +2269,106 @@
 <context>
     <name>Incoming</name>
     <message>
-        <source>Choose a folder</source>
-        <translation>选择文件夹</translation>
-    </message>
-    <message>
-        <source>Open conversation</source>
+        <source>Open chat</source>
         <translation>打开对话</translation>
     </message>
     <message>
-        <source>Conversations</source>
+        <source>Chats</source>
         <translation>对话</translation>
     </message>
     <message>
         <source>All files</source>
         <translation>所有文件</translation>
+    </message>
+    <message>
+        <source>Import chats</source>
+        <translation>导入对话</translation>
+    </message>
+    <message>
+        <source>Import a folder</source>
+        <translation>导入文件夹</translation>
+    </message>
+</context>
+<context>
+    <name>Inspection</name>
+    <message>
+        <source>What would be sent now</source>
+        <translation>现在会发送的内容</translation>
+    </message>
+    <message>
+        <source>Follows what is typed</source>
+        <translation>随输入更新</translation>
+    </message>
+    <message>
+        <source>Prompt of an answer</source>
+        <translation>某个回答的提示词</translation>
+    </message>
+</context>
+<context>
+    <name>Inspector</name>
+    <message>
+        <source>Prompt inspector</source>
+        <translation>提示词查看器</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>Ids</source>
+        <translation>编号</translation>
+    </message>
+    <message>
+        <source>Both</source>
+        <translation>两者</translation>
+    </message>
+    <message>
+        <source>Show: {what}</source>
+        <translation>显示：{what}</translation>
+    </message>
+    <message>
+        <source>Find text or ids</source>
+        <translation>查找文字或编号</translation>
+    </message>
+    <message>
+        <source>Previous occurrence</source>
+        <translation>上一处</translation>
+    </message>
+    <message>
+        <source>Next occurrence</source>
+        <translation>下一处</translation>
+    </message>
+    <message>
+        <source>Tokens of the prompt</source>
+        <translation>提示词的词元</translation>
+    </message>
+    <message>
+        <source>Copy text</source>
+        <translation>复制文本</translation>
+    </message>
+    <message>
+        <source>Copy ids</source>
+        <translation>复制编号</translation>
+    </message>
+    <message>
+        <source>Copy JSON</source>
+        <translation>复制 JSON</translation>
+    </message>
+    <message>
+        <source>Copy transformers call</source>
+        <translation>复制 transformers 调用</translation>
+    </message>
+    <message>
+        <source>A Python program that makes the same ids from the checkpoint&apos;s files</source>
+        <translation>一段 Python 程序，用检查点的文件得到同样的编号</translation>
+    </message>
+    <message>
+        <source>{at} of {count}</source>
+        <translation>第 {at} 个，共 {count} 个</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
     </message>
 </context>
 <context>
@@ -1755,6 +2393,149 @@
     <message>
         <source>Saved to {file}</source>
         <translation>已保存到 {file}</translation>
+    </message>
+</context>
+<context>
+    <name>LedgerView</name>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Hide the parts</source>
+        <translation>隐藏各部分</translation>
+    </message>
+    <message>
+        <source>Weights</source>
+        <translation>权重</translation>
+    </message>
+    <message>
+        <source>KV cache</source>
+        <translation>KV 缓存</translation>
+    </message>
+    <message>
+        <source>KV cache, other chats</source>
+        <translation>KV 缓存，其他对话</translation>
+    </message>
+    <message>
+        <source>Activations</source>
+        <translation>激活值</translation>
+    </message>
+    <message>
+        <source>Allocator slack</source>
+        <translation>分配器余量</translation>
+    </message>
+    <message>
+        <source>This program</source>
+        <translation>本程序</translation>
+    </message>
+    <message>
+        <source>Other programs</source>
+        <translation>其他程序</translation>
+    </message>
+    <message>
+        <source>Free</source>
+        <translation>空闲</translation>
+    </message>
+    <message>
+        <source>KV cache to come</source>
+        <translation>将增长的 KV 缓存</translation>
+    </message>
+    <message>
+        <source>Activations, peak</source>
+        <translation>激活值，峰值</translation>
+    </message>
+    <message>
+        <source>Mapped files</source>
+        <translation>映射的文件</translation>
+    </message>
+    <message>
+        <source>Swap</source>
+        <translation>交换空间</translation>
+    </message>
+    <message>
+        <source>of {total}</source>
+        <translation>共 {total}</translation>
+    </message>
+    <message>
+        <source>Memory (RAM)</source>
+        <translation>内存（RAM）</translation>
+    </message>
+    <message>
+        <source>GPU memory</source>
+        <translation>显存</translation>
+    </message>
+    <message>
+        <source>GPU {number}: {name}</source>
+        <translation>GPU {number}：{name}</translation>
+    </message>
+    <message>
+        <source>{used} of {total} in use</source>
+        <translation>已用 {used}，共 {total}</translation>
+    </message>
+    <message>
+        <source>The rest of this program: its libraries, the window, and what it computes with.</source>
+        <translation>本程序的其余部分：库、窗口和计算所用的内存。</translation>
+    </message>
+    <message>
+        <source>The CUDA context, kernels and workspaces: what this program has on the card besides.</source>
+        <translation>CUDA 上下文、内核和工作区：本程序在显卡上的其他占用。</translation>
+    </message>
+    <message>
+        <source>The driver does not tell how much that is: it is an estimate.</source>
+        <translation>驱动程序不提供这个数值：这是估计值。</translation>
+    </message>
+    <message>
+        <source>The last answer took {peak}, as measured.</source>
+        <translation>上一个回答实测用了 {peak}。</translation>
+    </message>
+    <message>
+        <source>Memory of this program that the system has moved to the disk. Of the swap, {used} of {total} are in use by all programs.</source>
+        <translation>本程序被系统移到磁盘上的内存。所有程序共使用了交换空间 {total} 中的 {used}。</translation>
+    </message>
+    <message>
+        <source>What the model has learned. It stays until the model is closed.</source>
+        <translation>模型学到的内容，直到模型关闭前一直占用。</translation>
+    </message>
+    <message>
+        <source>Keys and values of every token of this chat, so that nothing is read twice.</source>
+        <translation>此对话每个词元的键和值，这样什么都不用读两遍。</translation>
+    </message>
+    <message>
+        <source>The same of other chats; given up where this one needs it.</source>
+        <translation>其他对话的同类内容；此对话需要时会让出。</translation>
+    </message>
+    <message>
+        <source>What is being computed with at this moment.</source>
+        <translation>此刻计算所用的内存。</translation>
+    </message>
+    <message>
+        <source>Taken from the card by torch&apos;s allocator and in use for nothing: what comes next is taken from it first.</source>
+        <translation>torch 的分配器已从显卡取得但尚未使用：接下来的需要先从这里取。</translation>
+    </message>
+    <message>
+        <source>Other programs and the system.</source>
+        <translation>其他程序和系统。</translation>
+    </message>
+    <message>
+        <source>In use by nobody.</source>
+        <translation>没有被使用。</translation>
+    </message>
+    <message>
+        <source>What the KV cache grows by until the context of {tokens} tokens is full.</source>
+        <translation>到 {tokens} 词元的上下文填满之前，KV 缓存还会增长的量。</translation>
+    </message>
+    <message>
+        <source>What computing takes for a moment at the end of {tokens} tokens, as planned.</source>
+        <translation>在 {tokens} 词元末尾计算时短暂占用的内存，按计划值。</translation>
+    </message>
+    <message>
+        <source>Pages of files, such as libraries. The system can read them again, so that they count as free.</source>
+        <translation>文件（例如库）的页面。系统可以重新读取，所以算作空闲。</translation>
+    </message>
+    <message>
+        <source>Show the parts</source>
+        <translation>显示各部分</translation>
     </message>
 </context>
 <context>
@@ -1815,16 +2596,16 @@
         <translation>“{title}”将被永久删除。</translation>
     </message>
     <message>
-        <source>{count} conversations will be gone for good.</source>
-        <translation>{count} 个对话将被永久删除。</translation>
+        <source>{count} chats will be gone for good.</source>
+        <translation>{count} 个对话将永久消失。</translation>
+    </message>
+    <message>
+        <source>One chat will be gone for good.</source>
+        <translation>1 个对话将永久消失。</translation>
     </message>
     <message>
         <source>Delete for good?</source>
         <translation>永久删除？</translation>
-    </message>
-    <message>
-        <source>One conversation will be gone for good.</source>
-        <translation>一个对话将被永久删除。</translation>
     </message>
     <message>
         <source>Empty the bin?</source>
@@ -1866,26 +2647,6 @@
     <message>
         <source>Model</source>
         <translation>模型</translation>
-    </message>
-    <message>
-        <source>Memory</source>
-        <translation>内存</translation>
-    </message>
-    <message>
-        <source>Weights</source>
-        <translation>权重</translation>
-    </message>
-    <message>
-        <source>KV cache</source>
-        <translation>KV 缓存</translation>
-    </message>
-    <message>
-        <source>Activations</source>
-        <translation>激活值</translation>
-    </message>
-    <message>
-        <source>Everything else</source>
-        <translation>其他占用</translation>
     </message>
     <message>
         <source>Name</source>
@@ -1940,22 +2701,6 @@
         <translation>取消加载</translation>
     </message>
     <message>
-        <source>GPU memory</source>
-        <translation>显存</translation>
-    </message>
-    <message>
-        <source>Memory (RAM)</source>
-        <translation>内存（RAM）</translation>
-    </message>
-    <message>
-        <source>of {total}</source>
-        <translation>共 {total}</translation>
-    </message>
-    <message>
-        <source>{used} of {total} in use</source>
-        <translation>已用 {used}，共 {total}</translation>
-    </message>
-    <message>
         <source>Waiting for the answer to end…</source>
         <translation>等待回答结束…</translation>
     </message>
@@ -1996,6 +2741,10 @@
         <translation>正在放置权重</translation>
     </message>
     <message>
+        <source>Compiling for this processor, once</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Warming up</source>
         <translation>正在预热</translation>
     </message>
@@ -2014,6 +2763,10 @@
 </context>
 <context>
     <name>MessageMenu</name>
+    <message>
+        <source>Message menu</source>
+        <translation>消息菜单</translation>
+    </message>
     <message>
         <source>Previous version</source>
         <translation>上一版本</translation>
@@ -2065,6 +2818,14 @@
     <message>
         <source>Show prompt</source>
         <translation>显示提示词</translation>
+    </message>
+    <message>
+        <source>Show tokens</source>
+        <translation>显示词元</translation>
+    </message>
+    <message>
+        <source>How this turn worked</source>
+        <translation>这一轮是怎样进行的</translation>
     </message>
     <message>
         <source>Unpin message</source>
@@ -2325,6 +3086,13 @@
     </message>
 </context>
 <context>
+    <name>NoteButton</name>
+    <message>
+        <source>Back to the reference of footnote %1</source>
+        <translation>回到脚注 %1 的引用处</translation>
+    </message>
+</context>
+<context>
     <name>Notice</name>
     <message>
         <source>What to do</source>
@@ -2359,6 +3127,10 @@
 </context>
 <context>
     <name>OneFolderMenu</name>
+    <message>
+        <source>Folder menu</source>
+        <translation>文件夹菜单</translation>
+    </message>
     <message>
         <source>Rename folder</source>
         <translation>重命名文件夹</translation>
@@ -2450,7 +3222,7 @@
         <translation>选择存放文件的文件夹</translation>
     </message>
     <message>
-        <source>Conversations</source>
+        <source>Chats</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -2482,7 +3254,7 @@
         <translation>已保存“{name}”</translation>
     </message>
     <message>
-        <source>Exported {count} conversations</source>
+        <source>Exported {count} chats</source>
         <translation>已导出 {count} 个对话</translation>
     </message>
     <message>
@@ -2519,6 +3291,27 @@
     <message>
         <source>Cancel</source>
         <translation>取消</translation>
+    </message>
+</context>
+<context>
+    <name>Page</name>
+    <message>
+        <source>not kept</source>
+        <translation>未保留</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{seconds} s</source>
+        <translation>{seconds} 秒</translation>
+    </message>
+    <message>
+        <source>{speed} tok/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>
@@ -2597,6 +3390,10 @@
 <context>
     <name>PlaceMenu</name>
     <message>
+        <source>What the list shows</source>
+        <translation>列表显示的内容</translation>
+    </message>
+    <message>
         <source>All chats</source>
         <translation>所有对话</translation>
     </message>
@@ -2634,6 +3431,111 @@
     <message>
         <source>Reserve</source>
         <translation>预留</translation>
+    </message>
+</context>
+<context>
+    <name>PointsModel</name>
+    <message>
+        <source>Turn</source>
+        <translation>轮</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Peak</source>
+        <translation>峰值</translation>
+    </message>
+    <message>
+        <source>After</source>
+        <translation>之后</translation>
+    </message>
+    <message>
+        <source>Predicted</source>
+        <translation>预测</translation>
+    </message>
+    <message>
+        <source>First token</source>
+        <translation>首个词元</translation>
+    </message>
+    <message>
+        <source>Reading</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>Writing</source>
+        <translation>写出</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+</context>
+<context>
+    <name>PointsTable</name>
+    <message>
+        <source>Measured answers</source>
+        <translation>测量过的回答</translation>
+    </message>
+</context>
+<context>
+    <name>PrefillPage</name>
+    <message>
+        <source>Prefill: the model reads the prompt</source>
+        <translation>预填充：模型读取提示词</translation>
+    </message>
+    <message>
+        <source>All tokens go through the model at once, or in pieces where memory is short. For each token every layer keeps a key and a value: the KV cache. What an earlier turn has read is still there and is not read again, so a long conversation costs only what is new in it. The time to the first token is mostly this.</source>
+        <translation>所有词元一起通过模型，内存不足时分段通过。每一层为每个词元保留一个键和一个值：这就是 KV 缓存。之前几轮读过的内容还在，不会再读，所以长对话只需为新内容付出代价。首个词元的等待时间主要就是这一步。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln read</source>
+        <translation>
+            <numerusform>读取 %Ln 个</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>From the cache</source>
+        <translation>来自缓存</translation>
+    </message>
+    <message>
+        <source>Read</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>In pieces of</source>
+        <translation>分段</translation>
+    </message>
+    <message numerus="yes">
+        <source>at most {count} tokens: %Ln pieces</source>
+        <translation>
+            <numerusform>每段最多 {count} 词元：%Ln 段</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Time</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Time to first token</source>
+        <translation>首个词元用时</translation>
+    </message>
+    <message>
+        <source>KV cache of the prompt</source>
+        <translation>提示词的 KV 缓存</translation>
+    </message>
+    <message>
+        <source>about {size}</source>
+        <translation>约 {size}</translation>
     </message>
 </context>
 <context>
@@ -2719,6 +3621,25 @@
     </message>
 </context>
 <context>
+    <name>PromptBar</name>
+    <message>
+        <source>What was read of the prompt</source>
+        <translation>提示词中读取的部分</translation>
+    </message>
+    <message>
+        <source>{reused} tokens from the cache, {read} read</source>
+        <translation>{reused} 个词元来自缓存，读取 {read} 个</translation>
+    </message>
+    <message>
+        <source>▨ from the cache {count}</source>
+        <translation>▨ 来自缓存 {count}</translation>
+    </message>
+    <message>
+        <source>■ read {count}</source>
+        <translation>■ 读取 {count}</translation>
+    </message>
+</context>
+<context>
     <name>PromptFieldsDialog</name>
     <message>
         <source>Insert</source>
@@ -2752,6 +3673,25 @@
         <translation>
             <numerusform>将省略 %Ln 条消息</numerusform>
         </translation>
+    </message>
+</context>
+<context>
+    <name>PromptPage</name>
+    <message>
+        <source>The prompt</source>
+        <translation>提示词</translation>
+    </message>
+    <message>
+        <source>Open the prompt inspector</source>
+        <translation>打开提示词查看器</translation>
+    </message>
+    <message>
+        <source>Its text is shown while the checkpoint that read it is open.</source>
+        <translation>读取它的检查点打开时才显示文字。</translation>
+    </message>
+    <message>
+        <source>The tokens of this prompt were not kept.</source>
+        <translation>没有保留这个提示词的词元。</translation>
     </message>
 </context>
 <context>
@@ -2805,6 +3745,10 @@
         <translation>文本</translation>
     </message>
     <message>
+        <source>New prompt</source>
+        <translation>新提示词</translation>
+    </message>
+    <message>
         <source>Asked for each time: {names}</source>
         <translation>每次询问：{names}</translation>
     </message>
@@ -2848,6 +3792,17 @@
     </message>
 </context>
 <context>
+    <name>QFileDialog</name>
+    <message>
+        <source>&amp;Look in:</source>
+        <translation>查找范围(&amp;L)：</translation>
+    </message>
+    <message>
+        <source>Files of &amp;type:</source>
+        <translation>文件类型(&amp;T)：</translation>
+    </message>
+</context>
+<context>
     <name>ReasoningView</name>
     <message>
         <source>Thinking…</source>
@@ -2888,11 +3843,11 @@
         <translation>恢复配置文件夹</translation>
     </message>
     <message>
-        <source>“{name}”, saved on {when}: {conversations} conversations.</source>
-        <translation>“{name}”，保存于 {when}：{conversations} 个对话。</translation>
+        <source>“{name}”, saved on {when}. Chats: {conversations}.</source>
+        <translation>“{name}”，保存于 {when}。对话：{conversations}。</translation>
     </message>
     <message>
-        <source>Add the conversations that are missing</source>
+        <source>Add the chats that are missing</source>
         <translation>添加缺少的对话</translation>
     </message>
     <message>
@@ -2926,12 +3881,16 @@
 <context>
     <name>RowDelegate</name>
     <message>
-        <source>Conversation title</source>
+        <source>Chat title</source>
         <translation>对话标题</translation>
     </message>
 </context>
 <context>
     <name>RowMenu</name>
+    <message>
+        <source>Chat menu</source>
+        <translation>对话菜单</translation>
+    </message>
     <message>
         <source>Open</source>
         <translation>打开</translation>
@@ -2980,36 +3939,36 @@
 <context>
     <name>Safekeeping</name>
     <message>
-        <source>Checking conversations after an unclean end…</source>
-        <translation>上次未正常结束，正在检查对话…</translation>
-    </message>
-    <message>
-        <source>Opening conversations…</source>
-        <translation>正在打开对话…</translation>
-    </message>
-    <message>
         <source>Show folder</source>
         <translation>显示文件夹</translation>
     </message>
     <message>
-        <source>The conversation database was missing. The backup of {date} was opened in its place.</source>
-        <translation>对话数据库不见了，已改为打开 {date} 的备份。</translation>
+        <source>Checking chats after an unclean end…</source>
+        <translation>上次未正常结束，正在检查对话…</translation>
     </message>
     <message>
-        <source>The conversation database was damaged. The backup of {date} was opened; nothing newer was found. The damaged file is kept in {folder}.</source>
-        <translation>对话数据库已损坏。已打开 {date} 的备份；没有找到更新的内容。损坏的文件保存在 {folder}。</translation>
+        <source>Opening chats…</source>
+        <translation>正在打开对话…</translation>
     </message>
     <message>
-        <source>The conversation database was damaged. The backup of {date} was opened, and what was newer was recovered into it (conversations: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
-        <translation>对话数据库已损坏。已打开 {date} 的备份，并把更新的内容恢复了进去（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
-    </message>
-    <message>
-        <source>The conversation database was damaged. What could be read was recovered (conversations: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
-        <translation>对话数据库已损坏。能读出的内容已恢复（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
+        <source>The chat database was damaged. What could be read was recovered (chats: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。能读取的内容已恢复（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
     </message>
     <message>
         <source>Messages of which only a part is left: {damaged}.</source>
         <translation>只剩一部分的消息：{damaged}。</translation>
+    </message>
+    <message>
+        <source>The chat database was missing. The backup of {date} was opened in its place.</source>
+        <translation>对话数据库不见了。已改为打开 {date} 的备份。</translation>
+    </message>
+    <message>
+        <source>The chat database was damaged. The backup of {date} was opened; nothing newer was found. The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。已打开 {date} 的备份；没有找到更新的内容。损坏的文件保存在 {folder}。</translation>
+    </message>
+    <message>
+        <source>The chat database was damaged. The backup of {date} was opened, and what was newer was recovered into it (chats: {conversations}, messages: {messages}). The damaged file is kept in {folder}.</source>
+        <translation>对话数据库已损坏。已打开 {date} 的备份，并把更新的内容恢复进去（对话：{conversations}，消息：{messages}）。损坏的文件保存在 {folder}。</translation>
     </message>
     <message>
         <source>The backup is restored</source>
@@ -3029,6 +3988,13 @@
     <message>
         <source>Show in folder</source>
         <translation>在文件夹中显示</translation>
+    </message>
+</context>
+<context>
+    <name>Scheme</name>
+    <message>
+        <source>Steps of a turn</source>
+        <translation>一轮的步骤</translation>
     </message>
 </context>
 <context>
@@ -3125,46 +4091,75 @@
     </message>
 </context>
 <context>
+    <name>SegmentBar</name>
+    <message>
+        <source>Proportions of the prompt</source>
+        <translation>提示词的比例</translation>
+    </message>
+</context>
+<context>
+    <name>SegmentModel</name>
+    <message>
+        <source>Part</source>
+        <translation>部分</translation>
+    </message>
+    <message>
+        <source>Text</source>
+        <translation>文本</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+</context>
+<context>
+    <name>SegmentTable</name>
+    <message>
+        <source>Parts of the prompt</source>
+        <translation>提示词的各部分</translation>
+    </message>
+</context>
+<context>
     <name>SelectionBar</name>
     <message>
         <source>End the selection</source>
         <translation>结束选择</translation>
     </message>
     <message>
-        <source>Pin or unpin the selected conversations</source>
-        <translation>置顶或取消置顶所选对话</translation>
+        <source>Pin or unpin the selected chats</source>
+        <translation>置顶或取消置顶选中的对话</translation>
     </message>
     <message>
-        <source>Move the selected conversations</source>
-        <translation>移动所选对话</translation>
+        <source>Move the selected chats</source>
+        <translation>移动选中的对话</translation>
     </message>
     <message>
-        <source>Tag the selected conversations</source>
-        <translation>为所选对话添加标签</translation>
+        <source>Tag the selected chats</source>
+        <translation>给选中的对话加标签</translation>
     </message>
     <message>
-        <source>Archive the selected conversations</source>
-        <translation>归档所选对话</translation>
+        <source>Archive the selected chats</source>
+        <translation>归档选中的对话</translation>
     </message>
     <message>
-        <source>Restore the selected conversations</source>
-        <translation>恢复所选对话</translation>
+        <source>Restore the selected chats</source>
+        <translation>恢复选中的对话</translation>
     </message>
     <message>
-        <source>Export the selected conversations</source>
-        <translation>导出所选对话</translation>
+        <source>Export the selected chats</source>
+        <translation>导出选中的对话</translation>
     </message>
     <message>
-        <source>Delete the selected conversations</source>
-        <translation>删除所选对话</translation>
+        <source>Delete the selected chats</source>
+        <translation>删除选中的对话</translation>
+    </message>
+    <message>
+        <source>Unarchive the selected chats</source>
+        <translation>取消归档选中的对话</translation>
     </message>
     <message>
         <source>{count} selected</source>
         <translation>已选 {count} 个</translation>
-    </message>
-    <message>
-        <source>Unarchive the selected conversations</source>
-        <translation>取消归档所选对话</translation>
     </message>
 </context>
 <context>
@@ -3172,6 +4167,18 @@
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+    <message>
+        <source>Not available: the library Hunspell is not installed on this system.</source>
+        <translation>不可用：此系统没有安装 Hunspell 库。</translation>
+    </message>
+    <message>
+        <source>Not available: Hunspell has no dictionary on this system.</source>
+        <translation>不可用：此系统上的 Hunspell 没有词典。</translation>
+    </message>
+    <message>
+        <source>There is no dictionary for this language.</source>
+        <translation>没有这种语言的词典。</translation>
     </message>
     <message>
         <source>More</source>
@@ -3208,7 +4215,7 @@
         <translation>在消息框中</translation>
     </message>
     <message>
-        <source>In the conversation list</source>
+        <source>In the chat list</source>
         <translation>在对话列表中</translation>
     </message>
     <message>
@@ -3259,12 +4266,12 @@
         <translation>新对话</translation>
     </message>
     <message>
-        <source>Search conversations</source>
+        <source>Search chats</source>
         <translation>搜索对话</translation>
     </message>
     <message>
-        <source>Conversations</source>
-        <translation>对话列表</translation>
+        <source>Chats</source>
+        <translation>对话</translation>
     </message>
     <message>
         <source>The bin is empty.</source>
@@ -3285,6 +4292,336 @@
     <message>
         <source>Settings</source>
         <translation>设置</translation>
+    </message>
+</context>
+<context>
+    <name>SpellMarks</name>
+    <message>
+        <source>No suggestions</source>
+        <translation>没有建议</translation>
+    </message>
+    <message>
+        <source>Add to dictionary</source>
+        <translation>添加到词典</translation>
+    </message>
+    <message>
+        <source>Ignore</source>
+        <translation>忽略</translation>
+    </message>
+    <message>
+        <source>Remove from dictionary</source>
+        <translation>从词典中移除</translation>
+    </message>
+    <message>
+        <source>Check spelling</source>
+        <translation>拼写检查</translation>
+    </message>
+</context>
+<context>
+    <name>StageBox</name>
+    <message>
+        <source>Step {number}: {name}</source>
+        <translation>第 {number} 步：{name}</translation>
+    </message>
+</context>
+<context>
+    <name>StopPage</name>
+    <message>
+        <source>Stop: why it ends, and what is kept</source>
+        <translation>停止：为什么结束，保留什么</translation>
+    </message>
+    <message>
+        <source>The model ends its answer by a token of its own that means “end of turn”. Otherwise a stop string, the longest answer allowed, a full context or you end it. The answer becomes part of the conversation, so the next turn begins with all of this text again, but its KV cache is still there and only the new message has to be read.</source>
+        <translation>模型用一个表示“本轮结束”的专用词元结束回答。否则由停止字符串、允许的最长回答、上下文已满或你来结束。回答成为对话的一部分，所以下一轮又从这全部文本开始，但 KV 缓存还在，只需读取新消息。</translation>
+    </message>
+    <message>
+        <source>How it ended</source>
+        <translation>如何结束</translation>
+    </message>
+    <message>
+        <source>End token</source>
+        <translation>结束词元</translation>
+    </message>
+    <message>
+        <source>Stop string</source>
+        <translation>停止字符串</translation>
+    </message>
+    <message>
+        <source>Tokens that end an answer</source>
+        <translation>结束回答的词元</translation>
+    </message>
+    <message>
+        <source>Context now</source>
+        <translation>现在的上下文</translation>
+    </message>
+    <message>
+        <source>KV cache kept</source>
+        <translation>保留的 KV 缓存</translation>
+    </message>
+    <message>
+        <source>{name}, id {id}</source>
+        <translation>{name}，编号 {id}</translation>
+    </message>
+    <message>
+        <source>{held} of {limit} tokens</source>
+        <translation>{held} / {limit} 词元</translation>
+    </message>
+    <message>
+        <source>{held} tokens</source>
+        <translation>{held} 词元</translation>
+    </message>
+</context>
+<context>
+    <name>StudyChoices</name>
+    <message>
+        <source>Prompts, in tokens</source>
+        <translation>提示词长度（词元）</translation>
+    </message>
+    <message>
+        <source>64, 128, 256 … as far as it fits</source>
+        <translation>64, 128, 256 … 直到放不下</translation>
+    </message>
+    <message>
+        <source>Ways to read them</source>
+        <translation>读取方式</translation>
+    </message>
+    <message>
+        <source>Type at most {most} numbers of tokens from 2 on.</source>
+        <translation>请输入最多 {most} 个词元数，从 2 起。</translation>
+    </message>
+    <message>
+        <source>Choose at least one way.</source>
+        <translation>请至少选择一种方式。</translation>
+    </message>
+    <message>
+        <source>None of these prompts fits into the memory there is.</source>
+        <translation>现有内存放不下其中任何一个提示词。</translation>
+    </message>
+    <message>
+        <source>Up to {tokens} tokens. It takes about {time} and up to {need} of {all}.</source>
+        <translation>最多 {tokens} 词元。约需 {time}，最多占用 {all} 中的 {need}。</translation>
+    </message>
+    <message>
+        <source>{way}: as far as {tokens} tokens.</source>
+        <translation>{way}：到 {tokens} 词元为止。</translation>
+    </message>
+</context>
+<context>
+    <name>StudyDialog</name>
+    <message>
+        <source>Memory study</source>
+        <translation>内存研究</translation>
+    </message>
+    <message>
+        <source>Progress of the study</source>
+        <translation>研究的进度</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Go on with the study that is shown</source>
+        <translation>继续当前显示的研究</translation>
+    </message>
+    <message>
+        <source>Open study…</source>
+        <translation>打开研究…</translation>
+    </message>
+    <message>
+        <source>Memory against context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Time to the first token</source>
+        <translation>首个词元的时间</translation>
+    </message>
+    <message>
+        <source>Speed of the answer</source>
+        <translation>回答的速度</translation>
+    </message>
+    <message>
+        <source>Memory, times, table</source>
+        <translation>内存、时间、表格</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>First token</source>
+        <translation>首个词元</translation>
+    </message>
+    <message>
+        <source>Speed</source>
+        <translation>速度</translation>
+    </message>
+    <message>
+        <source>Table</source>
+        <translation>表格</translation>
+    </message>
+    <message>
+        <source>Across</source>
+        <translation>横轴</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Copy image</source>
+        <translation>复制图片</translation>
+    </message>
+    <message>
+        <source>Save…</source>
+        <translation>保存…</translation>
+    </message>
+    <message>
+        <source>As a picture (PNG, SVG), or its numbers (CSV)</source>
+        <translation>保存为图片（PNG、SVG）或数据（CSV）</translation>
+    </message>
+    <message>
+        <source>Looking at how quick the model is…</source>
+        <translation>正在了解模型的速度…</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Start a new one</source>
+        <translation>开始新的研究</translation>
+    </message>
+    <message numerus="yes">
+        <source>Stopped. %Ln prompts are left.</source>
+        <translation>
+            <numerusform>已停止。还剩 %Ln 个提示词。</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Getting ready…</source>
+        <translation>正在准备…</translation>
+    </message>
+    <message>
+        <source>{way}, {tokens} tokens ({number} of {all})</source>
+        <translation>{way}，{tokens} 词元（{number} / {all}）</translation>
+    </message>
+    <message>
+        <source>About {time} left</source>
+        <translation>约剩 {time}</translation>
+    </message>
+    <message>
+        <source>All ways wrote the same answers.</source>
+        <translation>所有方式写出的回答相同。</translation>
+    </message>
+    <message>
+        <source>The ways did not write the same answers: rounding tipped a choice.</source>
+        <translation>各种方式写出的回答不同：舍入改变了某次选择。</translation>
+    </message>
+    <message>
+        <source>Copy table</source>
+        <translation>复制表格</translation>
+    </message>
+    <message>
+        <source>The table is on the clipboard.</source>
+        <translation>表格已复制到剪贴板。</translation>
+    </message>
+    <message>
+        <source>The picture is on the clipboard.</source>
+        <translation>图片已复制到剪贴板。</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+    <message>
+        <source>Stop the study?</source>
+        <translation>停止研究？</translation>
+    </message>
+    <message>
+        <source>What was measured so far is kept. The study can be resumed later.</source>
+        <translation>已测量的内容会保留，之后可以继续研究。</translation>
+    </message>
+    <message>
+        <source>Stop and close</source>
+        <translation>停止并关闭</translation>
+    </message>
+</context>
+<context>
+    <name>StudyModel</name>
+    <message>
+        <source>Way</source>
+        <translation>方式</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Read</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>Peak</source>
+        <translation>峰值</translation>
+    </message>
+    <message>
+        <source>Planned</source>
+        <translation>计划值</translation>
+    </message>
+    <message>
+        <source>After</source>
+        <translation>之后</translation>
+    </message>
+    <message>
+        <source>Kept</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Prefill</source>
+        <translation>预填充</translation>
+    </message>
+    <message>
+        <source>First token</source>
+        <translation>首个词元</translation>
+    </message>
+    <message>
+        <source>Writing</source>
+        <translation>写出</translation>
+    </message>
+</context>
+<context>
+    <name>StudyTable</name>
+    <message>
+        <source>Measured prompts</source>
+        <translation>测量过的提示词</translation>
+    </message>
+</context>
+<context>
+    <name>Studying</name>
+    <message>
+        <source>Open a memory study</source>
+        <translation>打开内存研究</translation>
+    </message>
+    <message>
+        <source>Memory studies (*.csv)</source>
+        <translation>内存研究 (*.csv)</translation>
     </message>
 </context>
 <context>
@@ -3319,7 +4656,7 @@
 <context>
     <name>Timeline</name>
     <message>
-        <source>Conversation</source>
+        <source>Chat</source>
         <translation>对话</translation>
     </message>
     <message>
@@ -3335,12 +4672,16 @@
         <translation>复制链接地址</translation>
     </message>
     <message>
+        <source>Undo delete</source>
+        <translation>撤销删除</translation>
+    </message>
+    <message>
         <source>Select all</source>
         <translation>全选</translation>
     </message>
     <message>
-        <source>Copy conversation as Markdown</source>
-        <translation>将对话复制为 Markdown</translation>
+        <source>Copy chat as Markdown</source>
+        <translation>复制对话为 Markdown</translation>
     </message>
     <message>
         <source>Export…</source>
@@ -3360,6 +4701,107 @@
     <message>
         <source>Close notice</source>
         <translation>关闭通知</translation>
+    </message>
+</context>
+<context>
+    <name>TokenText</name>
+    <message>
+        <source>Control token {text}</source>
+        <translation>控制词元 {text}</translation>
+    </message>
+    <message>
+        <source>Part {part} of {parts} of “{text}”</source>
+        <translation>“{text}”的第 {part} / {parts} 部分</translation>
+    </message>
+    <message>
+        <source>Plain text that reads like a control token</source>
+        <translation>看起来像控制词元的普通文本</translation>
+    </message>
+    <message>
+        <source>Token {number}, id {id}</source>
+        <translation>词元 {number}，编号 {id}</translation>
+    </message>
+    <message>
+        <source>Bytes {bytes}</source>
+        <translation>字节 {bytes}</translation>
+    </message>
+</context>
+<context>
+    <name>TokenisePage</name>
+    <message>
+        <source>Tokenise: text becomes numbers</source>
+        <translation>分词：文本变成数字</translation>
+    </message>
+    <message>
+        <source>The tokenizer cuts the text into pieces of its vocabulary, and each piece is a number. Common words are one token, rare ones several. These numbers are all that the model is given; lengths, limits and speeds are counted in them.</source>
+        <translation>分词器把文本切成词表中的片段，每个片段是一个数字。常用词是一个词元，少见的词是几个。模型得到的只有这些数字；长度、上限和速度都按它们计算。</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Characters per token</source>
+        <translation>每个词元的字符数</translation>
+    </message>
+    <message>
+        <source>Control tokens</source>
+        <translation>控制词元</translation>
+    </message>
+</context>
+<context>
+    <name>TurnSteps</name>
+    <message>
+        <source>How a turn works</source>
+        <translation>一轮是怎样进行的</translation>
+    </message>
+    <message>
+        <source>Assemble</source>
+        <translation>拼装</translation>
+    </message>
+    <message>
+        <source>Tokenise</source>
+        <translation>分词</translation>
+    </message>
+    <message>
+        <source>Prefill</source>
+        <translation>预填充</translation>
+    </message>
+    <message>
+        <source>Decode</source>
+        <translation>解码</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>again for each token</source>
+        <translation>对每个词元重复</translation>
+    </message>
+    <message>
+        <source>the KV cache stays for the next turn</source>
+        <translation>KV 缓存留给下一轮</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>上一步</translation>
+    </message>
+    <message>
+        <source>Next</source>
+        <translation>下一步</translation>
+    </message>
+    <message>
+        <source>There is no answer yet: ask something, and its values stand here.</source>
+        <translation>还没有回答：提一个问题，这里就会显示它的数值。</translation>
+    </message>
+    <message>
+        <source>Step {number} of {count}</source>
+        <translation>第 {number} 步，共 {count} 步</translation>
     </message>
 </context>
 <context>
@@ -3401,8 +4843,8 @@
         <translation>已重试：磁盘仍然拒绝写入。</translation>
     </message>
     <message>
-        <source>Saved to {file}: the conversations that are shown or being answered, and all that was typed. You can quit now.</source>
-        <translation>已保存到 {file}：显示中或正在回答的对话，以及所有已输入的内容。现在可以退出了。</translation>
+        <source>Saved to {file}: the chats that are shown or being answered, and all that was typed. You can quit now.</source>
+        <translation>已保存到 {file}：正在显示或正在回答的对话，以及输入的全部内容。现在可以退出了。</translation>
     </message>
 </context>
 <context>
@@ -3422,6 +4864,18 @@
     <message>
         <source>Copy message</source>
         <translation>复制消息</translation>
+    </message>
+    <message numerus="yes">
+        <source>found, %1 of %Ln</source>
+        <translation>
+            <numerusform>找到，第 %1 处，共 %Ln 处</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>found %Ln times</source>
+        <translation>
+            <numerusform>找到 %Ln 处</numerusform>
+        </translation>
     </message>
     <message numerus="yes">
         <source>%Ln characters</source>
@@ -3502,24 +4956,16 @@
         <translation>新对话</translation>
     </message>
     <message>
+        <source>Show or hide the chat list</source>
+        <translation>显示或隐藏对话列表</translation>
+    </message>
+    <message>
         <source>Open checkpoint folder</source>
         <translation>打开检查点文件夹</translation>
     </message>
     <message>
-        <source>Open conversation file</source>
-        <translation>打开对话文件</translation>
-    </message>
-    <message>
-        <source>Import conversations</source>
-        <translation>导入对话</translation>
-    </message>
-    <message>
         <source>Model card</source>
         <translation>模型卡片</translation>
-    </message>
-    <message>
-        <source>Search conversations</source>
-        <translation>搜索对话</translation>
     </message>
     <message>
         <source>Go to the message field</source>
@@ -3542,8 +4988,24 @@
         <translation>对话设置</translation>
     </message>
     <message>
+        <source>Chat used before</source>
+        <translation>上一个使用的对话</translation>
+    </message>
+    <message>
+        <source>Chat used longest ago</source>
+        <translation>最久未使用的对话</translation>
+    </message>
+    <message>
         <source>Stop the answer</source>
         <translation>停止回答</translation>
+    </message>
+    <message>
+        <source>Search chats</source>
+        <translation>搜索对话</translation>
+    </message>
+    <message>
+        <source>Find in this chat</source>
+        <translation>在此对话中查找</translation>
     </message>
     <message>
         <source>Next search hit</source>
@@ -3556,10 +5018,6 @@
     <message>
         <source>Undo delete, archive or move</source>
         <translation>撤销删除、归档或移动</translation>
-    </message>
-    <message>
-        <source>Conversation menu</source>
-        <translation>对话菜单</translation>
     </message>
     <message>
         <source>Select several</source>
@@ -3594,6 +5052,10 @@
         <translation>模型</translation>
     </message>
     <message>
+        <source>Tools</source>
+        <translation>工具</translation>
+    </message>
+    <message>
         <source>Import, export, backups</source>
         <translation>导入、导出、备份</translation>
     </message>
@@ -3602,16 +5064,8 @@
         <translation>程序</translation>
     </message>
     <message>
-        <source>Conversation used before</source>
-        <translation>上一个使用的对话</translation>
-    </message>
-    <message>
         <source>Hold Ctrl and press Tab again to go further back in the order of use.</source>
         <translation>按住 Ctrl 再按 Tab，可按使用顺序继续往前。</translation>
-    </message>
-    <message>
-        <source>Conversation used longest ago</source>
-        <translation>最久未使用的对话</translation>
     </message>
     <message>
         <source>Attach files</source>
@@ -3620,14 +5074,6 @@
     <message>
         <source>Prompt library</source>
         <translation>提示词库</translation>
-    </message>
-    <message>
-        <source>Find in the conversation</source>
-        <translation>在对话中查找</translation>
-    </message>
-    <message>
-        <source>Show or hide the conversation list</source>
-        <translation>显示或隐藏对话列表</translation>
     </message>
     <message>
         <source>Larger</source>
@@ -3642,7 +5088,47 @@
         <translation>原始大小</translation>
     </message>
     <message>
-        <source>Save conversation as…</source>
+        <source>Memory and context…</source>
+        <translation>内存与上下文…</translation>
+    </message>
+    <message>
+        <source>What this chat has taken as it grew: memory, and how fast it was.</source>
+        <translation>此对话增长时的占用：内存，以及速度。</translation>
+    </message>
+    <message>
+        <source>Memory study…</source>
+        <translation>内存研究…</translation>
+    </message>
+    <message>
+        <source>Measure what prompts of growing length take, in three ways.</source>
+        <translation>用三种方式测量越来越长的提示词的占用。</translation>
+    </message>
+    <message>
+        <source>Inspect prompt…</source>
+        <translation>查看提示词…</translation>
+    </message>
+    <message>
+        <source>What the model would be sent now, token by token.</source>
+        <translation>现在会发给模型的内容，逐个词元。</translation>
+    </message>
+    <message>
+        <source>How a turn works…</source>
+        <translation>一轮是怎样进行的…</translation>
+    </message>
+    <message>
+        <source>The newest answer step by step, with its real values.</source>
+        <translation>最新的回答，逐步显示真实数值。</translation>
+    </message>
+    <message>
+        <source>Open chat file…</source>
+        <translation>打开对话文件…</translation>
+    </message>
+    <message>
+        <source>Import chats…</source>
+        <translation>导入对话…</translation>
+    </message>
+    <message>
+        <source>Save chat as…</source>
         <translation>对话另存为…</translation>
     </message>
     <message>
@@ -3690,16 +5176,103 @@
         <translation>较早的消息（输入框为空时）</translation>
     </message>
     <message>
-        <source>Open conversation</source>
+        <source>Open chat</source>
         <translation>打开对话</translation>
     </message>
     <message>
-        <source>Rename conversation</source>
+        <source>Rename chat</source>
         <translation>重命名对话</translation>
     </message>
     <message>
-        <source>Delete conversation</source>
+        <source>Delete chat</source>
         <translation>删除对话</translation>
+    </message>
+    <message>
+        <source>Undo the last change of the list</source>
+        <translation>撤销列表的上一次更改</translation>
+    </message>
+    <message>
+        <source>Chat menu</source>
+        <translation>对话菜单</translation>
+    </message>
+</context>
+<context>
+    <name>context_chart</name>
+    <message>
+        <source>Memory against context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Tokens in the context</source>
+        <translation>上下文中的词元</translation>
+    </message>
+    <message>
+        <source>Characters in the context</source>
+        <translation>上下文中的字符</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Peak</source>
+        <translation>峰值</translation>
+    </message>
+    <message>
+        <source>After the turn</source>
+        <translation>一轮之后</translation>
+    </message>
+    <message>
+        <source>Peak, predicted</source>
+        <translation>峰值，预测</translation>
+    </message>
+    <message>
+        <source>After the turn, predicted</source>
+        <translation>一轮之后，预测</translation>
+    </message>
+    <message>
+        <source>Peak, {model}</source>
+        <translation>峰值，{model}</translation>
+    </message>
+    <message>
+        <source>Memory limit</source>
+        <translation>内存上限</translation>
+    </message>
+    <message>
+        <source>Context limit</source>
+        <translation>上下文上限</translation>
+    </message>
+    <message>
+        <source>Turn {number}</source>
+        <translation>第 {number} 轮</translation>
+    </message>
+    <message>
+        <source>Nothing has been measured in this chat yet. Each answer adds a point.</source>
+        <translation>此对话还没有测量值。每个回答会增加一个点。</translation>
+    </message>
+    <message>
+        <source>Each answer adds a point.</source>
+        <translation>每个回答会增加一个点。</translation>
+    </message>
+    <message>
+        <source>8-bit KV</source>
+        <translation>8 位 KV</translation>
+    </message>
+    <message>
+        <source>another model</source>
+        <translation>另一个模型</translation>
+    </message>
+    <message>
+        <source>Time to the first token</source>
+        <translation>首个词元的时间</translation>
+    </message>
+    <message>
+        <source>Reading the prompt</source>
+        <translation>正在读取提示词</translation>
+    </message>
+    <message>
+        <source>Writing the answer</source>
+        <translation>写出回答</translation>
     </message>
 </context>
 <context>
@@ -3743,6 +5316,14 @@
     <message>
         <source>Your text stays here; send it when loading has ended.</source>
         <translation>输入的文字会保留；加载完成后再发送。</translation>
+    </message>
+    <message>
+        <source>A memory study is under way.</source>
+        <translation>正在进行内存研究。</translation>
+    </message>
+    <message>
+        <source>Wait for it or stop it: Tools, Memory study.</source>
+        <translation>请等待或停止它：工具，内存研究。</translation>
     </message>
     <message>
         <source>Only the last answer of a chat can be continued.</source>
@@ -3905,8 +5486,8 @@
         <translation>上下文被拉伸（{method}）：从 {trained} 到 {length} 个词元。</translation>
     </message>
     <message>
-        <source>Short conversations may be answered a little worse.</source>
-        <translation>较短的对话回答质量可能略差。</translation>
+        <source>Short chats may be answered a little worse.</source>
+        <translation>短对话的回答质量可能略有下降。</translation>
     </message>
     <message>
         <source>Beyond {trained} tokens it needs dual chunk attention, which is not here.</source>
@@ -4009,8 +5590,8 @@
         <translation>请先打开检查点文件夹。</translation>
     </message>
     <message>
-        <source>The conversation has {have} tokens; {budget} fit beside an answer.</source>
-        <translation>对话有 {have} 个词元；除回答外可容纳 {budget} 个。</translation>
+        <source>The chat has {have} tokens; {budget} fit beside an answer.</source>
+        <translation>对话有 {have} 词元；留出回答后可容纳 {budget}。</translation>
     </message>
     <message>
         <source>Choose what to leave out, or start a new chat.</source>
@@ -4193,6 +5774,10 @@
         <translation>你写的内容已保留。“详细信息”中有可复制的报告。</translation>
     </message>
     <message>
+        <source>{file} was written by a newer Qwen Desktop: its chats can be read here, but not changed.</source>
+        <translation>{file} 由更新版本的 Qwen Desktop 写入：其中的对话可以在这里阅读，但不能更改。</translation>
+    </message>
+    <message>
         <source>Another program is using {file}.</source>
         <translation>另一个程序正在使用 {file}。</translation>
     </message>
@@ -4211,10 +5796,6 @@
     <message>
         <source>{file} is a database of another program.</source>
         <translation>{file} 是其他程序的数据库。</translation>
-    </message>
-    <message>
-        <source>{file} was written by a newer Qwen Desktop: its conversations can be read here, but not changed.</source>
-        <translation>{file} 由更新版本的 Qwen Desktop 写成：这里可以阅读其中的对话，但不能更改。</translation>
     </message>
     <message>
         <source>Install the newer version to go on with them.</source>
@@ -4269,7 +5850,7 @@
         <translation>旧设置保留在 {file} 中。</translation>
     </message>
     <message>
-        <source>This conversation is no longer there.</source>
+        <source>This chat is no longer there.</source>
         <translation>此对话已不存在。</translation>
     </message>
     <message>
@@ -4285,7 +5866,7 @@
         <translation>请释放一些空间后重试。</translation>
     </message>
     <message>
-        <source>There is no conversation to export.</source>
+        <source>There is no chat to export.</source>
         <translation>没有可导出的对话。</translation>
     </message>
     <message>
@@ -4421,7 +6002,7 @@
         <translation>这不是 JSON，或者只是它的开头。</translation>
     </message>
     <message>
-        <source>This is not a conversation of Qwen Desktop.</source>
+        <source>This is not a chat of Qwen Desktop.</source>
         <translation>这不是 Qwen Desktop 的对话。</translation>
     </message>
     <message>
@@ -4453,7 +6034,7 @@
         <translation>{place} 不是一段消息的首尾。</translation>
     </message>
     <message>
-        <source>{place} is no stretch of the conversation.</source>
+        <source>{place} is no stretch of the chat.</source>
         <translation>{place} 不是对话中的一段。</translation>
     </message>
     <message>
@@ -4481,23 +6062,19 @@
         <translation>略去的附件（{count}）：{names}。</translation>
     </message>
     <message>
-        <source>There is no message in this conversation.</source>
+        <source>There is no message in this chat.</source>
         <translation>此对话中没有消息。</translation>
     </message>
     <message>
-        <source>The messages of this conversation are missing: {field}.</source>
-        <translation>此对话的消息缺失：{field}。</translation>
-    </message>
-    <message>
-        <source>{file} holds no conversation that this program can read.</source>
+        <source>{file} holds no chat that this program can read.</source>
         <translation>{file} 中没有本程序能读取的对话。</translation>
     </message>
     <message>
-        <source>It reads conversations of Qwen Desktop, ChatGPT, Open WebUI, LM Studio and Jan, and messages as OpenAI&apos;s API and ShareGPT write them.</source>
-        <translation>它能读取 Qwen Desktop、ChatGPT、Open WebUI、LM Studio 和 Jan 的对话，以及 OpenAI API 和 ShareGPT 格式的消息。</translation>
+        <source>It reads chats of Qwen Desktop, ChatGPT, Open WebUI, LM Studio and Jan, and messages as OpenAI&apos;s API and ShareGPT write them.</source>
+        <translation>可以读取 Qwen Desktop、ChatGPT、Open WebUI、LM Studio 和 Jan 的对话，以及 OpenAI API 和 ShareGPT 格式的消息。</translation>
     </message>
     <message>
-        <source>This is no conversation that this program can read.</source>
+        <source>This is no chat that this program can read.</source>
         <translation>这不是本程序能读取的对话。</translation>
     </message>
     <message>
@@ -4521,8 +6098,8 @@
         <translation>文件可能已损坏，或被其他程序改动。</translation>
     </message>
     <message>
-        <source>This is too long for one conversation: over {limit} characters.</source>
-        <translation>对一个对话来说太长：超过 {limit} 个字符。</translation>
+        <source>This is too long for one chat: over {limit} characters.</source>
+        <translation>对一个对话来说太长了：超过 {limit} 个字符。</translation>
     </message>
     <message>
         <source>{place} is too long.</source>
@@ -4672,6 +6249,58 @@
         <source>A prompt file is a JSON list of names and texts.</source>
         <translation>提示词文件是由名称和文本组成的 JSON 列表。</translation>
     </message>
+    <message>
+        <source>Answer again from the start instead.</source>
+        <translation>请改为从头重新回答。</translation>
+    </message>
+    <message>
+        <source>This answer is still being written.</source>
+        <translation>这个回答还在写。</translation>
+    </message>
+    <message>
+        <source>The tokens of this answer were not kept.</source>
+        <translation>没有保留这个回答的词元。</translation>
+    </message>
+    <message>
+        <source>It is not known which checkpoint wrote this answer.</source>
+        <translation>不知道是哪个检查点写的这个回答。</translation>
+    </message>
+    <message>
+        <source>Another checkpoint wrote this answer: {name}.</source>
+        <translation>这个回答由另一个检查点写成：{name}。</translation>
+    </message>
+    <message>
+        <source>Open that checkpoint to go on from one of its tokens.</source>
+        <translation>打开那个检查点，才能从其中某个词元继续。</translation>
+    </message>
+    <message>
+        <source>Begin when loading has ended.</source>
+        <translation>请等加载结束后再开始。</translation>
+    </message>
+    <message>
+        <source>{file} holds a study of {model} that differs: {what}.</source>
+        <translation>{file} 中是 {model} 的另一项研究，不同之处：{what}。</translation>
+    </message>
+    <message>
+        <source>Take another file, or open what that study is of.</source>
+        <translation>请换一个文件，或打开那项研究所用的检查点。</translation>
+    </message>
+    <message>
+        <source>The tokens of this answer do not spell its text.</source>
+        <translation>这个回答的词元与其文本不符。</translation>
+    </message>
+    <message>
+        <source>The messages of this chat are missing: {field}.</source>
+        <translation>缺少此对话的消息：{field}。</translation>
+    </message>
+    <message>
+        <source>{file} holds no memory study.</source>
+        <translation>{file} 中没有内存研究。</translation>
+    </message>
+    <message>
+        <source>Choose a CSV file that a memory study has written.</source>
+        <translation>请选择内存研究写出的 CSV 文件。</translation>
+    </message>
 </context>
 <context>
     <name>export</name>
@@ -4756,7 +6385,7 @@
         <translation>第 {number} 页</translation>
     </message>
     <message>
-        <source>{count} conversations</source>
+        <source>{count} chats</source>
         <translation>{count} 个对话</translation>
     </message>
 </context>
@@ -4800,6 +6429,185 @@
     </message>
 </context>
 <context>
+    <name>inspector</name>
+    <message>
+        <source>System prompt</source>
+        <translation>系统提示词</translation>
+    </message>
+    <message>
+        <source>User</source>
+        <translation>用户</translation>
+    </message>
+    <message>
+        <source>File</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Answer</source>
+        <translation>回答</translation>
+    </message>
+    <message>
+        <source>Reasoning</source>
+        <translation>思考过程</translation>
+    </message>
+    <message>
+        <source>Template</source>
+        <translation>模板</translation>
+    </message>
+    <message>
+        <source>Generation prompt</source>
+        <translation>生成提示</translation>
+    </message>
+    <message>
+        <source>Answer so far</source>
+        <translation>目前的回答</translation>
+    </message>
+    <message>
+        <source>Tokens</source>
+        <translation>词元</translation>
+    </message>
+    <message>
+        <source>Reasoning, dropped</source>
+        <translation>推理，已省略</translation>
+    </message>
+    <message>
+        <source>System prompt, left out</source>
+        <translation>系统提示词，已省略</translation>
+    </message>
+    <message>
+        <source>User, left out</source>
+        <translation>用户，已省略</translation>
+    </message>
+    <message>
+        <source>Answer, left out</source>
+        <translation>回答，已省略</translation>
+    </message>
+    <message>
+        <source>Reading…</source>
+        <translation>正在读取…</translation>
+    </message>
+    <message>
+        <source>Shown after this answer…</source>
+        <translation>这个回答结束后显示…</translation>
+    </message>
+    <message>
+        <source>Shown when loading has ended…</source>
+        <translation>加载结束后显示…</translation>
+    </message>
+    <message>
+        <source>No checkpoint is open.</source>
+        <translation>没有打开检查点。</translation>
+    </message>
+    <message>
+        <source>The prompt of this answer was not kept.</source>
+        <translation>此回答的提示词未保留。</translation>
+    </message>
+    <message>
+        <source>Another tokenizer made these ids than the one that is open: they are shown without text.</source>
+        <translation>这些编号来自另一个分词器，不是现在打开的：只显示编号，没有文字。</translation>
+    </message>
+    <message>
+        <source>Another checkpoint made this prompt; its tokenizer is the same as the open one.</source>
+        <translation>这个提示词来自另一个检查点；它的分词器与现在打开的相同。</translation>
+    </message>
+    <message>
+        <source>Chat, settings or template have changed since: they no longer give this prompt.</source>
+        <translation>对话、设置或模板之后有变化：它们不再得到这个提示词。</translation>
+    </message>
+    <message>
+        <source>Nothing in this prompt marks every turn: parts of it were told by their text.</source>
+        <translation>这个提示词中没有标记每一轮的内容：各部分是按文字辨认的。</translation>
+    </message>
+    <message>
+        <source>the oldest turns go first</source>
+        <translation>最早的几轮先省略</translation>
+    </message>
+    <message>
+        <source>the first turn stays, the oldest others go</source>
+        <translation>保留第一轮，省略其余最早的</translation>
+    </message>
+    <message>
+        <source>you are asked</source>
+        <translation>会询问你</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{count} tokens of {budget} that fit beside an answer</source>
+        <translation>{count} 词元，留出回答后可容纳 {budget}</translation>
+    </message>
+    <message>
+        <source>{count} tokens, more than the {budget} that fit beside an answer</source>
+        <translation>{count} 词元，超过留出回答后可容纳的 {budget}</translation>
+    </message>
+    <message>
+        <source>context {limit}</source>
+        <translation>上下文 {limit}</translation>
+    </message>
+    <message>
+        <source>from the cache {reused} (underlined), to be read {prefilled}</source>
+        <translation>来自缓存 {reused}（有下划线），待读取 {prefilled}</translation>
+    </message>
+    <message>
+        <source>from the cache {reused} (underlined), read {prefilled}</source>
+        <translation>来自缓存 {reused}（有下划线），读取 {prefilled}</translation>
+    </message>
+    <message>
+        <source>what came from the cache is not known</source>
+        <translation>不知道哪些来自缓存</translation>
+    </message>
+    <message>
+        <source>thinking on</source>
+        <translation>思考：开</translation>
+    </message>
+    <message>
+        <source>thinking off</source>
+        <translation>思考：关</translation>
+    </message>
+    <message>
+        <source>Left out: messages {messages}, tokens {tokens}. The context is full, {policy}.</source>
+        <translation>省略：消息 {messages}，词元 {tokens}。上下文已满，{policy}。</translation>
+    </message>
+    <message>
+        <source>Left out: messages {messages}, tokens {tokens}. The chat format of this checkpoint takes no more.</source>
+        <translation>省略：消息 {messages}，词元 {tokens}。此检查点的对话格式只能容纳这些。</translation>
+    </message>
+    <message>
+        <source>Reasoning dropped: answers {messages}, tokens {tokens}. The template leaves it out.</source>
+        <translation>省略的推理：回答 {messages}，词元 {tokens}。模板不包含它。</translation>
+    </message>
+    <message>
+        <source>Pinned messages that stay: {count}.</source>
+        <translation>保留的固定消息：{count}。</translation>
+    </message>
+    <message>
+        <source>Text that reads like a control token, and is none: {count}. It has a dashed line below it.</source>
+        <translation>看起来像控制词元但不是的文本：{count}。下方有虚线。</translation>
+    </message>
+    <message>
+        <source>from the cache</source>
+        <translation>来自缓存</translation>
+    </message>
+    <message>
+        <source>read for it</source>
+        <translation>为它读取</translation>
+    </message>
+    <message>
+        <source>around the system prompt</source>
+        <translation>系统提示词的前后</translation>
+    </message>
+    <message>
+        <source>around a message of the user</source>
+        <translation>用户消息的前后</translation>
+    </message>
+    <message>
+        <source>around an answer</source>
+        <translation>回答的前后</translation>
+    </message>
+</context>
+<context>
     <name>keys</name>
     <message>
         <source>{keys} types a character: add Ctrl or Alt, or use F1 to F12.</source>
@@ -4823,6 +6631,14 @@
     <message>
         <source>Deleted “{title}”</source>
         <translation>已删除“{title}”</translation>
+    </message>
+    <message>
+        <source>Pinned “{title}”</source>
+        <translation>已置顶“{title}”</translation>
+    </message>
+    <message>
+        <source>Unpinned “{title}”</source>
+        <translation>已取消置顶“{title}”</translation>
     </message>
     <message>
         <source>Archived “{title}”</source>
@@ -4851,6 +6667,14 @@
     <message>
         <source>Deleted {count} chats</source>
         <translation>已删除 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Pinned {count} chats</source>
+        <translation>已置顶 {count} 个对话</translation>
+    </message>
+    <message>
+        <source>Unpinned {count} chats</source>
+        <translation>已取消置顶 {count} 个对话</translation>
     </message>
     <message>
         <source>Archived {count} chats</source>
@@ -4988,6 +6812,18 @@
         <translation>如何结束</translation>
     </message>
     <message>
+        <source>Regenerated from</source>
+        <translation>重新生成自</translation>
+    </message>
+    <message>
+        <source>Token {number} of another version</source>
+        <translation>另一版本的词元 {number}</translation>
+    </message>
+    <message>
+        <source>Token {number} of another version, with token {id} there</source>
+        <translation>另一版本的词元 {number}，改用词元 {id}</translation>
+    </message>
+    <message>
         <source>{count} tokens</source>
         <translation>{count} 个词元</translation>
     </message>
@@ -5090,10 +6926,6 @@
         <translation>文本宽度</translation>
     </message>
     <message>
-        <source>Widest that the lines of a conversation get.</source>
-        <translation>对话中一行的最大宽度。</translation>
-    </message>
-    <message>
         <source>Narrow</source>
         <translation>窄</translation>
     </message>
@@ -5170,8 +7002,28 @@
         <translation>系统提示词</translation>
     </message>
     <message>
-        <source>Instructions put before every conversation.</source>
-        <translation>放在每个对话开头的指令。</translation>
+        <source>Widest that the lines of a chat get.</source>
+        <translation>对话中文字行的最大宽度。</translation>
+    </message>
+    <message>
+        <source>Check spelling</source>
+        <translation>拼写检查</translation>
+    </message>
+    <message>
+        <source>Underline misspelt words of a message; code and names are passed over.</source>
+        <translation>给消息中拼错的词加下划线；代码和名称除外。</translation>
+    </message>
+    <message>
+        <source>Language of spelling</source>
+        <translation>拼写检查的语言</translation>
+    </message>
+    <message>
+        <source>Text that is plainly in another language is left alone.</source>
+        <translation>明显是其他语言的文本不检查。</translation>
+    </message>
+    <message>
+        <source>Instructions put before every chat.</source>
+        <translation>放在每个对话之前的指示。</translation>
     </message>
     <message>
         <source>Longest answer</source>
@@ -5306,6 +7158,14 @@
         <translation>KV 缓存文件可用的 GiB，使旧对话能立即回答；0 为不保留。</translation>
     </message>
     <message>
+        <source>Code compiled for the processor</source>
+        <translation>为处理器编译的代码</translation>
+    </message>
+    <message>
+        <source>Answers on a CPU come several times quicker. It is made once, in the background, and used from the next load or answer on.</source>
+        <translation>在 CPU 上回答会快几倍。只在后台生成一次，从下一次加载或回答起使用。</translation>
+    </message>
+    <message>
         <source>Reopen the last checkpoint</source>
         <translation>重新打开上次的检查点</translation>
     </message>
@@ -5371,6 +7231,49 @@
     <message>
         <source>{speed} tok/s</source>
         <translation>{speed} 词元/秒</translation>
+    </message>
+</context>
+<context>
+    <name>study</name>
+    <message>
+        <source>Qwen Desktop</source>
+        <translation>Qwen Desktop</translation>
+    </message>
+    <message>
+        <source>All read anew each turn</source>
+        <translation>每轮全部重读</translation>
+    </message>
+    <message>
+        <source>Eager attention, all logits</source>
+        <translation>eager 注意力，全部 logits</translation>
+    </message>
+    <message>
+        <source>The chat grows; what was read is kept, what is new is read in pieces.</source>
+        <translation>对话增长；读过的保留，新内容分段读取。</translation>
+    </message>
+    <message>
+        <source>Every turn reads the whole prompt in one piece, as the original script did.</source>
+        <translation>每一轮都一次读取整个提示词，与原脚本相同。</translation>
+    </message>
+    <message>
+        <source>As transformers of old: no cache, a table of all tokens by all tokens.</source>
+        <translation>如同旧版 transformers：没有缓存，计算所有词元对所有词元的表。</translation>
+    </message>
+    <message>
+        <source>{way}: {tokens} tokens would not fit ({need} needed, {free} free)</source>
+        <translation>{way}：{tokens} 词元放不下（需要 {need}，空闲 {free}）</translation>
+    </message>
+    <message>
+        <source>{way}: {tokens} tokens are more than the model&apos;s context</source>
+        <translation>{way}：{tokens} 词元超过模型的上下文</translation>
+    </message>
+    <message>
+        <source>{way}: ran out of memory at {tokens} tokens</source>
+        <translation>{way}：在 {tokens} 词元处内存不足</translation>
+    </message>
+    <message>
+        <source>{way}: this architecture cannot do it</source>
+        <translation>{way}：此架构做不到</translation>
     </message>
 </context>
 <context>
