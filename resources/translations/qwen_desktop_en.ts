@@ -218,7 +218,7 @@
     <message numerus="yes">
         <source>found %Ln times</source>
         <translation>
-            <numerusform>found once</numerusform>
+            <numerusform>found %Ln time</numerusform>
             <numerusform>found %Ln times</numerusform>
         </translation>
     </message>

@@ -2742,7 +2742,7 @@
     </message>
     <message>
         <source>Compiling for this processor, once</source>
-        <translation type="unfinished"></translation>
+        <translation>正在为此处理器编译（仅一次）</translation>
     </message>
     <message>
         <source>Warming up</source>
