@@ -214,7 +214,10 @@ class _Parting:
         self._emit(SegmentKind.OPENING, self._end)
 
     def _as_text(self) -> None:
-        """A text that goes on: every token belongs to what was said, there are no turns."""
+        """A text that goes on: every token belongs to what was said, there are no turns.
+
+        A token that spells the end of one message and the beginning of the next is the first's.
+        """
         low, high = 0, self._offsets[self._end]
         last: SegmentKind | None = None
         self._of("", None)

@@ -74,6 +74,8 @@ def conversations(draw) -> tuple[list[Message], str]:
 def test_segments_tile_the_ids_and_spell_the_messages(made, template, talk, thinking):
     tokenizer = tokenizer_of(made("qwen3", template=template))
     messages, system = talk
+    if template is None:  # what a base model went on with stands in the tokens it wrote
+        messages = [with_ids(tokenizer, message) for message in messages]
     prompt = build_prompt(tokenizer, messages, system, thinking=thinking)
     said = messages if messages[-1].role is Role.USER else messages[:-1]
     pieces = spelled(tokenizer, prompt.ids)
@@ -106,6 +108,19 @@ def test_segments_tile_the_ids_and_spell_the_messages(made, template, talk, thin
         for segment in controls:  # nothing that a user typed is a control token
             ids = prompt.ids[segment.start : segment.end]
             assert not set(ids) & set(tokenizer.added)
+
+
+def with_ids(tokenizer, message: Message) -> Message:
+    """An answer with ids that spell it."""
+    if message.role is not Role.ASSISTANT:
+        return message
+    return replace(message, token_ids=tuple(tokenizer.encode(message.text)))
+
+
+def test_a_token_of_two_messages_is_told_once(opened):
+    found = opened("qwen2", template=None).inspect(request("t", "he", " x"))
+    assert kinds(found) == [("user", "the"), ("user", " x")]
+    assert len({segment.message_id for segment in found.segments}) == 2
 
 
 def kinds(found: Inspected) -> list[tuple[str, str]]:
