@@ -96,7 +96,7 @@ class Leaf(QTextBrowser):
         palette.setColor(QPalette.ColorRole.Highlight, QColor(theme.accent))
         palette.setColor(QPalette.ColorRole.HighlightedText, QColor(theme.on_accent))
         self.setPalette(palette)
-        self.highlight(*self._selected)
+        self.paint_again()
 
     def set_dim(self, dim: bool) -> None:
         """Show the text in the dimmer colour, or no longer."""
@@ -129,7 +129,13 @@ class Leaf(QTextBrowser):
         """Show [begin, end) as selected."""
         end = min(end, self.length)
         before, self._selected = self._selected, (begin, end) if begin < end else (0, 0)
-        if before[1] or self._selected[1] or self.marks:
+        if before != self._selected:
+            self._paint_over()
+
+    def paint_again(self) -> None:
+        """Show marks and selection in another text, or in other colours."""
+        if self._selected[1] or self.marks:
+            self.highlight(*self._selected)  # there may be less than before
             self._paint_over()
 
     def mark(self, marks: Sequence[tuple[int, int]], now: int) -> None:

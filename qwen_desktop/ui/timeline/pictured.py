@@ -99,7 +99,7 @@ class PicturedText(Leaf):
             if self.formulas:
                 self.formulas = []
                 self.setAccessibleDescription("")
-        self._paint_again()
+        self.paint_again()
 
     def _set_from(self, common: int) -> bool:
         """Set what comes after `common` characters of HTML; False where all is to be set."""
@@ -130,12 +130,8 @@ class PicturedText(Leaf):
             self._set_apart()
         if len(self.accessibleDescription()) < DESCRIBED:
             self.setAccessibleDescription(self.text_between(0, self.length)[:DESCRIBED])
-        self._paint_again()
+        self.paint_again()
         return True
-
-    def _paint_again(self) -> None:
-        if self._selected[1] or self.marks:
-            self.highlight(*self._selected)
 
     def _set_apart(self) -> None:
         """Let the lines that are full be a block of their own.

@@ -1,51 +1,19 @@
-"""Selecting and copying across blocks and messages, with the mouse or as a whole."""
+"""Selecting and copying across blocks and messages, with the mouse and by keyboard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from PySide6.QtCore import QObject, QPoint, QTimer
 from PySide6.QtGui import QClipboard, QGuiApplication, QTextCursor
 
-from qwen_desktop.chat.messages import Message, Role
+from qwen_desktop.chat.messages import Role
+from qwen_desktop.ui.timeline import stepping
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.message import MessageView
+from qwen_desktop.ui.timeline.places import FAR, Pane, Place
 
-FAR = 1 << 30  # a leaf or character past any other
 _AUTO_SCROLL = 30  # ms
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Between two characters: message, text within it, position within that."""
-
-    message: int
-    leaf: int
-    char: int
-
-
-class Pane(Protocol):
-    """What the selection asks of the timeline."""
-
-    def messages(self) -> Sequence[Message]:
-        """All messages."""
-
-    def built_view(self, index: int) -> MessageView | None:
-        """The widget of a message, if there is one."""
-
-    def view_at(self, index: int) -> MessageView:
-        """The widget of a message, built if need be."""
-
-    def place_at(self, point: QPoint) -> Place | None:
-        """The place nearest to a point of the viewport."""
-
-    def scroll_for(self, point: QPoint) -> bool:
-        """Scroll towards a point outside of the viewport; False where it is inside."""
-
-    def selection_changed(self) -> None:
-        """Show the selection again."""
 
 
 class Selection(QObject):
@@ -61,6 +29,7 @@ class Selection(QObject):
         self._dragging = False
         self._moved = False
         self._unit: QTextCursor.SelectionType | None = None
+        self._tip: Place | None = None  # the end that moves
         self._pointer = QPoint()
         self._timer = QTimer(self)
         self._timer.setInterval(_AUTO_SCROLL)
@@ -79,7 +48,7 @@ class Selection(QObject):
     def clear(self) -> None:
         """Select nothing."""
         had = not self.is_empty
-        self._anchor = self._low = self._high = None
+        self._anchor = self._low = self._high = self._tip = None
         self._dragging = False
         self._timer.stop()
         if had:
@@ -91,7 +60,8 @@ class Selection(QObject):
         if count:
             self._anchor = (Place(0, 0, 0), Place(0, 0, 0))
             self._is_all = True
-            self._set(Place(0, 0, 0), Place(count - 1, FAR, FAR))
+            self._tip = Place(count - 1, FAR, FAR)
+            self._set(Place(0, 0, 0), self._tip)
 
     # Mouse
 
@@ -151,7 +121,7 @@ class Selection(QObject):
     def _extend(self, place: Place) -> None:
         assert self._anchor is not None
         low, high = self._around(place)
-        self._is_all = False
+        self._is_all, self._tip = False, place
         self._set(min(self._anchor[0], low), max(self._anchor[1], high))
 
     def _around(self, place: Place) -> tuple[Place, Place]:
@@ -170,6 +140,35 @@ class Selection(QObject):
         if (low, high) != (self._low, self._high):
             self._low, self._high = low, high
             self._pane.selection_changed()
+
+    # Keyboard
+
+    def step(self, move: QTextCursor.MoveOperation, start: Place) -> Place:
+        """Move the end of the selection, from `start` where nothing is selected; where it is now.
+
+        From the edge of a text it goes on to the next one, of the next message as well.
+        """
+        return self._lead(stepping.moved(self._pane, self._tip_or(start), move))
+
+    def step_to_message(self, by: int, start: Place) -> Place:
+        """Move the end of the selection to the end of a message, with -1 to its beginning."""
+        return self._lead(stepping.to_message(self._pane, self._tip_or(start), by))
+
+    def step_to_edge(self, by: int, start: Place) -> Place:
+        """Move the end of the selection to the end of all, with -1 to the beginning."""
+        self._tip_or(start)
+        return self._lead(stepping.edge(self._pane, by))
+
+    def _tip_or(self, start: Place) -> Place:
+        """The end that moves; from now on by characters."""
+        if self._tip is None or self._anchor is None:
+            self._anchor, self._tip = (start, start), start
+        self._unit = None
+        return stepping.within(self._pane, self._tip)
+
+    def _lead(self, tip: Place) -> Place:
+        self._extend(tip)
+        return tip
 
     # Showing
 

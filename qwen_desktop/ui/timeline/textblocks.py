@@ -115,7 +115,7 @@ class MathBlock(TextBlock):
             self.formulas = [self._source]
             self.setHtml(f'<p align="center">{pictures.add(alone)}</p>')
             pictures.place(self.document(), 0, 0)
-        self._paint_again()
+        self.paint_again()
 
 
 class TableBlock(TextBlock):

@@ -36,7 +36,8 @@ from qwen_desktop.ui.timeline.menu import MessageMenu
 from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.noted import NotedColumn
 from qwen_desktop.ui.timeline.offers import SETTLED, Act
-from qwen_desktop.ui.timeline.selection import Place, Selection, whole_text
+from qwen_desktop.ui.timeline.places import Place
+from qwen_desktop.ui.timeline.selection import Selection, whole_text
 from qwen_desktop.ui.timeline.shared import Shared
 
 _ANNOUNCED = 200  # characters of a message that is gone to
@@ -280,6 +281,8 @@ class Timeline(NotedColumn):
         }
         step = steps.get(Qt.Key(event.key()))
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier and self._select_by_key(event):
+            return
         if control and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self.go_by_message(-1 if event.key() == Qt.Key.Key_Up else 1)
         elif event.matches(QKeySequence.StandardKey.Copy):
@@ -296,6 +299,51 @@ class Timeline(NotedColumn):
             self.set_marks(())
         else:
             event.ignore()
+
+    def _select_by_key(self, event: QKeyEvent) -> bool:
+        """Shift with arrows, Home and End selects; with Ctrl by words, messages and all."""
+        key, move = Qt.Key(event.key()), QTextCursor.MoveOperation
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        steps = {
+            Qt.Key.Key_Left: move.WordLeft if control else move.Left,
+            Qt.Key.Key_Right: move.WordRight if control else move.Right,
+            Qt.Key.Key_Up: move.Up,
+            Qt.Key.Key_Down: move.Down,
+            Qt.Key.Key_Home: move.StartOfLine,
+            Qt.Key.Key_End: move.EndOfLine,
+        }
+        if not self._items or key not in steps:
+            return False
+        chosen = self._index.get(self._chosen)
+        start = Place(chosen, 0, 0) if chosen is not None else self.place_at(QPoint(0, 1))
+        assert start is not None
+        by = -1 if key in (Qt.Key.Key_Left, Qt.Key.Key_Up, Qt.Key.Key_Home) else 1
+        if control and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            tip = self._selection.step_to_message(by, start)
+        elif control and key in (Qt.Key.Key_Home, Qt.Key.Key_End):
+            tip = self._selection.step_to_edge(by, start)
+        else:
+            tip = self._selection.step(steps[key], start)
+        self._show_place(tip)
+        return True
+
+    def _show_place(self, place: Place) -> None:
+        """Scroll no farther than needed to see a place in the text."""
+        view = self.view_at(place.message)
+        leaves = list(view.leaves())
+        top, height = 0, STEP
+        if place.leaf < len(leaves):
+            leaf = leaves[place.leaf]
+            cursor = QTextCursor(leaf.document())
+            cursor.setPosition(min(place.char, leaf.length))
+            line = leaf.cursorRect(cursor)
+            top, height = leaf.viewport().mapTo(view, line.topLeft()).y(), line.height()
+        top += self._heights.top(place.message)
+        first, room = self._bar.value(), self.viewport().height()
+        if top < first:
+            self._bar.setValue(top - 8)
+        elif top + height > first + room:
+            self._bar.setValue(top + height + 8 - room)
 
     def go_by_message(self, step: int) -> None:
         """Choose the message below, or with -1 the one above, and bring its beginning into view."""
