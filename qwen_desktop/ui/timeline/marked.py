@@ -19,6 +19,7 @@ from qwen_desktop.ui.timeline.message import MessageView
 from qwen_desktop.ui.timeline.shared import CARD_RADIUS, Shared
 from qwen_desktop.ui.timeline.spans import found_spans
 from qwen_desktop.ui.timeline.usertext import first_part
+from qwen_desktop.ui.timeline.wording import first_behind, found_in, last_in
 
 _FLASH_MS = 900
 _FLASH_ALPHA = 46  # of 255, at its beginning
@@ -157,7 +158,7 @@ class MarkedColumn(MessageColumn):
             return ()
         if message.id not in self._in_files:
             self._in_files[message.id] = tuple(
-                len(self._matcher.spans(file.text)) for file in message.files
+                sum(map(len, found_in(self._matcher, file.text))) for file in message.files
             )
         return self._in_files[message.id]
 
@@ -167,7 +168,6 @@ class MarkedColumn(MessageColumn):
         `_is_late` says that there is more of it to be shown first.
         """
         self._is_late = False
-        asked = wanted
         item = self._items[index]
         view = self.view_at(index)
         self._paint(index, view)
@@ -175,15 +175,14 @@ class MarkedColumn(MessageColumn):
             return view
         if item.message.role is Role.USER:
             text = normalized(item.message.text)
-            found = self._matcher.spans(text)
-            if wanted >= 0:  # the files come first
-                wanted -= sum(self._file_counts(item.message))
-            if not -len(found) <= wanted < len(found) or (wanted < 0 and asked >= 0):
+            shown = max(item.shown, first_part(text))
+            if 0 <= wanted < len(self._places(view)):
                 return view
-            end = found[wanted][1]
-            if end <= max(item.shown, first_part(text)):
+            find = last_in(self._matcher, text) if wanted < 0 else None
+            found = find or first_behind(self._matcher, text, shown)
+            if found is None or found[1] <= shown:
                 return view
-            item.shown = end + _BEHIND
+            item.shown = found[1] + _BEHIND
         elif self._lies_in_hidden_reasoning(view):
             view.show_more_reasoning()
             self._measured_anew(index, view)
@@ -227,7 +226,7 @@ class MarkedColumn(MessageColumn):
         end = view.reasoning_end
         if end is None:
             return False
-        return bool(self._matcher.spans(normalized(view.message.reasoning)[end:]))
+        return first_behind(self._matcher, normalized(view.message.reasoning), end) is not None
 
     def _go_on_later(self, step: int) -> bool:
         """Take the step once more has been shown, with the next turn of the event loop."""

@@ -17,7 +17,11 @@ from qwen_desktop.chat.messages import Message, Role, Status
 from qwen_desktop.ui.timeline.column import NO_VERSIONS
 from qwen_desktop.ui.timeline.marked import MarkedColumn
 from qwen_desktop.ui.timeline.message import MessageView
-from qwen_desktop.ui.timeline.wording import count_in_reasoning, count_in_text
+from qwen_desktop.ui.timeline.wording import (
+    counts_in_reasoning,
+    counts_in_text,
+    found_in,
+)
 
 _SLICE_S = 0.006
 _GROWING_MS = 400  # between two counts of what is being written out of sight
@@ -52,6 +56,7 @@ class SoughtColumn(MarkedColumn):
         self._step = 0  # a step that waits for the counts
         self._start = 0  # the message from which on it is looked for
         self._told = (-1, -1, True)
+        self._counted: Iterator[None] | None = None  # the message that is being counted
         self._counting = QTimer(self)
         self._counting.setSingleShot(True)
         self._counting.timeout.connect(self._count_some)
@@ -68,6 +73,7 @@ class SoughtColumn(MarkedColumn):
             return
         at, self._needle = self._at, needle
         self._counts.clear()
+        self._counted = None
         self._counting.stop()
         self._told, self._step = (-1, -1, True), 0
         self._use(Matcher((needle,)) if needle is not None else self._words)
@@ -100,6 +106,7 @@ class SoughtColumn(MarkedColumn):
         """Count in these."""
         super().set_messages(messages, versions)
         if self._needle is not None:
+            self._counted = None
             self._counts = {key: it for key, it in self._counts.items() if key in self._index}
             if self._at is not None and self._at[0] not in self._index:
                 self._at = None
@@ -136,13 +143,7 @@ class SoughtColumn(MarkedColumn):
     def _count_some(self) -> None:
         if self._needle is None:
             return
-        end = time.perf_counter() + _SLICE_S
-        is_all = True
-        for message in self._uncounted():
-            if time.perf_counter() > end:
-                is_all = False
-                break
-            self._count(message)
+        is_all = self._count_until(time.perf_counter() + _SLICE_S)
         if self._step and (is_all or self._is_near()):
             step, self._step = self._step, 0
             self.next_mark(step)
@@ -167,22 +168,58 @@ class SoughtColumn(MarkedColumn):
                 return True
         return False
 
-    def _count(self, message: Message) -> None:
+    def _count_until(self, end: float) -> bool:
+        """Count on until a time of the clock; whether that is all."""
+        uncounted = self._uncounted()
+        while True:
+            if self._counted is None:
+                message = next(uncounted, None)
+                if message is None:
+                    return True
+                if time.perf_counter() > end:
+                    return False
+                self._counted = self._count(message)
+            for _ in self._counted:
+                if time.perf_counter() > end:
+                    return False
+            self._counted = None
+
+    def _count(self, message: Message) -> Iterator[None]:
+        """Count in one message, in steps."""
         known = self._counts.get(message.id)
         view = self._marked.get(message.id)
         is_exact = known is not None and view is not None and view.message is message
         if known is not None and is_exact and message.role is Role.ASSISTANT:
             known.message = message  # counted when it was painted
             return
-        matcher = self._matcher
-        in_files = sum(self._file_counts(message))
-        self._counts[message.id] = _Count(
-            message,
-            count_in_reasoning(matcher, message),
-            in_files + count_in_text(matcher, message),
-        )
-        if view is not None:
+        matcher, files = self._matcher, []
+        for file in message.files:
+            count = 0
+            for spans in found_in(matcher, file.text):
+                count += len(spans)
+                yield
+            files.append(count)
+        fresh = _Count(message, 0, sum(files))
+        for count in counts_in_reasoning(matcher, message):
+            fresh.reasoning += count
+            yield
+        for count in counts_in_text(matcher, message):
+            fresh.text += count
+            yield
+        self._counts[message.id] = fresh
+        if files:
+            self._in_files[message.id] = tuple(files)
+        view = self._marked.get(message.id)
+        if view is not None and files:
+            self._paint(self._index[message.id], view)
+        elif view is not None:
             self._count_view(message, view)
+
+    def _file_counts(self, message: Message) -> tuple[int, ...]:
+        """As far as they are counted."""
+        if self._needle is None:
+            return super()._file_counts(message)
+        return self._in_files.get(message.id, ())
 
     def _count_view(self, message: Message, view: MessageView) -> None:
         """What is marked in a widget is what there is, whatever was counted without."""
