@@ -21,6 +21,7 @@ class Scope(str, Enum):
     WINDOW = "window"
     LIST = "list"  # the conversation list has the focus; the sidebar handles these
     MESSAGE = "message"  # the message field has the focus; the field handles these
+    READING = "reading"  # the messages have the focus; the timeline handles these
 
 
 class Group(str, Enum):
@@ -229,6 +230,34 @@ SPECS: tuple[Spec, ...] = (
         ("Up",),
         Group.CHAT,
         Scope.MESSAGE,
+    ),
+    Spec(
+        "go_by_message",
+        QT_TRANSLATE_NOOP("actions", "Next or previous message"),
+        ("Ctrl+Down", "Ctrl+Up"),
+        Group.CHAT,
+        Scope.READING,
+    ),
+    Spec(
+        "select_text",
+        QT_TRANSLATE_NOOP("actions", "Select text"),
+        ("Shift+Right", "Shift+Down"),
+        Group.CHAT,
+        Scope.READING,
+    ),
+    Spec(
+        "select_messages",
+        QT_TRANSLATE_NOOP("actions", "Select whole messages"),
+        ("Ctrl+Shift+Down", "Ctrl+Shift+Up"),
+        Group.CHAT,
+        Scope.READING,
+    ),
+    Spec(
+        "undo_reading",
+        QT_TRANSLATE_NOOP("actions", "Undo delete"),
+        ("Ctrl+Z",),
+        Group.CHAT,
+        Scope.READING,
     ),
     Spec(
         "row_open",
