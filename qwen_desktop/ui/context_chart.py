@@ -52,7 +52,9 @@ class ContextChart(Dialog):
         top.setSpacing(14)
         top.addWidget(self.title, 1)
         top.addWidget(self.up_to_limit)
-        top.addWidget(Label(self.tr("Across"), 13, dim=True))
+        name = Label(self.tr("Across"), 13, dim=True)
+        name.setBuddy(self.across)  # which names a list to choose from on Linux
+        top.addWidget(name)
         top.addWidget(self.across)
         column.addLayout(top)
         column.addWidget(self.tabs, 1)

@@ -125,7 +125,9 @@ class StudyDialog(Dialog):
         line = QHBoxLayout()
         line.setSpacing(10)
         line.addWidget(self.title, 1)
-        line.addWidget(Label(self.tr("Across"), 13, dim=True))
+        name = Label(self.tr("Across"), 13, dim=True)
+        name.setBuddy(self.across)  # which names a list to choose from on Linux
+        line.addWidget(name)
         line.addWidget(self.across)
         return line
 

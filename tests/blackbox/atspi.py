@@ -63,7 +63,6 @@ class Widget:
     role: str
     name: str
     states: frozenset[str]
-    description: str = ""
     value: str = ""
     children: tuple[Widget, ...] = field(default=(), repr=False, compare=False)
 
@@ -80,8 +79,6 @@ class Widget:
     def outline(self, depth: int = 0) -> str:
         """The tree as lines, for the message of a failure."""
         line = "  " * depth + f"{self.role} “{self.name}”" + f" {self.value}".rstrip()
-        if self.description and self.description != self.name:
-            line += f" ({self.description})"
         marks = self.states & {"focused", "checked", "selected", "active", "modal"}
         line += "".join(f" {mark}" for mark in sorted(marks))
         return "\n".join([line, *(child.outline(depth + 1) for child in self.children)])
@@ -114,17 +111,27 @@ class Reader:
         drafts = self._drafts(root)
         if root.role == "":
             raise Gone("the program")
-        for owner, path in tuple(self._come_up):
-            if owner == bus and all(one.path != path for one in drafts):
-                menu = _Draft(bus, path)
-                found = self._drafts(menu)
-                if menu.shown and menu.role == MENU:
-                    root.below.append(menu)
-                    drafts += found
-                else:
-                    del self._come_up[owner, path]
+        for menu in self._menus(bus):
+            found = self._drafts(menu)
+            if menu.shown and all(one.path != menu.path for one in drafts):
+                root.below.append(menu)
+                drafts += found
+            else:
+                del self._come_up[menu.bus, menu.path]
         self._name_by_labels(drafts)
         return root.widget()
+
+    def _menus(self, bus: str) -> list[_Draft]:
+        """The menus of a program among what has come up; the rest of that is forgotten."""
+        paths = [path for owner, path in self._come_up if owner == bus]
+        roles = self._ask_all([_call(bus, path, "Accessible", "GetRoleName") for path in paths])
+        menus = []
+        for path, role in zip(paths, roles, strict=True):
+            if role == (MENU,):
+                menus.append(_Draft(bus, path))
+            else:
+                del self._come_up[bus, path]
+        return menus
 
     def _drafts(self, root: _Draft) -> list[_Draft]:
         """Look at a widget and all that is shown in it."""
@@ -141,26 +148,25 @@ class Reader:
         return drafts
 
     def _look(self, drafts: Sequence[_Draft]) -> None:
+        """Ask for what is shown of them; of the rest only that it is not."""
+        states = self._ask_all([_call(w.bus, w.path, "Accessible", "GetState") for w in drafts])
+        for one, answer in zip(drafts, states, strict=True):
+            one.bits = answer[0][0] | answer[0][1] << 32 if answer else 0
+        seen = [one for one in drafts if one.path == ROOT or one.has("showing")]
         questions = [
             question
-            for one in drafts
+            for one in seen
             for question in (
                 _call(one.bus, one.path, "Accessible", "GetRoleName"),
                 _get(one.bus, one.path, "Accessible", "Name"),
-                _get(one.bus, one.path, "Accessible", "Description"),
-                _call(one.bus, one.path, "Accessible", "GetState"),
                 _call(one.bus, one.path, "Accessible", "GetChildren"),
             )
         ]
         answers = self._ask_all(questions)
-        for number, one in enumerate(drafts):
-            parts = answers[number * 5 : number * 5 + 5]
-            if any(part is None for part in parts):
-                continue  # it went while it was looked at
-            (role,), (name,), (description,), (bits,), (paths,) = parts
-            one.role, one.name, one.description = role, name[1], description[1]
-            one.bits = bits[0] | bits[1] << 32
-            one.paths = paths
+        for number, one in enumerate(seen):
+            role, name, paths = answers[number * 3 : number * 3 + 3]
+            if role and name and paths:  # else it went while it was looked at
+                one.role, one.name, one.paths = role[0], name[0][1], paths[0]
 
     def _name_by_labels(self, drafts: Sequence[_Draft]) -> None:
         """A list to choose from is called by its value: its name is that of its label."""
@@ -250,32 +256,25 @@ class _Draft:
 
     def __init__(self, bus: str, path: str) -> None:
         self.bus, self.path = bus, path
-        self.role = self.name = self.description = self.value = ""
+        self.role = self.name = self.value = ""
         self.bits = 0
         self.paths: list[tuple[str, str]] = []
         self.below: list[_Draft] = []
 
+    def has(self, state: str) -> bool:
+        """Whether it is in a state of STATES."""
+        return bool(self.bits >> STATES[state] & 1)
+
     @property
     def shown(self) -> bool:
         """Whether it can be seen, and still was there."""
-        return bool(self.role) and bool(
-            self.bits >> STATES["showing"] & 1 or self.role == "application"
-        )
+        return bool(self.role)
 
     def widget(self) -> Widget:
         """It, with those in it that are shown."""
-        states = frozenset(name for name, bit in STATES.items() if self.bits >> bit & 1)
+        states = frozenset(name for name in STATES if self.has(name))
         children = tuple(one.widget() for one in self.below if one.shown)
-        return Widget(
-            self.bus,
-            self.path,
-            self.role,
-            self.name,
-            states,
-            self.description,
-            self.value,
-            children,
-        )
+        return Widget(self.bus, self.path, self.role, self.name, states, self.value, children)
 
 
 def _call(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.blackbox.desktop import Desktop, missing
-from tests.blackbox.person import Person
+from tests.blackbox.person import SENDING, Person
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +23,29 @@ def desktop(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Ite
     desktop.close()
 
 
+@pytest.fixture(scope="session")
+def shared(desktop: Desktop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Person]]:
+    """The program that tests share which leave the window as it was: a start takes long."""
+    running: list[Person] = []
+    yield running
+    for person in running:
+        person.kill()
+
+
+@pytest.fixture
+def person(desktop: Desktop, tmp_path_factory: pytest.TempPathFactory, shared) -> Person:
+    """The demo checkpoint and an empty chat. After a test that failed it is another start."""
+    if not (shared and shared[-1].is_at_rest()):
+        for former in shared:
+            former.kill()
+        shared.append(Person(desktop, tmp_path_factory.mktemp("profile")))
+    person = shared[-1]
+    person.wait("push button", SENDING, "sensitive")
+    person.keys("ctrl+n")
+    person.until("an empty chat", lambda: not person.messages())
+    return person
+
+
 @pytest.fixture
 def start(desktop: Desktop, tmp_path: Path) -> Iterator[type[Person]]:
     """Starts the program with the profile of this test, as often as it is called."""
@@ -35,8 +57,6 @@ def start(desktop: Desktop, tmp_path: Path) -> Iterator[type[Person]]:
 
     yield starting  # type: ignore[misc]
     for person in begun:
-        if person.process.poll() is None and "PICTURES" in os.environ:
-            person.picture(Path(os.environ["PICTURES"]) / f"{tmp_path.name}.png")
         person.kill()
 
 

@@ -34,7 +34,7 @@ def until(what: str, condition: Callable[[], object], seconds: float = 0.0) -> N
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"waited for {what}")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 class Desktop:

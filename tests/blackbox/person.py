@@ -181,13 +181,7 @@ class Person:
         self.until(f"a place for {widget.role} “{widget.name}”", rests)
         left, top, width, height = box
         place = (left + width // 2, top + height // 2)
-        self.xdotool("mousemove", "--sync", *place, "click", button)
-
-    def picture(self, file: Path) -> None:
-        """What the screen looks like, by ImageMagick where it is there."""
-        subprocess.run(
-            ["import", "-window", "root", str(file)], env=self.desktop.environment, check=True
-        )
+        self.xdotool("mousemove", *place, "click", button)
 
     def command(self, words: str) -> None:
         """Do what the command palette calls `words`."""
@@ -203,11 +197,13 @@ class Person:
         self.keys("Return")
         self.wait_gone("list", "Commands")
 
-    def close_dialog(self, name: str) -> None:
-        """Leave a dialog by Escape."""
-        self.keys("Escape")
-        self.wait_gone("dialog", f"{name} — Qwen Desktop")
-        self.until("the window in front", lambda: self.find("frame", None, "active"))
+    def is_at_rest(self) -> bool:
+        """Whether the program runs with its window alone, and nothing in front of that."""
+        try:
+            shown = self.look()
+        except Gone:
+            return False
+        return [w.role for w in shown.children] == ["frame"] and not shown.found("list", "Commands")
 
     # -- leaving ---------------------------------------------------------------------------
 
@@ -215,6 +211,7 @@ class Person:
         """Ctrl+Q, then wait for the end of the process, which has to be a good one."""
         self.keys("ctrl+q")
         assert self.process.wait(90) == 0, self.desktop.log("program")
+        assert "Traceback" not in self.desktop.log("program"), self.desktop.log("program")
 
     def kill(self) -> None:
         """End the program if it still runs."""

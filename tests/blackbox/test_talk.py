@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.blackbox.person import SENDING
@@ -73,6 +75,35 @@ def test_a_message_is_typed_sent_edited_answered_anew_and_there_after_a_restart(
     person.wait("push button", SENDING, "sensitive")
     person.send(QUESTION)
     assert person.questions() == [HOW_TO_STOP, QUESTION]
+    person.quit()
+
+
+def test_code_is_wrapped_and_saved_from_its_block(start, tmp_path):
+    code = f"print({'+'.join(map(str, range(100)))})\n"
+    said = [
+        {"role": "user", "content": "Add up."},
+        {"role": "assistant", "content": f"So:\n\n```python\n{code}```\n"},
+    ]
+    (tmp_path / "talk.json").write_text(json.dumps(said), "utf-8")
+    person = start(tmp_path / "talk.json")
+
+    block = person.wait("label", "Code")
+    assert person.reader.text(block) == code.rstrip()
+    height = person.reader.box(block)[3]
+    person.click("check box", "Wrap lines")
+    person.wait("check box", "Wrap lines", "checked")
+    person.until(
+        "a higher block", lambda: person.reader.box(person.wait("label", "Code"))[3] > height
+    )
+    person.click("push button", "Save code as…")
+    person.wait("dialog", "Save code as — Qwen Desktop", "active")
+    person.wait("text", "File name:", "focused")
+    person.keys("ctrl+a")
+    person.type(str(tmp_path / "sum.py"))
+    person.until("the name", lambda: person.text("text", "File name:").endswith("sum.py"))
+    person.keys("Return")
+    person.wait("label", "Saved “sum.py”")
+    assert (tmp_path / "sum.py").read_text("utf-8") == code
     person.quit()
 
 
