@@ -47,9 +47,12 @@ _ENDINGS = {
 }
 
 
+translate = QCoreApplication.translate
+
+
 def tr(text: str) -> str:
-    """A text of this module in the language of the interface."""
-    return QCoreApplication.translate(CONTEXT, text)
+    """A text of the tables above in the language of the interface."""
+    return translate(CONTEXT, text)
 
 
 def way_text(way: Way) -> str:
@@ -79,9 +82,9 @@ def machine_text(study: Study) -> str:
     machine, locale = study.head.machine, QLocale()
     cards = [f"{name}, {size_text(size, locale)}" for name, size in machine.cards]
     if machine.driver:
-        cards.append(tr("Driver {version}").format(version=machine.driver))
+        cards.append(translate("study", "Driver {version}").format(version=machine.driver))
     lines = [
-        tr("{cpu}, {cores} cores, {ram}").format(
+        translate("study", "{cpu}, {cores} cores, {ram}").format(
             cpu=machine.cpu,
             cores=locale.toString(machine.cores),
             ram=size_text(machine.ram, locale),
@@ -99,24 +102,26 @@ def memory_plot(study: Study | None, *, characters: bool = False) -> Plot:
     for way, points, x in _ways(study, characters):
         colour, name = COLOURS[way], way_text(way)
         peaks = tuple((x(p), float(p.peak)) for p in points)
-        series.append(Series(tr("{way}, peak").format(way=name), peaks, colour))
+        series.append(Series(translate("study", "{way}, peak").format(way=name), peaks, colour))
         steady = tuple((x(p), float(p.steady)) for p in points)
-        title = tr("{way}, after the turn").format(way=name)
+        title = translate("study", "{way}, after the turn").format(way=name)
         series.append(Series(title, steady, colour, "dashed"))
         planned = tuple((x(p), float(p.predicted)) for p in points)
-        title = tr("{way}, planned").format(way=name)
+        title = translate("study", "{way}, planned").format(way=name)
         series.append(Series(title, planned, colour, "points", faint=True))
-    limits = () if study is None else (Limit(tr("All memory"), float(study.head.room)),)
-    title = tr("Memory against context")
-    return _plot(study, title, bytes_axis(tr("Memory")), series, limits, characters)
+    limits = (
+        () if study is None else (Limit(translate("study", "All memory"), float(study.head.room)),)
+    )
+    title = translate("study", "Memory against context")
+    return _plot(study, title, bytes_axis(translate("study", "Memory")), series, limits, characters)
 
 
 def waiting_plot(study: Study | None, *, characters: bool = False) -> Plot:
     """Time to the first token, way by way."""
     return _plain(
         study,
-        tr("Time to the first token"),
-        seconds_axis(tr("Time to the first token")),
+        translate("study", "Time to the first token"),
+        seconds_axis(translate("study", "Time to the first token")),
         lambda point: point.first_token_s,
         characters,
     )
@@ -126,8 +131,8 @@ def speed_plot(study: Study | None, *, characters: bool = False) -> Plot:
     """Tokens per second of the answer, way by way."""
     return _plain(
         study,
-        tr("Speed of the answer"),
-        speed_axis(tr("Speed of the answer")),
+        translate("study", "Speed of the answer"),
+        speed_axis(translate("study", "Speed of the answer")),
         lambda point: point.decode_speed,
         characters,
     )
@@ -185,5 +190,16 @@ def _plot(
     limits: tuple[Limit, ...],
     characters: bool,
 ) -> Plot:
-    across = count_axis(tr("Characters") if characters else tr("Tokens of the prompt"))
-    return Plot(across, axis, tuple(series), limits, tr("Nothing has been measured yet."), title)
+    across = count_axis(
+        translate("study", "Characters")
+        if characters
+        else translate("study", "Tokens of the prompt")
+    )
+    return Plot(
+        across,
+        axis,
+        tuple(series),
+        limits,
+        translate("study", "Nothing has been measured yet."),
+        title,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from PySide6.QtCore import QLocale, Qt, Signal
+from PySide6.QtCore import QLocale, QObject, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.messages import AnswerStats, AnswerTrace, Message, Provenance, Role
@@ -54,6 +54,14 @@ class Turn:
     def end_name(self) -> str:
         """The name of the token that ended it; "" where none did or it is not known."""
         return dict(self.tokens.ends).get(self.origin.end_token, "")
+
+
+class _Counts(QObject):
+    """Words with a number: `tr` finds them in the class of the object alone, not in those above."""
+
+    def tokens(self, number: int) -> str:
+        """So many tokens."""
+        return self.tr("%Ln tokens", "", number)
 
 
 class Page(QWidget):
@@ -109,7 +117,7 @@ class Page(QWidget):
 
     def count(self, number: int) -> str:
         """A number of tokens; "" for none, which is what was not kept."""
-        return self.tr("%Ln tokens", "", number) if number else ""
+        return _Counts().tokens(number) if number else ""
 
     def seconds(self, value: float) -> str:
         """A time; "" where it was not kept."""

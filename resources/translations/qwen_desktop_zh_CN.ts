@@ -2,61 +2,6 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
-    <name></name>
-    <message>
-        <source>Driver {version}</source>
-        <translation>驱动程序 {version}</translation>
-    </message>
-    <message>
-        <source>{cpu}, {cores} cores, {ram}</source>
-        <translation>{cpu}，{cores} 核，{ram}</translation>
-    </message>
-    <message>
-        <source>{way}, peak</source>
-        <translation>{way}，峰值</translation>
-    </message>
-    <message>
-        <source>{way}, after the turn</source>
-        <translation>{way}，一轮之后</translation>
-    </message>
-    <message>
-        <source>{way}, planned</source>
-        <translation>{way}，计划值</translation>
-    </message>
-    <message>
-        <source>All memory</source>
-        <translation>全部内存</translation>
-    </message>
-    <message>
-        <source>Memory against context</source>
-        <translation>内存与上下文</translation>
-    </message>
-    <message>
-        <source>Memory</source>
-        <translation>内存</translation>
-    </message>
-    <message>
-        <source>Time to the first token</source>
-        <translation>首个词元的时间</translation>
-    </message>
-    <message>
-        <source>Speed of the answer</source>
-        <translation>回答的速度</translation>
-    </message>
-    <message>
-        <source>Characters</source>
-        <translation>字符</translation>
-    </message>
-    <message>
-        <source>Tokens of the prompt</source>
-        <translation>提示词的词元</translation>
-    </message>
-    <message>
-        <source>Nothing has been measured yet.</source>
-        <translation>还没有测量过。</translation>
-    </message>
-</context>
-<context>
     <name>AlarmBanner</name>
     <message>
         <source>Close the warning about the device</source>
@@ -3299,12 +3244,6 @@
         <source>not kept</source>
         <translation>未保留</translation>
     </message>
-    <message numerus="yes">
-        <source>%Ln tokens</source>
-        <translation>
-            <numerusform>%Ln 个词元</numerusform>
-        </translation>
-    </message>
     <message>
         <source>{seconds} s</source>
         <translation>{seconds} 秒</translation>
@@ -4215,6 +4154,10 @@
         <translation>在消息框中</translation>
     </message>
     <message>
+        <source>In the chat</source>
+        <translation>在对话中</translation>
+    </message>
+    <message>
         <source>In the chat list</source>
         <translation>在对话列表中</translation>
     </message>
@@ -4943,6 +4886,15 @@
     </message>
 </context>
 <context>
+    <name>_Counts</name>
+    <message numerus="yes">
+        <source>%Ln tokens</source>
+        <translation>
+            <numerusform>%Ln 个词元</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>_Question</name>
     <message>
         <source>Cancel</source>
@@ -5174,6 +5126,22 @@
     <message>
         <source>Earlier messages, in an empty field</source>
         <translation>较早的消息（输入框为空时）</translation>
+    </message>
+    <message>
+        <source>Next or previous message</source>
+        <translation>下一条或上一条消息</translation>
+    </message>
+    <message>
+        <source>Select text</source>
+        <translation>选择文本</translation>
+    </message>
+    <message>
+        <source>Select whole messages</source>
+        <translation>选择整条消息</translation>
+    </message>
+    <message>
+        <source>Undo delete</source>
+        <translation>撤销删除</translation>
     </message>
     <message>
         <source>Open chat</source>
@@ -7274,6 +7242,58 @@
     <message>
         <source>{way}: this architecture cannot do it</source>
         <translation>{way}：此架构做不到</translation>
+    </message>
+    <message>
+        <source>Driver {version}</source>
+        <translation>驱动程序 {version}</translation>
+    </message>
+    <message>
+        <source>{cpu}, {cores} cores, {ram}</source>
+        <translation>{cpu}，{cores} 核，{ram}</translation>
+    </message>
+    <message>
+        <source>{way}, peak</source>
+        <translation>{way}，峰值</translation>
+    </message>
+    <message>
+        <source>{way}, after the turn</source>
+        <translation>{way}，一轮之后</translation>
+    </message>
+    <message>
+        <source>{way}, planned</source>
+        <translation>{way}，计划值</translation>
+    </message>
+    <message>
+        <source>All memory</source>
+        <translation>全部内存</translation>
+    </message>
+    <message>
+        <source>Memory against context</source>
+        <translation>内存与上下文</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>内存</translation>
+    </message>
+    <message>
+        <source>Time to the first token</source>
+        <translation>首个词元的时间</translation>
+    </message>
+    <message>
+        <source>Speed of the answer</source>
+        <translation>回答的速度</translation>
+    </message>
+    <message>
+        <source>Characters</source>
+        <translation>字符</translation>
+    </message>
+    <message>
+        <source>Tokens of the prompt</source>
+        <translation>提示词的词元</translation>
+    </message>
+    <message>
+        <source>Nothing has been measured yet.</source>
+        <translation>还没有测量过。</translation>
     </message>
 </context>
 <context>
