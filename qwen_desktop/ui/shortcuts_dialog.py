@@ -89,7 +89,7 @@ class ShortcutsDialog(Dialog):
             )
         for scope, title in (
             (Scope.MESSAGE, self.tr("In the message field")),
-            (Scope.READING, self.tr("In the conversation")),
+            (Scope.READING, self.tr("In the chat")),
             (Scope.LIST, self.tr("In the chat list")),
         ):
             self._add(title, [spec for spec in SPECS if spec.scope is scope])

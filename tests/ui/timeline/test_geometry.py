@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status
-from qwen_desktop.ui.timeline.column import MOST_VIEWS
+from qwen_desktop.ui.timeline.arranged import MOST_VIEWS
 from qwen_desktop.ui.timeline.heights import Heights
 from qwen_desktop.ui.timeline.message import MessageView
 from tests.ui.timeline.conftest import answer, button, click, has_button, settle, user
