@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status, user_message
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.ui.file_chips import FileChip
 from qwen_desktop.ui.file_text import FileTextDialog
-from qwen_desktop.ui.timeline.leaf import PICTURE
+from qwen_desktop.ui.timeline.leaf import PICTURE, TINT
 from tests.ui.timeline.test_marks import colours, marked
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -78,7 +79,9 @@ def now_at(timeline) -> tuple[int, str] | None:
             continue
         for leaf in view.leaves():
             for look in leaf.extraSelections():
-                if look.format.background().color().name() == theme.found_now:
+                form = look.format
+                tint = form.property(TINT) if form.hasProperty(TINT) else form.background().color()
+                if QColor(tint).name() == theme.found_now:
                     y = (
                         leaf.viewport()
                         .mapTo(timeline.viewport(), leaf.cursorRect(look.cursor).topLeft())
@@ -246,11 +249,15 @@ def test_the_source_of_a_formula_is_found_and_the_formula_marked(qtbot, window, 
     assert bar.count.text() == "5 of 5"
     bar = find("formula $\\frac{bee}{bee}$ and")
     assert bar.count.text() == "1 of 1"
-    assert now_at(window.timeline)[1] == f"formula {PICTURE} and"
+    assert now_at(window.timeline)[1] == "formula "  # and the formula, and what is behind it
+    (leaf, *_) = window.timeline.view_at(1).leaves()
+    marked = [look.cursor.selectedText() for look in leaf.extraSelections()]
+    assert marked == ["formula ", PICTURE, " and"]
 
 
 def test_a_marked_formula_looks_marked(qtbot, window, show, find):
     show("q", "$$\n\\rule{3em}{1em} bee\n$$")
+    theme = window.timeline._shared.theme
     view = window.timeline.view_at(1)
     qtbot.waitUntil(lambda: not window.timeline.drawing)
     find("bee")
@@ -258,7 +265,7 @@ def test_a_marked_formula_looks_marked(qtbot, window, show, find):
     colours = {
         image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
     }
-    assert window.timeline._shared.theme.found_now in colours
+    assert {theme.found_now, theme.text} <= colours  # behind it, and not over it
 
 
 def test_what_is_in_files_is_counted_and_the_file_shows_it(qtbot, application, window, find):

@@ -6,6 +6,7 @@ Mouse, wheel and most keys belong to the timeline, which selects across blocks a
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, QUrl
@@ -19,6 +20,7 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
+    QTextFormat,
     QTextListFormat,
     QTextTable,
     QWheelEvent,
@@ -33,6 +35,7 @@ from qwen_desktop.ui.timeline.shared import Shared
 INDENT = 24  # px of a list level
 PICTURE = "\ufffc"  # stands for a picture in the text of a document
 SOFT = 1  # state of a block of Qt's that ends where a line does: the text goes on in the next
+TINT = QTextFormat.Property.UserProperty.value + 1  # of a picture: the colour behind it
 _TAB = 32  # px
 
 
@@ -147,17 +150,40 @@ class Leaf(QTextBrowser):
     def _paint_over(self) -> None:
         """Draw marks and selection behind the letters; nothing is laid out again."""
         theme = self._shared.theme
-        looks = [
-            self._look(span, theme.found, theme.text)
-            for number, span in enumerate(self.marks)
-            if span[1] <= self.length and number != self._mark
-        ]
-        if 0 <= self._mark < len(self.marks) and self.marks[self._mark][1] <= self.length:
+        looks: list[QTextEdit.ExtraSelection] = []
+        for number, span in enumerate(self.marks):
+            if number != self._mark:
+                looks += self._mark_looks(span, theme.found)
+        if 0 <= self._mark < len(self.marks):
             # Over the others, which in a formula are at the same place.
-            looks.append(self._look(self.marks[self._mark], theme.found_now, theme.text))
+            looks += self._mark_looks(self.marks[self._mark], theme.found_now)
         if self._selected[1]:
             looks.append(self._look(self._selected, theme.accent, theme.on_accent))
         self.setExtraSelections(looks)
+
+    def picture_places(self) -> Sequence[int]:
+        """The positions of the pictures, from the top."""
+        return ()
+
+    def _mark_looks(self, span: tuple[int, int], colour: str) -> list[QTextEdit.ExtraSelection]:
+        """How a mark looks: pictures have the colour behind them, over which Qt would lay it."""
+        begin, end = span
+        if end > self.length:
+            return []
+        places, looks = self.picture_places(), []
+        for number in range(bisect_left(places, begin), bisect_left(places, end)):
+            at = places[number]
+            if begin < at:
+                looks.append(self._look((begin, at), colour, self._shared.theme.text))
+            picture = self._look((at, at + 1), colour, self._shared.theme.text)
+            letters = QTextCharFormat()
+            letters.setProperty(TINT, QColor(colour))
+            picture.format = letters
+            looks.append(picture)
+            begin = at + 1
+        if begin < end:
+            looks.append(self._look((begin, end), colour, self._shared.theme.text))
+        return looks
 
     def _look(
         self, span: tuple[int, int], background: str, foreground: str

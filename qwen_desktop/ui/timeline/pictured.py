@@ -214,6 +214,10 @@ class PicturedText(Leaf):
         self.formulas = self.formulas[:keep]
         return self._pictures
 
+    def picture_places(self) -> list[int]:
+        """The positions of the pictures, from the top."""
+        return self._pictures.places if self._pictures is not None and self.formulas else []
+
     def _picture(self, meant: Formula, offset: int = 0) -> Picture | None:
         """How a formula looks; None while it is being drawn, and where it cannot be."""
         theme = self._shared.theme

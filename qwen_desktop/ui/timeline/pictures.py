@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from PySide6.QtCore import QObject, QPointF, QRect, QRectF, QSizeF
 from PySide6.QtGui import (
+    QColor,
     QFontMetrics,
     QPainter,
     QPyTextObject,
@@ -20,7 +21,7 @@ from PySide6.QtGui import (
 )
 
 from qwen_desktop.ui.theme import Look, body_font, look, px
-from qwen_desktop.ui.timeline.leaf import PICTURE
+from qwen_desktop.ui.timeline.leaf import PICTURE, TINT
 from qwen_desktop.ui.timeline.maths import Picture
 
 _DEPTH = 5  # px below the baseline for which a line has room
@@ -43,12 +44,13 @@ class Pictures(QPyTextObject):
         super().__init__(parent)
         self._ratio = 1.0
         self._pictures: list[Picture] = []
+        self.places: list[int] = []  # their positions in the document
         self._deep: list[bool] = []  # which reach far below the baseline
 
     def keep(self, count: int, ratio: float) -> None:
         """Forget all but the first ones; `ratio`: pixels of the screen per px."""
         self._ratio = ratio
-        del self._pictures[count:], self._deep[count:]
+        del self._pictures[count:], self._deep[count:], self.places[count:]
 
     def add(self, picture: Picture) -> str:
         """What stands for a picture within a line; `place` is to be called afterwards."""
@@ -62,7 +64,7 @@ class Pictures(QPyTextObject):
         Returns their positions. Not by `<img>`, for which Qt makes frames that it looks
         through again for each of them.
         """
-        places = []
+        places: list[int] = []
         cursor = QTextCursor(document)
         cursor.beginEditBlock()
         places_of = _positions(document.toRawText(), begin)
@@ -72,6 +74,7 @@ class Pictures(QPyTextObject):
             cursor.setCharFormat(self._form(number))
             places.append(at)
         cursor.endEditBlock()
+        self.places += places
         return places
 
     def _form(self, number: int) -> QTextImageFormat:
@@ -108,7 +111,10 @@ class Pictures(QPyTextObject):
         picture = self._pictures[number]
         size = QSizeF(picture.width, picture.ascent + picture.depth)
         top = self._snapped(_baseline(document, at)) - picture.ascent
-        painter.drawImage(QRectF(QPointF(self._snapped(rect.x()), top), size), picture.image)
+        place = QRectF(QPointF(self._snapped(rect.x()), top), size)
+        if form.hasProperty(TINT):
+            painter.fillRect(place, QColor(form.property(TINT)))
+        painter.drawImage(place, picture.image)
 
     def _snapped(self, length: float) -> float:
         """At the edge of a pixel, or the picture would be blurred.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from PySide6.QtCore import QLocale, Qt
+from PySide6.QtCore import QLocale, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
@@ -62,6 +62,7 @@ class UserCard(QWidget):
         self._copy.clicked.connect(lambda: self._copy.copy(item.message.text))
         self._chips: list[FileChip] = []
         self._files: tuple[Part, ...] = ()
+        self._rows = (0, 0, 0)  # of chips: where they begin, how wide they are, where they end
         self._marked: dict[FileChip, tuple[int, int]] = {}  # how much is found in it, which is now
         self._more = MoreButton(shared, self)
         self._more.clicked.connect(lambda: self._more.ask(item.message.id))
@@ -128,10 +129,11 @@ class UserCard(QWidget):
                 found = found.replace("%1", QLocale().toString(now + 1))
             else:
                 found = self.tr("found %Ln times", "", count)
-            chip.set_detail(f"{found} · {detail}" if count else detail)
+            chip.set_detail(found if count else detail)
             theme = self._shared.theme
             tint = theme.found_now if now >= 0 else theme.found
             chip.set_tint(tint if count else "")
+            self._fit_chips()
 
     def file_top(self, number: int) -> int:
         """Where in the message a file stands, -1 for the last."""
@@ -240,9 +242,15 @@ class UserCard(QWidget):
             y += 4 + button_height() - 6
         return y + edge
 
+    def _fit_chips(self) -> None:
+        """The chips say something else: they are as wide as that, and may need more rows."""
+        y, inner, end = self._rows
+        if inner and self._place_chips(y, inner) != end:
+            QTimer.singleShot(0, self, self._changed)
+
     def _place_chips(self, y: int, inner: int) -> int:
         """Put the files into rows from `y` on; where the text begins then."""
-        x, gap = 0, px(6)
+        begin, x, gap = y, 0, px(6)
         for chip in self._chips:
             size = chip.sizeHint()
             width = min(size.width(), inner)
@@ -250,7 +258,9 @@ class UserCard(QWidget):
                 x, y = 0, y + size.height() + gap
             chip.setGeometry(_SIDE + x, y, width, size.height())
             x += width + gap
-        return y + px(HEIGHT) + gap if self._chips else y
+        end = y + px(HEIGHT) + gap if self._chips else y
+        self._rows = (begin, inner, end)
+        return end
 
     def leaves(self) -> Iterator[Leaf]:
         """The texts; none while they are being edited."""
