@@ -19,10 +19,10 @@ INT4_GROUP = 32
 INT4_ROWS = 16
 INT4_GROUPS = (256, 128, 64, 32)
 
-# Largest model for which a CPU runs 16-bit weights in float32: without AMX or AVX-512-BF16 the
-# 16-bit matrix product takes 3.6 times as long, so prefill gains more than decode loses. Above
-# it, memory and the speed of decode (bound by bytes read) count for more.
-FLOAT32_PARAMETERS = 1_000_000_000
+# Largest model for which a CPU runs 16-bit weights in float32, where nothing is lost by it. Larger
+# ones keep 16 bits: decode reads half as many bytes, and where the CPU has no units for bfloat16 a
+# prompt is read by way of floats (halves.py).
+FLOAT32_PARAMETERS = 20_000_000
 
 ITEM_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2}
 

@@ -15,6 +15,7 @@ import torch
 
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.engine.architecture import architecture
+from qwen_desktop.engine.halves import multiply_by_floats
 from qwen_desktop.engine.layers import TransformersCache
 from qwen_desktop.engine.placement import prefill_chunk
 from qwen_desktop.engine.quant.linear import PackedLinear
@@ -35,6 +36,7 @@ class TransformersRunner:
         self._config = model.config.get_text_config(decoder=True)
         self._rescaled = hasattr(model, "set_rope_scale")
         self._cancel: threading.Event | None = None  # set while a call may be interrupted
+        multiply_by_floats(model)
         layers = model.get_decoder().layers
         self._devices = layer_devices(model)
         for layer, device in zip(layers, self._devices, strict=True):

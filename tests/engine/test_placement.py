@@ -24,6 +24,7 @@ from qwen_desktop.engine.placement import (
     plan,
     prefill_chunk,
 )
+from qwen_desktop.engine.precision import settle
 
 GIB = 2**30
 RANK = {Fit.NO: 0, Fit.TIGHT: 1, Fit.YES: 2}
@@ -161,11 +162,20 @@ def test_what_is_asked_for_is_planned_even_where_it_does_not_fit():
 
 def test_the_precision_is_settled_by_the_place():
     small, old = model_of(2, 1024), machine_of(64, 16)
-    assert plan(small, machine_of(64), "auto", Precision.AUTO).runs_in is Precision.FP32
+    assert plan(small, machine_of(64), "auto", Precision.AUTO).runs_in is Precision.BF16
     assert plan(small, machine_of(64, 16), "auto", Precision.AUTO).runs_in is Precision.BF16
     turing = Machine(old.ram, (Gpu(old.gpus[0].device, (7, 5)),))
     assert plan(small, turing, "auto", Precision.AUTO).runs_in is Precision.FP16
     assert plan(model_of(36), machine_of(64), "cpu", Precision.AUTO).runs_in is Precision.BF16
+    tiny = settle(
+        Precision.AUTO,
+        stored="BF16",
+        parameters=10_000_000,
+        device_kind="cpu",
+        free=2**33,
+        has_bfloat16=True,
+    )
+    assert tiny is Precision.FP32
 
 
 def test_cards_that_torch_cannot_use_are_no_places():
