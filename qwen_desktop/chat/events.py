@@ -19,6 +19,7 @@ class Stage(str, Enum):
     FREEING = "freeing"  # the previous model, where there is no room for both
     READING = "reading"  # weights
     PLACING = "placing"  # joining, packing and moving what was read
+    COMPILING = "compiling"  # the decode step for this processor
     WARMING_UP = "warming_up"  # first forward pass
     PREFILL = "prefill"  # reading the prompt
 

@@ -42,6 +42,8 @@ from qwen_desktop.engine.architecture import family_name
 from qwen_desktop.engine.aside import Aside
 from qwen_desktop.engine.card import make_card
 from qwen_desktop.engine.checkpoint import Checkpoint, inspect
+from qwen_desktop.engine.cpu.runner import Ahead, CompiledRunner, compiled_runner
+from qwen_desktop.engine.cpu.start import why_not_here
 from qwen_desktop.engine.device import (
     device_name,
     give_back,
@@ -177,19 +179,14 @@ class Engine:
                 self._reading = _read_by_device(plan, event.done / max(event.total, 1))
             progress(event)
 
-        model = loader.load(plan, cancel, tell)
-        use_threads_for(plan.parameters)
+        ahead = self._compile_ahead(plan)
         try:
-            runner = self._runner(model, plan)
-            progress(Progress(Stage.WARMING_UP))
-            runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
-        except NameError:
-            raise
-        # A configuration that can be built need not make sense: that shows at the first token.
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise loader.no_room(plan) from error
-            raise loader.no_sense(error) from error
+            model = loader.load(plan, cancel, tell, rows=ahead is not None)
+            use_threads_for(plan.parameters)
+            runner = self._ready_runner(model, plan, ahead, cancel, progress)
+        finally:
+            if ahead is not None:
+                ahead.stop()
         _check(cancel)
         checkpoint, capabilities = plan.checkpoint, runner.capabilities
         info = ModelInfo(
@@ -222,15 +219,46 @@ class Engine:
             bytes_by_device=bytes_by_device(model),
         )
 
-    def _runner(self, model: Any, plan: loader.Plan) -> TransformersRunner:
+    def _compile_ahead(self, plan: loader.Plan) -> Ahead | None:
+        """Begin with the compiled step of `plan`; None where there will be none."""
         folder = self._options.code_folder
-        if folder is not None and plan.parameters >= COMPILED_FROM:
-            from qwen_desktop.engine.cpu.runner import compiled_runner
+        if folder is None or plan.variant is None or plan.parameters < COMPILED_FROM:
+            return None
+        if why_not_here():
+            return None
+        return Ahead(folder, plan.variant)
 
-            found = compiled_runner(model, plan.placing.kv, folder)
-            if found is not None:
-                return found
-        return TransformersRunner(model, plan.placing.kv)
+    def _ready_runner(
+        self,
+        model: Any,
+        plan: loader.Plan,
+        ahead: Ahead | None,
+        cancel: threading.Event,
+        progress: Callable[[Progress], None],
+    ) -> TransformersRunner:
+        """A runner that has run once. Raises Known, Cancelled."""
+        folder = self._options.code_folder
+        compiled: CompiledRunner | None = None
+        runner: TransformersRunner | None = None
+        try:
+            if ahead is not None and folder is not None:
+                compiled = compiled_runner(model, plan.placing.kv, folder, ahead)
+            runner = compiled or TransformersRunner(model, plan.placing.kv)
+            if compiled is not None and compiled.waits:
+                progress(Progress(Stage.COMPILING))
+                compiled.wait(cancel)
+            progress(Progress(Stage.WARMING_UP))
+            runner.prefill(runner.new_cache(), [0], chunk=1, on_progress=_ignore, cancel=cancel)
+            return runner
+        # A configuration that can be built need not make sense: that shows at the first token.
+        except (Exception, Cancelled) as error:
+            if runner is not None:
+                runner.close()
+            if isinstance(error, (NameError, Cancelled)):
+                raise
+            if is_out_of_memory(error):
+                raise loader.no_room(plan) from error
+            raise loader.no_sense(error) from error
 
     def unload(self, cancel: threading.Event = NEVER) -> None:
         """Close the checkpoint in use and free its memory.

@@ -17,12 +17,14 @@ from typing import Any
 
 import torch
 
-from qwen_desktop.chat.checkpoint import LoadPlan
+from qwen_desktop.chat.checkpoint import KvFormat, LoadPlan
 from qwen_desktop.chat.events import Progress, Stage
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.engine import placement
 from qwen_desktop.engine.arrangement import arrange, place_of
 from qwen_desktop.engine.checkpoint import CONFIG, Checkpoint
+from qwen_desktop.engine.cpu.facts import variant_of, why_not
+from qwen_desktop.engine.cpu.start import Variant
 from qwen_desktop.engine.device import (
     TORCH_TYPES,
     gigabytes,
@@ -72,6 +74,8 @@ class Plan:
     nbytes: int  # of the weights in memory
     rope_factor: float = 1.0  # how far YaRN stretches the context, which `checkpoint` has in it
     cpu_fallback: str = ""  # see `placement.cpu_fallback`
+    # What a compiled step would have to be for it, as far as that can be known; None for none.
+    variant: Variant | None = None
 
     @property
     def foreign(self) -> Quantisation | None:
@@ -201,7 +205,15 @@ def plan(
         nbytes=sum(p.numel() * p.element_size() for p in empty.parameters()),
         rope_factor=request.rope_factor,
         cpu_fallback=fallback,
+        variant=_variant(empty, placing),
     )
+
+
+def _variant(empty: Any, placing: LoadPlan) -> Variant | None:
+    on_cpu = all(share.device.id == "cpu" for share in placing.shares)
+    if not on_cpu or placing.kv is not KvFormat.MODEL or why_not(empty):
+        return None
+    return variant_of(empty)
 
 
 def _stretched(checkpoint: Checkpoint, factor: float) -> Checkpoint:
@@ -286,10 +298,17 @@ def no_room(made: Plan) -> Known:
     )
 
 
-def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], None]) -> Any:
+def load(
+    made: Plan,
+    cancel: threading.Event,
+    progress: Callable[[Progress], None],
+    *,
+    rows: bool = False,
+) -> Any:
     """The model of `made`, read and on its device. Raises Known, Cancelled.
 
-    `progress` is called from the threads that read, one at a time.
+    With `rows` codes are laid out for the compiled step, where that can run the model. `progress`
+    is called from the threads that read, one at a time.
     """
     total = made.read_bytes
     shards = made.shards
@@ -341,7 +360,7 @@ def load(made: Plan, cancel: threading.Event, progress: Callable[[Progress], Non
     refuse_unfit(info)  # the headers may have changed since the plan
     del weights
     progress(Progress(Stage.PLACING))
-    place(model, cancel, tell_placed)
+    place(model, cancel, tell_placed, rows=rows and not why_not(model))
     if made.forms:
         give_back(made.device)  # packing took floats on its way, more than stays
     connect(model)

@@ -264,6 +264,7 @@ class MemoryPanel(Surface):
             Stage.FREEING: self.tr("Closing the previous model"),
             Stage.READING: self.tr("Reading weights"),
             Stage.PLACING: self.tr("Placing weights"),
+            Stage.COMPILING: self.tr("Compiling for this processor, once"),
             Stage.WARMING_UP: self.tr("Warming up"),
             Stage.PREFILL: self.tr("Reading the prompt"),
         }

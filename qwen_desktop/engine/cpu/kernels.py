@@ -21,7 +21,9 @@ from qwen_desktop.engine.cpu.vectors import (
     I32,
     I64,
     LANES,
+    SCALES,
     VECTOR,
+    ZEROS,
     floats,
     function,
     kind_of,
@@ -94,22 +96,25 @@ def _added(builder: Any, places: list[Any]) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def dot_int8(_typing: Any, row: Any, scales: Any, each: Any, x: Any, steps: Any, count: Any) -> Any:
+def dot_int8(
+    _typing: Any, kind: Any, row: Any, scales: Any, shift: Any, x: Any, steps: Any, count: Any
+) -> Any:
     """Σ row[i] · x[i] for codes of 8 bits and activations of 16, `count` a multiple of `GROUP`.
 
         row     | 64 codes | 64 codes | …            int8, at an address
-        scales  | one float32 for each `each` groups of 64, at an address
+        scales  | one for each 2^shift groups of 64  of `SCALES[kind]`, at an address
         x       | 64 values | 64 values | …          int16
         steps   | one float32 for each group of x
 
     16 products at a time become 8 sums of pairs (x86: vpmaddwd), which are whole numbers until the
     end of a group: 64 · 128 · 32767 fits into 32 bits.
     """
+    scale_kind = SCALES[kind_of(kind)]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        codes, scale_at, groups_of_scale, given, given_steps, length = arguments
-        values = start_of(context, builder, signature.args[3], given)
-        step_at = start_of(context, builder, signature.args[4], given_steps)
+        _, codes, scale_at, groups_of_scale, given, given_steps, length = arguments
+        values = start_of(context, builder, signature.args[4], given)
+        step_at = start_of(context, builder, signature.args[5], given_steps)
         (sum_at,) = sums(builder, 1)
         with cgutils.for_range(builder, builder.udiv(length, I64(GROUP))) as loop:
             first = builder.mul(loop.index, I64(GROUP))
@@ -120,63 +125,112 @@ def dot_int8(_typing: Any, row: Any, scales: Any, each: Any, x: Any, steps: Any,
                 a = load(builder, pointer(builder, values, offset, 2), vector(I16, 16))
                 product = _pairs(builder, builder.sext(w, vector(I16, 16)), a)
                 pairs[number % 2] = builder.add(pairs[number % 2], product)
-            scale = load(
-                builder,
-                pointer(builder, scale_at, builder.udiv(loop.index, groups_of_scale), 4),
-                F32,
-            )
+            index = builder.lshr(loop.index, groups_of_scale)
+            scale = single(builder, scale_at, index, scale_kind)
             step = load(builder, pointer(builder, step_at, loop.index, 4), F32)
             both = splat(builder, builder.fmul(scale, step))
             whole = builder.sitofp(builder.add(*pairs), VECTOR)
             builder.store(multiply_add(builder, whole, both, builder.load(sum_at)), sum_at)
         return total(builder, builder.load(sum_at))
 
-    return types.float32(types.int64, types.int64, types.int64, x, steps, types.int64), generate
+    integer = types.int64
+    return types.float32(kind, integer, integer, integer, x, steps, integer), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def dot_int4(_typing: Any, row: Any, scales: Any, x: Any, steps: Any, count: Any) -> Any:
+def dot_int4(
+    _typing: Any, row: Any, scales: Any, shift: Any, x: Any, steps: Any, count: Any
+) -> Any:
     """Σ row[i] · x[i] for codes of 4 bits and activations of 16, `count` a multiple of `GROUP`.
 
-        row     | 32 bytes | …   byte i of one: code i below, code 32 + i above; 0 … 15
-        scales  | one float32 for each 32 codes
-        x       | 64 values | …  int16
+        row     | 32 bytes | …   byte j of one: code 2j above, code 2j + 1 below; 0 … 15
+        scales  | one bfloat16 for each 2^shift groups of 32 codes
+        x       | 64 values | …  int16, every fourth one: 0 4 … 60, 1 5 … 61, 2 6 … 62, 3 7 … 63
         steps   | one float32 for each group of 64 of x
 
-    What the zero points add (`zeros_times`) is not in it: code 8 counts as 8.
+    Two bytes are one lane of 16 bits. Shifted by 0, 4, 8 and 12 bits its lowest four are a code,
+    and 16 lanes every fourth code of a group: nothing changes its lane, which would cost most.
+    Codes count as they are; what is added to them is `dot_offsets`.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        codes, scale_at, given, given_steps, length = arguments
-        values = start_of(context, builder, signature.args[2], given)
-        step_at = start_of(context, builder, signature.args[3], given_steps)
-        places = sums(builder, 2)
-        low = ir.Constant(vector(I8, 32), [15] * 32)
-        four = ir.Constant(vector(I8, 32), [4] * 32)
+        codes, scale_at, groups_of_scale, given, given_steps, length = arguments
+        values = start_of(context, builder, signature.args[3], given)
+        step_at = start_of(context, builder, signature.args[4], given_steps)
+        (sum_at,) = sums(builder, 1)
+        wide = vector(I16, 16)
+
+        def scale_of(index: Any) -> Any:  # four lanes of a float
+            at = builder.lshr(index, groups_of_scale)
+            bits = splat(builder, load(builder, pointer(builder, scale_at, at, 2), I16), 8)
+            upper = ir.Constant(vector(I32, 4), [-65536] * 4)  # a bfloat16 is half a float
+            return builder.and_(builder.bitcast(bits, vector(I32, 4)), upper)
+
         with cgutils.for_range(builder, builder.udiv(length, I64(GROUP))) as loop:
             first = builder.mul(loop.index, I64(GROUP))
             at = builder.mul(loop.index, I64(32))
-            both = load(builder, pointer(builder, codes, at, 1), vector(I8, 32))
-            step = load(builder, pointer(builder, step_at, loop.index, 4), F32)
-            for half, part in enumerate((builder.and_(both, low), builder.lshr(both, four))):
-                products: list[Any] = []
-                for quarter in range(2):
-                    lanes = ir.Constant(vector(I32, 16), [16 * quarter + i for i in range(16)])
-                    some = builder.shuffle_vector(
-                        part, ir.Constant(vector(I8, 32), ir.Undefined), lanes
-                    )
-                    offset = builder.add(first, I64(32 * half + 16 * quarter))
-                    a = load(builder, pointer(builder, values, offset, 2), vector(I16, 16))
-                    products.append(_pairs(builder, builder.zext(some, vector(I16, 16)), a))
-                index = builder.add(builder.mul(loop.index, I64(2)), I64(half))
-                scale = load(builder, pointer(builder, scale_at, index, 4), F32)
-                factor = splat(builder, builder.fmul(scale, step))
-                whole = builder.sitofp(builder.add(*products), VECTOR)
-                added = multiply_add(builder, whole, factor, builder.load(places[half]))
-                builder.store(added, places[half])
-        return total(builder, _added(builder, places))
+            lanes = load(builder, pointer(builder, codes, at, 1), wide)
+            products = []
+            for number, bits in enumerate((4, 0, 12, 8)):
+                part = builder.lshr(lanes, ir.Constant(wide, [bits] * 16)) if bits else lanes
+                if bits < 12:
+                    part = builder.and_(part, ir.Constant(wide, [15] * 16))
+                offset = builder.add(first, I64(16 * number))
+                a = load(builder, pointer(builder, values, offset, 2), wide)
+                products.append(_pairs(builder, part, a))
+            whole = builder.add(builder.add(*products[:2]), builder.add(*products[2:]))
+            index = builder.mul(loop.index, I64(2))
+            pair = [scale_of(index), scale_of(builder.add(index, I64(1)))]
+            order = ir.Constant(vector(I32), list(range(LANES)))
+            scale = builder.bitcast(builder.shuffle_vector(*pair, order), VECTOR)
+            step = splat(builder, load(builder, pointer(builder, step_at, loop.index, 4), F32))
+            factor = builder.fmul(scale, step)
+            found = multiply_add(
+                builder, builder.sitofp(whole, VECTOR), factor, builder.load(sum_at)
+            )
+            builder.store(found, sum_at)
+        return total(builder, builder.load(sum_at))
 
-    return types.float32(types.int64, types.int64, x, steps, types.int64), generate
+    integer = types.int64
+    return types.float32(integer, integer, integer, x, steps, integer), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def dot_offsets(_typing: Any, kind: Any, scales: Any, zeros: Any, totals: Any, count: Any) -> Any:
+    """What is added to codes, times the sums of activations (`totals`, float32) of `count` groups.
+
+    int4: Σ (zero − 8 · scale) · total, for weight = (code − 8) · scale + zero.
+    int8own: Σ −zero · scale · total, for weight = (code − zero) · scale.
+    Scales and zeros are at addresses, of `SCALES[kind]` and `ZEROS[kind]`.
+    """
+    name = kind_of(kind)
+    scale_kind, zero_kind = SCALES[name], ZEROS[name]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, scale_at, zero_at, given, groups = arguments
+        value_at = start_of(context, builder, signature.args[3], given)
+        done: Any = I64(0)
+        found: Any = F32(0.0)
+        for width in (LANES, LANES // 2, 1):  # what is left of eights goes by fours, then by ones
+            of = vector(F32, width)
+            (sum_at,) = sums(builder, 1, of)
+            whole = builder.udiv(builder.sub(groups, done), I64(width))
+            with cgutils.for_range(builder, whole) as loop:
+                at = builder.add(done, builder.mul(loop.index, I64(width)))
+                scale = floats(builder, scale_at, at, scale_kind, width)
+                zero = floats(builder, zero_at, at, zero_kind, width)
+                if name == "int4":
+                    added = multiply_add(builder, scale, ir.Constant(of, [-8.0] * width), zero)
+                else:
+                    added = builder.fneg(builder.fmul(scale, zero))
+                value = floats(builder, value_at, at, "float32", width)
+                builder.store(multiply_add(builder, added, value, builder.load(sum_at)), sum_at)
+            done = builder.add(done, builder.mul(whole, I64(width)))
+            found = builder.fadd(found, total(builder, builder.load(sum_at)))
+        return found
+
+    integer = types.int64
+    return types.float32(kind, integer, integer, totals, integer), generate
 
 
 def _pairs(builder: Any, a: Any, b: Any) -> Any:

@@ -28,18 +28,26 @@ _log = logging.getLogger(__name__)
 
 # Bytes of weights that are read between two looks at Cancel: a few hundredths of a second.
 _AT_ONCE = 2**29
+_LOOK_SECONDS = 0.05  # between two looks at Cancel while the compiler is waited for
 
 
 class CompiledRunner(TransformersRunner):
     """Decodes by compiled code kept in `folder` as soon as it is there."""
 
-    def __init__(self, model: Any, folder: Path, variant: start.Variant) -> None:
+    def __init__(
+        self,
+        model: Any,
+        folder: Path,
+        variant: start.Variant,
+        compiling: start.Compiling | None = None,
+    ) -> None:
+        """`compiling` is what compiles `variant` already."""
         super().__init__(model, KvFormat.MODEL)
         self._folder, self._variant = folder, variant
         self._step: _Step | None = None
-        self._compiling: start.Compiling | None = None
+        self._compiling = compiling
         self._failed = False
-        if not start.is_compiled(folder, variant):
+        if compiling is None and not start.is_compiled(folder, variant):
             try:
                 self._compiling = start.Compiling(folder, variant)
             except OSError as error:
@@ -74,10 +82,18 @@ class CompiledRunner(TransformersRunner):
                 return found
         return super().decode(cache, token, cancel=cancel)
 
-    def wait(self) -> bool:
-        """Wait until the step is compiled and ready: whether it is."""
-        if self._compiling is not None:
-            self._compiling.wait()
+    @property
+    def waits(self) -> bool:
+        """Whether answers should wait for the compiler: no kernel of torch reads rows of codes."""
+        compiling = self._compiling is not None and self._compiling.running
+        return compiling and self._variant.weights in ("int4", "int8own")
+
+    def wait(self, cancel: threading.Event | None = None) -> bool:
+        """Wait until the step is compiled and ready: whether it is. Raises Cancelled."""
+        while self._compiling is not None and self._compiling.running:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled
+            self._compiling.wait(_LOOK_SECONDS)
         self._look()
         return self._step is not None
 
@@ -108,8 +124,13 @@ class CompiledRunner(TransformersRunner):
         _log.warning("decoding by the module of transformers: %s", why)
 
 
-def compiled_runner(model: Any, kv: KvFormat, folder: Path) -> CompiledRunner | None:
-    """A runner with the compiled step; None where model or machine are not made for it."""
+def compiled_runner(
+    model: Any, kv: KvFormat, folder: Path, ahead: Ahead | None = None
+) -> CompiledRunner | None:
+    """A runner with the compiled step; None where model or machine are not made for it.
+
+    It takes over what `ahead` compiles, where that is what it needs.
+    """
     reason = start.why_not_here()
     if not reason and kv is not KvFormat.MODEL:
         reason = "an 8-bit KV cache"
@@ -120,7 +141,36 @@ def compiled_runner(model: Any, kv: KvFormat, folder: Path) -> CompiledRunner | 
     if reason:
         _log.info("no compiled decode step: %s", reason)
         return None
-    return CompiledRunner(model, folder, variant_of(model))
+    variant = variant_of(model)
+    compiling = ahead.taken(variant) if ahead is not None else None
+    return CompiledRunner(model, folder, variant, compiling)
+
+
+class Ahead:
+    """The step of a model whose weights are still being read, compiled meanwhile."""
+
+    def __init__(self, folder: Path, variant: start.Variant) -> None:
+        self._variant = variant
+        self._compiling: start.Compiling | None = None
+        if start.is_compiled(folder, variant):
+            return
+        try:
+            self._compiling = start.Compiling(folder, variant)
+        except OSError as error:
+            _log.warning("nothing is compiled: %s", error)
+
+    def taken(self, variant: start.Variant) -> start.Compiling | None:
+        """The compiler, from now on somebody else's, where `variant` is what it is at."""
+        if variant != self._variant:
+            return None
+        found, self._compiling = self._compiling, None
+        return found
+
+    def stop(self) -> None:
+        """End it, unless it was taken."""
+        if self._compiling is not None:
+            self._compiling.stop()
+            self._compiling = None
 
 
 class _Step:
@@ -130,6 +180,8 @@ class _Step:
         import numba
 
         from qwen_desktop.engine.cpu import step, tables
+        from qwen_desktop.engine.cpu.facts import shift_of
+        from qwen_desktop.engine.cpu.products import multiply_compiled
         from qwen_desktop.engine.cpu.vectors import KINDS
 
         self._model, self._code, self._tables = model, step, tables
@@ -138,17 +190,18 @@ class _Step:
         )
         self._group = (0,) * variant.group
         self._threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        multiply_compiled(model, self._threads)
         self._shape = tables.shape_of(model)
-        self._matrices, self._scales = tables.matrices_of(model)
+        self._matrices = tables.matrices_of(model)
         parts = tables.parts_for(self._shape.kv_heads, self._threads)
         self._room = step.room_for(self._shape, parts)
         self._angles = tables.Angles(model)
         self._norm = tables.final_norm(model)
         self._h = np.zeros(self._shape.hidden, np.float32)
-        head = model.get_output_embeddings().weight
-        self._rows = head.data_ptr()
-        self._embeddings = model.get_input_embeddings().weight
-        self._logits = np.zeros(head.shape[0], np.float32)
+        head = model.get_output_embeddings()
+        self._head_places = (*tables.places_of(head), shift_of(head))
+        self._embeddings = model.get_input_embeddings()
+        self._logits = np.zeros(head.out_features, np.float32)
         self._count = len(model.get_decoder().layers)
         self._at_once = tables.layers_at_once(model, _AT_ONCE)
         self._set_threads = numba.set_num_threads
@@ -167,7 +220,7 @@ class _Step:
                 return None
             if hasattr(self._model, "set_rope_scale"):
                 self._model.set_rope_scale(cache.rope_scale)
-            self._h[:] = self._embeddings[token].float().numpy()
+            self._h[:] = self._embeddings(torch.tensor([token]))[0].float().numpy()
         cos, sin, factor = self._angles.at(position, cache.rope_scale)
         self._set_threads(self._threads)  # belongs to the thread, not to the process
         for first in range(0, self._count, self._at_once):
@@ -193,10 +246,7 @@ class _Step:
             layer.written(position + 1)
         self._code.head(
             self._head,
-            self._rows,
-            0,
-            0,
-            1,
+            *self._head_places,
             self._norm,
             self._shape.epsilon,
             *self._room[:4],

@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -103,9 +104,11 @@ class Compiling:
         """Whether it is still at work."""
         return self._process.poll() is None
 
-    def wait(self) -> int:
-        """Wait for its end: its exit status."""
-        return self._process.wait()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for its end, for so many seconds at most: whether it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.running
 
     def stop(self) -> None:
         """End it, done or not."""
@@ -137,7 +140,8 @@ def compile_now(folder: Path, variant: Variant) -> None:
 
 def _end_with_parent() -> None:
     """Wait until the other end of stdin is closed, then end at once."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # a lock of sys.stdin, held at the end, would end Python badly
+        pass
     os._exit(1)
 
 

@@ -26,6 +26,7 @@ from qwen_desktop.engine.cpu.kernels import (
     dot,
     dot_int4,
     dot_int8,
+    dot_offsets,
     scores,
 )
 from qwen_desktop.engine.cpu.vectors import float_of, kind_of, put
@@ -35,24 +36,28 @@ Array = np.ndarray[Any, Any]
 # Columns of the tables of a layer.
 QUERY, KEY, VALUE, OUTPUT, GATE, UP, DOWN = range(7)
 ROLES = 7
+WHOLE_ROW = 62  # a shift that leaves nothing of any number of groups
 
 BLOCK = 128  # tokens that attention takes at a time
-INT4_GROUP = 32  # codes that share scale and zero
-_BYTES = 4  # of a float32
+INT4_GROUP = 32  # codes of 4 bits that share scale and zero, at least
 
 # Sums may be taken in any order; values that are no numbers stay what they are.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 class Shape(NamedTuple):
-    """Sizes of a model, in elements. `each`: by role, groups of inputs that share an int8 scale."""
+    """Sizes of a model, in elements.
+
+    `shifts`, by role: 2^shift groups of codes (`GROUP`, or `INT4_GROUP`) share a scale, a whole row
+    with `WHOLE_ROW`. Roles that read the same inputs have the same.
+    """
 
     hidden: int
     heads: int
     kv_heads: int
     width: int  # of a head
     inner: int
-    each: tuple[int, ...]
+    shifts: tuple[int, ...]
     epsilon: np.float32
     scaling: np.float32  # of scores
 
@@ -87,7 +92,7 @@ class Room(NamedTuple):
     x: Array  # what the rows meet: float32, as long as the longest row
     codes: Array  # the same as integers
     steps: Array  # and their scales, one for each GROUP
-    totals: Array  # sums of `x`, one for each INT4_GROUP
+    totals: Array  # sums of `x`, one for each group that shares a scale
     y: Array  # queries, keys, values of the token
     mixed: Array  # what attention found
     inner: Array
@@ -127,99 +132,148 @@ def room_for(shape: Shape, parts: int) -> Room:
 
 
 def product(
-    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any, codes: Any,
+    kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any, codes: Any,
     steps: Any, totals: Any, n: Any,
 ) -> Any:  # fmt: skip
     """Row `row` of a matrix with `n` inputs, times what `prepare` was given. See its overloads."""
     raise NotImplementedError  # only compiled code calls it
 
 
-def prepare(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+def prepare(kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
     """Make `n` activations ready for rows of `kind`. See its overloads."""
     raise NotImplementedError  # only compiled code calls it
 
 
+@njit(nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def groups_of(n: Any, unit: Any, shift: Any) -> Any:
+    """How many groups of a row of `n` codes have a scale of their own."""
+    return ((n // unit - 1) >> shift) + 1
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def offsets(kind: Any, scales: Any, zeros: Any, at: Any, totals: Any, groups: Any) -> Any:
+    """What zeros, `at` bytes behind their address, add to a row; nothing where there are none.
+
+    A function of its own: in one that is inlined, numba takes a branch for a second loop.
+    """
+    if zeros == 0:
+        return np.float32(0)
+    return dot_offsets(kind, scales, zeros + at, totals, groups)
+
+
 @overload(product, inline="always")  # type: ignore[untyped-decorator]
 def _product_of(
-    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any, codes: Any,
+    kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any, codes: Any,
     steps: Any, totals: Any, n: Any,
 ) -> Any:  # fmt: skip
     name = kind_of(kind)
     if name == "int8":
 
         def of_bytes(
-            kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
+            kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any,
             codes: Any, steps: Any, totals: Any, n: Any,
         ) -> Any:  # fmt: skip
-            own = scales + row * (n // (GROUP * each)) * _BYTES
-            return dot_int8(rows + row * n, own, each, codes, steps, n)
+            own = scales + row * groups_of(n, GROUP, shift) * 2
+            return dot_int8(kind, rows + row * n, own, shift, codes, steps, n)
 
         return of_bytes
+    if name == "int8own":
+
+        def of_own(
+            kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any,
+            codes: Any, steps: Any, totals: Any, n: Any,
+        ) -> Any:  # fmt: skip
+            groups = groups_of(n, GROUP, shift)
+            own = scales + row * groups * 4
+            found = dot_int8(kind, rows + row * n, own, shift, codes, steps, n)
+            return found + offsets(kind, own, zeros, row * groups * 2, totals, groups)
+
+        return of_own
     if name == "int4":
 
         def of_halves(
-            kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
+            kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any,
             codes: Any, steps: Any, totals: Any, n: Any,
         ) -> Any:  # fmt: skip
-            groups = n // INT4_GROUP
-            own = row * groups * _BYTES
-            found = dot_int4(rows + row * (n // 2), scales + own, codes, steps, n)
-            return found + dot(_FLOATS, zeros + own, totals, groups)
+            groups = groups_of(n, INT4_GROUP, shift)
+            own = row * groups * 2
+            found = dot_int4(rows + row * (n // 2), scales + own, shift, codes, steps, n)
+            return found + dot_offsets(kind, scales + own, zeros + own, totals, groups)
 
         return of_halves
     size = 4 if name == "float32" else 2
 
     def of_floats(
-        kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, row: Any, x: Any,
-        codes: Any, steps: Any, totals: Any, n: Any,
+        kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any, codes: Any,
+        steps: Any, totals: Any, n: Any,
     ) -> Any:  # fmt: skip
         return dot(kind, rows + row * n * size, x, n)
 
     return of_floats
 
 
-_FLOATS = np.empty(0, np.float32)
-
-
 @overload(prepare, inline="always")  # type: ignore[untyped-decorator]
-def _prepared(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+def _prepared(kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
     name = kind_of(kind)
     if name == "int8":
 
-        def rounded(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
-            round_off(x, n, codes, steps)
+        def rounded(
+            kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any
+        ) -> None:
+            round_off(x, n, codes, steps, 1)
 
         return rounded
-    if name == "int4":
+    if name in ("int8own", "int4"):
+        unit, apart = (INT4_GROUP, 4) if name == "int4" else (GROUP, 1)
 
-        def summed(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
-            round_off(x, n, codes, steps)
-            for group in range(n // INT4_GROUP):
-                total = np.float32(0)
-                for i in range(group * INT4_GROUP, (group + 1) * INT4_GROUP):
-                    total += np.float32(codes[i])
-                totals[group] = total * steps[group * INT4_GROUP // GROUP]
+        def summed(
+            kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any
+        ) -> None:
+            round_off(x, n, codes, steps, apart)
+            add_up(x, n, unit, shift, totals)
 
         return summed
 
-    def nothing(kind: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> Any:
+    def nothing(kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any) -> None:
         pass
 
     return nothing
 
 
 @njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
-def round_off(x: Any, n: Any, codes: Any, steps: Any) -> None:
-    """`n` floats as integers of 16 bits, `GROUP` of them with one step: x = code · step."""
+def round_off(x: Any, n: Any, codes: Any, steps: Any, apart: Any) -> None:
+    """`n` floats as integers of 16 bits, `GROUP` of them with one step; `x` as these, code · step.
+
+    Within a group of codes every `apart`-th one comes first, then those behind them, and so on.
+    """
+    length = GROUP // apart
     for group in range(n // GROUP):
         first = group * GROUP
         top = np.float32(1e-20)
         for i in range(first, first + GROUP):
             top = max(top, abs(x[i]))
-        steps[group] = top / np.float32(32767)
+        step = top / np.float32(32767)
+        steps[group] = step
         per_step = np.float32(32767) / top
         for i in range(first, first + GROUP):
-            codes[i] = np.int16(np.rint(x[i] * per_step))
+            x[i] = np.rint(x[i] * per_step)
+        for part in range(apart):
+            for i in range(length):
+                codes[first + part * length + i] = np.int16(x[first + i * apart + part])
+        for i in range(first, first + GROUP):
+            x[i] *= step
+
+
+@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+def add_up(x: Any, n: Any, unit: Any, shift: Any, totals: Any) -> None:
+    """Sums of `x` over the groups of 2^shift · `unit` inputs that share a scale."""
+    for group in range(groups_of(n, unit, shift)):
+        totals[group] = np.float32(0)
+    for part in range(n // unit):
+        total = np.float32(0)
+        for i in range(part * unit, (part + 1) * unit):
+            total += x[i]
+        totals[part >> shift] += total
 
 
 # -- what is small -----------------------------------------------------------------------------
@@ -385,11 +439,11 @@ def layers(
     size = 4 if kv.itemsize == 4 else 2
     has_norms = matrices.query_norm.shape[1] > 0
     count = position + 1
-    each = shape.each
+    shifts = shape.shifts
     for layer in range(first, last):
         at, scales, zeros = matrices.rows[layer], matrices.scales[layer], matrices.zeros[layer]
         norm(h, 0, matrices.before[layer], x, 0, shape.epsilon)
-        prepare(kind, x, hidden, codes, steps, totals)
+        prepare(kind, shifts[QUERY], x, hidden, codes, steps, totals)
         for i in prange(rows):
             role, row = QUERY, i
             if i >= of_queries + of_keys:
@@ -401,7 +455,7 @@ def layers(
                 at[role],
                 scales[role],
                 zeros[role],
-                each[role],
+                shifts[role],
                 row,
                 x,
                 codes,
@@ -434,21 +488,21 @@ def layers(
                 y, shares, partial, tops, sums,
             )  # fmt: skip
         merge(group, shape.kv_heads, parts, width, partial, tops, sums, mixed)
-        prepare(kind, mixed, of_queries, codes, steps, totals)
+        prepare(kind, shifts[OUTPUT], mixed, of_queries, codes, steps, totals)
         for i in prange(hidden):
             h[i] += product(
-                kind, at[OUTPUT], scales[OUTPUT], zeros[OUTPUT], each[OUTPUT], i, mixed, codes,
+                kind, at[OUTPUT], scales[OUTPUT], zeros[OUTPUT], shifts[OUTPUT], i, mixed, codes,
                 steps, totals, of_queries,
             )  # fmt: skip
         norm(h, 0, matrices.after[layer], x, 0, shape.epsilon)
-        prepare(kind, x, hidden, codes, steps, totals)
+        prepare(kind, shifts[GATE], x, hidden, codes, steps, totals)
         for i in prange(inner):
             gate = product(
                 kind,
                 at[GATE],
                 scales[GATE],
                 zeros[GATE],
-                each[GATE],
+                shifts[GATE],
                 i,
                 x,
                 codes,
@@ -457,17 +511,17 @@ def layers(
                 hidden,
             )
             up = product(
-                kind, at[UP], scales[UP], zeros[UP], each[UP], i, x, codes, steps, totals, hidden
+                kind, at[UP], scales[UP], zeros[UP], shifts[UP], i, x, codes, steps, totals, hidden
             )
             middle[i] = gate / (np.float32(1) + exponential(-gate)) * up
-        prepare(kind, middle, inner, codes, steps, totals)
+        prepare(kind, shifts[DOWN], middle, inner, codes, steps, totals)
         for i in prange(hidden):
             h[i] += product(
                 kind,
                 at[DOWN],
                 scales[DOWN],
                 zeros[DOWN],
-                each[DOWN],
+                shifts[DOWN],
                 i,
                 middle,
                 codes,
@@ -479,12 +533,12 @@ def layers(
 
 @njit(parallel=True, fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def head(
-    kind: Any, rows: Any, scales: Any, zeros: Any, each: Any, weight: Any, epsilon: Any, x: Any,
+    kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, weight: Any, epsilon: Any, x: Any,
     codes: Any, steps: Any, totals: Any, h: Any, logits: Any,
 ) -> None:  # fmt: skip
     """`logits` [vocabulary] of the token whose way through the layers ended with `h`."""
     n = h.shape[0]
     norm(h, 0, weight, x, 0, epsilon)
-    prepare(kind, x, n, codes, steps, totals)
+    prepare(kind, shift, x, n, codes, steps, totals)
     for i in prange(logits.shape[0]):
-        logits[i] = product(kind, rows, scales, zeros, each, i, x, codes, steps, totals, n)
+        logits[i] = product(kind, rows, scales, zeros, shift, i, x, codes, steps, totals, n)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from qwen_desktop.engine.cpu.facts import BIASED, GROUP, LINEARS, kv_heads_of
-from qwen_desktop.engine.cpu.step import ROLES, Array, Cached, Matrices, Shape
+from qwen_desktop.engine.cpu.facts import BIASED, LINEARS, kv_heads_of, shift_of
+from qwen_desktop.engine.cpu.step import Array, Cached, Matrices, Shape
 from qwen_desktop.engine.grow import GrowLayer
 from qwen_desktop.engine.layers import TransformersCache, head_dim
-from qwen_desktop.engine.quant.linear import Int8Linear
+from qwen_desktop.engine.quant.linear import Int4Linear, PackedLinear
 
 _PIECE = 256  # positions whose angles are computed together
 
@@ -32,49 +32,41 @@ def shape_of(model: Any) -> Shape:
         kv_heads=kv_heads_of(config),
         width=width,
         inner=int(config.intermediate_size),
-        each=tuple(max(1, layer.get_submodule(n).in_features // GROUP) for n in LINEARS),
+        shifts=tuple(shift_of(layer.get_submodule(name)) for name in LINEARS),
         epsilon=np.float32(config.rms_norm_eps),
         scaling=np.float32(width**-0.5),
     )
 
 
-def matrices_of(model: Any) -> tuple[Matrices, Array]:
-    """Addresses of all matrices; scales, norms and biases as float32.
-
-    The array holds the scales that the addresses point into: it has to live as long as they do.
-    """
+def matrices_of(model: Any) -> Matrices:
+    """Addresses of all matrices; norms and biases as float32."""
     layers = list(model.get_decoder().layers)
-    linears = [[layer.get_submodule(name) for name in LINEARS] for layer in layers]
-    parts = [[_scales(linear) for linear in row] for row in linears]
-    kept = np.concatenate([part for row in parts for part in row])
-    sizes = np.array([[len(part) for part in row] for row in parts], np.int64)
-    before = np.concatenate(([0], np.cumsum(sizes)[:-1])).reshape(sizes.shape)
+    places = [[places_of(layer.get_submodule(name)) for name in LINEARS] for layer in layers]
+    rows, scales, zeros = np.moveaxis(np.array(places, np.int64), 2, 0).copy()
     has_norms = hasattr(layers[0].self_attn, "q_norm")
     none = np.zeros((len(layers), 0), np.float32)
-    matrices = Matrices(
-        rows=np.array([[_rows(linear) for linear in row] for row in linears], np.int64),
-        scales=np.where(sizes > 0, kept.ctypes.data + before * kept.itemsize, 0).astype(np.int64),
-        zeros=np.zeros((len(layers), ROLES), np.int64),
+    return Matrices(
+        rows=rows,
+        scales=scales,
+        zeros=zeros,
         biases=np.stack([_biases(layer) for layer in layers]),
         before=_norms(layers, "input_layernorm"),
         after=_norms(layers, "post_attention_layernorm"),
         query_norm=_norms(layers, "self_attn.q_norm") if has_norms else none,
         key_norm=_norms(layers, "self_attn.k_norm") if has_norms else none,
     )
-    return matrices, kept
 
 
-def _rows(linear: Any) -> int:
-    """Where the rows of a linear lie."""
-    tensor = linear.codes if isinstance(linear, Int8Linear) else linear.weight
-    return int(tensor.data_ptr())
-
-
-def _scales(linear: Any) -> Array:
-    """One scale for each row of codes; none for floats."""
-    if isinstance(linear, Int8Linear):
-        return _array(linear.scales.detach().float().reshape(-1))
-    return np.zeros(0, np.float32)
+def places_of(linear: Any) -> tuple[int, int, int]:
+    """Where the rows of a linear lie, their scales and their zeros; 0 for none."""
+    if not isinstance(linear, PackedLinear):
+        return int(linear.weight.data_ptr()), 0, 0
+    if isinstance(linear, Int4Linear):
+        scales, zeros = linear.scales
+        return linear.codes.data_ptr(), scales.data_ptr(), zeros.data_ptr()
+    zeros = linear.offsets
+    at = zeros.data_ptr() if zeros is not None else 0
+    return linear.codes.data_ptr(), linear.scales.data_ptr(), at
 
 
 def _biases(layer: Any) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from qwen_desktop.engine.cpu import step
+from qwen_desktop.engine.cpu import step, tiles
 from qwen_desktop.engine.cpu.start import LAYER, Variant
 from qwen_desktop.engine.cpu.vectors import KINDS
 
@@ -25,7 +25,7 @@ def run_once(variant: Variant) -> None:
         kv_heads=1,
         width=_WIDTH,
         inner=_WIDTH,
-        each=(1,) * step.ROLES,
+        shifts=(0,) * step.ROLES,
         epsilon=np.float32(1e-6),
         scaling=np.float32(1),
     )
@@ -66,6 +66,7 @@ def run_once(variant: Variant) -> None:
     )
     at = weights.ctypes.data
     logits = np.zeros(_WIDTH, np.float32)
-    step.head(kinds[2], at, at, at, 1, ones[0], shape.epsilon, *room[:4], h, logits)
+    step.head(kinds[2], at, at, at, 0, ones[0], shape.epsilon, *room[:4], h, logits)
+    tiles.run_once(kinds[0], at)
     if numba.threading_layer() != LAYER:
         raise ValueError(f"threads of {numba.threading_layer()}")

@@ -31,11 +31,16 @@ KINDS: dict[str, np.ndarray[Any, Any]] = {
     "float16": np.empty(0, np.int16),
     "bfloat16": np.empty(0, np.uint16),
     "int8": np.empty(0, np.int8),
+    "int8own": np.empty(0, np.int32),
     "int4": np.empty(0, np.uint8),
 }
 _NAMES = {types.float32: "float32", types.int16: "float16", types.uint16: "bfloat16",
-          types.int8: "int8", types.uint8: "int4"}  # fmt: skip
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+          types.int8: "int8", types.int32: "int8own", types.uint8: "int4"}  # fmt: skip
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1}
+
+# What lies beside codes. "int8own" are the codes of a folder that was quantised to 8 bits.
+SCALES = {"int4": "bfloat16", "int8": "bfloat16", "int8own": "float32"}
+ZEROS = {"int4": "bfloat16", "int8own": "int16"}
 
 
 def kind_of(array: Any) -> str:
@@ -111,17 +116,20 @@ def sums(builder: Any, count: int, of: Any = VECTOR) -> list[Any]:
     return places
 
 
-def floats(builder: Any, address: Any, offset: Any, kind: str) -> Any:
-    """Eight numbers of `kind` (not int4), `offset` elements behind `address`, as floats."""
-    place = pointer(builder, address, offset, BYTES[kind])
+def floats(builder: Any, address: Any, offset: Any, kind: str, count: int = LANES) -> Any:
+    """`count` numbers of `kind` (not int4), `offset` elements behind `address`, as floats."""
+    place, wanted = pointer(builder, address, offset, BYTES[kind]), vector(F32, count)
     if kind == "float32":
-        return load(builder, place, VECTOR)
+        return load(builder, place, wanted)
     if kind == "float16":
-        return builder.fpext(load(builder, place, vector(F16)), VECTOR)
+        return builder.fpext(load(builder, place, vector(F16, count)), wanted)
     if kind == "bfloat16":  # the upper half of a float
-        wide = builder.zext(load(builder, place, vector(I16)), vector(I32))
-        return builder.bitcast(builder.shl(wide, ir.Constant(vector(I32), [16] * LANES)), VECTOR)
-    return builder.sitofp(builder.sext(load(builder, place, vector(I8)), vector(I32)), VECTOR)
+        wide = builder.zext(load(builder, place, vector(I16, count)), vector(I32, count))
+        upper = builder.shl(wide, ir.Constant(vector(I32, count), [16] * count))
+        return builder.bitcast(upper, wanted)
+    of = I16 if kind == "int16" else I8
+    wide = builder.sext(load(builder, place, vector(of, count)), vector(I32, count))
+    return builder.sitofp(wide, wanted)
 
 
 def single(builder: Any, address: Any, offset: Any, kind: str) -> Any:

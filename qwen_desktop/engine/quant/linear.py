@@ -25,6 +25,8 @@ _aten = torch.ops.aten
 _CPU_BLOCK = 2**20
 _CARD_BLOCK = 2**25
 
+ROWS = "rows"  # the layout of the compiled step
+
 
 class PackedLinear(nn.Module, ABC):  # type: ignore[misc] # torch has no types here
     """What both widths share: y = x @ weight.T + bias, for inputs [..., in]."""
@@ -48,36 +50,58 @@ class PackedLinear(nn.Module, ABC):  # type: ignore[misc] # torch has no types h
             empty = torch.empty(shape, dtype=of, device=device)
             self.register_parameter(name, nn.Parameter(empty, requires_grad=False))
         self.register_parameter("bias", bias)
-        self._placed = ""  # the device kind that codes are laid out for; "" for any
+        self._placed = ""  # what codes are laid out for: a device kind or ROWS; "" for any device
         self._in_order = not form.ordered
+        # What multiplies rows [n, in] in place of torch's kernels, see cpu/products.py.
+        self.compiled: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @property
     def weight_count(self) -> int:
         """Elements of the matrix that the codes stand for."""
         return int(self.in_features * self.out_features)
 
-    def place(self, check: Callable[[], object] = bool) -> None:
+    @property
+    def may_be_in_rows(self) -> bool:
+        """Whether each output's codes lie one after another, or still can be laid out so."""
+        return self._placed in ("", ROWS) and self._finds_order()
+
+    def place(self, check: Callable[[], object] = bool, *, rows: bool = False) -> None:
         """Lay the codes out for the device they are on, once they are there to stay.
 
-        `check` is called often and may raise; then nothing was changed.
+        With `rows` as the compiled step of a CPU wants them: all of an output together, its scales
+        together, and zeros apart from scales. `check` is called often and may raise; then nothing
+        was changed.
         """
         if self._placed:
             return
-        if self.form.ordered:
-            order: Any = self.order
-            inputs = torch.arange(self.in_features, device=order.device)
-            self._in_order = bool((order == inputs).all())
-        self._place(check)
+        self._in_order = self._finds_order()
+        if rows:
+            self._place_in_rows()
+            self._placed = ROWS
+        else:
+            self._place(check)
+
+    def _finds_order(self) -> bool:
+        """Whether inputs are taken as they come; so it is supposed while there are no codes."""
+        order: Any = getattr(self, "order", None)
+        if order is None or order.is_meta:
+            return True
+        return bool((order == torch.arange(self.in_features, device=order.device)).all())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The product for `x` [..., in], [..., out]."""
         rows = x.reshape(-1, self.in_features)
         if not self._in_order:
             rows = rows.index_select(1, self.order)
-        y = self._product(rows).to(x.dtype)
+        y = (self.compiled or self._product)(rows).to(x.dtype)
         if self.bias is not None:
             y = y + self.bias
         return y.view(*x.shape[:-1], self.out_features)
+
+    def _apply(self, *arguments: Any, **options: Any) -> Any:
+        """What moves or converts the parts: compiled code knows them by their addresses."""
+        self.compiled = None
+        return super()._apply(*arguments, **options)
 
     def extra_repr(self) -> str:
         """What stands in the module tree, in the words of torch.nn.Linear."""
@@ -87,6 +111,10 @@ class PackedLinear(nn.Module, ABC):  # type: ignore[misc] # torch has no types h
     @abstractmethod
     def _place(self, check: Callable[[], object]) -> None:
         """See `place`; the order of the inputs is known already."""
+
+    @abstractmethod
+    def _place_in_rows(self) -> None:
+        """See `place`."""
 
     @abstractmethod
     def _product(self, x: torch.Tensor) -> torch.Tensor:
@@ -128,6 +156,10 @@ class Int4Linear(PackedLinear):
         if laid is not None:
             self.codes = nn.Parameter(laid, requires_grad=False)
             self._placed = kind
+
+    def _place_in_rows(self) -> None:
+        apart = self.scales.permute(2, 1, 0).contiguous()  # scales, then zeros, [out, groups]
+        self.scales = nn.Parameter(apart, requires_grad=False)
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         if self._placed == "cuda":
@@ -176,7 +208,11 @@ class Int4Linear(PackedLinear):
         weight = torch.empty((*pairs.shape, 2), dtype=dtype, device=pairs.device)
         weight[..., 0] = pairs >> 4
         weight[..., 1] = pairs & 15
-        scale, zero = self.scales[:, first:last].to(dtype).transpose(0, 1).unsqueeze(-2).unbind(-1)
+        if self._placed == ROWS:
+            scale, zero = self.scales[:, first:last].to(dtype).unsqueeze(-1)
+        else:
+            both = self.scales[:, first:last].to(dtype).transpose(0, 1)
+            scale, zero = both.unsqueeze(-2).unbind(-1)
         grouped = weight.view(last - first, -1, self.form.group)
         grouped.sub_(8).mul_(scale).add_(zero)
         return weight.view(last - first, self.in_features)
@@ -190,12 +226,24 @@ class Int8Linear(PackedLinear):
     """
 
     def _place(self, _check: Callable[[], object]) -> None:
-        zeros: Any = getattr(self, "zeros", None)
-        self._offset = zeros is not None and bool((zeros != 0).any())
+        self._offset = self._has_offsets()
         self._placed = self.codes.device.type
 
+    def _place_in_rows(self) -> None:
+        self._offset = self._has_offsets()
+        for name in ("scales", "zeros")[: 2 if self.form.own else 1]:
+            turned = getattr(self, name).T.contiguous()  # [out, groups]
+            setattr(self, name, nn.Parameter(turned, requires_grad=False))
+        together = self.codes.transpose(0, 1).reshape(self.out_features, self.in_features)
+        self.codes = nn.Parameter(together, requires_grad=False)
+
+    def _has_offsets(self) -> bool:
+        zeros: Any = getattr(self, "zeros", None)
+        return zeros is not None and bool((zeros != 0).any())
+
     @property
-    def _zeros(self) -> torch.Tensor | None:
+    def offsets(self) -> torch.Tensor | None:
+        """The zeros as they lie, int16; None where all of them are 0."""
         if not getattr(self, "_offset", self.form.own):
             return None
         found: torch.Tensor = self.zeros
@@ -203,14 +251,17 @@ class Int8Linear(PackedLinear):
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         fits = self.form.group % kernels.INT8_STEP == 0 and x.dtype == torch.bfloat16
+        if self._placed == ROWS and self.form.group < self.in_features:
+            return self._multiplied(x)
         if x.device.type != "cpu" or len(x) >= kernels.CPU_ROWS_INT8 or not fits:
             return self._multiplied(x)
         if not self.form.own:
+            size = self.out_features, self.in_features
             found: torch.Tensor = _aten._weight_int8pack_mm(
-                x.contiguous(), self.codes[0], self.scales[0]
+                x.contiguous(), self.codes.view(size), self.scales.view(-1)
             )
             return found
-        return self._by_groups(x)
+        return self._multiplied(x) if self._placed == ROWS else self._by_groups(x)
 
     def _by_groups(self, x: torch.Tensor) -> torch.Tensor:
         """The kernel group by group, their sum in float32 so that many groups lose nothing."""
@@ -220,18 +271,23 @@ class Int8Linear(PackedLinear):
         for index, codes in enumerate(self.codes):
             part = _aten._weight_int8pack_mm(grouped[:, index].contiguous(), codes, one)
             y.addcmul_(part, self.scales[index])
-        zeros = self._zeros
+        zeros = self.offsets
         if zeros is not None:
             y -= grouped.float().sum(dim=2) @ (zeros.float() * self.scales)
         return y
 
     def _floats(self, first: int, last: int, dtype: torch.dtype) -> torch.Tensor:
-        codes, zeros = self.codes[:, first:last], self._zeros
-        weight = codes.transpose(0, 1).to(dtype)  # [outputs, groups, inputs]
+        codes, scales, zeros = self.codes, self.scales, self.offsets
+        if self._placed == ROWS:
+            codes = codes.view(self.out_features, -1, self.form.group)
+        else:  # groups come first
+            codes, scales = codes.transpose(0, 1), scales.T
+            zeros = zeros.T if zeros is not None else None
+        weight = codes[first:last].to(dtype)  # [outputs, groups, inputs]
         if zeros is not None:
-            weight -= zeros[:, first:last].T.unsqueeze(-1).to(dtype)
+            weight -= zeros[first:last].unsqueeze(-1).to(dtype)
         # In float32, because a scale rounded to 16 bits would shift a whole group.
-        scale = self.scales[:, first:last].T.unsqueeze(-1)
+        scale = scales[first:last].unsqueeze(-1)
         weight = (weight * scale).to(dtype) if dtype.itemsize < 4 else weight.mul_(scale)
         return weight.reshape(last - first, self.in_features)
 

@@ -61,10 +61,17 @@ def swapped(model_class: type[Any], forms: Mapping[str, Form], dtype: torch.dtyp
     return type(model_class.__name__, (model_class,), names)
 
 
-def place(model: nn.Module, cancel: threading.Event, tell: Callable[[int, int], None]) -> None:
+def place(
+    model: nn.Module,
+    cancel: threading.Event,
+    tell: Callable[[int, int], None],
+    *,
+    rows: bool = False,
+) -> None:
     """Lay out the codes of every packed weight for its device. Raises Cancelled.
 
-    `tell` gets the bytes of weights that are done, and of all.
+    With `rows` those of linears as the compiled step wants them. `tell` gets the bytes of weights
+    that are done, and of all.
     """
     found: list[tuple[PackedLinear | PackedExperts, int]] = [
         (module, sum(parameter.nbytes for parameter in module.parameters()))
@@ -80,6 +87,9 @@ def place(model: nn.Module, cancel: threading.Event, tell: Callable[[int, int], 
 
     for module, size in found:
         check()
-        module.place(check)
+        if rows and isinstance(module, PackedLinear):
+            module.place(check, rows=True)
+        else:
+            module.place(check)
         done += size
         tell(done, total)
