@@ -17,12 +17,14 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.study import (
     COLUMNS,
+    MAX_LENGTHS,
     Ending,
     SeriesEnd,
     Study,
@@ -41,6 +43,8 @@ FORMAT = 1
 MAX_BYTES = 16 * 2**20
 _TITLE = "# qwen-desktop memory study "
 _END = "# end "
+_PLAIN: Mapping[Any, type] = {"str": str, "bool": bool}  # by the name of the type
+_MOST = 2**53  # of any number: floats tell all whole ones up to there apart
 
 
 def to_text(study: Study) -> str:
@@ -60,11 +64,19 @@ def read_text(text: str) -> Study:
         raise ValueError("other columns")
     study = Study(_read_head(json.loads(lines[0][len(_TITLE) :])))
     for line in lines[2:]:
+        record: StudyRecord
         if line.startswith(_END):
-            study = study.with_record(_read_end(json.loads(line[len(_END) :])))
+            record = _read_end(json.loads(line[len(_END) :]))
         elif line.strip() and not line.startswith("#"):
             (row,) = csv.reader([line])
-            study = study.with_record(_read_point(dict(zip(COLUMNS, row, strict=True))))
+            record = _read_point(dict(zip(COLUMNS, row, strict=True)))
+        else:
+            continue
+        if (record.way, record.tokens) not in set(study.missing()):
+            raise ValueError(
+                f"{record.way.value}, {record.tokens}: not asked for, or known already"
+            )
+        study = study.with_record(record)
     return study
 
 
@@ -129,36 +141,63 @@ def _cell(value: object) -> str:
 def _read_head(value: Mapping[str, Any]) -> StudyHead:
     if value["format"] != FORMAT:
         raise ValueError(f"format {value['format']}")
-    known = {name: value[name] for name in StudyHead.__dataclass_fields__}
-    setup = known["setup"]
-    known["setup"] = StudySetup(
-        _numbers(setup["lengths"]), tuple(map(Way, setup["ways"])), int(setup["answer"])
+    known = _plain(StudyHead, value)
+    machine = _plain(StudyMachine, value["machine"])
+    machine["cards"] = tuple((str(name), _count(size)) for name, size in value["machine"]["cards"])
+    setup = value["setup"]
+    lengths, ways = _counts(setup["lengths"]), tuple(map(Way, setup["ways"]))
+    ascending = all(one < other for one, other in pairwise((1, *lengths)))
+    if not 0 < len(lengths) <= MAX_LENGTHS or not ascending:
+        raise ValueError("lengths")
+    if not ways or len(set(ways)) < len(ways) or _count(setup["answer"]) < 1:
+        raise ValueError("setup")
+    return StudyHead(
+        **known,
+        setup=StudySetup(lengths, ways, setup["answer"]),
+        machine=StudyMachine(**machine),
     )
-    machine = {name: known["machine"][name] for name in StudyMachine.__dataclass_fields__}
-    machine["cards"] = tuple((str(name), int(size)) for name, size in machine["cards"])
-    known["machine"] = StudyMachine(**machine)
-    for name in ("weights", "context_length", "room", "started", "rope_factor"):
-        known[name] = known[name] + 0  # a TypeError for what is no number
-    return StudyHead(**known)
+
+
+def _plain(kind: type, value: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts and numbers among the fields of `kind`. Raises ValueError for other values."""
+    found: dict[str, Any] = {}
+    for field in fields(kind):
+        one = value[field.name]
+        if field.type == "int":
+            found[field.name] = _count(one)
+        elif field.type == "float":
+            found[field.name] = _measure(one)
+        elif field.type in _PLAIN:
+            if not isinstance(one, _PLAIN[field.type]):
+                raise ValueError(field.name)
+            found[field.name] = one
+    return found
+
+
+def _measure(value: Any) -> float:
+    """A number that charts can show: neither negative, nor without end, nor no number at all."""
+    if type(value) not in (int, float) or not 0 <= value <= _MOST:
+        raise ValueError("a number")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ValueError("a count")
+    return value
+
+
+def _counts(values: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(map(_count, values))
 
 
 def _read_end(value: Mapping[str, Any]) -> SeriesEnd:
-    return SeriesEnd(
-        Way(value["way"]),
-        int(value["tokens"]),
-        Ending(value["why"]),
-        int(value["need"]),
-        int(value["free"]),
-    )
+    tokens, need, free = _counts((value["tokens"], value["need"], value["free"]))
+    return SeriesEnd(Way(value["way"]), tokens, Ending(value["why"]), need, free)
 
 
 def _read_point(row: Mapping[str, str]) -> StudyPoint:
-    numbers: dict[str, Any] = {name: int(row[name]) for name in COLUMNS[1:8]}
-    times: dict[str, Any] = {name: float(row[name]) for name in COLUMNS[8:-1]}
-    return StudyPoint(
-        way=Way(row["way"]), **numbers, **times, answer=_numbers(row["answer"].split())
-    )
-
-
-def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(int(value) for value in values)
+    numbers: dict[str, Any] = {name: _count(int(row[name])) for name in COLUMNS[1:8]}
+    times: dict[str, Any] = {name: _measure(float(row[name])) for name in COLUMNS[8:-1]}
+    answer = _counts(map(int, row["answer"].split()))
+    return StudyPoint(way=Way(row["way"]), **numbers, **times, answer=answer)

@@ -15,6 +15,7 @@ from qwen_desktop.chat.study import (
     StudyHead,
     StudyMachine,
     StudyPoint,
+    StudyRecord,
     StudySetup,
     Way,
 )
@@ -27,7 +28,7 @@ times = st.floats(0, 1e6, allow_nan=False)
 ways = st.sampled_from(Way)
 setups = st.builds(
     StudySetup,
-    st.lists(st.integers(2, 10**6), min_size=1, max_size=5, unique=True).map(tuple),
+    st.lists(st.integers(2, 10**6), min_size=1, max_size=5, unique=True).map(sorted).map(tuple),
     st.lists(ways, min_size=1, unique=True).map(tuple),
     st.integers(1, 64),
 )
@@ -38,14 +39,32 @@ heads = st.builds(
     StudyHead, texts, texts, texts, texts, times, texts, st.booleans(), sizes, sizes, sizes,
     setups, machines, times,
 )  # fmt: skip
-points = st.builds(
-    StudyPoint, ways, sizes, sizes, sizes, sizes, sizes, sizes, sizes, times, times, times,
-    st.lists(sizes, max_size=5).map(tuple),
-)  # fmt: skip
-ends = st.builds(SeriesEnd, ways, sizes, st.sampled_from(Ending), sizes, sizes)
-records = st.lists(points | ends, max_size=8)
 
-HEAD = StudyHead("m", "f", "BF16", "model", 1.0, "CPU", False, 1, 2, 3, StudySetup((2,)))
+
+@st.composite
+def studies(draw) -> tuple[StudyHead, list[StudyRecord]]:
+    """A head, and records in any order of what it asks for."""
+    head = draw(heads)
+    study, made = Study(head), []
+    for _ in range(draw(st.integers(0, 8))):
+        missing = list(study.missing())
+        if not missing:
+            break
+        way, tokens = draw(st.sampled_from(missing))
+        point = st.builds(
+            StudyPoint, st.just(way), st.just(tokens), sizes, sizes, sizes, sizes, sizes, sizes,
+            times, times, times, st.lists(sizes, max_size=5).map(tuple),
+        )  # fmt: skip
+        end = st.builds(
+            SeriesEnd, st.just(way), st.just(tokens), st.sampled_from(Ending), sizes, sizes
+        )
+        record = draw(point | end)
+        study = study.with_record(record)
+        made.append(record)
+    return head, made
+
+
+HEAD = StudyHead("m", "f", "BF16", "model", 1.0, "CPU", False, 1, 2, 3, StudySetup((64, 128)))
 POINT = StudyPoint(Way.APP, 64, 190, 64, 10, 9, 10, 11, 0.5, 0.6, 12.0, (1, 2))
 END = SeriesEnd(Way.EAGER, 128, Ending.LIMIT, 9, 8)
 
@@ -57,14 +76,15 @@ def study_of(head: StudyHead, made: list) -> Study:
     return study
 
 
-@given(heads, records)
-def test_what_is_written_is_read(head, made):
-    study = study_of(head, made)
+@given(studies())
+def test_what_is_written_is_read(drawn):
+    study = study_of(*drawn)
     assert study_file.read_text(study_file.to_text(study)) == study
 
 
-@given(heads, records, st.data())
-def test_a_file_that_was_cut_short_has_all_of_its_whole_lines(head, made, data):
+@given(studies(), st.data())
+def test_a_file_that_was_cut_short_has_all_of_its_whole_lines(drawn, data):
+    head, made = drawn
     text = study_file.to_text(Study(head)) + "".join(map(study_file._line, made))
     start = len(study_file.to_text(Study(head)))
     cut = data.draw(st.integers(start, len(text)))
@@ -109,6 +129,36 @@ def test_what_is_no_study_is_one_sentence(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(Known, match="holds no memory study"):
         study_file.read(file)
+
+
+@pytest.mark.parametrize(
+    ("there", "damaged"),
+    [
+        ("0.6,12.0", "nan,12.0"),
+        ("0.6,12.0", "0.6,inf"),
+        ("0.6,12.0", "-0.6,12.0"),
+        (",10,9,", ",-10,9,"),
+        (",10,9,", f",{'9' * 400},9,"),
+        ("app,64,", "app,77,"),  # not asked for
+        ("1 2\n", "1 2\napp,64,190,64,10,9,10,11,0.5,0.6,12.0,1 2\n"),  # twice
+        ('"tokens": 128', '"tokens": -128'),
+        ('"name": "m"', '"name": 5'),
+        ('"room": 3', '"room": NaN'),
+        ('"lengths": [64, 128]', '"lengths": []'),
+        ('"lengths": [64, 128]', '"lengths": [128, 64]'),
+        ('"lengths": [64, 128]', '"lengths": [1, 64, 128]'),
+        ('"answer": 8', '"answer": 0'),
+        ('["app", "reread", "eager"]', "[]"),
+        ('["app", "reread", "eager"]', '["app", "app", "eager"]'),
+        ('"cores": 0', '"cores": "many"'),
+    ],
+)
+def test_values_that_no_study_has_refuse_the_file(there, damaged):
+    text = study_file.to_text(study_of(HEAD, [POINT, END]))
+    assert there in text
+    study_file.read_text(text)
+    with pytest.raises((ValueError, TypeError)):
+        study_file.read_text(text.replace(there, damaged))
 
 
 def test_a_file_that_is_not_there(tmp_path):
