@@ -101,7 +101,7 @@ class Studying:
             longest = most = 0
             for tokens in head.setup.lengths:
                 wanted = self._need(way, tokens, head)
-                if not wanted.fits or tokens + head.setup.answer > head.context_length:
+                if not wanted.fits or not _has_room(head, tokens):
                     break
                 longest, most = tokens, head.weights + wanted.expected
                 seconds.append(pace.seconds(head.setup, way, tokens))
@@ -144,7 +144,8 @@ class Studying:
         """
         limit_memory(self._loaded.devices)
         meter = Meter(self._loaded.devices, study.head.weights)
-        longest = max(study.head.setup.lengths)
+        # What is longer than the context ends its way, however long: it needs no text.
+        longest = max((n for n in study.head.setup.lengths if _has_room(study.head, n)), default=0)
         ids = study_ids(
             self._loaded.tokenizer, self._loaded.runner.capabilities.vocab_size, longest
         )
@@ -169,7 +170,11 @@ class Studying:
                     continue
                 for tokens in lengths:
                     tell(_progress(study, way, tokens))
-                    record = self._measured(series, way, ids[:tokens], study, meter, cancel, tell)
+                    if _has_room(study.head, tokens):
+                        piece = ids[:tokens]
+                        record = self._measured(series, way, piece, study, meter, cancel, tell)
+                    else:
+                        record = SeriesEnd(way, tokens, Ending.CONTEXT)
                     study = study.with_record(record)
                     yield record
                     if isinstance(record, SeriesEnd):
@@ -189,8 +194,6 @@ class Studying:
         tell: Tell,
     ) -> StudyRecord:
         head, tokens = study.head, len(ids)
-        if tokens + head.setup.answer > head.context_length:
-            return SeriesEnd(way, tokens, Ending.CONTEXT)
         plan = self._need(way, tokens, head, series.held)
         if not plan.fits:
             return SeriesEnd(way, tokens, Ending.LIMIT, plan.need, plan.free)
@@ -240,6 +243,11 @@ def _refused(call: Callable[[], _T]) -> _T | Unsupported | None:
             raise
         let_go(error)
         return None
+
+
+def _has_room(head: StudyHead, tokens: int) -> bool:
+    """Whether the context holds a prompt of `tokens` and its answer."""
+    return tokens + head.setup.answer <= head.context_length
 
 
 def _answer(study: Study) -> int:

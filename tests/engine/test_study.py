@@ -244,11 +244,16 @@ def test_a_card_that_fills_up_is_the_end_of_a_way(on_a_card):
 
 def test_the_context_is_an_end(opened):
     engine = opened("qwen2", template=PLAIN, max_position_embeddings=64)
-    study = studied(engine, begun(engine, 24, 60, ways=(Way.APP, Way.EAGER)))
+    # A text of the second length would never be made.
+    study = studied(engine, begun(engine, 24, 10**15, ways=(Way.APP, Way.EAGER)))
+    assert len(study.points) == 2
     assert {(end.way, end.tokens, end.why) for end in study.ends} == {
-        (Way.APP, 60, Ending.CONTEXT),
-        (Way.EAGER, 60, Ending.CONTEXT),
+        (Way.APP, 10**15, Ending.CONTEXT),
+        (Way.EAGER, 10**15, Ending.CONTEXT),
     }
+    study = studied(engine, begun(engine, 57, ways=(Way.REREAD,)))
+    assert [end.why for end in study.ends] == [Ending.CONTEXT]
+    assert studied(engine, begun(engine, 56, ways=(Way.REREAD,))).points
 
 
 def test_the_usual_lengths_go_as_far_as_the_context(opened):
