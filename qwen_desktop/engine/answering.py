@@ -158,7 +158,6 @@ class Answering:
             lambda: Sampler(
                 sampling,
                 prompt.ids,
-                capabilities.vocab_size,
                 capabilities.device,
                 given=prompt.given,
             ),

@@ -15,6 +15,7 @@ from typing import Union
 from qwen_desktop.chat.events import FinishReason, Progress, Stage
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.runner import Logits
+from qwen_desktop.engine.sampling import not_numbers
 from qwen_desktop.engine.session import Relief, Session
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
@@ -98,11 +99,7 @@ def decode(
         yield Prefilled(reused)
         last = logits  # of the prompt
         if relief.run(lambda: bool(last.isnan().any()), _nothing):
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "The model computes values that are not numbers."),
-                QT_TRANSLATE_NOOP("errors", "Its weights may be damaged: download them again."),
-                details=f"logits of {str(logits.dtype).removeprefix('torch.')} after the prompt",
-            )
+            raise not_numbers(last, "after the prompt")
         for made in range(1, max_new_tokens + 1):
             if cancel.is_set():
                 raise Cancelled

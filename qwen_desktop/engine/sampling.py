@@ -2,7 +2,7 @@
 repetition penalty, (presence penalty, ours), temperature, top-k, top-p, min-p.
 
 The vocabulary has 150,000 entries and more; everything after the penalties works on the short
-list of the likeliest ones and falls back to the whole row only where the list is provably short.
+list of the likeliest ones where top-k allows it. How those are found: see `likeliest.py`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.engine.likeliest import drawn, exponentials, highest, likeliest, nucleus
+from qwen_desktop.engine.penalties import Penalties
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 # For a checkpoint that recommends nothing: what Qwen recommends for its chat models.
 DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P = 0.7, 20, 0.8
 GREEDY = 1e-5  # temperatures up to this one; dividing by them would overflow
-SHORT_LIST = 1024  # candidates looked at first where there is no top-k
 SEEDS = 2**31  # one of so many is drawn where none is set
 TIES = 32  # tokens as likely as the k-th that top-k may keep besides, as transformers keeps all
 
@@ -104,18 +107,15 @@ class Sampler:
         self,
         sampling: Sampling,
         prompt: Sequence[int],
-        vocab_size: int,
         device: torch.device,
         *,
         given: int = 0,
     ) -> None:
         self._sampling = sampling
-        # Bool [2, vocab]: in the prompt or the answer; in the answer. One tensor, so that a token
-        # is marked in both or, where memory is refused, in neither.
-        self._marks: torch.Tensor | None = None
-        if sampling.repetition_penalty != 1.0 or sampling.presence_penalty != 0.0:
-            said = prompt[len(prompt) - given :]
-            self._marks = torch.stack([_mask(ids, vocab_size, device) for ids in (prompt, said)])
+        self._penalties: Penalties | None = None
+        penalties = sampling.repetition_penalty, sampling.presence_penalty
+        if penalties != (1.0, 0.0):
+            self._penalties = Penalties(*penalties, prompt, device, given=given)
         self._generator = torch.Generator(device)
         self._generator.manual_seed(sampling.seed)
 
@@ -139,81 +139,90 @@ class Sampler:
         return token
 
     def draw(self, scores: torch.Tensor) -> int:
-        """A token for float32 `scores` [vocab] after penalties."""
+        """A token for float32 `scores` [vocab] after penalties.
+
+        Raises Known where they are not numbers.
+        """
         with torch.inference_mode():
             if self._sampling.temperature <= GREEDY:
-                return int(scores.argmax())
-            ids, probabilities = distribution(scores, self._sampling)
-            drawn = torch.multinomial(probabilities, 1, generator=self._generator)
-            return int(drawn if ids is None else ids[drawn])
+                token, top = highest(scores)
+                if not math.isfinite(top):
+                    raise not_numbers(scores, "in the answer")
+                return token
+            on_cpu = scores.device.type == "cpu"
+            if on_cpu and not math.isfinite(highest(scores)[1]):
+                raise not_numbers(scores, "in the answer")
+            ids, weights = distribution(scores, self._sampling)
+            place = drawn(weights, self._generator)
+            token = place if ids is None else ids[place]
+            if on_cpu:
+                return int(token)
+            # One synchronisation for the token and for whether there are numbers.
+            index, total = torch.stack((token.double(), weights.sum().double())).tolist()
+            if not math.isfinite(total):
+                raise not_numbers(scores, "in the answer")
+            return int(index)
 
     def tell(self, token: int) -> None:
         """`token` is the next one of the answer, whether it was drawn or not."""
-        if self._marks is not None:
-            self._marks[:, token] = True
+        if self._penalties is not None:
+            self._penalties.tell(token)
 
     def penalised(self, logits: torch.Tensor) -> torch.Tensor:
-        """`logits` [vocab] after the penalties; themselves where there are none."""
-        if self._marks is None:
+        """`logits` [vocab] after the penalties; themselves where there are none.
+
+        What is given out holds until the next call.
+        """
+        if self._penalties is None:
             return logits
-        scores, (seen, said) = logits, self._marks
-        penalty, presence = self._sampling.repetition_penalty, self._sampling.presence_penalty
         with torch.inference_mode():
-            if penalty != 1.0:
-                lowered = torch.where(scores < 0, scores * penalty, scores / penalty)
-                scores = torch.where(seen, lowered, scores)
-            if presence != 0.0:
-                scores = scores - said * presence
-        return scores
+            return self._penalties.applied(logits)
 
 
-def _mask(ids: Sequence[int], size: int, device: torch.device) -> torch.Tensor:
-    """Bool [size], true at `ids`."""
-    mask = torch.zeros(size, dtype=torch.bool, device=device)
-    mask[torch.tensor(sorted(set(ids)), dtype=torch.long, device=device)] = True
-    return mask
+def not_numbers(logits: torch.Tensor, where: str) -> Known:
+    """What there is to say of `logits` that are not numbers."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The model computes values that are not numbers."),
+        QT_TRANSLATE_NOOP("errors", "Its weights may be damaged: download them again."),
+        details=f"logits of {str(logits.dtype).removeprefix('torch.')} {where}",
+    )
 
 
 def distribution(
     scores: torch.Tensor, sampling: Sampling
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Candidate ids and their (unnormalised) probabilities, likeliest first, for temperature > 0.
+    """Candidate ids and their (unnormalised) probabilities, in any order, for temperature > 0.
 
     `scores` is float32 [vocab] after penalties. Ids None: the probabilities cover the whole row.
     Entries with probability 0 are excluded.
     """
-    scores = scores / sampling.temperature
     size = scores.shape[-1]
     if 0 < sampling.top_k < size:
-        values, ids = torch.topk(scores, min(sampling.top_k + TIES, size))
+        values, ids = likeliest(scores, min(sampling.top_k + TIES, size))
+        values = values / sampling.temperature
         values = values.masked_fill(values < values[sampling.top_k - 1], -math.inf)
-        return ids, _cut(values, torch.logsumexp(values, 0), sampling)
+        return ids, _cut(values, sampling)
+    scores = _divided(scores, sampling.temperature)
     if sampling.top_p >= 1.0 and sampling.min_p <= 0.0:
-        return None, torch.softmax(scores, 0)
-    total = torch.logsumexp(scores, 0)
-    values, ids = torch.topk(scores, min(SHORT_LIST, size))
-    if not _covers(values, total, sampling, size):
-        values, ids = torch.sort(scores, descending=True)
-    return ids, _cut(values, total, sampling)
+        return None, exponentials(scores)
+    return nucleus(scores, sampling.top_p, sampling.min_p)
 
 
-def _covers(values: torch.Tensor, total: torch.Tensor, sampling: Sampling, size: int) -> bool:
-    """Whether nothing below the short list `values` can be a candidate."""
-    if len(values) == size:
-        return True
-    by_top_p = bool(torch.exp(values - total).sum() > sampling.top_p)
-    by_min_p = bool(values[-1] - values[0] < math.log(max(sampling.min_p, 1e-30)))
-    return by_top_p or by_min_p
+def _divided(scores: torch.Tensor, temperature: float) -> torch.Tensor:
+    if scores.device.type == "cpu":  # in this thread: see likeliest.py
+        return torch.from_numpy(scores.numpy() / np.float32(temperature))
+    return scores / temperature
 
 
-def _cut(values: torch.Tensor, total: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+def _cut(values: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     """Probabilities of descending `values` with the tails of top-p and min-p set to 0."""
-    probabilities = torch.exp(values - total)
+    probabilities = torch.softmax(values, 0)
+    first = probabilities[0].clone()
     if sampling.top_p < 1.0:
         before = probabilities.cumsum(0) - probabilities
         probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
     if sampling.min_p > 0.0:
-        low = probabilities < sampling.min_p * torch.exp(values[0] - total)
+        low = probabilities < sampling.min_p * first
         probabilities = probabilities.masked_fill(low, 0.0)
-    probabilities[0] = torch.exp(values[0] - total)  # one token always remains
+    probabilities[0] = first  # one token always remains
     return probabilities

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from qwen_desktop.chat.messages import TokenScore
+from qwen_desktop.engine.likeliest import likeliest, log_total
 from qwen_desktop.engine.tokenizer import Tokenizer
 
 
@@ -14,17 +15,17 @@ def score(scores: torch.Tensor, token: int, top: int, tokenizer: Tokenizer) -> T
     `scores` is float32 [vocab]: logits after penalties.
     """
     with torch.inference_mode():
-        total = torch.logsumexp(scores, 0)
-        values, ids = torch.topk(scores, min(top, len(scores)))
+        total = log_total(scores)
+        values, ids = likeliest(scores, min(top, len(scores)))
         numbers: list[float] = (torch.cat([scores[token : token + 1], values]) - total).tolist()
-        likeliest: list[int] = ids.tolist()
+        tokens: list[int] = ids.tolist()
     return TokenScore(
         id=token,
         text=text_of(tokenizer, token),
         logprob=numbers[0],
         top=tuple(
             (other, text_of(tokenizer, other), number)
-            for other, number in zip(likeliest, numbers[1:], strict=True)
+            for other, number in zip(tokens, numbers[1:], strict=True)
         ),
     )
 

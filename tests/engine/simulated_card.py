@@ -212,8 +212,8 @@ class SimulatedCard(TorchDispatchMode):
                 found[device] = found.get(device, 0) + tensor.nbytes
             return found
 
-        def sampler(sampling: Any, ids: Any, size: int, _device: Any, **options: Any) -> Sampler:
-            return Sampler(sampling, ids, size, _CPU, **options)
+        def sampler(sampling: Any, ids: Any, _device: Any, **options: Any) -> Sampler:
+            return Sampler(sampling, ids, _CPU, **options)
 
         patch.setattr(loader, "load", load)
         patch.setattr(loader.Plan, "places", {"": "cpu"})

@@ -49,7 +49,7 @@ DEFAULT = GenerationSettings()
 
 def answer_of(tokenizer, settings=DEFAULT, given=()) -> Answer:
     prompt = Prompt((*PROMPT, *given), 0, thinking_open=False, unseen=("u",), given=len(given))
-    sampler = Sampler(Sampling(0.0), prompt.ids, 300, torch.device("cpu"))
+    sampler = Sampler(Sampling(0.0), prompt.ids, torch.device("cpu"))
     return Answer(
         tokenizer,
         prompt,

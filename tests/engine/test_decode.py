@@ -26,7 +26,7 @@ def runner(made):
 
 def greedy(runner) -> Sampler:
     capabilities = runner.capabilities
-    return Sampler(Sampling(0.0), IDS, capabilities.vocab_size, capabilities.device)
+    return Sampler(Sampling(0.0), IDS, capabilities.device)
 
 
 def tokens(steps) -> list[int]:

@@ -59,7 +59,7 @@ def own_ids(folder: Path, prompt: Prompt) -> list[int]:
     """What the decode loop gives after `prompt`, whatever ends answers."""
     runner = runner_of(folder)
     capabilities = runner.capabilities
-    greedy = Sampler(Sampling(0.0), (), capabilities.vocab_size, capabilities.device)
+    greedy = Sampler(Sampling(0.0), (), capabilities.device)
     steps = steps_of(runner, prompt, greedy, max_new_tokens=NEW)
     return [step.id for step in steps if isinstance(step, Token)]
 

@@ -163,7 +163,7 @@ def tokenizer(made):
 def told(tokenizer, ids, wanted, fork=None, *, opened=False):
     kept = fork.ids if fork is not None else ()
     prompt = Prompt((1, 2, *kept), 0, thinking_open=opened, given=len(kept))
-    sampler = Sampler(Sampling(0.0), prompt.ids, 300, torch.device("cpu"))
+    sampler = Sampler(Sampling(0.0), prompt.ids, torch.device("cpu"))
     answer = Answer(
         tokenizer,
         prompt,
@@ -222,7 +222,7 @@ def test_a_picked_token_counts_as_what_it_is(tokenizer):
     (x,) = tokenizer.encode("x")
     chosen = Fork(answer, 1, x)
     prompt = Prompt((1, *chosen.ids), 0, thinking_open=False, given=1)
-    chooser = Chooser(Sampler(Sampling(0.0), prompt.ids, 300, torch.device("cpu")), tokenizer)
+    chooser = Chooser(Sampler(Sampling(0.0), prompt.ids, torch.device("cpu")), tokenizer)
     made = Answer(
         tokenizer,
         prompt,

@@ -50,7 +50,7 @@ def test_greedy_ids_equal_generate(folder):
     ].tolist()
 
     capabilities = runner.capabilities
-    greedy = Sampler(Sampling(0.0), prompt.ids, capabilities.vocab_size, capabilities.device)
+    greedy = Sampler(Sampling(0.0), prompt.ids, capabilities.device)
     steps = steps_of(runner, prompt, greedy, end_ids=tokenizer.end_ids, max_new_tokens=NEW)
 
     ids = [step.id for step in steps if isinstance(step, Token)]

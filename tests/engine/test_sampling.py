@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -19,7 +20,9 @@ from transformers.generation.logits_process import (
 )
 
 from qwen_desktop.chat.settings import BY_NAME, GenerationSettings
+from qwen_desktop.engine.likeliest import drawn, exponentials, likeliest, log_total, nucleus
 from qwen_desktop.engine.sampling import Sampler, Sampling, distribution, settle
+from qwen_desktop.errors import Known
 
 CPU = torch.device("cpu")
 
@@ -68,6 +71,122 @@ def test_candidates_and_probabilities_are_those_of_transformers(
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
+@given(
+    size=st.sampled_from([70, 5000, 20_000]),
+    seed=st.integers(0, 2**16),
+    spread=st.sampled_from([0.1, 1.0, 3.0, 12.0]),
+    temperature=st.floats(0.2, 2.0),
+    top_k=st.sampled_from([0, 1, 20, 64]),
+    top_p=st.floats(0.0, 1.0),
+    min_p=st.sampled_from([0.0, 0.02, 0.3]),
+    penalty=st.sampled_from([1.0, 0.8, 1.3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_distribution_is_that_of_transformers(
+    size, seed, spread, temperature, top_k, top_p, min_p, penalty
+):
+    """Within what sums of floats may differ by: a token on the border of top-p may."""
+    sampling = Sampling(temperature, top_k, top_p, min_p, penalty)
+    logits, prompt = logits_of(size, seed, spread), [seed % size, 3, 3, size - 1]
+    scores = Sampler(sampling, prompt, CPU).penalised(logits)
+    found, expected = dense(scores, sampling), reference(logits, sampling, prompt)
+    assert int((found > 0).sum()) >= 1
+    # Of equals on the border the one keeps some and the other others.
+    found, expected = found.sort().values, expected.sort().values
+    largest = float(expected.max())
+    assert float((found - expected).abs().sum()) < 1e-4 + 2 * min(largest, _border(expected))
+
+
+def _border(expected: torch.Tensor) -> float:
+    return float(expected[expected > 0].min())
+
+
+@given(
+    size=st.sampled_from([1, 500, 140_000, 151_936]),
+    count=st.sampled_from([1, 20, 52, 300]),
+    seed=st.integers(0, 2**16),
+    levels=st.sampled_from([0, 7, 1000]),  # of values: few make many equals
+)
+@settings(max_examples=30, deadline=None)
+def test_the_likeliest_are_those_of_topk(size, count, seed, levels):
+    scores = logits_of(size, seed)
+    scores = (scores * levels / 10).round() if levels else scores
+    values, ids = likeliest(scores, min(count, size))
+    assert torch.equal(values, torch.topk(scores, min(count, size)).values)
+    assert torch.equal(scores[ids], values)
+    assert len(set(ids.tolist())) == len(ids)
+    torch.testing.assert_close(log_total(scores), torch.logsumexp(scores, 0))
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    spread=st.sampled_from([0.0, 0.2, 1.0, 4.0]),
+    top_p=st.sampled_from([0.0, 0.5, 0.8, 0.95, 0.999]),
+    peak=st.booleans(),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_nucleus_of_a_whole_vocabulary_is_that_of_sorting(seed, spread, top_p, peak):
+    scores = logits_of(100_000, seed, spread)
+    if peak:
+        scores[seed] = 9.0
+    ids, weights = nucleus(scores, top_p)
+    row = torch.zeros(len(scores), dtype=torch.float64)
+    row[slice(None) if ids is None else ids] = weights.double()
+    shares = torch.exp((scores - scores.max()).double())
+    kept, mass = row > 0, float(shares.sum())
+    assert torch.allclose(row[kept], shares[kept], rtol=1e-5)
+    assert float(row.sum()) >= (top_p - 1e-5) * mass  # enough …
+    assert float(row.sum() - row[kept].min()) <= (top_p + 1e-5) * mass  # … and none too many
+    if not kept.all():
+        assert shares[kept].min() >= shares[~kept].max() - 1e-6
+
+
+def test_a_draw_from_a_whole_vocabulary_follows_its_weights():
+    weights = exponentials(logits_of(50_000, 3, 3.0))
+    weights[weights < 0.02] = 0.0
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.tensor([int(drawn(weights, generator)) for _ in range(20_000)])
+    counts = torch.bincount(draws, minlength=len(weights)) / len(draws)
+    assert float(weights[draws].min()) > 0
+    assert 0.5 * float((counts - weights / weights.sum()).abs().sum()) < 0.06
+
+
+@pytest.mark.parametrize("weights", [[0.0, 1.0, 0.0], [1.0, 0.0], [0.0, 0.0, 2.0]])
+def test_what_has_no_weight_is_never_drawn(weights):
+    row, generator = torch.tensor(weights), torch.Generator().manual_seed(0)
+    assert {weights[int(drawn(row, generator))] for _ in range(200)} == {max(weights)}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(1.0, 5), Sampling(1.0, 0, 0.9)])
+def test_what_is_no_number_is_told(sampling, bad):
+    scores = logits_of(2000, 0)
+    scores[77] = bad
+    with pytest.raises(Known, match="not numbers"):
+        Sampler(sampling, [], CPU)(scores)
+
+
+def test_penalties_of_a_long_answer_are_those_of_a_short_one_told_at_once():
+    """Tables grow on the way; what is said again counts once."""
+    generator = torch.Generator().manual_seed(1)
+    told = torch.randint(0, 5000, (1500,), generator=generator).tolist()
+    sampling = Sampling(1.0, repetition_penalty=1.2, presence_penalty=0.7)
+    scores = logits_of(5000, 4)
+    slow, quick = (
+        Sampler(sampling, [1, 2, 3], CPU),
+        Sampler(sampling, [1, 2, 3, *told], CPU, given=1500),
+    )
+    for token in told:
+        slow.tell(token)
+    assert torch.equal(slow.penalised(scores), quick.penalised(scores))
+    expected = torch.where(scores < 0, scores * 1.2, scores / 1.2) - 0.7
+    unseen = [n for n in range(5000) if n not in {1, 2, 3, *told}]
+    expected[unseen] = scores[unseen]
+    only_read = [n for n in (1, 2, 3) if n not in told]
+    expected[only_read] += 0.7
+    torch.testing.assert_close(slow.penalised(scores), expected)
+
+
 def test_tokens_as_likely_as_the_last_of_top_k_stay():
     scores = torch.tensor([1.0, 3.0, 1.0, 1.0, 0.0])
     sampling = Sampling(1.0, top_k=2)
@@ -77,7 +196,7 @@ def test_tokens_as_likely_as_the_last_of_top_k_stay():
 @given(seed=st.integers(0, 2**16), penalty=st.sampled_from([0.7, 1.1, 2.0]))
 def test_repetition_penalty_covers_prompt_and_answer(seed, penalty):
     scores, prompt = logits_of(30, seed), [3, 3, 7]
-    sampler = Sampler(Sampling(0.0, repetition_penalty=penalty), prompt, 30, CPU)
+    sampler = Sampler(Sampling(0.0, repetition_penalty=penalty), prompt, CPU)
     for _ in range(5):
         expected = reference(scores, Sampling(1.0, repetition_penalty=penalty), prompt)
         token = sampler(scores)
@@ -87,14 +206,14 @@ def test_repetition_penalty_covers_prompt_and_answer(seed, penalty):
 
 def test_presence_penalty_covers_the_answer_only():
     scores = torch.tensor([2.0, 1.9, 1.0])
-    sampler = Sampler(Sampling(0.0, presence_penalty=0.5), [0, 0, 0], 3, CPU)
+    sampler = Sampler(Sampling(0.0, presence_penalty=0.5), [0, 0, 0], CPU)
     assert [sampler(scores) for _ in range(4)] == [0, 1, 0, 0]
     assert scores.tolist() == [2.0, pytest.approx(1.9), 1.0]  # the runner's buffer is untouched
 
 
 def test_what_is_drawn_follows_the_probabilities():
     scores, sampling = logits_of(40, 5, 1.0), Sampling(0.9, top_k=8, top_p=0.9, seed=1)
-    sampler, draws = Sampler(sampling, [], 40, CPU), 4000
+    sampler, draws = Sampler(sampling, [], CPU), 4000
     counts = torch.bincount(torch.tensor([sampler(scores) for _ in range(draws)]), minlength=40)
     expected = reference(scores, sampling, [0])
     assert 0.5 * float((counts / draws - expected).abs().sum()) < 0.03
@@ -102,7 +221,7 @@ def test_what_is_drawn_follows_the_probabilities():
 
 def test_what_is_told_counts_as_what_was_drawn():
     scores = torch.tensor([2.0, 1.9, 1.0])
-    sampler = Sampler(Sampling(0.0, presence_penalty=0.5), [], 3, CPU)
+    sampler = Sampler(Sampling(0.0, presence_penalty=0.5), [], CPU)
     sampler.tell(0)
     assert sampler(scores) == 1
 
@@ -111,9 +230,9 @@ def test_a_continued_answer_keeps_its_penalties():
     """The last of the prompt are the beginning of the answer; what is before them is not."""
     scores = torch.tensor([2.0, 1.9, 1.0])
     sampling = Sampling(0.0, presence_penalty=0.5)
-    assert Sampler(sampling, [1, 0], 3, CPU, given=1)(scores) == 1
-    assert Sampler(sampling, [0, 1], 3, CPU, given=1)(scores) == 0
-    assert Sampler(sampling, [0, 1], 3, CPU, given=0)(scores) == 0
+    assert Sampler(sampling, [1, 0], CPU, given=1)(scores) == 1
+    assert Sampler(sampling, [0, 1], CPU, given=1)(scores) == 0
+    assert Sampler(sampling, [0, 1], CPU, given=0)(scores) == 0
 
 
 def test_a_seed_repeats_and_ignores_the_global_generator():
@@ -121,7 +240,7 @@ def test_a_seed_repeats_and_ignores_the_global_generator():
 
     def drawn(seed: int) -> list[int]:
         torch.manual_seed(len(scores))
-        sampler = Sampler(Sampling(1.0, seed=seed), [], 200, CPU)
+        sampler = Sampler(Sampling(1.0, seed=seed), [], CPU)
         return [sampler(scores) for _ in range(20)]
 
     state = torch.get_rng_state()

@@ -44,7 +44,7 @@ def test_texts_for_people(tokenizer):
 def test_penalties_count_and_temperature_does_not(tokenizer):
     logits = torch.tensor([3.0, 2.0, 1.0])
     sampling = Sampling(0.0, presence_penalty=1.5)
-    chooser = Chooser(Sampler(sampling, [0], 3, CPU, given=1), tokenizer, 2)
+    chooser = Chooser(Sampler(sampling, [0], CPU, given=1), tokenizer, 2)
     assert chooser(logits) == 1
     expected = torch.log_softmax(torch.tensor([1.5, 2.0, 1.0]), 0)
     assert chooser.score.logprob == pytest.approx(float(expected[1]))
@@ -53,7 +53,7 @@ def test_penalties_count_and_temperature_does_not(tokenizer):
 
 def test_tokens_that_had_to_come_have_scores_and_penalties_too(tokenizer):
     logits = torch.tensor([3.0, 2.9, 1.0])
-    chooser = Chooser(Sampler(Sampling(0.0, presence_penalty=1.0), [], 3, CPU), tokenizer, 1)
+    chooser = Chooser(Sampler(Sampling(0.0, presence_penalty=1.0), [], CPU), tokenizer, 1)
     chooser.force([2, 0])
     assert [(chooser(logits), chooser.forced, chooser.score.id) for _ in range(3)] == [
         (2, True, 2),

@@ -68,7 +68,6 @@ def ids_of(session, runner, tokenizer, case) -> list[int]:
     sampler = Sampler(
         settle(settings_of(case), GENERATION),
         prompt.ids,
-        capabilities.vocab_size,
         capabilities.device,
     )
     steps = steps_of(
