@@ -189,7 +189,8 @@ class Canvas(QWidget):
         area = self._area()
         paint.draw(painter, self._plot, area, ground=self._ground, small=self._small)
         reading = self.reading
-        if reading is not None and reading.values:
+        seen = reading is not None and area.view.left <= reading.x <= area.view.right
+        if reading is not None and reading.values and seen:
             paint.draw_reading(painter, self._plot, area, reading, self._ground)
         if self._dragged is not None and not self._moves:
             painter.setPen(QPen(QColor(t.accent), 1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QLocale, QTimer, Signal
+from PySide6.QtCore import QEvent, QLocale, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
 
 from qwen_desktop.chat.study import (
@@ -22,9 +23,14 @@ TYPED_MS = 500
 
 
 class StudyChoices(QWidget):
-    """A column of fields. `changed()`: another study is wanted, soon after the last key."""
+    """A column of fields.
+
+    Signals: `changed()`: another study is wanted, soon after the last key; `entered()`: Enter
+    was pressed in the field of lengths.
+    """
 
     changed = Signal()
+    entered = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +49,7 @@ class StudyChoices(QWidget):
         self.lengths.setFont(theme.body_font())
         self.lengths.setPlaceholderText(self.tr("64, 128, 256 … as far as it fits"))
         self.lengths.textEdited.connect(self._wait)
+        self.lengths.installEventFilter(self)
         label.setBuddy(self.lengths)
         column.addWidget(self.lengths)
         self.trouble = TintedLabel("", 12, tint="error", wrap=True)
@@ -74,6 +81,15 @@ class StudyChoices(QWidget):
 
     def _wait(self) -> None:
         self._timer.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Enter in the field, which would press the dialog's Close."""
+        enter = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        pressed = event.type() == QEvent.Type.KeyPress
+        if pressed and isinstance(event, QKeyEvent) and event.key() in enter:
+            self.entered.emit()
+            return True
+        return super().eventFilter(watched, event)
 
     def setup(self) -> StudySetup | None:
         """What is chosen; None where nothing can be measured with it, which is then said."""

@@ -50,6 +50,7 @@ class StudyDialog(Dialog):
         self._shown: Study | None = None  # in the charts
         self.choices = StudyChoices()
         self.choices.changed.connect(self._on_choice)
+        self.choices.entered.connect(self._on_entered)
         self.saving = ChartSaving(self, self.pages, self._numbers)
         self.saving.saved.connect(self._on_saved)
         self.saving.failed.connect(self.say_trouble)
@@ -276,6 +277,10 @@ class StudyDialog(Dialog):
         setup = self.choices.setup()
         if setup is not None:
             self.start_requested.emit(StudySetup(setup.lengths, setup.ways, setup.answer))
+
+    def _on_entered(self) -> None:
+        if not self._state.running and self.go.isEnabled():
+            self._on_go()
 
     def pages(self) -> Pages:
         """What is looked at, to be drawn elsewhere; all charts beside the table."""

@@ -51,6 +51,13 @@ def small_size_text(size: int, locale: QLocale) -> str:
     return f"{locale.toString(size)} B"
 
 
+def seconds_text(seconds: float, decimals: int = 1) -> str:
+    """The number of a short time in seconds; below a tenth of one to its thousandths."""
+    if seconds < 0.1:
+        decimals = 3
+    return QLocale().toString(float(seconds), "f", decimals)
+
+
 def duration_text(seconds: int) -> str:
     """A number of seconds: "8 s", "2 min 5 s"."""
     locale = QLocale()

@@ -15,6 +15,7 @@ from enum import Enum
 
 from qwen_desktop.chat.tokens import Cell, Tokens
 
+_CLOSING = frozenset(".,;:!?)]}%'’”，。；：！？、）】》」』…")  # stay with what is before them
 _LINES = re.compile(r"[^\n]*\n+|[^\n]+")
 _HIDDEN = (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
 _SEEN = {
@@ -184,18 +185,27 @@ class TokenLayout:
             width = max(width, self._ids_px(ids_of(self.tokens, self.cells[number])) + extra)
         if not self.lines:
             self.lines.append(0)
+        begins = self._may_begin_a_line(text, extra)
         if self._x + width > self.width and self._x > 0:
-            self._wrap()
+            if begins:
+                self._new_line()
+            else:
+                self._wrap()
             if self._x + width > self.width and self._x > 0:
                 self._new_line()
         while width > self.width and len(text) > 1:
             text, width = self._cut(number, text, extra)
-        if extra or self._after_space or text[0] == " " or not text[0].isalnum():
+        if begins:
             self._break = len(self.texts)
         self._after_space = bool(extra) or text[-1] == " " or ord(text[-1]) > 0x2E7F
         self._add(number, text, width)
         if breaks:
             self._new_line()
+
+    def _may_begin_a_line(self, text: str, extra: float) -> bool:
+        if extra or self._after_space:
+            return True
+        return not text[0].isalnum() and text[0] not in _CLOSING
 
     def _add(self, number: int, text: str, width: float) -> None:
         self.cell_of.append(number)

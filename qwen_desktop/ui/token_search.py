@@ -13,14 +13,17 @@ _IDS = re.compile(r"\s*\d+(?:[\s,]+\d+)*[\s,]*")
 
 
 def places(tokens: Tokens, query: str, mode: Mode) -> list[tuple[int, int]]:
-    """The ranges of tokens that match, by their text in any case, or by ids that are shown.
+    """The ranges of tokens that match, by their text in any case, or by their ids.
 
-    Where ids are shown, numbers with spaces or commas between them are looked for as ids too.
+    Numbers with spaces or commas between them are looked for as ids too where ids are shown, and
+    where they are not as long as no text has them.
     """
     found: set[tuple[int, int]] = set()
-    if mode is not Mode.TEXT and _IDS.fullmatch(query):
+    if mode is Mode.TEXT:
+        found.update(_by_text(tokens, query))
+    if _IDS.fullmatch(query) and (mode is not Mode.TEXT or not found):
         found.update(_by_ids(tokens, [int(n) for n in re.findall(r"\d+", query)]))
-    if mode is not Mode.IDS or not found:
+    if mode is Mode.BOTH or (mode is Mode.IDS and not found):
         found.update(_by_text(tokens, query))
     return sorted(found)[:MOST]
 

@@ -13,6 +13,7 @@ from qwen_desktop.chat.messages import AnswerStats, AnswerTrace, Message, Proven
 from qwen_desktop.chat.tokens import Tokens
 from qwen_desktop.chat.turn_tokens import TurnTokens
 from qwen_desktop.ui.controls import Button, ElidedLabel, Label
+from qwen_desktop.ui.texts import seconds_text
 from qwen_desktop.ui.token_text import Mode, Span, TokenText
 
 ROLE = 16  # tokens, longer than any name of a role with what comes before it
@@ -121,11 +122,7 @@ class Page(QWidget):
 
     def seconds(self, value: float) -> str:
         """A time; "" where it was not kept."""
-        return (
-            self.tr("{seconds} s").format(seconds=QLocale().toString(value, "f", 2))
-            if value
-            else ""
-        )
+        return self.tr("{seconds} s").format(seconds=seconds_text(value, 2)) if value else ""
 
     def speed(self, value: float) -> str:
         """Tokens in a second; "" where it was not kept."""

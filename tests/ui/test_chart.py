@@ -197,6 +197,16 @@ def test_the_mark_is_brought_into_view(chart):
     assert canvas.view.bottom <= 60 * MIB <= canvas.view.top
 
 
+def test_a_mark_out_of_view_is_not_drawn(chart):
+    canvas, away = chart.canvas, View(150, 190, 45 * MIB, 55 * MIB)
+    canvas.set_view(away)
+    bare = canvas.grab().toImage()
+    QTest.keyClick(canvas, Qt.Key.Key_Right)
+    assert canvas.grab().toImage() != bare
+    canvas.set_view(away)
+    assert canvas.grab().toImage() == bare
+
+
 def test_another_axis_is_looked_at_as_a_whole(chart):
     chart.canvas.zoom(2)
     chart.set_plot(Plot(count_axis("Characters"), bytes_axis("Memory"), (PEAK,)))

@@ -114,6 +114,13 @@ def test_closing_asks_while_something_is_measured(dialog, loaded, qtbot):
     assert points(loaded)
 
 
+def test_enter_in_the_field_of_lengths_starts(dialog, loaded, qtbot):
+    type_lengths(qtbot, dialog, "24")
+    qtbot.keyClick(dialog.choices.lengths, Qt.Key.Key_Return)
+    assert dialog.isVisible()
+    wait(qtbot, lambda: points(loaded) == 3 and not loaded.studies.state.running)
+
+
 def test_an_answer_that_is_written_blocks_it_with_the_reason(dialog, loaded, qtbot):
     assert loaded.chats.ask("hello")
     wait(qtbot, lambda: loaded.chats.run.running)

@@ -98,6 +98,14 @@ def test_every_token_has_its_place_in_order_and_none_is_beyond_the_edge(pieces, 
         assert layout.token_at(line, x + token_width / 2) == index
 
 
+def test_lines_are_full_and_punctuation_stays_with_its_word():
+    tokens = tokens_of("One", " two", " thr", "ee", " four", " five", ",", " six")
+    layout = TokenLayout(tokens, Mode.TEXT, 96, lambda text: 8.0 * len(text), len, 10, 5)
+    layout.extend(99)
+    lines = ["".join(layout.texts[n] for n in layout.fragments(m)) for m in range(layout.count)]
+    assert lines == ["One two", " three four", " five, six"]
+
+
 def test_keys_go_from_token_to_token(view):
     view.set_tokens(tokens_of("One", " two", "\n", "three", " four", "<|end|>"))
     went = []
@@ -168,6 +176,9 @@ def test_what_is_searched_is_found_across_tokens_and_by_ids(view):
     view.step()
     view.step()
     assert [at for at, _ in told] == [0, 1, 2, 1]
+    assert view.search("3") == 1  # no text has it, an id is it
+    view.step()
+    assert view.current == 3
     view.set_mode(Mode.IDS)
     assert view.search("2, 3") == 1
     view.step()

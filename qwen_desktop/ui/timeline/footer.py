@@ -6,6 +6,7 @@ from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.messages import Message, Status
+from qwen_desktop.ui.texts import seconds_text
 from qwen_desktop.ui.timeline import statistics
 from qwen_desktop.ui.timeline.buttons import (
     CopyButton,
@@ -167,7 +168,7 @@ class Footer(QWidget):
                 speed = locale.toString(stats.decode_speed, "f", 1)
                 parts.append(self.tr("%1 tok/s").replace("%1", speed))
             if stats.first_token_seconds:
-                seconds = locale.toString(stats.first_token_seconds, "f", 1)
+                seconds = seconds_text(stats.first_token_seconds)
                 parts.append(self.tr("%1 s to first token").replace("%1", seconds))
         return " · ".join(parts)
 

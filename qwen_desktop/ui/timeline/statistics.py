@@ -6,7 +6,7 @@ from PySide6.QtCore import QCoreApplication, QLocale
 
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.errors import QT_TRANSLATE_NOOP
-from qwen_desktop.ui.texts import size_text
+from qwen_desktop.ui.texts import seconds_text, size_text
 
 CONTEXT = "statistics"
 
@@ -57,7 +57,7 @@ def rows(message: Message) -> list[tuple[str, str]]:
             found.append((_tr(_THOUGHT), _tr(_SECONDS).format(seconds=seconds)))
         tokens(_ANSWER, stats.answer_tokens)
         if stats.first_token_seconds:
-            seconds = locale.toString(float(stats.first_token_seconds), "f", 2)
+            seconds = seconds_text(stats.first_token_seconds, 2)
             found.append((_tr(_FIRST), _tr(_SECONDS).format(seconds=seconds)))
         if stats.prefill_speed > 0:
             speed(_READING, stats.prefill_speed)

@@ -44,6 +44,11 @@ def test_the_ending_and_the_cost_are_told(timeline, status, start):
     assert status_line(timeline, 1) == start + numbers
 
 
+def test_a_quick_first_token_is_not_told_as_none(timeline):
+    timeline.set_messages([user("q"), answer("text", **{**NUMBERS, "first_token_seconds": 0.0154})])
+    assert status_line(timeline, 1).endswith("0.015 s to first token")
+
+
 @pytest.mark.parametrize("width", [240, 320, 480])
 def test_the_line_is_whole_in_a_narrow_pane(timeline, width):
     message = answer("text", Status.LENGTH, **NUMBERS)
