@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from math import isfinite
 
 
 class Role(str, Enum):
@@ -86,14 +87,20 @@ class AnswerStats:
         """Tokens of the prompt that were read, not reused, per second; 0.0 where none were."""
         if self.prefill_seconds <= 0:
             return 0.0
-        return (self.prompt_tokens - self.reused_tokens) / self.prefill_seconds
+        return _speed(self.prompt_tokens - self.reused_tokens, self.prefill_seconds)
 
     @property
     def decode_speed(self) -> float:
         """Tokens per second after the first one; 0.0 where there are too few to tell."""
         if self.new_tokens < 2 or self.decode_seconds <= 0:
             return 0.0
-        return (self.new_tokens - 1) / self.decode_seconds
+        return _speed(self.new_tokens - 1, self.decode_seconds)
+
+
+def _speed(tokens: int, seconds: float) -> float:
+    """Tokens per second; 0.0 where the time is too short to be one."""
+    speed = tokens / seconds
+    return speed if isfinite(speed) else 0.0
 
 
 @dataclass(frozen=True)

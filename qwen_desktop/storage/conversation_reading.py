@@ -27,6 +27,7 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.storage.damage import MOST_TOKENS
 from qwen_desktop.storage.json_place import (
     CODE,
     DAMAGED,
@@ -201,7 +202,7 @@ def _message(message_id: str, parent_id: str | None, one: Place, unseen: _Unseen
 
 def _stats(place: Place) -> AnswerStats:
     default = AnswerStats()
-    return AnswerStats(**_plain_fields(place, fields(AnswerStats), default))
+    return AnswerStats(**_plain_fields(place, fields(AnswerStats), default, MOST_TOKENS))
 
 
 def _provenance(place: Place, unseen: _Unseen) -> Provenance:
@@ -225,13 +226,15 @@ def _sampled(pair: Place) -> tuple[str, float]:
     return name.text(), value.number()
 
 
-def _plain_fields(place: Place, names: Any, default: object) -> dict[str, Any]:
+def _plain_fields(
+    place: Place, names: Any, default: object, most: int = MAX_COUNT
+) -> dict[str, Any]:
     """Fields that are text, a number or a truth, each as the default is."""
     read: dict[type, Callable[[Place], object]] = {
         str: Place.text,
         bool: Place.truth,
         float: Place.number,
-        int: lambda one: one.whole_number(-MAX_COUNT, MAX_COUNT),
+        int: lambda one: one.whole_number(-most, most),
     }
     return {
         field.name: read[type(usual)](place.field(field.name, usual))

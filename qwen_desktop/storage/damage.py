@@ -1,10 +1,22 @@
-"""The line in the log about a damaged value. It names the row and never what was said."""
+"""Damaged values: what numbers cannot be, and the line in the log about a value.
+
+That names the row and never what was said.
+"""
 
 from __future__ import annotations
 
 import logging
+from math import isfinite
 
 _log = logging.getLogger(__name__)
+
+MOST = 2**64  # of whole numbers, either sign: seeds are up to half of it
+MOST_TOKENS = 2**31 - 1  # of one answer or prompt
+
+
+def is_number(value: int | float, most: int = MOST) -> bool:
+    """Whether it can be counted with: JSON knows numbers without end, and such that are none."""
+    return isfinite(value) if isinstance(value, float) else abs(value) <= most
 
 
 def note(row_id: str, what: str, of: str = "message") -> None:

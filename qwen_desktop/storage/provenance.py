@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from qwen_desktop.chat.messages import Provenance
 from qwen_desktop.chat.text import whole
-from qwen_desktop.storage.damage import Damage, note
+from qwen_desktop.storage.damage import Damage, is_number, note
 
 # The parent of a message by id; None above the first one, and for messages nobody knows.
 Parents: TypeAlias = Callable[[str], "str | None"]
@@ -121,13 +121,14 @@ class ProvenanceReader:
 
 def _fits(name: str, value: Any) -> bool:
     if name == "thinking_budget":
-        return value is None or type(value) is int
+        return value is None or (type(value) is int and is_number(value))
     if name == "sampling":
         return isinstance(value, list) and all(
             isinstance(pair, list)
             and len(pair) == 2
             and type(pair[0]) is str
             and type(pair[1]) in (float, int)
+            and is_number(pair[1])
             for pair in value
         )
     if name == "stop_strings":
@@ -139,7 +140,7 @@ def _fits(name: str, value: Any) -> bool:
             and all(type(one) is str for one in stretch)
             for stretch in value
         )
-    return type(value) is type(_FIELDS[name])
+    return type(value) is type(_FIELDS[name]) and (type(value) is not int or is_number(value))
 
 
 def _tuples(value: list[Any]) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.text import whole
 from qwen_desktop.chat.tree import Tree
 from qwen_desktop.storage import damage, packing
-from qwen_desktop.storage.damage import Damage
+from qwen_desktop.storage.damage import MOST_TOKENS, Damage, is_number
 from qwen_desktop.storage.provenance import ProvenanceReader
 from qwen_desktop.storage.state import MAX_SECONDS
 
@@ -237,7 +237,7 @@ def _stats(raw: object, damage: Damage) -> AnswerStats | None:
         for name, found in known.items():
             kind = type(getattr(default, name))
             fits = type(found) is kind or (kind is float and type(found) is int)
-            if not fits:
+            if not fits or (kind is not str and not is_number(found, MOST_TOKENS)):
                 raise ValueError(f"bad {name}")
         return AnswerStats(**known)
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ from qwen_desktop.ui.chart_scale import Axis, span
 # Beyond so many times the highest value a limit is told of at the edge: in view it would press
 # everything else to the ground.
 LIMIT_IN_VIEW = 1.5
+MOST = 1e18  # of any value: more than all that is measured
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,17 @@ class Series:
     style: str = "line"
     notes: tuple[str, ...] = ()
     faint: bool = False
+
+    def __post_init__(self) -> None:
+        """A point that no axis reaches is left out: in the midst of painting it would be the end.
+
+        Such values come of files that other hands have written.
+        """
+        kept = [n for n, (x, y) in enumerate(self.points) if abs(x) <= MOST and abs(y) <= MOST]
+        if len(kept) < len(self.points):
+            notes = tuple(self.note(n) for n in kept) if self.notes else ()
+            object.__setattr__(self, "notes", notes)
+            object.__setattr__(self, "points", tuple(self.points[n] for n in kept))
 
     @cached_property
     def ordered(self) -> tuple[int, ...]:

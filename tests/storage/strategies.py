@@ -26,8 +26,9 @@ PARTS = st.lists(
 ).map(tuple)
 SECONDS = st.floats(0, 1e6)
 COUNTS = st.integers(0, 2**40)
+TOKENS = st.integers(0, 2**31 - 1)
 STATS = st.none() | st.builds(
-    AnswerStats, TEXTS, COUNTS, COUNTS, COUNTS, COUNTS, SECONDS, SECONDS, SECONDS
+    AnswerStats, TEXTS, TOKENS, TOKENS, TOKENS, TOKENS, SECONDS, SECONDS, SECONDS
 )
 TIMES = st.floats(0, 4e9)
 TOKEN = st.integers(0, 2**32 - 1) | st.integers(0, 151935)
