@@ -63,6 +63,7 @@ from qwen_desktop.engine.sessions import NEVER
 from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.study import Studying
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
+from qwen_desktop.engine.tokenizer_mark import tokenizer_mark
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.engine.turn_tokens import turn_tokens
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
@@ -364,7 +365,8 @@ class Engine:
         loaded = self._loaded
         if loaded is None:
             return None
-        return turn_tokens(loaded.tokenizer, loaded.end_ids, answer, prompt)
+        mark = tokenizer_mark(loaded.checkpoint)
+        return turn_tokens(loaded.tokenizer, loaded.end_ids, answer, prompt, mark)
 
     def prepare(self, request: GenerationRequest, cancel: threading.Event) -> Iterator[None]:
         """Read ahead what the next prompt begins with: see `Answering.prepare`."""

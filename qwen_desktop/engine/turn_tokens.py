@@ -14,13 +14,21 @@ from qwen_desktop.engine.tokenizer import Tokenizer
 
 
 def turn_tokens(
-    tokenizer: Tokenizer, end_ids: Collection[int], answer: Message, prompt: Sequence[int]
+    tokenizer: Tokenizer,
+    end_ids: Collection[int],
+    answer: Message,
+    prompt: Sequence[int],
+    mark: str = "",
 ) -> TurnTokens:
     """Those of `answer` and of its `prompt`, which may be empty: it was not kept.
 
-    Whether `tokenizer` is the one that made them shows in what they spell.
+    Whether `tokenizer` is the one that made them shows in what they spell; where the answer has
+    none, in its `mark` (see tokenizer_mark.py).
     """
     ends = tuple((number, text_of(tokenizer, number)) for number in sorted(end_ids))
+    origin = answer.provenance
+    if not answer.token_ids and (origin is None or not mark or origin.tokenizer != mark):
+        return TurnTokens(ends=ends)
     for thinking_open in (False, True):
         said, kinds = _read(tokenizer, answer.token_ids, thinking_open)
         if is_spelled(answer, said):

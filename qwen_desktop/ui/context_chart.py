@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.measured import Measured, Predicted
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import chart_paint, theme
@@ -229,7 +230,7 @@ class ContextChart(Dialog):
 
     @Slot(object)
     def _on_failed(self, report: Report) -> None:
-        self._say(report.text(), "error")
+        self._say(translated(report), "error")
 
     def _say(self, text: str, tint: str = "dim") -> None:
         self.said.tint = tint

@@ -58,7 +58,12 @@ class Inspection(QObject):
 
         dialog = Inspector(look, title, about, self._window)
         look.setParent(dialog)
-        dialog.destroyed.connect(lambda: self.open.pop(key, None))
-        dialog.finished.connect(lambda: self.open.pop(key, None))
+        dialog.destroyed.connect(lambda: self._forget(key, dialog))
+        dialog.finished.connect(lambda: self._forget(key, dialog))
         self.open[key] = dialog
         dialog.show()
+
+    def _forget(self, key: str, dialog: Inspector) -> None:
+        """One is closed or gone; another for the same may have been opened in between."""
+        if self.open.get(key) is dialog:
+            del self.open[key]

@@ -177,7 +177,8 @@ class LedgerView(QWidget):
     def set_ledger(self, ledger: Ledger, window: int) -> None:
         """Show `ledger` of a plan for `window` tokens."""
         before, self._ledger = self._ledger, ledger
-        if before is None or before.kind is not ledger.kind or window != self._window:
+        known = (before.kind, before.device, before.name) if before is not None else None
+        if known != (ledger.kind, ledger.device, ledger.name) or window != self._window:
             self._window = window
             self._set_kind(ledger)
         locale = self.locale()

@@ -67,6 +67,18 @@ def test_what_an_engine_wrote_is_spelled(opened, template):
     assert Engine().turn_tokens(answer, ()) is None
 
 
+def test_an_answer_without_tokens_is_known_by_the_mark_of_its_tokenizer(opened):
+    engine = opened("qwen3", template=PLAIN)
+    answer = answer_of(ask(engine, request("hello", max_new_tokens=4)))
+    empty = dataclasses.replace(answer, parts=(), token_ids=())
+    assert engine.turn_tokens(empty, (65, 66)).prompt.ids == (65, 66)
+    other = dataclasses.replace(answer.provenance, tokenizer="of another")
+    for origin in (other, None):
+        found = engine.turn_tokens(dataclasses.replace(empty, provenance=origin), (65, 66))
+        assert found.prompt is None
+        assert found.ends
+
+
 def test_stretches_and_what_scores_alone_tell():
     kinds = (TEXT, REASONING, REASONING, TEXT, REASONING)
     assert stretches(kinds, REASONING) == ((1, 3), (4, 5))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, Qt, QTranslator
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 
@@ -15,6 +16,7 @@ from qwen_desktop.chat.measured import Measured, Predicted
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Provenance, Role
 from qwen_desktop.chat.messages import user_message as asked
 from qwen_desktop.chat.tree import Conversation, Tree
+from qwen_desktop.ui import chart_paint
 from qwen_desktop.ui.context_chart import ContextChart
 from qwen_desktop.ui.context_chart_plots import SPEEDS, memory_plot, speed_plot
 from qwen_desktop.ui.context_chart_table import CSV_COLUMNS, csv_text
@@ -125,6 +127,18 @@ def test_answers_without_figures_leave_no_points_of_zero(looks):
     assert len(speed_plot(bare, None, SPEEDS[0]).series[0].points) == 1
 
 
+def test_values_that_no_axis_reaches_are_left_out(looks):
+    odd = (
+        point(5, first_token_seconds=1e300, peak=10**300, characters=9000),
+        point(6, first_token_seconds=float("inf"), decode_speed=float("nan")),
+    )
+    for made in (memory_plot, *(partial(speed_plot, speed=speed) for speed in SPEEDS)):
+        plot = made((*POINTS, *odd), PREDICTED)
+        chart_paint.png([(plot, plot.whole)])
+    first = speed_plot((*POINTS, *odd), PREDICTED, SPEEDS[0]).series[0]
+    assert len(first.points) == len(first.notes) == len(POINTS)
+
+
 def test_a_new_chat_shows_what_is_to_come(looks):
     plot = memory_plot((), PREDICTED)
     assert by_name(plot)["Peak, predicted"].points[-1][0] == 32768
@@ -228,6 +242,29 @@ def test_a_new_row_leaves_what_is_chosen(dialog):
     dialog.show_data((*POINTS, point(5)), PREDICTED, "A talk")
     assert dialog.table.points.rowCount() == 5
     assert dialog.table.selectionModel().isRowSelected(1)
+
+
+class Marked(QTranslator):
+    """Another language: every sentence of an error stands in brackets."""
+
+    def isEmpty(self) -> bool:
+        return False
+
+    def translate(self, context, text, *_rest) -> str:
+        return f"[{text}]" if context == "errors" else ""
+
+
+def test_why_it_was_not_saved_is_told_in_the_language_of_the_interface(dialog, qtbot, tmp_path):
+    other = Marked()
+    QCoreApplication.installTranslator(other)
+    try:
+        (tmp_path / "file").touch()
+        with qtbot.waitSignal(dialog.saving.failed):
+            dialog.saving.save(tmp_path / "file" / "a.csv", ".csv")
+        qtbot.waitUntil(lambda: bool(dialog.said.text()))
+        assert dialog.said.text().startswith("[")
+    finally:
+        QCoreApplication.removeTranslator(other)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.svg", "a.csv", "a.b"])

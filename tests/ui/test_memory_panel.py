@@ -245,6 +245,8 @@ def test_several_devices_have_a_ledger_each_that_folds(panel):
     assert "Weights 1.0 GiB" in panel.ledgers[1].gauge.accessibleDescription()
     QTest.mouseClick(panel.ledgers[1].fold, Qt.MouseButton.LeftButton)
     assert shown(panel, 1)["Weights"] == "1.0 GiB"
+    panel.set_sample(sample(second, card()))  # another checkpoint, the other way round
+    assert [view.title.text() for view in panel.ledgers] == ["GPU 1: Another card", "GPU 0: A card"]
     panel.set_sample(sample(card()))
     assert not panel.ledgers[1].isVisible()
     assert panel.ledger.title.text() == "GPU memory"
