@@ -123,6 +123,7 @@ class LoadPlan:
     shares: tuple[Share, ...]
     fit: Fit
     kv: KvFormat = KvFormat.MODEL
+    tables: bool = False  # whether embeddings and head are packed too
 
     @property
     def weights(self) -> int:

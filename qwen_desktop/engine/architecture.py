@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
-from qwen_desktop.engine.precision import ITEM_BYTES, packable, source_bytes
+from qwen_desktop.engine.precision import EMBEDDINGS, HEAD, ITEM_BYTES, packable, source_bytes
 from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.facts import translated
@@ -31,6 +31,7 @@ _FLOATING = ("F", "BF")
 _LAYER = re.compile(r"(?:model\.)?(?:language_model\.)?layers\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:embed_tokens|wte)\.")
 _HEAD = re.compile(r"^lm_head\.")
+_PLAIN = ("qwen2", "qwen3")  # whose embeddings and head may be packed: they are named alike
 
 _INPUTS = ("q_proj", "k_proj", "v_proj")
 
@@ -309,7 +310,7 @@ class Part:
     count: int = 0  # elements of weights that are floats in every precision
     fixed: int = 0  # bytes of weights that a foreign package reads and keeps as they are
     packable: list[Source] = field(default_factory=list)
-    _sums: dict[tuple[Precision, bool], int] = field(default_factory=dict, repr=False)
+    _sums: dict[tuple[Precision, bool, bool], int] = field(default_factory=dict, repr=False)
 
     def add(self, source: Source) -> None:
         """Take one weight in."""
@@ -323,11 +324,16 @@ class Part:
         """Whether there is no weight."""
         return not (self.count or self.fixed or self.packable)
 
-    def nbytes(self, precision: Precision, own: bool = False) -> int:
-        """Bytes in `precision` (not AUTO); with `own` the folder's codes are kept in any case."""
-        asked = precision, own
+    def nbytes(self, precision: Precision, own: bool = False, tables: bool = False) -> int:
+        """Bytes in `precision` (not AUTO); with `own` the folder's codes are kept in any case.
+
+        `tables`: whether embeddings and head are packed too, see precision.py.
+        """
+        asked = precision, own, tables
         if asked not in self._sums:
-            packed = sum(source_bytes(source, precision, own=own) for source in self.packable)
+            packed = sum(
+                source_bytes(source, precision, own=own, tables=tables) for source in self.packable
+            )
             self._sums[asked] = self.count * ITEM_BYTES.get(precision, 2) + packed + self.fixed
         return self._sums[asked]
 
@@ -341,11 +347,12 @@ class Weights:
     embeddings: Part
     layers: tuple[Part, ...]
     tail: Part  # final norm and head; the head of a tied model is in `embeddings`
+    tables: bool = False  # whether embeddings and head could be packed, on a CPU
 
-    def nbytes(self, precision: Precision, own: bool = False) -> int:
+    def nbytes(self, precision: Precision, own: bool = False, tables: bool = False) -> int:
         """Bytes of all in `precision` (not AUTO). See `Part.nbytes`."""
         parts = (self.embeddings, *self.layers, self.tail)
-        return sum(part.nbytes(precision, own) for part in parts)
+        return sum(part.nbytes(precision, own, tables) for part in parts)
 
 
 def weights(
@@ -355,8 +362,10 @@ def weights(
     embeddings, tail = Part(), Part()
     layers = [Part() for _ in made.layer_kinds]
     parameters = experts = 0
+    names = set()
     for source in sources:
         name = source.name
+        names.add(name)
         is_float = not isinstance(source, FloatSource) or source.dtype.startswith(_FLOATING)
         if name.endswith(_TABLES) or not (is_float or foreign):
             continue
@@ -380,4 +389,7 @@ def weights(
     idle = 0
     if made.experts:
         idle = experts - experts * min(made.experts_per_token, made.experts) // made.experts
-    return Weights(parameters, parameters - idle, embeddings, tuple(layers), tail)
+    # A tied model that brings a head nevertheless is left to transformers, which compares the two.
+    heads = made.tied is not (HEAD in names)
+    tables = made.family in _PLAIN and EMBEDDINGS in names and heads and not foreign
+    return Weights(parameters, parameters - idle, embeddings, tuple(layers), tail, tables)

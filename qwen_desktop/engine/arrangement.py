@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from qwen_desktop.chat.checkpoint import LoadPlan, Precision
-from qwen_desktop.engine.precision import Form, form_of
+from qwen_desktop.engine.precision import TABLES, Form, form_of
 from qwen_desktop.engine.sources import (
     ExpertsSource,
     Single,
@@ -28,7 +28,9 @@ _LAYER = re.compile(r"(?:^|\.)(layers\.\d+\..+)")
 def place_of(weight: str) -> str:
     """What the names of a weight in a checkpoint and in the model have in common, or ""."""
     found = _LAYER.search(weight)
-    return found.group(1) if found else ""
+    if found:
+        return found.group(1)
+    return weight if weight in TABLES else ""
 
 
 def arrange(
@@ -56,7 +58,7 @@ def arrange(
     for name, source in arranged.items():
         fits = source.shape == shapes.get(place_of(name))
         if fits and not isinstance(source, ExpertsSource):
-            form = form_of(source, precision, own=own)
+            form = form_of(source, precision, own=own, tables=placing.tables)
             if form is not None:
                 forms[name] = form
     return arranged, forms

@@ -122,10 +122,14 @@ class Forecasts:
         how = self._loaded.checkpoint.quantisation
         if how is not None and how.extra:  # only its own package reads it
             return {}
-        weights = placement.model_of(self._loaded.checkpoint).weights
+        model = placement.model_of(self._loaded.checkpoint)
         now = max(1, self._loaded.info.weight_bytes)
         half = Precision.FP16 if self._loaded.info.dtype == "FP16" else Precision.BF16
-        sizes = {p: weights.nbytes(p) / now for p in (half, Precision.INT8, Precision.INT4)}
+        on_cpu = set(self._loaded.bytes_by_device) == {"cpu"}
+        sizes = {
+            p: model.weights.nbytes(p, tables=placement.packs_tables(model, p, on_cpu=on_cpu)) / now
+            for p in (half, Precision.INT8, Precision.INT4)
+        }
         return {precision: 1 - size for precision, size in sizes.items() if size <= SMALLER}
 
     def _by_room(self, share: float) -> list[int]:

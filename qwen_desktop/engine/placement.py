@@ -62,6 +62,15 @@ def model_of(checkpoint: Checkpoint) -> Model:
     return Model(made, found, checkpoint.dtype, codes, foreign)
 
 
+def packs_tables(model: Model, precision: Precision, *, on_cpu: bool, own: bool = False) -> bool:
+    """Whether embeddings and head are packed too in `precision` (not AUTO).
+
+    Not beside a folder's own codes (with `own` in any case): what it left floats stays so.
+    """
+    bits = {Precision.INT4: 4, Precision.INT8: 8}.get(precision, 0)
+    return model.weights.tables and on_cpu and not own and bits not in (0, model.codes)
+
+
 def prefill_chunk(active: int, *, on_cpu: bool) -> int:
     """Tokens per forward for `active` parameters. Fixed, so that a seed gives one answer."""
     if not on_cpu:
@@ -201,7 +210,7 @@ class _Ask:
     context: int
     kv: KvFormat
     # Units by precision: several cards are filled in many ways.
-    _known: dict[Precision, list[_Unit]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[Precision, bool], list[_Unit]] = field(default_factory=dict, repr=False)
 
     def on(self, devices: Sequence[Device]) -> LoadPlan:
         """All of it on the only one of `devices`."""
@@ -223,7 +232,9 @@ class _Ask:
     def _filled(self, devices: Sequence[Device], fraction: float) -> LoadPlan:
         """Devices filled in turn up to `fraction` of what is free; the last takes what is left."""
         precision = self._settled(devices)
-        units = self._units(precision)
+        on_cpu = all(device.id == "cpu" for device in devices)
+        tables = packs_tables(self.model, precision, on_cpu=on_cpu, own=self._own)
+        units = self._units(precision, tables)
         shares: list[Share] = []
         at = 0
         for number, device in enumerate(devices):
@@ -247,6 +258,7 @@ class _Ask:
             shares=tuple(shares),
             fit=fit,
             kv=self.kv,
+            tables=tables,
         )
 
     @property
@@ -269,13 +281,13 @@ class _Ask:
             ),
         )
 
-    def _units(self, precision: Precision) -> list[_Unit]:
-        found = self._known.get(precision)
+    def _units(self, precision: Precision, tables: bool) -> list[_Unit]:
+        found = self._known.get((precision, tables))
         if found is None:
-            found = self._known[precision] = self._new_units(precision)
+            found = self._known[precision, tables] = self._new_units(precision, tables)
         return found
 
-    def _new_units(self, precision: Precision) -> list[_Unit]:
+    def _new_units(self, precision: Precision, tables: bool) -> list[_Unit]:
         made, sorted_weights, own = self.model.architecture, self.model.weights, self._own
         item = ITEM_BYTES.get(precision, 2)
         kv = {
@@ -288,8 +300,8 @@ class _Ask:
                 zip(sorted_weights.layers, made.layer_kinds, strict=True)
             )
         ]
-        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision, own), 0)
-        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision, own), 0)]
+        embeddings = _Unit(sorted_weights.embeddings.nbytes(precision, own, tables), 0)
+        return [embeddings, *layers, _Unit(sorted_weights.tail.nbytes(precision, own, tables), 0)]
 
     def _reserve(self, device: Device, all_of: Sequence[Device], precision: Precision) -> int:
         """What `device` needs besides; pieces are small where one of `all_of` is the CPU."""

@@ -32,6 +32,13 @@ ITEM_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2}
 _PROJECTION = re.compile(r"(?:^|\.)layers\.\d+\.(?:.*\.)?(?:\w+_proj|in_proj_(?:qkvz?|z))\.weight")
 
 
+# Embeddings and head. Where a CPU runs packed weights, these have 8 bits: they are the largest
+# matrices of a small model, and every token reads one of them.
+EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+TABLES = (EMBEDDINGS, HEAD)
+_TABLE_STEP = 64  # inputs that the compiled step rounds together
+
+
 @dataclass(frozen=True)
 class Form:
     """How a matrix lies in memory as integer codes.
@@ -66,12 +73,17 @@ def weight_bytes(name: str, shape: tuple[int, ...], precision: Precision) -> int
     return form.nbytes(shape) if form else math.prod(shape) * ITEM_BYTES.get(precision, 2)
 
 
-def form_of(source: Source, precision: Precision, *, own: bool = False) -> Form | None:
+def form_of(
+    source: Source, precision: Precision, *, own: bool = False, tables: bool = False
+) -> Form | None:
     """How the weight of `source` lies in memory in `precision` (not AUTO); None for floats.
 
     A folder's own codes are kept where `precision` has as many bits. With `own` they are kept in
-    any case, and what the folder left floats stays so too.
+    any case, and what the folder left floats stays so too. `tables`: whether `TABLES` are packed.
     """
+    if source.name in TABLES and tables and not own and _packing(precision):
+        fits = len(source.shape) == 2 and source.shape[1] % _TABLE_STEP == 0
+        return Form(8, source.shape[1]) if fits else None
     if not isinstance(source, PackedSource):
         return None if own else _packed_form(source.name, source.shape, precision)
     if own or (precision is Precision.INT4 and source.bits == 4):
@@ -83,22 +95,28 @@ def form_of(source: Source, precision: Precision, *, own: bool = False) -> Form 
 
 def packable(source: Source) -> bool:
     """Whether the bytes of `source` depend on more than their number in any precision."""
-    if isinstance(source, PackedSource):
+    if isinstance(source, PackedSource) or source.name in TABLES:
         return True
     one = single_expert(source, 0) if expert_count(source) else source
     return packs(one.name, one.shape, Precision.INT8)
 
 
-def source_bytes(source: Source, precision: Precision, *, own: bool = False) -> int:
+def source_bytes(
+    source: Source, precision: Precision, *, own: bool = False, tables: bool = False
+) -> int:
     """Bytes the weight of `source` takes once it is loaded. See `form_of`."""
-    if len(source.shape) == 3 and not own and precision in (Precision.INT4, Precision.INT8):
+    if len(source.shape) == 3 and not own and _packing(precision):
         count = expert_count(source)  # all of one form: gates are as large as what they gate
         if count and (form := form_of(single := single_expert(source, 0), precision)):
             return form.nbytes(single.shape) * count
-    form = form_of(source, precision, own=own)
+    form = form_of(source, precision, own=own, tables=tables)
     if form:
         return form.nbytes(source.shape)
     return math.prod(source.shape) * ITEM_BYTES.get(precision, 2)
+
+
+def _packing(precision: Precision) -> bool:
+    return precision in (Precision.INT4, Precision.INT8)
 
 
 def _matrix(name: str, shape: tuple[int, ...]) -> bool:
@@ -106,7 +124,7 @@ def _matrix(name: str, shape: tuple[int, ...]) -> bool:
 
 
 def _packed_form(name: str, shape: tuple[int, ...], precision: Precision) -> Form | None:
-    if precision not in (Precision.INT4, Precision.INT8) or not _matrix(name, shape):
+    if not _packing(precision) or not _matrix(name, shape):
         return None
     if precision is Precision.INT8:
         return Form(8, shape[1])

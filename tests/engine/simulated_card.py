@@ -186,9 +186,9 @@ class SimulatedCard(TorchDispatchMode):
         capabilities = TransformersRunner.capabilities
         assert isinstance(capabilities, property)
 
-        def load(plan: loader.Plan, *rest: Any) -> Any:
+        def load(plan: loader.Plan, *rest: Any, **options: Any) -> Any:
             self._plan = plan
-            model = real_load(plan, *rest)
+            model = real_load(plan, *rest, **options)
             if plan.device.type == "cuda":
                 for name, tensor in (*model.named_parameters(), *model.named_buffers()):
                     if self._device_of(plan, name) != "cpu":

@@ -19,7 +19,7 @@ from qwen_desktop.engine import loader, placement
 from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.quant.experts import PackedExperts
-from qwen_desktop.engine.quant.linear import PackedLinear
+from qwen_desktop.engine.quant.linear import Int8Embedding, PackedLinear
 from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import Cancelled
 from tests.engine.checkpoints import edit_json, make_checkpoint
@@ -154,8 +154,13 @@ def test_packed_from_floats(floats, family, precision, tmp_path):
     assert any(".experts." in name for name in plan.forms) == ("_moe" in family)
     # A checkpoint of the floats that the codes stand for is the reference.
     tensors = load_file(floats(family) / "model.safetensors")
+    tables = ("model.embed_tokens.weight", "lm_head.weight")
     for name, module in runner.module.named_modules():
-        if isinstance(module, PackedLinear):
+        if isinstance(module, Int8Embedding):
+            tensors[tables[0]] = module(torch.arange(module.num_embeddings)).float()
+        elif name == "lm_head" and isinstance(module, PackedLinear) and tables[1] in tensors:
+            tensors[tables[1]] = module(torch.eye(module.in_features)).T.contiguous()
+        elif name != "lm_head" and isinstance(module, PackedLinear):
             eye = torch.eye(module.in_features)
             bias, module.bias = module.bias, None
             *before, kind, last = name.split(
@@ -177,6 +182,26 @@ def test_packed_from_floats(floats, family, precision, tmp_path):
         original = logits(opened(floats(family), Precision.FP32)[1])
         close = torch.cosine_similarity(logits(runner).flatten(), original.flatten(), dim=0)
         assert close > (0.95 if "_moe" in family else 0.99)
+
+
+@pytest.mark.parametrize("precision", [Precision.INT8, Precision.INT4])
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_and_head_have_eight_bits_in_one_copy(floats, tied, precision):
+    folder = floats("qwen3", tie_word_embeddings=tied)
+    plan, runner = opened(folder, precision)
+    assert plan.placing.tables
+    embeddings, head = runner.module.get_input_embeddings(), runner.module.get_output_embeddings()
+    assert (embeddings.codes is head.codes) == tied
+    assert (embeddings.scales is head.scales) == tied
+    assert embeddings.codes.dtype == torch.int8
+    stored = load_file(folder / "model.safetensors")["model.embed_tokens.weight"].float()
+    found = embeddings(torch.arange(len(stored))).float()
+    assert (found - stored).abs().max() <= stored.abs().max() / 127
+    if tied:
+        y = head(torch.eye(stored.shape[1]).bfloat16()).float().T
+        torch.testing.assert_close(y, found, atol=0.01, rtol=0.01)
+    plan, runner = opened(folder, Precision.BF16)
+    assert not plan.placing.tables
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,10 @@ class PackedLinear(nn.Module, ABC):  # type: ignore[misc] # torch has no types h
         if self._placed:
             return
         self._in_order = self._finds_order()
-        if rows:
+        if rows and (self.form.bits == 4 or self.form.group < self.in_features or self.form.own):
             self._place_in_rows()
             self._placed = ROWS
-        else:
+        else:  # eight bits with one scale for each output lie in rows anyway
             self._place(check)
 
     def _finds_order(self) -> bool:
@@ -290,6 +290,30 @@ class Int8Linear(PackedLinear):
         scale = scales[first:last].unsqueeze(-1)
         weight = (weight * scale).to(dtype) if dtype.itemsize < 4 else weight.mul_(scale)
         return weight.reshape(last - first, self.in_features)
+
+
+class Int8Embedding(nn.Module):  # type: ignore[misc] # torch has no types here
+    """Rows of a matrix of 8-bit codes as the embeddings of tokens, in the dtype of the scales.
+
+    Its parts are those of an `Int8Linear` with one scale for each row, which may be the head.
+    """
+
+    codes: torch.Tensor
+    scales: torch.Tensor
+
+    def __init__(
+        self, size: tuple[int, ...], form: Form, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = size
+        for name, (shape, of) in part_shapes(form, size, dtype).items():
+            empty = torch.empty(shape, dtype=of, device=device)
+            self.register_parameter(name, nn.Parameter(empty, requires_grad=False))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """[..., width] for `ids` [...]."""
+        scales = self.scales[0][ids].unsqueeze(-1)
+        return self.codes[0][ids].to(scales.dtype) * scales
 
 
 def packed_linear(

@@ -12,7 +12,7 @@ from torch import nn
 from qwen_desktop.engine.arrangement import place_of
 from qwen_desktop.engine.precision import Form
 from qwen_desktop.engine.quant.experts import PackedExperts, expert_shapes
-from qwen_desktop.engine.quant.linear import PackedLinear, packed_linear
+from qwen_desktop.engine.quant.linear import Int8Embedding, PackedLinear, packed_linear
 from qwen_desktop.errors import Cancelled
 
 
@@ -23,7 +23,7 @@ def matrices(model: nn.Module) -> dict[str, tuple[int, ...]]:
     """
     found: dict[str, tuple[int, ...]] = {}
     for name, module in model.named_modules():
-        if type(module) is nn.Linear:
+        if type(module) in (nn.Linear, nn.Embedding):
             found[place_of(f"{name}.weight")] = tuple(module.weight.shape)
         for kind, shape in expert_shapes(module).items():
             found[place_of(f"{name}.{kind}.weight")] = shape
@@ -38,6 +38,11 @@ def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> Non
         if form is not None and type(module) is nn.Linear:
             shape, device = tuple(module.weight.shape), module.weight.device
             model.set_submodule(name, packed_linear(shape, module.bias, form, dtype, device))
+        if form is not None and type(module) is nn.Embedding:
+            shape, device = tuple(module.weight.shape), module.weight.device
+            model.set_submodule(name, Int8Embedding(shape, form, dtype, device))
+            if model.config.tie_word_embeddings:
+                _tie(model, name, packed_linear(shape, None, form, dtype, device))
         of_experts = {
             kind: form
             for kind in expert_shapes(module)
@@ -45,6 +50,17 @@ def swap(model: nn.Module, forms: Mapping[str, Form], dtype: torch.dtype) -> Non
         }
         if of_experts:
             model.set_submodule(name, PackedExperts(module, of_experts, dtype))
+
+
+def _tie(model: Any, embeddings: str, head: PackedLinear) -> None:
+    """Make `head` that of `model`, with the codes of its packed `embeddings`."""
+    names = {id(module): name for name, module in model.named_modules()}
+    own = names[id(model.get_output_embeddings())]
+    model.set_submodule(own, head)
+    parts = [part for part, _ in head.named_parameters()]
+    model.all_tied_weights_keys = {f"{own}.{part}": f"{embeddings}.{part}" for part in parts}
+    for part in parts:
+        setattr(head, part, model.get_parameter(f"{embeddings}.{part}"))
 
 
 def swapped(model_class: type[Any], forms: Mapping[str, Form], dtype: torch.dtype) -> type[Any]:
