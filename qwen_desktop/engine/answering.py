@@ -200,12 +200,15 @@ class Answering:
     def _measured(
         self, event: Finished, peak: PeakMeter, prompt: Prompt, session: Session, read: int
     ) -> Finished:
-        """`event` with the memory that the answer took; its prompt was read `read` at a time."""
+        """`event` with the memory that the answer took on the main device.
+
+        Its prompt was read `read` tokens at a time.
+        """
         device = self._loaded.runner.capabilities.device
         weights = self._loaded.bytes_by_device.get(str(device), 0)
         given, end = len(prompt.ids), max(1, len(session.ids))
         working = max(self._planner.working(read, given), self._planner.working(1, end))
-        held = weights + self._sessions.nbytes
+        held = weights + self._planner.on_main(self._sessions.nbytes)
         used, total = in_use(device)
         now = held_now(device, held)
         highest = peak.read(held + working)
@@ -215,7 +218,7 @@ class Answering:
             event,
             peak_bytes=highest,
             held_bytes=now,
-            others_bytes=self._sessions.at_rest(session.conversation_id),
+            others_bytes=self._planner.on_main(self._sessions.at_rest(session.conversation_id)),
             planned_bytes=weights + max(0, now - held) + self._planner.peak(given, end, read),
             used_bytes=used,
             device_bytes=total,

@@ -111,6 +111,10 @@ class Planner:
             for device, share in zip(self._costs, self._shares, strict=True)
         }
 
+    def on_main(self, nbytes: int) -> int:
+        """How much of `nbytes` of caches lies on the main device."""
+        return self.spread(nbytes).get(self._main, 0)
+
     def working(self, chunk: int, context: int) -> int:
         """Bytes that a forward of `chunk` tokens up to `context` takes on the main device."""
         return self._main_costs.working(chunk, context)

@@ -24,13 +24,14 @@ def predict(
 ) -> Predicted:
     """Memory of the checkpoint with one conversation, for growing numbers of tokens.
 
-    `held` and `others` are bytes of caches: of that conversation, and of all others; `caches` of
-    all, with what is remembered beside them. `read`: so many tokens of the prompt are new in each
-    turn; 0 for all of them. Workspaces that libraries keep on a card count with the weights.
+    `held` and `others` are bytes of caches on all devices: of that conversation, and of all others;
+    `caches` of all, with what is remembered beside them. `read`: so many tokens of the prompt are
+    new in each turn; 0 for all of them. Workspaces that libraries keep on a card count with the
+    weights.
     """
     capabilities, info = loaded.runner.capabilities, loaded.info
     device = capabilities.device
-    weights = loaded.bytes_by_device.get(str(device), 0)
+    weights, caches = loaded.bytes_by_device.get(str(device), 0), planner.on_main(caches)
     fixed = weights + max(0, held_now(device, weights + caches) - weights - caches)
     limit = planner.limit(held, others)
     points = tuple(

@@ -162,6 +162,12 @@ def test_a_model_over_card_and_main_memory_has_two_ledgers(card, made):
         assert all(one.weights and one.kv and one.kv_to_come for one in sample.ledgers)
         assert sample.weights == sum(engine._loaded.bytes_by_device.values())
         assert sample.kv == pytest.approx(engine._answering.kv_bytes, abs=2)
+        # What is kept with an answer is of the card alone.
+        first = engine._answering._sessions.nbytes
+        *_, ended = engine.generate(request("and here", conversation="another"), NEVER)
+        assert 0 < ended.others_bytes < first
+        others = next(one.kv_others for one in engine.memory().ledgers if one.device == "cuda:0")
+        assert ended.others_bytes == others
         engine.unload()
 
 
