@@ -56,7 +56,8 @@ class Studies(QObject):
     changed = Signal(object)
     refusal_changed = Signal()
     problem = Signal(object)
-    _read = Signal(object, object)  # Path, Study
+    _read = Signal(int, object, object)  # of an opening: Path, Study
+    _unread = Signal(int, object)  # of an opening: Report
 
     def __init__(
         self,
@@ -72,9 +73,11 @@ class Studies(QObject):
         self._state = StudyState()
         self._job_id = ""
         self._outline_id = ""
+        self._opening = 0  # counts what is opened: what comes of an earlier one is dropped
         self._stop = threading.Event()
         self._outlining = threading.Event()
         self._read.connect(self._on_read)
+        self._unread.connect(self._on_unread)
         engine.study_outlined.connect(self._on_outlined)
         engine.study_moved.connect(self._on_moved)
         engine.study_ended.connect(self._on_ended)
@@ -147,6 +150,7 @@ class Studies(QObject):
                 self.problem.emit(refusal)
             return False
         self._outline_id = ""
+        self._opening += 1
         self._stop = threading.Event()
         self._job_id = new_id()
         self._set(
@@ -170,27 +174,34 @@ class Studies(QObject):
     def open(self, file: Path) -> None:
         """Show an earlier study; the state has it a moment later."""
         if not self._state.running:
-            self._on_thread(lambda: self._read_file(file))
+            self._opening += 1
+            number = self._opening
+            self._on_thread(lambda: self._read_file(number, file))
 
     def _on_thread(self, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name="study file", daemon=True).start()
 
-    def _read_file(self, file: Path) -> None:
+    def _read_file(self, number: int, file: Path) -> None:
         try:
             from qwen_desktop.storage import study_file
 
             study = study_file.read(file)
         except Exception as error:  # noqa: BLE001 - the border of this thread: all become Reports
-            self.problem.emit(report_of(error))
+            self._unread.emit(number, report_of(error))
         else:
-            self._read.emit(file, study)
+            self._read.emit(number, file, study)
 
     # -- what becomes of it ----------------------------------------------------------------
 
-    @Slot(object, object)
-    def _on_read(self, file: Path, study: Study) -> None:
-        if not self._state.running:
+    @Slot(int, object, object)
+    def _on_read(self, number: int, file: Path, study: Study) -> None:
+        if number == self._opening:
             self._set(study=study, file=file, progress=None)
+
+    @Slot(int, object)
+    def _on_unread(self, number: int, report: Report) -> None:
+        if number == self._opening:
+            self.problem.emit(report)
 
     @Slot(str, object)
     def _on_outlined(self, job_id: str, outlook: StudyOutlook) -> None:

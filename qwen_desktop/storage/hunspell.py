@@ -104,7 +104,11 @@ class Dictionary:
             self._handle = found.Hunspell_create(os.fsencode(affixes), os.fsencode(file))
             if not self._handle:
                 raise ValueError("refused by the library")
-            self._encoding = _encoding(found.Hunspell_get_dic_encoding(self._handle))
+            try:
+                self._encoding = _encoding(found.Hunspell_get_dic_encoding(self._handle))
+            except LookupError:
+                self.close()
+                raise
         except (OSError, ValueError, LookupError) as error:
             raise Unusable(f"{file.name}: {error}") from error
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from qwen_desktop.bridge.study import Studies
-from qwen_desktop.chat.study import StudySetup, Way
+from qwen_desktop.chat.study import Study, StudyHead, StudySetup, Way
 from qwen_desktop.storage import study_file
 
 SETUP = StudySetup((24, 48), (Way.APP, Way.REREAD))
+HEAD = StudyHead("m", "f", "BF16", "model", 1.0, "CPU", False, 1, 2, 3, SETUP)
 LONG = StudySetup(tuple(range(100, 3000, 100)), (Way.REREAD,))
 
 
@@ -122,6 +124,23 @@ def test_an_earlier_study_is_shown(desk, studies, tmp_path):
     desk.wait(lambda: not studies.state.running)
     assert studies.state.study.is_complete
     assert study_file.read(file) == study
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_what_was_opened_last_is_shown_whichever_is_read_first(desk, studies, tmp_path):
+    slow, file = tmp_path / "slow.csv", tmp_path / "quick.csv"
+    os.mkfifo(slow)
+    text = study_file.to_text(Study(HEAD))
+    file.write_text(text)
+    studies.open(slow)
+    studies.open(file)
+    desk.wait(lambda: studies.state.file == file)
+    seen = []
+    studies._read.connect(lambda number, read, study: seen.append(read))
+    with slow.open("w") as pipe:
+        pipe.write(text)
+    desk.wait(lambda: seen)
+    assert studies.state.file == file
 
 
 def test_what_is_no_study_is_told(desk, studies, tmp_path):
