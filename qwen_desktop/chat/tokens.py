@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 _TOGETHER = 8  # tokens; a character has four bytes, and some vocabularies one byte a token
 
@@ -115,11 +114,3 @@ def _may_go_on(piece: bytes) -> bool:
     except UnicodeDecodeError as error:
         return error.reason == "unexpected end of data"
     return False
-
-
-def tiles(ranges: Sequence[tuple[int, int]], length: int) -> bool:
-    """Whether `ranges` follow each other without a gap from 0 to `length`."""
-    if not ranges:
-        return length == 0
-    meets = all(left[1] == right[0] for left, right in pairwise(ranges))
-    return meets and ranges[0][0] == 0 and ranges[-1][1] == length

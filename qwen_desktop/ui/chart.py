@@ -1,4 +1,4 @@
-"""A chart of values against values: lines and points, read, zoomed and copied by mouse and keys.
+"""A chart of values against values: lines and points, read and zoomed by mouse and keys.
 
     chart = Chart("Memory against context")
     chart.set_plot(Plot(count_axis("Tokens"), bytes_axis("Memory"), (Series("Peak", points),)))
@@ -9,14 +9,10 @@ What is shown are frozen values (`chart_plot.py`); `chart_paint.py` draws them, 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from qwen_desktop.bridge.text_file import TextFile
-from qwen_desktop.ui import chart_paint as paint
 from qwen_desktop.ui.chart_canvas import Canvas
 from qwen_desktop.ui.chart_legend import Legend
 from qwen_desktop.ui.chart_plot import Limit, Plot, Series, View
@@ -36,14 +32,9 @@ __all__ = [
 
 
 class Chart(QWidget):
-    """A plane with its legend. `small`: no keys and no zoom, a click asks for more.
-
-    `saved(Path)` and `failed(Report)` tell how the writing of a file went.
-    """
+    """A plane with its legend. `small`: no keys and no zoom, a click asks for more."""
 
     activated = Signal()
-    saved = Signal(object)
-    failed = Signal(object)
 
     def __init__(
         self,
@@ -60,7 +51,6 @@ class Chart(QWidget):
         self.legend.toggled.connect(self._toggle)
         self.canvas.activated.connect(self.activated)
         self._small = small
-        self._file: TextFile | None = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -90,31 +80,6 @@ class Chart(QWidget):
         """Look at everything."""
         self.canvas.set_view(None)
 
-    # -- leaving ---------------------------------------------------------------------------
-
     def page(self) -> tuple[Plot, View]:
         """What is looked at, to be drawn elsewhere."""
         return self.plot, self.canvas.view
-
-    def image(self) -> QImage:
-        """The part that is looked at, as a picture with title and legend."""
-        return paint.image([self.page()])
-
-    def copy_image(self) -> None:
-        """Put the picture on the clipboard."""
-        QGuiApplication.clipboard().setImage(self.image())
-
-    def save_png(self, path: Path) -> None:
-        """Write the picture; `saved` or `failed` tells the end."""
-        self._write(path, paint.png([self.page()]))
-
-    def save_svg(self, path: Path) -> None:
-        """Write it as a drawing; `saved` or `failed` tells the end."""
-        self._write(path, paint.svg([self.page()]))
-
-    def _write(self, path: Path, content: bytes) -> None:
-        if self._file is None:
-            self._file = TextFile(self)
-            self._file.written.connect(self.saved)
-            self._file.failed.connect(self.failed)
-        self._file.write(path, content)

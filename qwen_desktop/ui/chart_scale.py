@@ -119,8 +119,7 @@ def span(low: float, high: float, *, from_zero: bool) -> tuple[float, float]:
         low, high = min(low, 0.0), max(high, 0.0)
     if high <= low:
         around = abs(low) * 0.05 or 1.0
-        low, high = low - around, high + around
-        return (max(low, 0.0), high) if low + around >= 0 else (low, high)
+        return (max(low - around, 0.0) if low >= 0 else low - around), high + around
     room = (high - low) * ROOM
     below = low if low == 0 else low - room
     return (max(below, 0.0) if low >= 0 else below), high + room

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,11 @@ def reason_of(events: list[GenerationEvent]) -> FinishReason:
     (finished,) = [e for e in events if isinstance(e, Finished)]
     assert events[-1] is finished
     return finished.reason
+
+
+def tiles(ranges: Sequence[tuple[int, int]], length: int) -> bool:
+    """Whether `ranges` follow each other without a gap from 0 to `length`."""
+    if not ranges:
+        return length == 0
+    meets = all(left[1] == right[0] for left, right in pairwise(ranges))
+    return meets and ranges[0][0] == 0 and ranges[-1][1] == length

@@ -23,12 +23,11 @@ from qwen_desktop.chat.messages import (
 )
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import GenerationSettings
-from qwen_desktop.chat.tokens import tiles
 from qwen_desktop.engine.engine import Engine
 from qwen_desktop.engine.inspect_prompt import Told, lookalikes, part, spelled
 from qwen_desktop.engine.prompt import build_prompt
 from tests.engine.checkpoints import PLAIN, THINKING, THINKING_OPEN
-from tests.engine.helpers import ask, request, tokenizer_of, usage_of
+from tests.engine.helpers import ask, request, tiles, tokenizer_of, usage_of
 
 UNMARKED = """\
 {%- for m in messages -%}

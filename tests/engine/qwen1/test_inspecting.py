@@ -6,9 +6,8 @@ import pytest
 
 from qwen_desktop.chat.inspected import Why
 from qwen_desktop.chat.inspected_forms import as_python
-from qwen_desktop.chat.tokens import tiles
 from qwen_desktop.engine.engine import Engine
-from tests.engine.helpers import load, request
+from tests.engine.helpers import load, request, tiles
 
 
 @pytest.fixture
