@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,14 @@ BLOCK = 8 * 2**20
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, shape: Mapping[str, Any] = SHAPE) -> None:
     """Write the checkpoint, its tokenizer included: Qwen's own vocabulary where it is installed."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM
 
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(SHAPE))
+    (folder / "config.json").write_text(json.dumps(dict(shape)))
     (folder / "generation_config.json").write_text('{"do_sample": false}')
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(
