@@ -7,17 +7,15 @@ import io
 from collections.abc import Sequence
 from typing import Union
 
-from PySide6.QtCore import QAbstractTableModel, QEvent, QLocale, QModelIndex, QObject, Qt
+from PySide6.QtCore import QLocale, QModelIndex, QObject, Qt
 from PySide6.QtCore import QPersistentModelIndex as _Persistent
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.measured import Measured
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.chart_scale import memory_text, speed_text, time_text
 from qwen_desktop.ui.context_chart_plots import model_text, several_devices
-from qwen_desktop.ui.module_tree import flatten, soften
-from qwen_desktop.ui.plain_table import make_table_plain
+from qwen_desktop.ui.plain_table import NumbersModel, NumbersTable
 
 Index = Union[QModelIndex, _Persistent]  # noqa: UP007
 
@@ -82,7 +80,7 @@ def _plain(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-class PointsModel(QAbstractTableModel):
+class PointsModel(NumbersModel):
     """One row for each answer, in their order."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -169,44 +167,14 @@ class PointsModel(QAbstractTableModel):
         return "".join("\t".join(cell.strip() for cell in line) + "\n" for line in lines)
 
 
-class PointsTable(QTableView):
+class PointsTable(NumbersTable):
     """The table; Ctrl+C copies the chosen rows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.points = PointsModel(self)
-        self.setModel(self.points)
-        make_table_plain(self)
+        points = PointsModel()
+        super().__init__(points, parent)
+        self.points = points
         self.setObjectName("measuredTable")
         self.setAccessibleName(self.tr("Measured answers"))
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        across = self.horizontalHeader()
-        across.setStretchLastSection(True)
-        across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((48, 64, 82, 84, 84, 84, 86, 92, 88)):
             self.setColumnWidth(column, theme.px(width))
-        self._soften()
-
-    def _soften(self) -> None:
-        flatten(self.horizontalHeader())
-        soften(self)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Another theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "points"):
-            self._soften()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Copy what is chosen."""
-        if event.matches(QKeySequence.StandardKey.Copy):
-            self.copy()
-            return
-        super().keyPressEvent(event)
-
-    def copy(self) -> None:
-        """Put the chosen rows on the clipboard, all of them where none is."""
-        chosen = sorted({index.row() for index in self.selectionModel().selectedIndexes()})
-        rows = chosen or range(self.points.rowCount())
-        QGuiApplication.clipboard().setText(self.points.as_lines(rows))

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Union
 
-from PySide6.QtCore import QAbstractTableModel, QEvent, QLocale, QModelIndex, QObject, Qt
+from PySide6.QtCore import QLocale, QModelIndex, QObject, Qt
 from PySide6.QtCore import QPersistentModelIndex as _Persistent
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.study import Study, StudyPoint
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.chart_scale import memory_text, speed_text, time_text
-from qwen_desktop.ui.module_tree import flatten, soften
-from qwen_desktop.ui.plain_table import make_table_plain
+from qwen_desktop.ui.plain_table import NumbersModel, NumbersTable
 from qwen_desktop.ui.study_chart import way_text
 
 Index = Union[QModelIndex, _Persistent]  # noqa: UP007
@@ -23,7 +21,7 @@ _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _NO_PARENT = QModelIndex()
 
 
-class StudyModel(QAbstractTableModel):
+class StudyModel(NumbersModel):
     """One row for each prompt, way by way and by length."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -110,45 +108,16 @@ class StudyModel(QAbstractTableModel):
         return "".join("\t".join(line) + "\n" for line in lines)
 
 
-class StudyTable(QTableView):
+class StudyTable(NumbersTable):
     """The table; Ctrl+C copies the chosen rows."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.points = StudyModel(self)
-        self.setModel(self.points)
-        make_table_plain(self)
+        points = StudyModel()
+        super().__init__(points, parent)
+        self.points = points
         self.setObjectName("studyTable")
         self.setAccessibleName(self.tr("Measured prompts"))
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         across = self.horizontalHeader()
         across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        across.setStretchLastSection(True)
-        across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((190, 64, 82, 64, 84, 84, 84, 84, 74, 86)):
             self.setColumnWidth(column, theme.px(width))
-        self._soften()
-
-    def _soften(self) -> None:
-        flatten(self.horizontalHeader())
-        soften(self)
-
-    def changeEvent(self, event: QEvent) -> None:
-        """Another theme."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "points"):
-            self._soften()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Copy what is chosen."""
-        if event.matches(QKeySequence.StandardKey.Copy):
-            self.copy()
-            return
-        super().keyPressEvent(event)
-
-    def copy(self) -> None:
-        """Put the chosen rows on the clipboard, all of them where none is."""
-        chosen = sorted({index.row() for index in self.selectionModel().selectedIndexes()})
-        rows = chosen or range(self.points.rowCount())
-        QGuiApplication.clipboard().setText(self.points.as_lines(rows))
