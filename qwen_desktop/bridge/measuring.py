@@ -96,12 +96,15 @@ class Measuring(QObject):
             self.changed.emit()
 
     def _ask(self, conversation_id: str, points: tuple[Measured, ...]) -> None:
-        """Ask for a prediction of turns like the last one of the same checkpoint."""
+        """Ask for a prediction of turns that read as much as the heaviest of the same checkpoint.
+
+        A light turn then changes nothing: its peak lies below the line.
+        """
         info = self._models.state.info
-        last = points[-1] if points and info is not None else None
-        same = last is not None and info is not None and last.fingerprint == info.fingerprint
+        mark = info.fingerprint if info is not None else ""
+        heaviest = max((p.new_tokens for p in points if p.fingerprint == mark), default=0)
         self._asked = new_id()
-        self._engine.predict(self._asked, conversation_id, last.new_tokens if last and same else 0)
+        self._engine.predict(self._asked, conversation_id, heaviest)
 
     @Slot(str, object)
     def _on_predicted(self, request_id: str, predicted: Predicted | None) -> None:
