@@ -9,10 +9,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from qwen_desktop.chat.checkpoint import KvFormat
-from qwen_desktop.chat.study import StudySetup, Way
 from qwen_desktop.engine.architecture import architecture
-from qwen_desktop.engine.budget import Costs, Room
-from qwen_desktop.engine.study_plan import Pace, eager, need
+from qwen_desktop.engine.study_plan import eager
 from tests.engine.test_activations import KERNEL, SHAPES, runner_of
 
 MIB = 2**20
