@@ -153,6 +153,12 @@ class Rounds:
         values = self._found.get((who, kind, name))
         return statistics.median(values) if values else None
 
+    @property
+    def quiet(self) -> bool:
+        """Whether other programs left each process two groups of tokens at each context."""
+        of_groups = [v for key, v in self._found.items() if key[2].startswith("quiet_")]
+        return all(value >= 2 for values in of_groups for value in values)
+
     def ratio(self, kind: str, name: str, over: str) -> float | None:
         """Ours over that of `over`, round by round, the median."""
         return self._ratio(("ours", kind, name), (over, kind, name))
@@ -209,12 +215,14 @@ def load_now() -> str:
 
 def told(rounds: Rounds, names: dict[str, str], kinds: dict[str, Any]) -> dict[str, object]:
     """The table, and the keys of the result."""
-    result: dict[str, object] = {}
+    result: dict[str, object] = {"quiet": rounds.quiet}
 
     def keep(key: str, value: float | None, digits: int = 3) -> None:
         if value is not None:
             result[key] = round(value, digits)
 
+    if not rounds.quiet:
+        print("OTHER PROGRAMS WERE AT WORK: speeds and ratios are not settled")
     print(f"{'tok/s':<24}{'at 64':>9}{'at 2,048':>10}{'prefill 512':>13}")
     for name in kinds:
         for who in ("ours", "llama.cpp", "generate()"):
