@@ -8,8 +8,8 @@ from PySide6.QtGui import QGuiApplication, QTextCursor
 from PySide6.QtTest import QTest
 
 from qwen_desktop.chat.messages import PartKind, Status
-from qwen_desktop.ui.timeline.buttons import TextButton
 from qwen_desktop.ui.timeline.arranged import MOST_VIEWS
+from qwen_desktop.ui.timeline.buttons import TextButton
 from tests.ui.timeline.conftest import answer, button, click, point_of, settle, shown_text, user
 from tests.ui.timeline.test_geometry import conversation
 
