@@ -45,6 +45,7 @@ def take_memory(
         driver.wait_idle()
     app.preferences.set("logprobs", 0)
     driver.wait("the chart", lambda: window.charting.small.isVisible())
+    driver.wait("the forecast", lambda: window.panel.forecast.isVisible())
     settle(driver)
     driver.to_front()
     picture("ledger")
