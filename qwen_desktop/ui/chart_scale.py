@@ -12,6 +12,7 @@ from qwen_desktop.ui.texts import GIB, KIB, MIB, size_text
 
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 ROOM = 0.04  # of the span, left beyond the outermost values
+_MORE = 5
 
 
 def step(span: float, most: int) -> float:
@@ -54,15 +55,20 @@ class Axis:
         return ", ".join(part for part in (self.name, unit) if part)
 
     def marks(self, low: float, high: float, most: int) -> tuple[tuple[float, str], ...]:
-        """Ticks of the range in view, with what is written at them."""
+        """Ticks of the range in view, with what is written at them.
+
+        A few more than `most` parts where it would be a single tick, which tells no scale.
+        """
         size = self.unit(high)[0]
-        by = step((high - low) / size, most)
+        found: tuple[float, ...] = ()
+        for parts in range(most, most + _MORE):
+            by = step((high - low) / size, parts)
+            found = ticks(low / size, high / size, parts)
+            if len(found) > 1:
+                break
         digits = max(0, -math.floor(math.log10(by) + 1e-9))
         locale = QLocale()
-        return tuple(
-            (one * size, locale.toString(one + 0.0, "f", digits))
-            for one in ticks(low / size, high / size, most)
-        )
+        return tuple((one * size, locale.toString(one + 0.0, "f", digits)) for one in found)
 
 
 def bytes_axis(name: str, *, from_zero: bool = False) -> Axis:

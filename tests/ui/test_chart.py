@@ -75,6 +75,13 @@ def test_ticks_of_memory_are_round_in_their_unit(looks):
     assert [text for _, text in axis.marks(0, 2 * MIB, 5)] == ["0.0", "0.5", "1.0", "1.5", "2.0"]
 
 
+@given(st.floats(1, 1e9), st.floats(0.001, 10), st.integers(1, 4))
+def test_there_are_two_ticks_at_least(low, share, most):
+    marks = bytes_axis("Memory").marks(low, low * (1 + share), most)
+    assert 2 <= len(marks) <= most + 6
+    assert all(low * (1 - 1e-6) <= at <= low * (1 + share) * (1 + 1e-6) for at, _ in marks)
+
+
 def test_ticks_of_tokens_have_separators(looks):
     marks = count_axis("Tokens").marks(0, 8000, 4)
     assert [text for _, text in marks] == ["0", "2,000", "4,000", "6,000", "8,000"]
