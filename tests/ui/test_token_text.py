@@ -10,10 +10,11 @@ from PySide6.QtGui import QColor, QGuiApplication, QHelpEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolTip
 
-from qwen_desktop.chat.tokens import Tokens, tiles
+from qwen_desktop.chat.tokens import Tokens
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.token_layout import TokenLayout
 from qwen_desktop.ui.token_text import Mode, Span, TokenText
+from tests.engine.helpers import tiles
 
 MARK = 900
 SHIFT = Qt.KeyboardModifier.ShiftModifier
