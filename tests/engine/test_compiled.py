@@ -138,3 +138,13 @@ def test_compiled_code_is_found_again(made, code):
     assert again._compiling is None
     assert "compiled" in again.capabilities.name
     assert np.isfinite(greedy(again)).all()
+
+
+def test_code_of_other_versions_is_removed_and_ours_stays(made, code):
+    compiled, _ = pair(made("qwen2"), code)
+    other = code / "0123456789abcdef"
+    other.mkdir()
+    (other / "step.nbi").write_bytes(b"old")
+    start.forget_others(code)
+    assert not other.exists()
+    assert start.is_compiled(code, compiled._variant)

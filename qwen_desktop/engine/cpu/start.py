@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -138,6 +139,13 @@ def compile_now(folder: Path, variant: Variant) -> None:
     _done(folder, variant).touch()
 
 
+def forget_others(folder: Path) -> None:
+    """Remove what was compiled by other versions, or for another CPU."""
+    for place in folder.iterdir():
+        if place.is_dir() and place.name != _stamp():
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def _end_with_parent() -> None:
     """Wait until the other end of stdin is closed, then end at once."""
     while os.read(0, 4096):  # a lock of sys.stdin, held at the end, would end Python badly
@@ -152,6 +160,7 @@ def main() -> int:
         os.nice(10)
     folder, weights, kv, head, group = sys.argv[1:]
     compile_now(Path(folder), Variant(weights, kv, head, int(group)))
+    forget_others(Path(folder))
     return 0
 
 
