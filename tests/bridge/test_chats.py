@@ -485,7 +485,7 @@ def test_a_panic_of_a_library_ends_the_answer_and_nothing_else(desk, monkeypatch
         raise Panic("overflow")
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "multinomial", panic)
+        patch.setattr(torch, "rand", panic)
         failed = desk.ask_and_wait("first")
 
     assert failed.status is Status.FAILED
