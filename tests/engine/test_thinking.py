@@ -9,6 +9,7 @@ import pytest
 from qwen_desktop.chat.events import Delta, FinishReason, Scored, Started
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.engine import sessions
 from qwen_desktop.engine.detokenize import Detokenizer
 from qwen_desktop.engine.output import OutputParser
 from qwen_desktop.engine.thinking import PATIENCE, SENTENCE, ThinkingBudget
@@ -64,9 +65,10 @@ def test_the_sentence_comes_and_the_answer_goes_on(thinker):
     assert SENTENCE.strip("\n") not in text_of(events, TEXT)
 
 
-def test_what_follows_is_what_the_model_says_after_these_words(thinker):
+def test_what_follows_is_what_the_model_says_after_these_words(thinker, monkeypatch):
     """The same tokens as a beginning that is given: the cache holds what was fed."""
     engine, tokenizer = thinker
+    monkeypatch.setattr(sessions, "WORTH_COPYING", 10_000)  # the other chat reads all anew
     asked = request("hello", max_new_tokens=150, thinking_budget=9, **GREEDY)
     events = ask(engine, asked)
     ids = ids_of(events)

@@ -184,9 +184,10 @@ def test_a_pdf_that_takes_too_much_is_given_up_and_nothing_runs_on(
     tmp_path, monkeypatch, name, most
 ):
     monkeypatch.setattr(pdf_text, name, most)
+    before = set(psutil.Process().children())  # other tests may keep some
     with pytest.raises(Known, match="takes too long"):
         read(written(tmp_path, pdf("One"), "a.pdf"))
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
 
 
 def test_memory_that_this_process_takes_meanwhile_does_not_count(tmp_path, monkeypatch):
