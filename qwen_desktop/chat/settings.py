@@ -25,7 +25,8 @@ class Setting:
     `choices` pairs each allowed string with its label. `minimum` and `maximum` are inclusive.
     `neutral` is the number that changes nothing: where an optional setting starts when it is taken
     up. `multiline` text is written on several lines; a `font` is a family, empty for ours; a
-    `dictionary` is a language this machine has one of, empty for the one of the system.
+    `dictionary` is a language this machine has one of, empty for the one of the system; a `line`
+    of text has no second one, a `folder` is the place of one.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Setting:
     multiline: bool = False
     font: bool = False
     dictionary: bool = False
+    line: bool = False
+    folder: bool = False
 
     def accepts(self, value: object) -> bool:
         """Whether `value` has the right type and lies in the range."""
@@ -66,6 +69,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("appearance", QT_TRANSLATE_NOOP("settings", "Appearance")),
     ("generation", QT_TRANSLATE_NOOP("settings", "Generation")),
     ("context", QT_TRANSLATE_NOOP("settings", "Context and memory")),
+    ("downloads", QT_TRANSLATE_NOOP("settings", "Downloads")),
     ("startup", QT_TRANSLATE_NOOP("settings", "Start-up")),
 )
 
@@ -424,6 +428,95 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=0.0,
         maximum=1024.0,
         step=0.5,
+    ),
+    Setting(
+        "hub",
+        str,
+        "huggingface",
+        QT_TRANSLATE_NOOP("settings", "Hub"),
+        QT_TRANSLATE_NOOP("settings", "Where checkpoints are looked for first."),
+        "downloads",
+        choices=(("huggingface", "Hugging Face"), ("modelscope", "ModelScope")),
+    ),
+    Setting(
+        "huggingface_address",
+        str,
+        "https://huggingface.co",
+        QT_TRANSLATE_NOOP("settings", "Address of Hugging Face"),
+        QT_TRANSLATE_NOOP("settings", "Another one for a mirror; empty: as HF_ENDPOINT says."),
+        "downloads",
+        line=True,
+    ),
+    Setting(
+        "modelscope_address",
+        str,
+        "https://www.modelscope.cn",
+        QT_TRANSLATE_NOOP("settings", "Address of ModelScope"),
+        QT_TRANSLATE_NOOP("settings", "Another one for a mirror of it."),
+        "downloads",
+        line=True,
+    ),
+    Setting(
+        "models_folder",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Folder of models"),
+        QT_TRANSLATE_NOOP("settings", "Where downloads go; empty: a folder beside the chats."),
+        "downloads",
+        line=True,
+        folder=True,
+    ),
+    Setting(
+        "downloads_at_once",
+        int,
+        1,
+        QT_TRANSLATE_NOOP("settings", "Downloads at once"),
+        QT_TRANSLATE_NOOP("settings", "Others wait for their turn."),
+        "downloads",
+        minimum=1,
+        maximum=2,
+    ),
+    Setting(
+        "connections",
+        int,
+        4,
+        QT_TRANSLATE_NOOP("settings", "Connections"),
+        QT_TRANSLATE_NOOP("settings", "Connections that one download uses side by side."),
+        "downloads",
+        minimum=1,
+        maximum=16,
+    ),
+    Setting(
+        "download_limit",
+        float,
+        0.0,
+        QT_TRANSLATE_NOOP("settings", "Limit"),
+        QT_TRANSLATE_NOOP("settings", "MiB a second that downloads take together; 0 for no limit."),
+        "downloads",
+        minimum=0.0,
+        maximum=10000.0,
+        step=0.5,
+    ),
+    Setting(
+        "proxy",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Proxy"),
+        QT_TRANSLATE_NOOP(
+            "settings", "As http://host:port; empty: as the environment says (HTTPS_PROXY)."
+        ),
+        "downloads",
+        line=True,
+    ),
+    Setting(
+        "resume_downloads",
+        bool,
+        False,
+        QT_TRANSLATE_NOOP("settings", "Go on with downloads at start"),
+        QT_TRANSLATE_NOOP(
+            "settings", "Otherwise what was under way stays paused until you resume it."
+        ),
+        "downloads",
     ),
     Setting(
         "compiled_decode",

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLineEdit,
     QPlainTextEdit,
     QScrollArea,
     QSpinBox,
@@ -23,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from qwen_desktop.chat.settings import Setting, Value
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Label, Line, ScrollBar
+from qwen_desktop.ui.controls import Button, Label, Line, ScrollBar
 from qwen_desktop.ui.i18n import setting_text
 
 TEXT_MS = 400  # a typed text applies after this pause
@@ -130,6 +131,8 @@ class Field(QWidget):
             return lambda: round(real.value(), 2), real.setValue, self._spin(real)
         if self.setting.dictionary:
             return self._build_dictionaries()
+        if self.setting.line:
+            return self._build_line()
         return self._build_font() if self.setting.font else self._build_text()
 
     def _build_font(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
@@ -186,9 +189,12 @@ class Field(QWidget):
         control.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Pass the wheel on; Enter takes a number, rather than press a dialog's button too."""
-        if isinstance(watched, QAbstractSpinBox) and _is_enter(event):
-            watched.interpretText()
+        """Pass the wheel on; Enter takes a number or a line, rather than press a dialog's button too."""
+        if isinstance(watched, (QAbstractSpinBox, QLineEdit)) and _is_enter(event):
+            if isinstance(watched, QAbstractSpinBox):
+                watched.interpretText()
+            else:
+                self.finish()
             watched.selectAll()
             return True
         wheel = event.type() == QEvent.Type.Wheel
@@ -223,6 +229,31 @@ class Field(QWidget):
         edit.textChanged.connect(pause.start)
         self._pause = pause
         return edit.toPlainText, edit.setPlainText, edit
+
+    def _build_line(self) -> tuple[Callable[[], Value], Callable[..., None], QWidget]:
+        """One line of text; with a button to choose where it is a folder."""
+        edit = QLineEdit()
+        edit.setMinimumHeight(28)
+        edit.installEventFilter(self)
+        pause = QTimer(self)
+        pause.setSingleShot(True)
+        pause.setInterval(TEXT_MS)
+        pause.timeout.connect(self._tell)
+        edit.textChanged.connect(pause.start)
+        self._pause = pause
+        if self.setting.folder:
+            choose = Button(self.tr("Choose…"), height=28)
+            choose.setObjectName(f"choose_{self.setting.name}")
+            choose.setAccessibleName(f"{setting_text(self.setting.label)}: {self.tr('Choose…')}")
+            choose.clicked.connect(self._choose_folder)
+            self._row.insertWidget(0, choose)
+            self._row.setDirection(QHBoxLayout.Direction.RightToLeft)
+        return lambda: edit.text().strip(), edit.setText, edit
+
+    def _choose_folder(self) -> None:
+        from qwen_desktop.ui.folder_picker import pick_folder
+
+        pick_folder(self, setting_text(self.setting.label), str(self.value), self._write)
 
     def finish(self) -> None:
         """Apply what is still waiting."""

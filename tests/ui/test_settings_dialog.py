@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QLineEdit,
     QPlainTextEdit,
     QScrollArea,
     QSpinBox,
@@ -65,9 +66,15 @@ def change_by_hand(dialog, name: str) -> object:
     if isinstance(control, QPlainTextEdit):
         QTest.keyClicks(control, "Be brief.")
         return "Be brief."
+    if isinstance(control, QLineEdit):
+        control.selectAll()
+        QTest.keyClicks(control, "http://127.0.0.1:8080")
+        return "http://127.0.0.1:8080"
     assert isinstance(control, (QSpinBox, QDoubleSpinBox))
     control.selectAll()
-    typed = str(max(1, control.minimum())) if isinstance(control, QSpinBox) else "0.75"
+    typed = "0.75"
+    if isinstance(control, QSpinBox):
+        typed = str(next(n for n in (control.minimum() or 1, 2) if n != control.value()))
     QTest.keyClicks(control, typed)
     QTest.keyClick(control, Qt.Key.Key_Tab)
     return int(typed) if isinstance(control, QSpinBox) else float(typed)
