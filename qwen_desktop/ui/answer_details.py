@@ -1,4 +1,4 @@
-"""Where an answer came from: what computed it and how, what it took, its tokens, its prompt.
+"""Where an answer came from: what computed it and how, what it took, its tokens.
 
 What the model wrote is plain text here, in views that know no other.
 """
@@ -6,7 +6,6 @@ What the model wrote is plain text here, in views that know no other.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from PySide6.QtCore import QDateTime, QLocale, QTimer, Signal
@@ -16,14 +15,13 @@ from PySide6.QtWidgets import QDialogButtonBox, QHBoxLayout, QTabWidget, QVBoxLa
 from qwen_desktop.chat.messages import AnswerTrace, Message
 from qwen_desktop.ui.answer_facts import origin_rows
 from qwen_desktop.ui.answer_tokens import AnswerTokens
-from qwen_desktop.ui.card_views import COPIED_MS, PairsView, TextView
+from qwen_desktop.ui.card_views import COPIED_MS, PairsView
 from qwen_desktop.ui.controls import Button, ElidedLabel
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.score_table import ScoreTable
 from qwen_desktop.ui.timeline import statistics
 
 SIZE = (860, 640)
-IDS_IN_A_LINE = 10
 
 
 class AnswerDetails(Dialog):
@@ -31,18 +29,18 @@ class AnswerDetails(Dialog):
 
     Signals: `fork_requested(message id, at, token)`: the answer anew from one of its tokens on,
     with the id of one that was picked or None; `logprobs_requested`; `turn_requested(message id)`:
-    how this turn worked, step by step.
+    how this turn worked, step by step; `prompt_requested(message id)`: what the model was given.
     """
 
     fork_requested = Signal(str, int, object)
     logprobs_requested = Signal()
     turn_requested = Signal(str)
+    prompt_requested = Signal(str)
 
     def __init__(self, message: Message, parent: QWidget | None = None) -> None:
         super().__init__("answerDetails", self.tr("Answer details"), parent)
         self._message = message
         self._trace: AnswerTrace | None = None
-        self._ids_shown = False
         self.resize(*SIZE)
         self.setMinimumSize(360, 320)
         stats = message.stats
@@ -67,7 +65,6 @@ class AnswerDetails(Dialog):
         self._trace = trace
         self.scores.set_scores(trace.scores)
         self.tokens.set_trace(trace)
-        self._show_page(self.tabs.currentIndex())
 
     # -- building --------------------------------------------------------------------------
 
@@ -87,21 +84,13 @@ class AnswerDetails(Dialog):
         )
         self.tokens.logprobs_requested.connect(self.logprobs_requested)
         self.scores = ScoreTable()
-        self.prompt = TextView(
-            self.tr("Ids of the prompt"),
-            self.tr("Copy ids of the prompt"),
-            self.tr("Reading…"),
-        )
-        self.prompt.set_text("", None)
         for page, words in (
             (self.origin, self.tr("Origin")),
             (self.statistics, self.tr("Statistics")),
             (self.tokens, self.tr("Tokens")),
             (self.scores, self.tr("Log probabilities")),
-            (self.prompt, self.tr("Prompt")),
         ):
             self.tabs.addTab(page, words)
-        self.tabs.currentChanged.connect(self._show_page)
 
     def _bottom(self) -> QHBoxLayout:
         self.copy = Button(self.tr("Copy"), height=32)
@@ -113,6 +102,9 @@ class AnswerDetails(Dialog):
         self.turn = Button(self.tr("How this turn worked"), height=32)
         self.turn.setAccessibleName(self.turn.text())
         self.turn.clicked.connect(lambda: self.turn_requested.emit(self._message.id))
+        self.prompt = Button(self.tr("Inspect prompt"), height=32)
+        self.prompt.setAccessibleName(self.prompt.text())
+        self.prompt.clicked.connect(lambda: self.prompt_requested.emit(self._message.id))
         self._words = {self.copy: self.copy.text(), self.copy_json: self.copy_json.text()}
         self._back = QTimer(self)
         self._back.setSingleShot(True)
@@ -124,6 +116,7 @@ class AnswerDetails(Dialog):
         line.addWidget(self.copy)
         line.addWidget(self.copy_json)
         line.addWidget(self.turn)
+        line.addWidget(self.prompt)
         line.addStretch(1)
         line.addWidget(close)
         return line
@@ -133,17 +126,6 @@ class AnswerDetails(Dialog):
     def _origin(self) -> list[tuple[str, str]]:
         nothing = [(self.tr("Origin"), self.tr("Not kept"))]
         return origin_rows(self._message.provenance) or nothing
-
-    def _show_page(self, index: int) -> None:
-        """The ids of a long prompt are a large text: made when it is looked at."""
-        if self.tabs.widget(index) is not self.prompt or self._ids_shown or self._trace is None:
-            return
-        self._ids_shown = True
-        ids = self._trace.prompt_ids
-        if not ids:
-            self.prompt.title.setText(self.tr("The prompt of this answer was not kept."))
-            return
-        self.prompt.set_text(self.tr("%Ln tokens", "", len(ids)), _lines(ids))
 
     def as_text(self) -> str:
         """The names and values, one to a line."""
@@ -178,9 +160,3 @@ class AnswerDetails(Dialog):
     def _reset(self) -> None:
         for button, words in self._words.items():
             button.setText(words)
-
-
-def _lines(ids: Sequence[int]) -> str:
-    """Short lines: a paragraph of a hundred thousand numbers would take seconds to lay out."""
-    starts = range(0, len(ids), IDS_IN_A_LINE)
-    return ",\n".join(", ".join(map(str, ids[at : at + IDS_IN_A_LINE])) for at in starts)

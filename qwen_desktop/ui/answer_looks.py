@@ -75,6 +75,7 @@ class AnswerLooks(QObject):
         dialog.fork_requested.connect(self._fork)
         dialog.logprobs_requested.connect(self._keep_logprobs)
         dialog.turn_requested.connect(self._turn_from_details)
+        dialog.prompt_requested.connect(self._prompt_from_details)
         self._details, self._details_of = dialog, message_id
         self._refresh()
         dialog.open()
@@ -117,6 +118,12 @@ class AnswerLooks(QObject):
         if self._details is not None:
             self._details.accept()
         self.show_turn(message_id)
+
+    @Slot(str)
+    def _prompt_from_details(self, message_id: str) -> None:
+        if self._details is not None:
+            self._details.accept()
+        self.show_prompt(message_id)
 
     # -- the steps of a turn ---------------------------------------------------------------
 

@@ -151,29 +151,15 @@ def test_white_space_of_a_token_is_seen(text, seen):
     assert visible(text) == seen
 
 
-def test_the_ids_of_the_prompt_are_made_when_looked_at(show):
-    ids = tuple(range(100_000))
-    dialog = show(trace=AnswerTrace(ids))
-    edit = dialog.prompt.edit
-    assert edit.toPlainText() == ""
-    dialog.tabs.setCurrentWidget(dialog.prompt)
-    assert dialog.prompt.title.text() == "100,000 tokens"
-    assert tuple(map(int, edit.toPlainText().replace("\n", " ").split(", "))) == ids
-    longest = max(len(line) for line in edit.toPlainText().split("\n"))
-    assert longest < 100  # one paragraph of them all would take seconds to lay out
-    QTest.mouseClick(dialog.prompt.copy, Qt.MouseButton.LeftButton)
-    assert QGuiApplication.clipboard().text() == edit.toPlainText()
-
-
-def test_the_ids_come_while_they_are_looked_at(show):
+def test_its_prompt_and_its_turn_are_a_click_away(show, qtbot):
     dialog = show()
-    dialog.tabs.setCurrentWidget(dialog.prompt)
-    assert dialog.prompt.title.text() == "Reading…"
-    dialog.set_trace(AnswerTrace((3, 4)))
-    assert dialog.prompt.edit.toPlainText() == "3, 4"
-    empty = show(trace=AnswerTrace())
-    empty.tabs.setCurrentWidget(empty.prompt)
-    assert empty.prompt.title.text() == "The prompt of this answer was not kept."
+    for signal, button in (
+        (dialog.prompt_requested, dialog.prompt),
+        (dialog.turn_requested, dialog.turn),
+    ):
+        with qtbot.waitSignal(signal) as told:
+            QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        assert told.args == [ANSWER.id]
 
 
 def test_it_is_copied_as_text(show, qtbot):
