@@ -75,6 +75,16 @@ class Profile:
         return self.root / "studies"
 
     @property
+    def downloads(self) -> Path:
+        """What is being downloaded and what was, as JSON."""
+        return self.root / "downloads.json"
+
+    @property
+    def models(self) -> Path:
+        """Where downloads go that the user chose no other folder for."""
+        return self.root / "models"
+
+    @property
     def log(self) -> Path:
         """The log file. Never holds what was said in a conversation."""
         return self.root / "qwen-desktop.log"

@@ -189,7 +189,7 @@ class Field(QWidget):
         control.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Pass the wheel on; Enter takes a number or a line, rather than press a dialog's button too."""
+        """Pass the wheel on; Enter takes what was typed, rather than press a dialog's button."""
         if isinstance(watched, (QAbstractSpinBox, QLineEdit)) and _is_enter(event):
             if isinstance(watched, QAbstractSpinBox):
                 watched.interpretText()
