@@ -165,6 +165,7 @@ class LookBack(Look):
         """Read its ids from the disk, then ask the engine; again when another model is open."""
         self._wait(Wait.READING)
         self._chats.trace_read.connect(self._on_trace)
+        self._chats.trace_failed.connect(self._on_no_trace)
         self._models.changed.connect(self._on_model)
         self._chats.read_trace(self.answer.id)
 
@@ -177,6 +178,11 @@ class LookBack(Look):
             return
         self._asked = AnswerPrompt(self._request, self.answer, trace.prompt_ids)
         self._look()
+
+    @Slot(str, object)
+    def _on_no_trace(self, message_id: str, report: Report) -> None:
+        if not self._closed and message_id == self.answer.id and self._asked is None:
+            self.failed.emit(report)
 
     def _look(self) -> None:
         if self._asked is not None and not self._closed:

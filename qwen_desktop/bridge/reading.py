@@ -58,6 +58,7 @@ class Reading(QObject):
     asked = Signal(object)  # GenerationRequest: what would be sent now has changed; None: not now
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
     trace_read = Signal(str, object)  # message id, AnswerTrace
+    trace_failed = Signal(str, object)  # message id, Report
     tokens_read = Signal(str, object)  # message id, TurnTokens; None where no checkpoint is open
     draft_restored = Signal(str)  # text for the composer
     problem = Signal(object)  # Report
@@ -304,10 +305,19 @@ class Reading(QObject):
         return refusal is None
 
     def read_trace(self, message_id: str) -> None:
-        """Read what is kept of an answer only to be looked at: `trace_read` tells it."""
+        """Read what is kept of an answer only to be looked at: `trace_read` tells it.
+
+        Where it cannot be read, `trace_failed` and `problem` do.
+        """
+
+        def failed(report: Report) -> None:
+            self.trace_failed.emit(message_id, report)
+            self.problem.emit(report)
+
         self._store.submit(
             lambda store: store.trace(message_id),
             lambda trace: self.trace_read.emit(message_id, trace),
+            failed,
         )
 
     def read_tokens(self, message_id: str, prompt_ids: tuple[int, ...]) -> None:

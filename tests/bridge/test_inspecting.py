@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from qwen_desktop.bridge.inspecting import Inspecting, Wait
@@ -76,6 +79,15 @@ def test_an_answer_that_never_started_has_no_prompt(desk, inspecting):
     question = desk.path()[0]
     eye = Eye(inspecting.back(question.id, desk.chats))
     desk.wait(lambda: Wait.NOT_KEPT in eye.waits)
+
+
+def test_a_prompt_that_cannot_be_read_says_so(desk, inspecting):
+    answer = desk.ask_and_wait("One")
+    with closing(sqlite3.connect(desk.file)) as other:
+        other.execute("DROP TABLE answer_traces")
+    eye = Eye(inspecting.back(answer.id, desk.chats))
+    desk.wait(lambda: eye.failed)
+    assert eye.failed[0] in desk.problems
 
 
 def test_nothing_to_show_without_a_model(qtbot, tmp_path):
