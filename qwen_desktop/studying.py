@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from qwen_desktop.bridge import study_work
 from qwen_desktop.chat.events import Progress
@@ -31,9 +28,8 @@ from qwen_desktop.chat.study import (
 )
 from qwen_desktop.errors import Cancelled
 from qwen_desktop.storage.atomic import write_bytes
-from qwen_desktop.terminal import say
+from qwen_desktop.terminal import INTERRUPTED, interrupted_by, say
 
-INTERRUPTED = 130  # exit status, as shells have it
 MIB = 2**20
 
 _WAYS = {
@@ -59,7 +55,7 @@ def run(order: StudyOrder) -> int:
         sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     stop = threading.Event()
     study: Study | None = None
-    with _interrupted_by(stop):
+    with interrupted_by(stop, "Stopping …"):
         try:
             for study in _steps(order, stop):
                 _tell(study)
@@ -197,19 +193,3 @@ def _draw(study: Study, file: Path) -> None:
 
 
 _application: object = None  # Qt's, kept as long as the process
-
-
-@contextmanager
-def _interrupted_by(stop: threading.Event) -> Iterator[None]:
-    """Within, Ctrl+C sets `stop`; a second one ends the process as usual."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
-        say("Stopping …", sys.stderr)
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from qwen_desktop import log
@@ -14,6 +17,8 @@ from qwen_desktop.paths import Profile
 
 if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
+
+INTERRUPTED = 130  # exit status, as shells have it
 
 
 @contextmanager
@@ -44,3 +49,20 @@ def say(text: str, out: TextIO | None = None) -> None:
     """Print a line without the characters that would command a terminal."""
     plain = "".join(c if unicodedata.category(c) != "Cc" else "\ufffd" for c in text)
     print(plain, file=out or sys.stdout, flush=True)
+
+
+@contextmanager
+def interrupted_by(stop: threading.Event, word: str = "") -> Iterator[None]:
+    """Within, Ctrl+C says `word` and sets `stop`; a second one ends the process as usual."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        if word:
+            say(word, sys.stderr)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
