@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop import __version__
+from qwen_desktop import __version__, get_options
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
 from qwen_desktop.chat.model import LoadRequest
@@ -22,7 +22,7 @@ from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
-COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study")
+COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
@@ -157,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("folder", metavar="DIR", type=Path)
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
     _add_study(commands)
+    get_options.add_command(commands)
     _add_outgoing(commands)
     return parser
 
@@ -318,6 +319,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if given.command == "study":
             return _study(given)
+        if given.command == "get":
+            from qwen_desktop import getting
+
+            return getting.run(get_options.order(given, options.profile.models))
         if given.command == "import":
             from qwen_desktop import importing
 
