@@ -167,6 +167,8 @@ class StudyDialog(Dialog):
             self.ask_for_outlook()  # where nothing runs: one that was opened
         self._show()
         if before.running and not state.running:
+            for question in self.findChildren(Dialog, "confirmDialog"):
+                question.reject()  # there is nothing left to stop
             self._announce(self.words.text())
 
     @property

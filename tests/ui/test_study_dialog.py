@@ -114,6 +114,18 @@ def test_closing_asks_while_something_is_measured(dialog, loaded, qtbot):
     assert points(loaded)
 
 
+def test_what_was_asked_while_it_ended_is_asked_no_more(dialog, loaded, qtbot):
+    type_lengths(qtbot, dialog, ", ".join(str(n) for n in range(100, 3000, 100)))
+    qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
+    wait(qtbot, lambda: points(loaded))
+    dialog.close()
+    assert dialog.findChild(QDialog, "confirmDialog").isVisible()
+    loaded.studies.stop()
+    wait(qtbot, lambda: not loaded.studies.state.running)
+    assert not any(d.isVisible() for d in dialog.findChildren(QDialog, "confirmDialog"))
+    assert dialog.isVisible()
+
+
 def test_enter_in_the_field_of_lengths_starts(dialog, loaded, qtbot):
     type_lengths(qtbot, dialog, "24")
     qtbot.keyClick(dialog.choices.lengths, Qt.Key.Key_Return)
