@@ -135,6 +135,15 @@ SPECS: tuple[Spec, ...] = (
     Spec("zoom_out", QT_TRANSLATE_NOOP("actions", "Smaller"), ("Ctrl+-",), Group.VIEW),
     Spec("zoom_reset", QT_TRANSLATE_NOOP("actions", "Usual size"), ("Ctrl+0",), Group.VIEW),
     Spec("open", QT_TRANSLATE_NOOP("actions", "Open checkpoint folder"), ("Ctrl+O",), Group.MODEL),
+    Spec(
+        "models",
+        QT_TRANSLATE_NOOP("actions", "Models…"),
+        ("Ctrl+Shift+G",),
+        Group.MODEL,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Checkpoints of this computer, what there is to download, and downloads."
+        ),
+    ),
     Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+Shift+D",), Group.MODEL),
     Spec(
         "memory_chart",

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.prompting import Prompting
     from qwen_desktop.ui.safekeeping import Safekeeping
+    from qwen_desktop.ui.shelf import Shelf
     from qwen_desktop.ui.studying import Studying
     from qwen_desktop.ui.timeline.view import Timeline
     from qwen_desktop.ui.whole_profile import WholeProfile
@@ -81,6 +82,7 @@ class MainWindow(Frame):
     incoming: Incoming
     inspection: Inspection
     outgoing: Outgoing
+    shelf: Shelf
     whole_profile: WholeProfile
 
     def __init__(self, preferences: PreferencesModel, parent: QWidget | None = None) -> None:
@@ -112,6 +114,7 @@ class MainWindow(Frame):
         from qwen_desktop.ui.commanding import Commanding
         from qwen_desktop.ui.conversation_pane import ConversationPane
         from qwen_desktop.ui.notifying import Notifying
+        from qwen_desktop.ui.shelf import Shelf
         from qwen_desktop.ui.switching import Switching
         from qwen_desktop.ui.window_actions import WindowActions
 
@@ -119,6 +122,7 @@ class MainWindow(Frame):
         self._models = models
         self._memory = memory
         self.checkpoints = Checkpoints(self, chats, models, recents, doctor, cards)
+        self.shelf = Shelf(self)
         self.asking = Asking(self, chats, models, self._preferences, presets)
         self.pane = ConversationPane(self, chats, models, self.asking)
         self._wire(recents)
@@ -131,6 +135,7 @@ class MainWindow(Frame):
                 "open_conversation": lambda: self.incoming.choose_conversation(),
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
+                "models": lambda: self.shelf.show(),
                 "memory_chart": lambda: self.charting.show(),
                 "inspect": lambda: self.inspection.show_now(),
                 "study": lambda: self.studying.show(),
