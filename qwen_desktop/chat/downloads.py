@@ -50,6 +50,7 @@ class DownloadEntry:
     progress: DownloadProgress | None = None
     trouble: Report | None = None  # of FAILED
     added_at: float = 0.0
+    endpoint: str = ""  # a server that was named for it; "" for that of the settings
     opens: bool | None = None  # of DONE: whether the doctor says it opens; None: not looked yet
 
     @property

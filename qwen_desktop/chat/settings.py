@@ -441,18 +441,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "huggingface_address",
         str,
-        "https://huggingface.co",
+        "",
         QT_TRANSLATE_NOOP("settings", "Address of Hugging Face"),
-        QT_TRANSLATE_NOOP("settings", "Another one for a mirror; empty: as HF_ENDPOINT says."),
+        QT_TRANSLATE_NOOP(
+            "settings", "That of a mirror; empty: as HF_ENDPOINT says, else its own."
+        ),
         "downloads",
         line=True,
     ),
     Setting(
         "modelscope_address",
         str,
-        "https://www.modelscope.cn",
+        "",
         QT_TRANSLATE_NOOP("settings", "Address of ModelScope"),
-        QT_TRANSLATE_NOOP("settings", "Another one for a mirror of it."),
+        QT_TRANSLATE_NOOP(
+            "settings", "That of another server; empty: as MODELSCOPE_DOMAIN says, else its own."
+        ),
         "downloads",
         line=True,
     ),

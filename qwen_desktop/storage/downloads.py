@@ -76,7 +76,8 @@ def _value(entry: DownloadEntry) -> dict[str, object]:
     return {
         "id": entry.id,
         "hub": listing.hub.value,
-        "endpoint": without_user(listing.endpoint),
+        "server": without_user(listing.endpoint),
+        "endpoint": without_user(entry.endpoint),
         "repository": str(listing.repository),
         "revision": listing.revision,
         "commit": listing.commit,
@@ -103,8 +104,8 @@ def _entry(value: object) -> DownloadEntry | None:
     """An entry of the file; None where it makes no sense."""
     if not isinstance(value, dict):
         return None
-    texts = {name: _text(value, name) for name in ("id", "endpoint", "folder", "repository")}
-    listing = _listing(value, texts["endpoint"], texts["repository"])
+    texts = {name: _text(value, name) for name in ("id", "server", "folder", "repository")}
+    listing = _listing(value, texts["server"], texts["repository"])
     folder = texts["folder"]
     if listing is None or not texts["id"] or not folder or "\0" in folder:
         return None
@@ -124,17 +125,18 @@ def _entry(value: object) -> DownloadEntry | None:
         total,
         done if type(done) is int and 0 <= done <= total else 0,
         added_at=float(str(added)) if is_moment else 0.0,
+        endpoint=_address(value),
         opens=opens if isinstance(opens, bool) else None,
     )
 
 
-def _listing(value: Mapping[str, object], endpoint: str, repository: str) -> Listing | None:
+def _listing(value: Mapping[str, object], server: str, repository: str) -> Listing | None:
     owner, slash, name = repository.partition("/")
     files = value.get("files")
     if not slash or not owner or not name or not isinstance(files, list) or not files:
         return None
     try:
-        if urlsplit(endpoint).scheme not in ("http", "https"):
+        if urlsplit(server).scheme not in ("http", "https"):
             return None
         hub = Hub(str(value.get("hub")))
     except ValueError:
@@ -145,7 +147,7 @@ def _listing(value: Mapping[str, object], endpoint: str, repository: str) -> Lis
         return None
     return Listing(
         hub,
-        endpoint,
+        server,
         RepositoryName(owner, name),
         _text(value, "revision"),
         _text(value, "commit"),
@@ -172,6 +174,16 @@ def _is_hash(value: object, digits: int) -> bool:
     if value is None:
         return True
     return isinstance(value, str) and len(value) == digits and set(value) <= _HEX
+
+
+def _address(value: Mapping[str, object]) -> str:
+    """The address that was named, where it is one."""
+    address = _text(value, "endpoint")
+    try:
+        is_good = urlsplit(address).scheme in ("http", "https")
+    except ValueError:
+        return ""
+    return address if is_good else ""
 
 
 def _text(value: Mapping[str, object], name: str) -> str:

@@ -1,0 +1,121 @@
+"""What the threads of downloads do: ask a hub what there is, fetch it, take it away. No Qt.
+
+Every function may block for as long as a network or a disk does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwen_desktop.chat.hub import (
+    DownloadPlan,
+    DownloadProgress,
+    Hub,
+    Listing,
+    RepositoryAddress,
+)
+
+if TYPE_CHECKING:
+    from qwen_desktop.hub.pace import Limit
+
+# Asked for on the thread that needs it: a token may come from a keyring, which takes its time.
+Token = Callable[[Hub], "str | None"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who is asked, as the settings say. `address` "" is the hub's own."""
+
+    hub: Hub
+    address: str = ""
+    proxy: str = field(default="", repr=False)  # may hold a password
+
+
+@dataclass(frozen=True)
+class LookUp:
+    """What somebody wants to know of a repository. `parent` is where its folder would lie."""
+
+    address: RepositoryAddress
+    server: Server
+    revision: str
+    parent: Path
+
+
+def folder_in(parent: Path, listing: Listing) -> Path:
+    """Where a repository goes below the folder of models: OWNER/NAME."""
+    return parent / listing.repository.owner / listing.repository.name
+
+
+def look_up(asked: LookUp, token: Token, stop: threading.Event) -> DownloadPlan:
+    """Ask the hub, and look at what is here of it. Raises Known, Cancelled."""
+    from qwen_desktop.hub.endpoints import endpoint
+    from qwen_desktop.hub.listing import fetch_listing
+    from qwen_desktop.hub.planning import plan
+
+    server = asked.server
+    there = endpoint(server.hub, server.address, token(server.hub), server.proxy)
+    listing = fetch_listing(there, asked.address.repository, asked.revision, stop)
+    return plan(folder_in(asked.parent, listing), listing)
+
+
+def plan_in(folder: Path, listing: Listing) -> DownloadPlan:
+    """What a download of `listing` into another folder would take. No network."""
+    from qwen_desktop.hub.planning import plan
+
+    return plan(folder, listing)
+
+
+@dataclass
+class Job:
+    """One run of a download. Its thread reads; `stop` is set by the main thread."""
+
+    run_id: str
+    folder: Path
+    listing: Listing  # of the wanted files alone
+    server: Server
+    connections: int
+    limit: Limit
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+
+def fetch(job: Job, token: Token, told: Callable[[DownloadProgress], None]) -> None:
+    """Fetch what is missing, and compare all of it. Raises Known, Cancelled where it is paused."""
+    from qwen_desktop.hub.download import Download
+    from qwen_desktop.hub.endpoints import endpoint
+    from qwen_desktop.hub.planning import plan
+
+    server = job.server
+    there = endpoint(server.hub, server.address, token(server.hub), server.proxy)
+    only = frozenset(file.path for file in job.listing.files)
+    planned = plan(job.folder, job.listing, only)
+    download = Download(planned, there, connections=job.connections, limit=job.limit)
+    download.run(told, job.stop)
+
+
+def take_away(folder: Path, listing: Listing) -> None:
+    """Delete what a download left in `folder`, and the folder where nothing else is in it.
+
+    Only files of the listing and those of the downloader itself go. Raises Known.
+    """
+    from qwen_desktop.hub.download import discard
+    from qwen_desktop.storage import trouble
+
+    try:
+        discard(folder)
+        for file in listing.files:
+            folder.joinpath(*file.path.split("/")).unlink(missing_ok=True)
+        inside = {
+            folder.joinpath(*file.path.split("/")[:depth])
+            for file in listing.files
+            for depth in range(1, file.path.count("/") + 1)
+        }
+        for empty in [*sorted(inside, reverse=True), folder, folder.parent]:
+            if empty.is_dir() and next(empty.iterdir(), None) is None:
+                empty.rmdir()
+    except OSError as error:
+        raise trouble.from_os(error, folder) from error

@@ -1,0 +1,535 @@
+"""The downloads that a user asked for: looked up, queued, fetched, kept over restarts. QtCore only.
+
+Lives on the main thread. Each download that runs and each question to a hub has a thread of its
+own. Nothing is asked of a network but by `look_up`, `start`, `resume`, `resume_all`, and by what
+the user left running where the settings say that it goes on by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from qwen_desktop.bridge import download_work as work
+from qwen_desktop.bridge.download_work import Job, LookUp, Server, Token
+from qwen_desktop.chat.checkpoint import FolderReport
+from qwen_desktop.chat.downloads import MOST, DownloadEntry, Overview, Stage, overview
+from qwen_desktop.chat.hub import DownloadPlan, DownloadProgress, Hub, Listing, RepositoryAddress
+from qwen_desktop.chat.messages import new_id
+from qwen_desktop.errors import Cancelled, Report, report_of
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.doctor import Doctor
+    from qwen_desktop.bridge.file_jobs import FileJobs
+    from qwen_desktop.bridge.preferences import PreferencesModel
+    from qwen_desktop.hub.pace import Limit
+    from qwen_desktop.storage.downloads import DownloadsFile
+
+_log = logging.getLogger(__name__)
+
+TELL_MS = 100
+PATIENCE_S = 3.0  # at the end, for the threads together
+MIB = 2**20
+LIMIT, AT_ONCE, CONNECTIONS = "download_limit", "downloads_at_once", "connections"
+ADDRESSES = {Hub.HUGGING_FACE: "huggingface_address", Hub.MODELSCOPE: "modelscope_address"}
+
+
+class Downloads(QObject):
+    """Owned by the application. `entries` are in the order in which they run.
+
+    Signals: `changed()`: entries came, went, moved, or are at another stage; `progressed(entry)`:
+    one that runs has come further; `overview_changed(Overview)`. `planned(id, DownloadPlan)` and
+    `unplanned(id, Report)` answer `look_up` and `plan_again`. `arrived(entry, FolderReport)`: all
+    of it is here and the doctor has looked at the folder (None where it could not); `failed(entry)`
+    has its trouble; `problem(Report)`: trouble with the list or with deleting.
+    """
+
+    changed = Signal()
+    progressed = Signal(object)
+    overview_changed = Signal(object)
+    planned = Signal(str, object)
+    unplanned = Signal(str, object)
+    arrived = Signal(object, object)
+    failed = Signal(object)
+    problem = Signal(object)
+    _read = Signal(object, object)  # entries of the file, Report or None
+    _moved = Signal(str, object)  # of a run: DownloadProgress
+    _ended = Signal(str, bool, object)  # of a run: whether it was paused, Report or None
+    _answered = Signal(str, object, object)  # of a look-up: DownloadPlan or None, Report or None
+    _taken_away = Signal(object)  # Report or None
+
+    def __init__(
+        self,
+        file: DownloadsFile,
+        files: FileJobs,
+        preferences: PreferencesModel,
+        doctor: Doctor,
+        models: Path,
+        token: Token = lambda _: None,
+        parent: QObject | None = None,
+    ) -> None:
+        """`models` is where downloads go by default; `token` is asked on threads of downloads."""
+        super().__init__(parent)
+        self._file, self._files = file, files
+        self._preferences, self._doctor = preferences, doctor
+        self._models, self._token = models, token
+        self._entries: tuple[DownloadEntry, ...] = ()
+        self._overview = Overview()
+        self._jobs: dict[str, Job] = {}  # by id of the entry
+        self._leaving: dict[str, bool] = {}  # to be removed when it has ended; with its files?
+        self._again: set[str] = set()  # to be queued when it has ended
+        self._fresh: dict[str, DownloadProgress] = {}  # by run, not yet told
+        self._questions: dict[str, threading.Event] = {}
+        self._examined: dict[str, str] = {}  # request of the doctor -> entry
+        self._limit: Limit | None = None
+        self._threads: set[threading.Thread] = set()
+        self._emitting = threading.Lock()
+        self._closed = False
+        self._is_read = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(TELL_MS)
+        self._timer.timeout.connect(self._tell_progress)
+        self._read.connect(self._on_read)
+        self._moved.connect(self._on_moved)
+        self._ended.connect(self._on_ended)
+        self._answered.connect(self._on_answered)
+        self._taken_away.connect(self._on_taken_away)
+        doctor.examined.connect(self._on_examined)
+        doctor.failed.connect(self._on_not_examined)
+        doctor.found.connect(self._on_not_examined)
+        preferences.changed.connect(self._on_preference)
+
+    # -- what there is -----------------------------------------------------------------------
+
+    @property
+    def entries(self) -> tuple[DownloadEntry, ...]:
+        """The list now."""
+        return self._entries
+
+    @property
+    def overview(self) -> Overview:
+        """All of it in one line."""
+        return self._overview
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits for its turn."""
+        return self._overview.active > 0
+
+    def entry(self, entry_id: str) -> DownloadEntry | None:
+        """One of them."""
+        return next((entry for entry in self._entries if entry.id == entry_id), None)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where the next download goes unless the user says otherwise."""
+        if chosen := str(self._preferences.get("models_folder")):
+            return Path(chosen).expanduser()
+        for entry in sorted(self._entries, key=lambda entry: entry.added_at, reverse=True):
+            parent = entry.folder.parent.parent
+            if work.folder_in(parent, entry.listing) == entry.folder:
+                return parent
+        return self._models
+
+    @property
+    def hub(self) -> Hub:
+        """Where checkpoints are looked for first."""
+        return Hub(str(self._preferences.get("hub")))
+
+    def start_reading(self) -> None:
+        """Read the list of the last run; it is there a moment later. To be called once."""
+        self._on_thread("downloads file", self._read_file)
+
+    # -- asking a hub ------------------------------------------------------------------------
+
+    def look_up(
+        self,
+        address: RepositoryAddress,
+        *,
+        hub: Hub | None = None,
+        revision: str = "",
+        parent: Path | None = None,
+    ) -> str:
+        """Ask a hub what a repository holds; the id of the question.
+
+        `hub` and `revision` go before what the address says; `parent` is where its folder would
+        be made.
+        """
+        wanted = hub or address.hub or self.hub
+        own = address.endpoint if address.hub in (None, wanted) else ""
+        asked = LookUp(
+            address,
+            self._server(wanted, own),
+            revision or address.revision,
+            parent or self.models_folder,
+        )
+        return self._ask(lambda stop: work.look_up(asked, self._token, stop))
+
+    def plan_again(self, listing: Listing, folder: Path) -> str:
+        """Look at what another folder would take, without a network; the id of the question."""
+        return self._ask(lambda _: work.plan_in(folder, listing))
+
+    def leave(self, question_id: str) -> None:
+        """Nobody waits for this answer any more."""
+        if (stop := self._questions.pop(question_id, None)) is not None:
+            stop.set()
+
+    def _ask(self, question: Callable[[threading.Event], DownloadPlan]) -> str:
+        question_id, stop = new_id(), threading.Event()
+        self._questions[question_id] = stop
+
+        def run() -> None:
+            try:
+                self._tell(self._answered, question_id, question(stop), None)
+            except BaseException as error:  # noqa: BLE001 - the border of this thread
+                if not isinstance(error, Cancelled):
+                    report = report_of(error)
+                    _log.warning("look-up: %s", report.for_log())
+                    self._tell(self._answered, question_id, None, report)
+
+        self._on_thread("hub question", run)
+        return question_id
+
+    @Slot(str, object, object)
+    def _on_answered(
+        self, question_id: str, plan: DownloadPlan | None, report: Report | None
+    ) -> None:
+        if self._questions.pop(question_id, None) is None:
+            return
+        if plan is not None:
+            self.planned.emit(question_id, plan)
+        else:
+            self.unplanned.emit(question_id, report)
+
+    def _server(self, hub: Hub, address: str = "") -> Server:
+        own = str(self._preferences.get(ADDRESSES[hub]))
+        return Server(hub, address or own, str(self._preferences.get("proxy")))
+
+    # -- what the user does ------------------------------------------------------------------
+
+    def start(self, plan: DownloadPlan, endpoint: str = "") -> str:
+        """Fetch what `plan` says, as soon as it is its turn; the id of the entry.
+
+        `endpoint` is a server that was named for this one; "" for that of the settings, which may
+        be changed while it is under way. A download into the same folder is gone on with.
+        """
+        files = tuple(planned.file for planned in plan.files)
+        listing = replace(plan.listing, files=files, refused=())
+        same = next((entry for entry in self._entries if entry.folder == plan.folder), None)
+        entry = DownloadEntry(
+            same.id if same is not None else new_id(),
+            listing,
+            plan.folder,
+            Stage.QUEUED,
+            plan.total,
+            plan.here,
+            added_at=time.time(),
+            endpoint=endpoint,
+        )
+        if same is None:
+            self._set((*self._entries, entry))
+        elif same.id in self._jobs:
+            self.resume(same.id)
+        else:
+            others = tuple(one for one in self._entries if one.id != same.id)
+            self._set((*others, entry))
+        self._begin()
+        return entry.id
+
+    def pause(self, entry_id: str) -> None:
+        """Stop one; what has come is kept, and it can go on."""
+        entry = self.entry(entry_id)
+        self._again.discard(entry_id)
+        if entry is None:
+            return
+        if (job := self._jobs.get(entry_id)) is not None:
+            job.stop.set()
+            self._replace(replace(entry, stage=Stage.PAUSING))
+        elif entry.stage is Stage.QUEUED:
+            self._replace(replace(entry, stage=Stage.PAUSED))
+        self._begin()
+
+    def resume(self, entry_id: str) -> None:
+        """Go on with one that is paused, failed, or whose files have gone."""
+        entry = self.entry(entry_id)
+        if entry is None or entry_id in self._leaving:
+            return
+        if entry_id in self._jobs:
+            if self._jobs[entry_id].stop.is_set():
+                self._again.add(entry_id)
+        elif entry.stage is not Stage.QUEUED:
+            self._replace(replace(entry, stage=Stage.QUEUED, trouble=None, opens=None))
+        self._begin()
+
+    def pause_all(self) -> None:
+        """Stop what runs and what waits."""
+        # What waits first, or it would begin in the place of what stops.
+        for entry in sorted(self._entries, key=lambda entry: entry.stage is not Stage.QUEUED):
+            if entry.stage in (Stage.QUEUED, Stage.RUNNING):
+                self.pause(entry.id)
+
+    def resume_all(self) -> None:
+        """Go on with all that are paused."""
+        for entry in self._entries:
+            if entry.stage in (Stage.PAUSED, Stage.PAUSING):
+                self.resume(entry.id)
+
+    def cancel(self, entry_id: str, *, delete: bool) -> None:
+        """Take one off the list; `delete` also deletes what was fetched of it."""
+        entry = self.entry(entry_id)
+        if entry is None:
+            return
+        self._again.discard(entry_id)
+        if (job := self._jobs.get(entry_id)) is not None:
+            self._leaving[entry_id] = delete
+            job.stop.set()
+            self._replace(replace(entry, stage=Stage.PAUSING))
+        else:
+            self._remove(entry, delete)
+
+    def forget(self, entry_id: str) -> None:
+        """Take one that does not run off the list; its files stay."""
+        if entry_id not in self._jobs:
+            self.cancel(entry_id, delete=False)
+
+    def move(self, entry_id: str, by: int) -> None:
+        """Let one have its turn earlier (`by` < 0) or later, among those that wait."""
+        entries = list(self._entries)
+        at = next((n for n, entry in enumerate(entries) if entry.id == entry_id), None)
+        if at is None:
+            return
+        to = max(0, min(len(entries) - 1, at + by))
+        if to != at:
+            entries.insert(to, entries.pop(at))
+            self._set(tuple(entries))
+
+    def _remove(self, entry: DownloadEntry, delete: bool) -> None:
+        self._set(tuple(one for one in self._entries if one.id != entry.id))
+        if not delete:
+            return
+
+        def run() -> None:
+            report = None
+            try:
+                work.take_away(entry.folder, entry.listing)
+            except BaseException as error:  # noqa: BLE001 - the border of this thread
+                report = report_of(error)
+            self._tell(self._taken_away, report)
+
+        self._on_thread("download files", run)
+
+    @Slot(object)
+    def _on_taken_away(self, report: Report | None) -> None:
+        if report is not None:
+            self.problem.emit(report)
+
+    # -- running -----------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Let those run whose turn it is."""
+        if self._closed or not self._is_read:
+            return
+        most = int(self._preferences.get(AT_ONCE) or 1)
+        for entry in self._entries:
+            if len(self._jobs) >= most:
+                return
+            if entry.stage is Stage.QUEUED and entry.id not in self._jobs:
+                self._run(entry)
+
+    def _run(self, entry: DownloadEntry) -> None:
+        listing = entry.listing
+        job = Job(
+            new_id(),
+            entry.folder,
+            listing,
+            self._server(listing.hub, entry.endpoint),
+            int(self._preferences.get(CONNECTIONS) or 1),
+            self._shared_limit(),
+        )
+        self._jobs[entry.id] = job
+        self._replace(replace(entry, stage=Stage.RUNNING, trouble=None, progress=None))
+
+        def run() -> None:
+            paused, report = False, None
+            try:
+                work.fetch(job, self._token, lambda p: self._tell(self._moved, job.run_id, p))
+            except Cancelled:
+                paused = True
+            except BaseException as error:  # noqa: BLE001 - the border of this thread
+                report = report_of(error)
+                _log.warning("download: %s", report.for_log())
+            self._tell(self._ended, job.run_id, paused, report)
+
+        job.thread = self._on_thread("download", run)
+
+    def _shared_limit(self) -> Limit:
+        if self._limit is None:
+            from qwen_desktop.hub.pace import Limit
+
+            self._limit = Limit()
+        self._limit.rate = _bytes(self._preferences.get(LIMIT))
+        return self._limit
+
+    @Slot(str, object)
+    def _on_preference(self, name: str, _: object) -> None:
+        if name == LIMIT and self._limit is not None:
+            self._shared_limit()
+        elif name == AT_ONCE:
+            self._begin()
+
+    @Slot(str, object)
+    def _on_moved(self, run_id: str, progress: DownloadProgress) -> None:
+        self._fresh[run_id] = progress
+        if not self._timer.isActive():
+            self._timer.start()
+
+    @Slot()
+    def _tell_progress(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        by_run = {job.run_id: entry_id for entry_id, job in self._jobs.items()}
+        for run_id, progress in fresh.items():
+            entry = self.entry(by_run.get(run_id, ""))
+            if entry is not None:
+                moved = replace(entry, progress=progress, done=progress.done, total=progress.total)
+                self._put(moved)
+                self.progressed.emit(moved)
+        self._tell_overview()
+
+    @Slot(str, bool, object)
+    def _on_ended(self, run_id: str, paused: bool, report: Report | None) -> None:
+        entry_id = next((one for one, job in self._jobs.items() if job.run_id == run_id), "")
+        entry = self.entry(entry_id)
+        if run_id in self._fresh:
+            self._tell_progress()
+            entry = self.entry(entry_id)
+        self._jobs.pop(entry_id, None)
+        if entry is None:
+            return
+        delete = self._leaving.pop(entry_id, None)
+        again = entry_id in self._again
+        self._again.discard(entry_id)
+        if delete is not None:
+            self._remove(entry, delete)
+        elif report is not None:
+            entry = replace(entry, stage=Stage.FAILED, trouble=report)
+            self._replace(entry)
+            self.failed.emit(entry)
+        elif paused:
+            self._replace(replace(entry, stage=Stage.QUEUED if again else Stage.PAUSED))
+        else:
+            self._replace(replace(entry, stage=Stage.DONE, done=entry.total))
+            self._examined[self._doctor.examine(entry.folder)] = entry_id
+        self._begin()
+
+    # -- when all is here --------------------------------------------------------------------
+
+    @Slot(str, object)
+    def _on_examined(self, request_id: str, report: FolderReport) -> None:
+        entry = self.entry(self._examined.pop(request_id, ""))
+        if entry is not None:
+            entry = replace(entry, opens=report.opens)
+            self._replace(entry)
+            self.arrived.emit(entry, report)
+
+    @Slot(str, object)
+    def _on_not_examined(self, request_id: str, _: object) -> None:
+        entry = self.entry(self._examined.pop(request_id, ""))
+        if entry is not None:
+            self.arrived.emit(entry, None)
+
+    # -- the list ----------------------------------------------------------------------------
+
+    def _read_file(self) -> None:
+        try:
+            entries, report = self._file.read(), self._file.problem
+        except BaseException as error:  # noqa: BLE001 - the border of this thread
+            entries, report = (), report_of(error)
+        self._tell(self._read, entries, report)
+
+    @Slot(object, object)
+    def _on_read(self, entries: tuple[DownloadEntry, ...], report: Report | None) -> None:
+        goes_on = bool(self._preferences.get("resume_downloads"))
+        self._is_read = True
+        mine = {entry.folder for entry in self._entries}  # asked for before the list was there
+        earlier = tuple(_after_restart(e, goes_on) for e in entries if e.folder not in mine)
+        if earlier or self._entries:
+            self._set((*earlier, *self._entries))
+        if report is not None:
+            self.problem.emit(report)
+        self._begin()
+
+    def _replace(self, entry: DownloadEntry) -> None:
+        self._set(tuple(entry if one.id == entry.id else one for one in self._entries))
+
+    def _put(self, entry: DownloadEntry) -> None:
+        """Change a row without telling of it or saving it."""
+        self._entries = tuple(entry if one.id == entry.id else one for one in self._entries)
+
+    def _set(self, entries: tuple[DownloadEntry, ...]) -> None:
+        self._entries = _shortened(entries)
+        if self._is_read:
+            kept = self._entries
+            self._files.submit("downloads", lambda: self._file.save(kept))
+        self.changed.emit()
+        self._tell_overview()
+
+    def _tell_overview(self) -> None:
+        now = overview(self._entries)
+        if now != self._overview:
+            self._overview = now
+            self.overview_changed.emit(now)
+
+    # -- threads -----------------------------------------------------------------------------
+
+    def _on_thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        self._threads = {thread for thread in self._threads if thread.is_alive()}
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return thread
+
+    def _tell(self, signal: object, *values: object) -> None:
+        """Emit, unless the program has ended meanwhile: then there is nobody to emit it."""
+        with self._emitting:
+            if not self._closed:
+                signal.emit(*values)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Pause all that runs, and wait a moment for it. The list says what ran."""
+        with self._emitting:
+            self._closed = True
+        for stop in (*(job.stop for job in self._jobs.values()), *self._questions.values()):
+            stop.set()
+        self._timer.stop()
+        end = time.monotonic() + PATIENCE_S
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+
+def _bytes(mebibytes: object) -> float:
+    return float(mebibytes) * MIB if isinstance(mebibytes, (int, float)) else 0.0
+
+
+def _after_restart(entry: DownloadEntry, goes_on: bool) -> DownloadEntry:
+    """What was under way when the program ended waits for the user, unless he wants it to go on."""
+    if entry.stage.is_active:
+        waits = Stage.PAUSED if entry.stage is Stage.PAUSING or not goes_on else Stage.QUEUED
+        return replace(entry, stage=waits)
+    return entry
+
+
+def _shortened(entries: tuple[DownloadEntry, ...]) -> tuple[DownloadEntry, ...]:
+    """Without the oldest that are done, where there are too many."""
+    spare = len(entries) - MOST
+    if spare <= 0:
+        return entries
+    old = [entry.id for entry in entries if entry.stage is Stage.DONE][:spare]
+    return tuple(entry for entry in entries if entry.id not in old)
