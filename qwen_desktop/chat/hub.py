@@ -58,6 +58,7 @@ class Endpoint:
     hub: Hub
     address: str  # "https://huggingface.co", without a slash at the end
     token: str = field(default="", repr=False)  # "" for nobody in particular
+    proxy: str = field(default="", repr=False)  # "http://host:port"; "" as the environment says
 
 
 @dataclass(frozen=True)

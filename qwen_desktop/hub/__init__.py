@@ -5,7 +5,7 @@ block for as long as a network does, so it belongs on a thread of its own; every
 takes a `threading.Event` that ends it (`errors.Cancelled`). Trouble is an `errors.Known`. Nothing
 is asked of a network but by `fetch_listing` and `Download.run`.
 
-    endpoints.endpoint(hub, address="", token=None) -> Endpoint
+    endpoints.endpoint(hub, address="", token=None, proxy="") -> Endpoint
         address "": HF_ENDPOINT or MODELSCOPE_DOMAIN, else the hub's own; token None: from the
         environment, the hub's own token file or the system's keyring
     endpoints.saved_token(hub) / save_token(hub, token) / forget_token(hub)
@@ -18,7 +18,8 @@ is asked of a network but by `fetch_listing` and `Download.run`.
             `on_progress(DownloadProgress)` is called from the thread of `run`, ten times a second
             at most. Setting `cancel` pauses: what has come stays in `.part` files, and the next run
             over a plan of the same files goes on from there
-        .limit: bytes a second over all connections, 0 for none; may be set while it runs
+        .limit: bytes a second over all connections, 0 for none; may be set while it runs.
+            A `pace.Limit` may be given in place of a number: several downloads can share one
     download.discard(folder): removes what a paused download left
     verifying.verify(folder, on_progress, cancel) -> Verification
         `on_progress(bytes read, bytes in all)`
