@@ -300,16 +300,17 @@ class Downloads(QObject):
         if entry_id not in self._jobs:
             self.cancel(entry_id, delete=False)
 
-    def move(self, entry_id: str, by: int) -> None:
-        """Let one have its turn earlier (`by` < 0) or later, among those that wait."""
-        entries = list(self._entries)
-        at = next((n for n, entry in enumerate(entries) if entry.id == entry_id), None)
-        if at is None:
+    def move_waiting(self, entry_id: str, by: int) -> None:
+        """Let one that waits have its turn before the one that waits before it (`by` -1), or
+        after the next (1).
+        """
+        places = [n for n, entry in enumerate(self._entries) if entry.stage is Stage.QUEUED]
+        here = next((n for n, at in enumerate(places) if self._entries[at].id == entry_id), None)
+        if here is None or not 0 <= here + by < len(places):
             return
-        to = max(0, min(len(entries) - 1, at + by))
-        if to != at:
-            entries.insert(to, entries.pop(at))
-            self._set(tuple(entries))
+        entries, one, other = list(self._entries), places[here], places[here + by]
+        entries[one], entries[other] = entries[other], entries[one]
+        self._set(tuple(entries))
 
     def _remove(self, entry: DownloadEntry, delete: bool) -> None:
         self._set(tuple(one for one in self._entries if one.id != entry.id))
