@@ -21,6 +21,7 @@ from qwen_desktop.engine.precision import EMBEDDINGS, HEAD, ITEM_BYTES, packable
 from qwen_desktop.engine.quantisation import Quantisation
 from qwen_desktop.engine.qwen1 import QWEN1
 from qwen_desktop.engine.qwen1.facts import translated
+from qwen_desktop.engine.rooms import STEPS, Rooms
 from qwen_desktop.engine.sources import FloatSource, Source, foreign_bytes
 
 # Tensors of a checkpoint that its text model does not have: eyes, the head that guesses several
@@ -37,11 +38,10 @@ _INPUTS = ("q_proj", "k_proj", "v_proj")
 
 _NAMES = {QWEN1: "Qwen1", "qwen3_next": "Qwen3-Next"}
 
-# Layers that keep keys and values of every token. Those of the first kind grow by KV_STEP tokens
-# (layers.py), and are the ones that can keep 8-bit codes (kv8.py).
+# Layers that keep keys and values of every token. Those of the first kind grow by steps
+# (rooms.py), and are the ones that can keep 8-bit codes (kv8.py).
 FULL = "full_attention"
 _GROWING = (FULL, "indexed_attention")
-KV_STEP = 256
 
 # 8-bit keys and values: values of a head that share a scale, and the bytes of a scale.
 KV_BLOCK = 32
@@ -115,17 +115,28 @@ class Architecture:
         """Bytes each token adds to the KV cache, with `item` bytes per element of the model."""
         return sum(self._row(item, kind, kv) for kind in self.layer_kinds if kind in _GROWING)
 
-    def cache_bytes(self, tokens: int, item: int = 2, kv: KvFormat = KvFormat.MODEL) -> int:
+    def cache_bytes(
+        self,
+        tokens: int,
+        item: int = 2,
+        kv: KvFormat = KvFormat.MODEL,
+        rooms: Rooms = STEPS,
+    ) -> int:
         """Bytes of a whole KV cache that holds `tokens`, spare room included."""
-        return sum(self.layer_cache_bytes(n, tokens, item, kv) for n in range(self.layers))
+        return sum(self.layer_cache_bytes(n, tokens, item, kv, rooms) for n in range(self.layers))
 
     def layer_cache_bytes(
-        self, layer: int, context: int, item: int = 2, kv: KvFormat = KvFormat.MODEL
+        self,
+        layer: int,
+        context: int,
+        item: int = 2,
+        kv: KvFormat = KvFormat.MODEL,
+        rooms: Rooms = STEPS,
     ) -> int:
         """Bytes of the cache of one layer after `context` tokens, spare room included."""
         kind = self.layer_kinds[layer]
         if kind == FULL:
-            context = -(-context // KV_STEP) * KV_STEP
+            context = rooms.size(context)
         if kind in _GROWING:
             return context * self._row(item, kind, kv)
         if kind == "linear_attention":

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwen_desktop.chat.checkpoint import KvFormat
-from qwen_desktop.engine.activations import activations
+from qwen_desktop.engine.activations import Forward, activations
 from qwen_desktop.engine.architecture import Architecture
+from qwen_desktop.engine.rooms import STEPS, Rooms
 
 MIB = 2**20
 
@@ -39,15 +40,28 @@ class Costs:
     layers: tuple[int, ...]
     on_cpu: bool
     reserve: int
+    rooms: Rooms = STEPS  # of caches
+    forward: Forward = Forward.MODULE  # what computes
 
     def cache(self, tokens: int) -> int:
         """Bytes of the KV cache of `tokens` on this device, spare room included."""
         made = self.made
-        return sum(made.layer_cache_bytes(n, tokens, self.item, self.kv) for n in self.layers)
+        return sum(
+            made.layer_cache_bytes(n, tokens, self.item, self.kv, self.rooms) for n in self.layers
+        )
 
     def working(self, chunk: int, context: int) -> int:
         """Bytes that a forward of `chunk` tokens up to `context` takes for a moment."""
-        return activations(self.made, chunk, context, self.item, self.kv, on_cpu=self.on_cpu)
+        return activations(
+            self.made,
+            chunk,
+            context,
+            self.item,
+            self.kv,
+            on_cpu=self.on_cpu,
+            rooms=self.rooms,
+            forward=self.forward,
+        )
 
     def need(self, prompt: int, end: int, chunk: int) -> int:
         """Bytes at the highest, with a prompt of `prompt` tokens and `end` tokens at the end."""

@@ -12,18 +12,21 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from qwen_desktop.engine.architecture import KV_STEP
+from qwen_desktop.engine.rooms import STEPS, Rooms
 
 
-def room_for(room: torch.Tensor | None, new: torch.Tensor, held: int, length: int) -> torch.Tensor:
+def room_for(
+    room: torch.Tensor | None, new: torch.Tensor, held: int, length: int, rooms: Rooms = STEPS
+) -> torch.Tensor:
     """A buffer […, tokens, width] like `new` for `length` tokens: `room`, or a larger copy.
 
-    The first `held` tokens of `room` are kept. A copy has spare room up to whole steps.
+    The first `held` tokens of `room` are kept. A copy has spare room as `rooms` says; that of
+    buckets is of zeros, since all of them is read, however little of it counts.
     """
-    if room is not None and room.shape[-2] >= length:
+    if room is not None and rooms.suffice(room.shape[-2], length):
         return room
-    capacity = -(-length // KV_STEP) * KV_STEP
-    larger = new.new_empty(*new.shape[:-2], capacity, new.shape[-1])
+    make = new.new_zeros if rooms.buckets else new.new_empty
+    larger = make((*new.shape[:-2], rooms.size(length), new.shape[-1]))
     if room is not None:
         larger[..., :held, :] = room[..., :held, :]
     return larger
@@ -32,9 +35,10 @@ def room_for(room: torch.Tensor | None, new: torch.Tensor, held: int, length: in
 class GrowLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [1, kv_heads, tokens, head_dim] as views of buffers with spare room."""
 
-    def __init__(self) -> None:
+    def __init__(self, rooms: Rooms = STEPS) -> None:
         super().__init__()
         self.length = 0
+        self.measure = rooms
         self.key_room: torch.Tensor | None = None
         self.value_room: torch.Tensor | None = None
 
@@ -48,8 +52,8 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         length = self.length + key_states.shape[-2]
-        self.key_room = room_for(self.key_room, key_states, self.length, length)
-        self.value_room = room_for(self.value_room, value_states, self.length, length)
+        self.key_room = room_for(self.key_room, key_states, self.length, length, self.measure)
+        self.value_room = room_for(self.value_room, value_states, self.length, length, self.measure)
         self.key_room[:, :, self.length : length] = key_states
         self.value_room[:, :, self.length : length] = value_states
         self._show(length)
@@ -58,10 +62,11 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
     def make_room(self, length: int) -> None:
         """Have room for `length` tokens, without holding more than before."""
         if self.key_room is not None and self.value_room is not None:
-            if length <= self.key_room.shape[-2] == self.value_room.shape[-2]:
+            held, size = self.length, self.key_room.shape[-2]
+            if size == self.value_room.shape[-2] and self.measure.suffice(size, length):
                 return  # as for nearly every token: views take longer than looking
-            self.key_room = room_for(self.key_room, self.key_room, self.length, length)
-            self.value_room = room_for(self.value_room, self.value_room, self.length, length)
+            self.key_room = room_for(self.key_room, self.key_room, held, length, self.measure)
+            self.value_room = room_for(self.value_room, self.value_room, held, length, self.measure)
             self._show(self.length)
 
     def written(self, length: int) -> None:
@@ -88,4 +93,4 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Forget everything and free the buffers."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self.measure)  # type: ignore[misc]

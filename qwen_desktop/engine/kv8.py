@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicLayer
 from qwen_desktop.engine.activations import KV_PIECE
 from qwen_desktop.engine.architecture import KV_BLOCK
 from qwen_desktop.engine.grow import room_for
+from qwen_desktop.engine.rooms import STEPS, Rooms
 
 # Half the bytes of float32 with all of its range: values of some heads are tiny.
 SCALE = torch.bfloat16
@@ -64,9 +65,10 @@ class CodedLayer(DynamicLayer):  # type: ignore[misc]
     They lie together, keys first: a token is then coded in one go.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rooms: Rooms = STEPS) -> None:
         super().__init__()
         self.length = 0
+        self.measure = rooms
         self.code_room: torch.Tensor | None = None
         self.scale_room: torch.Tensor | None = None
 
@@ -87,10 +89,21 @@ class CodedLayer(DynamicLayer):  # type: ignore[misc]
     def append(self, codes: torch.Tensor, scales: torch.Tensor) -> None:
         """Append codes [2, kv_heads, new, head_dim] and their scales."""
         length = self.length + codes.shape[-2]
-        self.code_room = room_for(self.code_room, codes, self.length, length)
-        self.scale_room = room_for(self.scale_room, scales, self.length, length)
+        self.code_room = room_for(self.code_room, codes, self.length, length, self.measure)
+        self.scale_room = room_for(self.scale_room, scales, self.length, length, self.measure)
         self.code_room[:, :, self.length : length] = codes
         self.scale_room[:, :, self.length : length] = scales
+        self.length = length
+
+    def make_room(self, length: int) -> None:
+        """Have room for `length` tokens, without holding more than before."""
+        if self.code_room is not None and self.scale_room is not None:
+            held = self.length
+            self.code_room = room_for(self.code_room, self.code_room, held, length, self.measure)
+            self.scale_room = room_for(self.scale_room, self.scale_room, held, length, self.measure)
+
+    def written(self, length: int) -> None:
+        """Hold `length` tokens: those that are new have been written into the rooms."""
         self.length = length
 
     def parts(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,4 +126,4 @@ class CodedLayer(DynamicLayer):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Forget everything and free the buffers."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self.measure)  # type: ignore[misc]

@@ -26,6 +26,7 @@ from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.engine.architecture import KV_BLOCK
 from qwen_desktop.engine.grow import GrowLayer
 from qwen_desktop.engine.kv8 import SCALE, CodedLayer
+from qwen_desktop.engine.rooms import STEPS, Rooms
 from qwen_desktop.engine.runner import CacheFileError, Snapshot
 from qwen_desktop.engine.tensor_file import write_tensors
 from qwen_desktop.errors import Cancelled
@@ -35,11 +36,11 @@ _INDEXED = ("indexer_keys", "indexer_position_ids")  # of layers that choose wha
 _DAMAGES = (SafetensorError, KeyError, IndexError, ValueError, TypeError, RuntimeError)
 
 
-def new_layers(config: Any, kv: KvFormat = KvFormat.MODEL) -> DynamicCache:
+def new_layers(config: Any, kv: KvFormat = KvFormat.MODEL, rooms: Rooms = STEPS) -> DynamicCache:
     """transformers' cache for `config` with layers of our own for full attention."""
     kind = CodedLayer if kv is KvFormat.INT8 else GrowLayer
     cache = DynamicCache(config=config)
-    cache.layers = [kind() if type(la) is DynamicLayer else la for la in cache.layers]
+    cache.layers = [kind(rooms) if type(la) is DynamicLayer else la for la in cache.layers]
     return cache
 
 
@@ -119,14 +120,16 @@ class TransformersCache:
         dtype: torch.dtype,
         rope_scale: float = 1.0,
         kv: KvFormat = KvFormat.MODEL,
+        rooms: Rooms = STEPS,
     ) -> None:
         """`devices` are those of the model's layers: a layer's cache is where its weights are.
 
-        `kv` is what layers of full attention keep; the others keep `dtype`.
+        `kv` is what layers of full attention keep, in `rooms`; the others keep `dtype`.
         """
         self.rope_scale = rope_scale
         self._config, self._devices, self._dtype, self._kv = config, devices, dtype, kv
-        self.inner = new_layers(config, kv)
+        self._rooms = rooms
+        self.inner = new_layers(config, kv, rooms)
         self.croppable = all(_can_crop(layer) for layer in self.inner.layers)
 
     @property
@@ -147,7 +150,7 @@ class TransformersCache:
         if n_keep == length:
             return
         if n_keep == 0:
-            self.inner = new_layers(self._config, self._kv)
+            self.inner = new_layers(self._config, self._kv, self._rooms)
         elif self.croppable:
             self._level(n_keep)
         else:
@@ -158,7 +161,7 @@ class TransformersCache:
         if not (self.croppable and 0 <= n_keep <= self.length):
             raise ValueError(f"cannot copy {n_keep} of {self.length} tokens")
         made = TransformersCache(
-            self._config, self._devices, self._dtype, self.rope_scale, self._kv
+            self._config, self._devices, self._dtype, self.rope_scale, self._kv, self._rooms
         )
         if not n_keep:
             return made
@@ -218,7 +221,7 @@ class TransformersCache:
         """
         if not path.is_file():
             raise FileNotFoundError(path)
-        fresh = new_layers(self._config, self._kv)
+        fresh = new_layers(self._config, self._kv, self._rooms)
         try:
             with torch.inference_mode(), safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}

@@ -54,7 +54,9 @@ class Planner:
                 capabilities.kv_format,
                 tuple(n for n, where in enumerate(devices) if where == device),
                 on_cpu=on_cpu,
-                reserve=CPU_RESERVE if device.type == "cpu" else CARD_RESERVE,
+                reserve=(CPU_RESERVE if device.type == "cpu" else CARD_RESERVE) + capabilities.kept,
+                rooms=capabilities.rooms,
+                forward=capabilities.forward,
             )
             for device in dict.fromkeys(devices)
         }

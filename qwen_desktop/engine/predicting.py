@@ -9,10 +9,10 @@ import psutil
 import torch
 
 from qwen_desktop.chat.measured import Predicted
-from qwen_desktop.engine.architecture import KV_STEP
 from qwen_desktop.engine.device import memory_info
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.planning import Planner
+from qwen_desktop.engine.rooms import Rooms
 
 FIRST = 64  # tokens
 PER_OCTAVE = 8  # values between a number of tokens and twice as many
@@ -36,7 +36,7 @@ def predict(
     limit = planner.limit(held, others)
     points = tuple(
         (tokens, fixed + planner.steady(tokens), fixed + planner.peak(tokens, tokens, new))
-        for tokens in _lengths(max(limit, FIRST))
+        for tokens in _lengths(max(limit, FIRST), capabilities.rooms)
         for new in (min(read, tokens) if read else tokens,)
     )
     return Predicted(
@@ -54,14 +54,16 @@ def predict(
     )
 
 
-def _lengths(most: int) -> list[int]:
+def _lengths(most: int, rooms: Rooms) -> list[int]:
     """1, then from `FIRST` tokens in even shares of octaves, `most` at last.
 
-    And both sides of the first steps in which caches grow.
+    And both sides of the first steps in which caches grow, as `rooms` says.
     """
     found, octave = {1, most}, 0
-    for number in range(1, STEPS + 1):
-        found |= {number * KV_STEP, number * KV_STEP + 1}
+    edge = 0
+    for _ in range(STEPS):
+        edge = rooms.filled(edge + 1)
+        found |= {edge, edge + 1}
     while FIRST << octave < most:
         start = FIRST << octave
         found.update(start + start * part // PER_OCTAVE for part in range(PER_OCTAVE))

@@ -30,6 +30,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import torch
 
 from qwen_desktop.chat.checkpoint import KvFormat
+from qwen_desktop.engine.activations import Forward
+from qwen_desktop.engine.rooms import STEPS, Rooms
 
 # Float32, shape [vocab_size], on the runner's device.
 Logits: TypeAlias = torch.Tensor
@@ -50,6 +52,9 @@ class Capabilities:
     dtype: torch.dtype
     name: str  # for people: which path computes
     kv_format: KvFormat = KvFormat.MODEL  # what caches keep
+    rooms: Rooms = STEPS  # how they grow
+    forward: Forward = Forward.MODULE  # what computes: it decides what is held for a moment
+    kept: int = 0  # bytes that it keeps on its device besides weights and caches
 
 
 @dataclass(frozen=True)

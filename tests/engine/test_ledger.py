@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qwen_desktop.chat.checkpoint import Precision
 from qwen_desktop.engine import gpus, memory
-from qwen_desktop.engine.architecture import KV_STEP, architecture, weights
+from qwen_desktop.engine.architecture import architecture, weights
 from qwen_desktop.engine.gpus import OwnMemory
 from qwen_desktop.engine.memory import (
     CardCounters,
@@ -23,6 +23,7 @@ from qwen_desktop.engine.memory import (
     ram_ledger,
     this_process,
 )
+from qwen_desktop.engine.rooms import KV_STEP
 from qwen_desktop.engine.shards import TensorEntry
 from qwen_desktop.engine.sources import FloatSource
 

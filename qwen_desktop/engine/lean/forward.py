@@ -1,0 +1,144 @@
+"""The lean forward: embeddings, decoder layers and head as plain functions over the weights.
+
+A layer, for inputs h [tokens, hidden]:
+
+    q, k, v = Wqkv · norm(h)          (one product where the weights are joined)
+    q, k    = turned(norm(q), norm(k))  (norms of heads in Qwen3 alone)
+    h       = h + Wo · attention(q, K, V)
+    gate, up = Wgu · norm(h)
+    h       = h + Wd · (silu(gate) · up)
+
+Where keys and values are kept, and what attention reads, its caller says (`Attend`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.functional import rms_norm, silu
+
+from qwen_desktop.engine.layers import head_dim
+from qwen_desktop.engine.lean.angles import Angles, Table, turned
+from qwen_desktop.engine.lean.facts import ATTENTION, GATED, OUTPUTS
+from qwen_desktop.engine.lean.linears import Joined
+
+# Keeps keys and values of a layer, by its number, and attends: queries [tokens, heads, width], keys
+# and values [tokens, kv_heads, width] to [tokens, heads · width].
+Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Lean:
+    """The forward of one model that `why_not` has nothing against."""
+
+    def __init__(self, model: Any) -> None:
+        config = model.config.get_text_config(decoder=True)
+        decoder = model.get_decoder()
+        self.heads = int(config.num_attention_heads)
+        self.kv_heads = int(config.num_key_value_heads)
+        self.width = head_dim(config)
+        self.scale = self.width**-0.5
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.angles = Angles(model)
+        self._epsilon = float(config.rms_norm_eps)
+        self._embeddings = model.get_input_embeddings()
+        self._head = model.get_output_embeddings()
+        self._norm: torch.Tensor = decoder.norm.weight
+        self.layers = [_Layer(layer, self) for layer in decoder.layers]
+
+    @property
+    def linears(self) -> list[Any]:
+        """The linears of all layers, and the head."""
+        return [*(one for layer in self.layers for one in layer.linears), self._head]
+
+    def embedded(self, ids: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden] for int64 `ids` [tokens]."""
+        found: torch.Tensor = self._embeddings.forward(ids)
+        return found
+
+    def through(
+        self, h: torch.Tensor, angles: Table, attend: Attend, check: Callable[[], object]
+    ) -> torch.Tensor:
+        """`h` [tokens, hidden] after all layers, for rows of angles of the same tokens.
+
+        `check` is called several times a layer and may raise.
+        """
+        for number, layer in enumerate(self.layers):
+            h = layer(number, h, angles, attend, check)
+        return h
+
+    def logits(self, h: torch.Tensor) -> torch.Tensor:
+        """Float32 [rows, vocabulary] for rows of what `through` gave."""
+        normed = _normed(h, self._norm, self._epsilon)
+        found: torch.Tensor = self._head.forward(normed)
+        return found.float()
+
+
+class _Layer:
+    """One decoder layer."""
+
+    def __init__(self, layer: Any, lean: Lean) -> None:
+        self.linears = [layer.get_submodule(name) for name in (*ATTENTION, *GATED, *OUTPUTS)]
+        self.attention = Joined(self.linears[:3])
+        self.gated = Joined(self.linears[3:5])
+        self._out, self._down = self.linears[5:]
+        self._before: torch.Tensor = layer.input_layernorm.weight
+        self._after: torch.Tensor = layer.post_attention_layernorm.weight
+        self._heads, self._kv_heads, self._width = lean.heads, lean.kv_heads, lean.width
+        self._epsilon = float(layer.input_layernorm.variance_epsilon)
+        self._norms: torch.Tensor | None = None  # of queries and keys, [heads + kv_heads, width]
+        if hasattr(layer.self_attn, "q_norm"):
+            query, key = layer.self_attn.q_norm.weight, layer.self_attn.k_norm.weight
+            rows = query.expand(self._heads, -1), key.expand(self._kv_heads, -1)
+            self._norms = torch.cat(rows).detach()
+
+    def __call__(
+        self,
+        number: int,
+        h: torch.Tensor,
+        angles: Table,
+        attend: Attend,
+        check: Callable[[], object],
+    ) -> torch.Tensor:
+        """See `Lean.through`."""
+        h = h + self._out.forward(self._attended(number, h, angles, attend, check))
+        check()
+        gate, up = self._gated(h)
+        inner = silu(gate).mul_(up)
+        del gate, up
+        check()
+        return h + self._down.forward(inner)
+
+    def _attended(
+        self,
+        number: int,
+        h: torch.Tensor,
+        angles: Table,
+        attend: Attend,
+        check: Callable[[], object],
+    ) -> torch.Tensor:
+        check()
+        heads, kv_heads = self._heads, self._kv_heads
+        rows = self.attention(_normed(h, self._before, self._epsilon)).view(len(h), -1, self._width)
+        both, value = rows[:, : heads + kv_heads], rows[:, heads + kv_heads :]
+        if self._norms is not None:
+            both = rms_norm(both, (self._width,), None, self._epsilon).mul_(self._norms)
+        both = turned(both, angles.cos, angles.sin)
+        query, key = both[:, :heads], both[:, heads:]
+        if angles.factors is not None:
+            query = query * angles.factors.to(query.dtype).view(-1, 1, 1)
+        attended = attend(number, query, key, value)
+        check()
+        return attended
+
+    def _gated(self, h: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.gated.apart(_normed(h, self._after, self._epsilon))
+
+
+def _normed(h: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """The RMS norm of rows; on a CPU rounded as often as the module does it."""
+    if h.device.type == "cpu":
+        return rms_norm(h, h.shape[-1:], None, epsilon).mul_(weight)
+    return rms_norm(h, h.shape[-1:], weight, epsilon)
