@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_desktop.chat.hub import (
     DownloadPlan,
     DownloadProgress,
+    Endpoint,
     Hub,
     Listing,
     RepositoryAddress,
@@ -45,6 +46,17 @@ class LookUp:
     parent: Path
 
 
+def _endpoint(server: Server, token: Token) -> Endpoint:
+    """The server, and as whom it is asked: no token goes to a mirror that it was not made for."""
+    from qwen_desktop.hub.endpoints import default_address, endpoint
+
+    there = endpoint(server.hub, server.address, None, server.proxy)
+    mine = token(server.hub)
+    if mine and there.address == default_address(server.hub):
+        there = replace(there, token=mine)
+    return there
+
+
 def folder_in(parent: Path, listing: Listing) -> Path:
     """Where a repository goes below the folder of models: OWNER/NAME."""
     return parent / listing.repository.owner / listing.repository.name
@@ -52,12 +64,10 @@ def folder_in(parent: Path, listing: Listing) -> Path:
 
 def look_up(asked: LookUp, token: Token, stop: threading.Event) -> DownloadPlan:
     """Ask the hub, and look at what is here of it. Raises Known, Cancelled."""
-    from qwen_desktop.hub.endpoints import endpoint
     from qwen_desktop.hub.listing import fetch_listing
     from qwen_desktop.hub.planning import plan
 
-    server = asked.server
-    there = endpoint(server.hub, server.address, token(server.hub), server.proxy)
+    there = _endpoint(asked.server, token)
     listing = fetch_listing(there, asked.address.repository, asked.revision, stop)
     return plan(folder_in(asked.parent, listing), listing)
 
@@ -86,11 +96,9 @@ class Job:
 def fetch(job: Job, token: Token, told: Callable[[DownloadProgress], None]) -> None:
     """Fetch what is missing, and compare all of it. Raises Known, Cancelled where it is paused."""
     from qwen_desktop.hub.download import Download
-    from qwen_desktop.hub.endpoints import endpoint
     from qwen_desktop.hub.planning import plan
 
-    server = job.server
-    there = endpoint(server.hub, server.address, token(server.hub), server.proxy)
+    there = _endpoint(job.server, token)
     only = frozenset(file.path for file in job.listing.files)
     planned = plan(job.folder, job.listing, only)
     download = Download(planned, there, connections=job.connections, limit=job.limit)

@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qwen_desktop.bridge import download_work as work
 from qwen_desktop.bridge.download_work import Job, LookUp, Server, Token
+from qwen_desktop.bridge.hub_access import ADDRESSES
 from qwen_desktop.chat.checkpoint import FolderReport
 from qwen_desktop.chat.downloads import MOST, DownloadEntry, Overview, Stage, overview
 from qwen_desktop.chat.hub import DownloadPlan, DownloadProgress, Hub, Listing, RepositoryAddress
@@ -38,7 +39,6 @@ TELL_MS = 100
 PATIENCE_S = 3.0  # at the end, for the threads together
 MIB = 2**20
 LIMIT, AT_ONCE, CONNECTIONS = "download_limit", "downloads_at_once", "connections"
-ADDRESSES = {Hub.HUGGING_FACE: "huggingface_address", Hub.MODELSCOPE: "modelscope_address"}
 
 
 class Downloads(QObject):
@@ -177,6 +177,10 @@ class Downloads(QObject):
         """Look at what another folder would take, without a network; the id of the question."""
         return self._ask(lambda _: work.plan_in(folder, listing))
 
+    def folder_for(self, listing: Listing, parent: Path) -> Path:
+        """The folder of a repository below a folder of models."""
+        return work.folder_in(parent, listing)
+
     def leave(self, question_id: str) -> None:
         """Nobody waits for this answer any more."""
         if (stop := self._questions.pop(question_id, None)) is not None:
@@ -211,7 +215,8 @@ class Downloads(QObject):
 
     def _server(self, hub: Hub, address: str = "") -> Server:
         own = str(self._preferences.get(ADDRESSES[hub]))
-        return Server(hub, address or own, str(self._preferences.get("proxy")))
+        proxy = str(self._preferences.get("proxy"))
+        return Server(hub, address or own, proxy)
 
     # -- what the user does ------------------------------------------------------------------
 

@@ -111,3 +111,22 @@ def overview(entries: tuple[DownloadEntry, ...]) -> Overview:
         speed,
         (total - done) / speed if speed > 0 else None,
     )
+
+
+class TokenPlace(str, Enum):
+    """Where the token of a hub comes from, in the order in which they count."""
+
+    NONE = "none"
+    RUN = "run"  # entered by the user, in memory as long as the program runs
+    ENVIRONMENT = "environment"
+    FILE = "file"  # of the hub's own programs
+    KEYRING = "keyring"
+
+
+@dataclass(frozen=True)
+class Access:
+    """As whom a hub is asked; the token itself never travels to the window."""
+
+    place: TokenPlace = TokenPlace.NONE
+    has_keyring: bool = True  # whether this system keeps secrets
+    variable: str = ""  # the environment variable that would be looked at

@@ -76,7 +76,7 @@ def _told(error: BaseException, hub: Hub) -> BaseException:
             QT_TRANSLATE_NOOP("errors", "Make a new one on its page of access tokens."),
             details=error.details,
             code=error.code,
-            hub=hub.title,
+            hub=hub.label,
         )
     return error
 

@@ -92,7 +92,7 @@ class DownloadRow(QWidget):
         self.entry = entry
         self.name.setText(entry.name)
         self.amount.setText(amount_text(entry.done, entry.total))
-        self.place.setText(f"{entry.listing.hub.title} · {entry.folder}")
+        self.place.setText(f"{entry.listing.hub.label} · {entry.folder}")
         self.bar.setVisible(entry.stage is not Stage.DONE)
         self.bar.colour = "error" if entry.stage is Stage.FAILED else "accent"
         self.bar.set_share(entry.done, entry.total)
