@@ -151,8 +151,10 @@ class App(QObject):
         from qwen_desktop.bridge.cards import Cards
         from qwen_desktop.bridge.chats import Chats
         from qwen_desktop.bridge.doctor import Doctor
+        from qwen_desktop.bridge.downloads import Downloads
         from qwen_desktop.bridge.engine_client import EngineClient
         from qwen_desktop.bridge.exporting import Exporting
+        from qwen_desktop.bridge.hub_access import HubAccess
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.indexing import Indexing
         from qwen_desktop.bridge.inspecting import Inspecting
@@ -169,6 +171,7 @@ class App(QObject):
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.study import Studies
         from qwen_desktop.bridge.titles import Titles
+        from qwen_desktop.storage.downloads import DownloadsFile
         from qwen_desktop.storage.presets import PresetFile
         from qwen_desktop.storage.prompts import PromptFile
         from qwen_desktop.ui.leaving import Leaving
@@ -214,6 +217,18 @@ class App(QObject):
         studies = self.options.profile.studies
         self.studies = Studies(self.engine, self.models, self.chats, studies, self)
         self.window.study_by(self.studies)
+        self.hub_access = HubAccess(self.preferences, self)
+        self.downloads = Downloads(
+            DownloadsFile(self.options.profile.downloads),
+            self.files,
+            self.preferences,
+            self.doctor,
+            self.options.profile.models,
+            self.hub_access.token,
+            self,
+        )
+        self.downloads.arrived.connect(self.recents.enter)
+        self.window.download_by(self.downloads, self.hub_access)
         self.window.inspect_by(Inspecting(self.engine, self.chats, self.models, self))
         charting = self.window.chart_by(self.measuring, self.remembered.state.chart_place)
         charting.moved.connect(lambda place: self.remembered.keep(chart_place=place))
@@ -279,11 +294,14 @@ class App(QObject):
         from qwen_desktop.bridge.termination import TerminationSignals
 
         self._signals = TerminationSignals(self)
+        self._signals.received.connect(self.window.downloading.stop_asking)
         self._signals.received.connect(QApplication.quit)
         self._engine_last.import_for_later()
         self.memory.sampled.connect(self._on_sampled)
         self.memory.start()
         self._open_first_checkpoint()
+        if not self.options.headless and self.options.ask is None:
+            self.downloads.start_reading()
         QTimer.singleShot(ENGINE_WAITS_MS, self.engine, self.engine.start)
 
     def listen(self) -> None:
@@ -390,6 +408,8 @@ class App(QObject):
             self.search.close()
             self.models.close()
             self.studies.close()
+            self.downloads.close()
+            self.hub_access.close()
             self.exporting.close()
             self.profile_files.close()
             self.chats.close()

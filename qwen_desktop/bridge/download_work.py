@@ -6,7 +6,7 @@ Every function may block for as long as a network or a disk does.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +85,8 @@ class Job:
 
     run_id: str
     folder: Path
-    listing: Listing  # of the wanted files alone
+    listing: Listing
+    only: frozenset[str] | None
     server: Server
     connections: int
     limit: Limit
@@ -99,31 +100,38 @@ def fetch(job: Job, token: Token, told: Callable[[DownloadProgress], None]) -> N
     from qwen_desktop.hub.planning import plan
 
     there = _endpoint(job.server, token)
-    only = frozenset(file.path for file in job.listing.files)
-    planned = plan(job.folder, job.listing, only)
+    planned = plan(job.folder, job.listing, job.only)
     download = Download(planned, there, connections=job.connections, limit=job.limit)
     download.run(told, job.stop)
 
 
-def take_away(folder: Path, listing: Listing) -> None:
-    """Delete what a download left in `folder`, and the folder where nothing else is in it.
+def take_away(folder: Path, paths: Iterable[str]) -> None:
+    """Delete what a download fetched into `folder`, and the folder where nothing else is in it.
 
-    Only files of the listing and those of the downloader itself go. Raises Known.
+    Only `paths` and what belongs to the downloader itself go. Raises Known.
     """
-    from qwen_desktop.hub.download import discard
+    from qwen_desktop.hub.download import LOCK, discard
+    from qwen_desktop.hub.source_file import NAME
     from qwen_desktop.storage import trouble
 
+    files = [folder.joinpath(*path.split("/")) for path in paths]
     try:
         discard(folder)
-        for file in listing.files:
-            folder.joinpath(*file.path.split("/")).unlink(missing_ok=True)
-        inside = {
-            folder.joinpath(*file.path.split("/")[:depth])
-            for file in listing.files
-            for depth in range(1, file.path.count("/") + 1)
-        }
-        for empty in [*sorted(inside, reverse=True), folder, folder.parent]:
-            if empty.is_dir() and next(empty.iterdir(), None) is None:
-                empty.rmdir()
+        for file in files:
+            file.unlink(missing_ok=True)
+        inside = {parent for file in files for parent in file.parents}
+        for inner in sorted(inside, key=lambda path: len(path.parts), reverse=True):
+            if folder in inner.parents:
+                _remove_empty(inner)
+        if folder.is_dir() and {one.name for one in folder.iterdir()} <= {NAME, LOCK}:
+            for own in (NAME, LOCK):
+                (folder / own).unlink(missing_ok=True)
+        for outer in (folder, folder.parent):
+            _remove_empty(outer)
     except OSError as error:
         raise trouble.from_os(error, folder) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and next(folder.iterdir(), None) is None:
+        folder.rmdir()

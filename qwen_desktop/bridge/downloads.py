@@ -22,7 +22,14 @@ from qwen_desktop.bridge.download_work import Job, LookUp, Server, Token
 from qwen_desktop.bridge.hub_access import ADDRESSES
 from qwen_desktop.chat.checkpoint import FolderReport
 from qwen_desktop.chat.downloads import MOST, DownloadEntry, Overview, Stage, overview
-from qwen_desktop.chat.hub import DownloadPlan, DownloadProgress, Hub, Listing, RepositoryAddress
+from qwen_desktop.chat.hub import (
+    DownloadPlan,
+    DownloadProgress,
+    Hub,
+    Listing,
+    RepositoryAddress,
+    Standing,
+)
 from qwen_desktop.chat.messages import new_id
 from qwen_desktop.errors import Cancelled, Report, report_of
 
@@ -123,6 +130,11 @@ class Downloads(QObject):
     def busy(self) -> bool:
         """Whether something runs or waits for its turn."""
         return self._overview.active > 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is under way goes on by itself at the next start."""
+        return bool(self._preferences.get("resume_downloads"))
 
     def entry(self, entry_id: str) -> DownloadEntry | None:
         """One of them."""
@@ -226,8 +238,11 @@ class Downloads(QObject):
         `endpoint` is a server that was named for this one; "" for that of the settings, which may
         be changed while it is under way. A download into the same folder is gone on with.
         """
-        files = tuple(planned.file for planned in plan.files)
+        left_out = {path for path, _ in plan.left_out}
+        files = tuple(file for file in plan.listing.files if file.path not in left_out)
         listing = replace(plan.listing, files=files, refused=())
+        chosen = frozenset(planned.file.path for planned in plan.files)
+        had = frozenset(one.file.path for one in plan.files if one.standing is not Standing.MISSING)
         same = next((entry for entry in self._entries if entry.folder == plan.folder), None)
         entry = DownloadEntry(
             same.id if same is not None else new_id(),
@@ -237,6 +252,8 @@ class Downloads(QObject):
             plan.total,
             plan.here,
             added_at=time.time(),
+            only=None if len(chosen) == len(files) else chosen,
+            had=had if same is None else same.had,
             endpoint=endpoint,
         )
         if same is None:
@@ -325,7 +342,8 @@ class Downloads(QObject):
         def run() -> None:
             report = None
             try:
-                work.take_away(entry.folder, entry.listing)
+                fetched = [file.path for file in entry.files if file.path not in entry.had]
+                work.take_away(entry.folder, fetched)
             except BaseException as error:  # noqa: BLE001 - the border of this thread
                 report = report_of(error)
             self._tell(self._taken_away, report)
@@ -356,6 +374,7 @@ class Downloads(QObject):
             new_id(),
             entry.folder,
             listing,
+            entry.only,
             self._server(listing.hub, entry.endpoint),
             int(self._preferences.get(CONNECTIONS) or 1),
             self._shared_limit(),
@@ -462,10 +481,9 @@ class Downloads(QObject):
 
     @Slot(object, object)
     def _on_read(self, entries: tuple[DownloadEntry, ...], report: Report | None) -> None:
-        goes_on = bool(self._preferences.get("resume_downloads"))
         self._is_read = True
         mine = {entry.folder for entry in self._entries}  # asked for before the list was there
-        earlier = tuple(_after_restart(e, goes_on) for e in entries if e.folder not in mine)
+        earlier = tuple(_after_restart(e, self.goes_on) for e in entries if e.folder not in mine)
         if earlier or self._entries:
             self._set((*earlier, *self._entries))
         if report is not None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from qwen_desktop.chat.checkpoint import KvFormat, Precision
+from qwen_desktop.chat.checkpoint import FolderReport, KvFormat, Precision
+from qwen_desktop.chat.downloads import DownloadEntry
 from qwen_desktop.chat.model import LoadRequest, ModelInfo
 from qwen_desktop.chat.recent import Recent
 
@@ -51,6 +52,22 @@ class Recents(QObject):
             used_at=time.time(),
         )
         self._set((recent, *self._without(recent.folder)))
+
+    def enter(self, entry: DownloadEntry, report: FolderReport | None) -> None:
+        """Put a checkpoint on top that was downloaded and was never opened."""
+        if report is None or not report.opens or report.facts is None:
+            return
+        facts, folder = report.facts, str(entry.folder)
+        if any(_same(recent.folder, folder) for recent in self._entries):
+            return
+        recent = Recent(
+            folder=folder,
+            name=entry.repository.name,
+            family=facts.family_name or facts.family,
+            parameters=facts.parameters,
+            weight_bytes=facts.stored_bytes,
+        )
+        self._set((recent, *self._entries))
 
     def forget(self, folder: str) -> None:
         """Take a folder off the list."""

@@ -10,6 +10,7 @@ from qwen_desktop.chat.hub import (
     DownloadProgress,
     DownloadState,
     Listing,
+    RemoteFile,
     RepositoryName,
 )
 from qwen_desktop.errors import Report
@@ -42,7 +43,7 @@ class DownloadEntry:
     """
 
     id: str
-    listing: Listing  # of the wanted files alone
+    listing: Listing  # without what a load does not need
     folder: Path
     stage: Stage
     total: int
@@ -50,6 +51,8 @@ class DownloadEntry:
     progress: DownloadProgress | None = None
     trouble: Report | None = None  # of FAILED
     added_at: float = 0.0
+    only: frozenset[str] | None = None  # paths, where not all of the listing is fetched
+    had: frozenset[str] = frozenset()  # paths that were in the folder before: never deleted
     endpoint: str = ""  # a server that was named for it; "" for that of the settings
     opens: bool | None = None  # of DONE: whether the doctor says it opens; None: not looked yet
 
@@ -62,6 +65,12 @@ class DownloadEntry:
     def name(self) -> str:
         """What it is called."""
         return str(self.listing.repository)
+
+    @property
+    def files(self) -> tuple[RemoteFile, ...]:
+        """What is fetched of the listing."""
+        only = self.only
+        return tuple(file for file in self.listing.files if only is None or file.path in only)
 
     @property
     def share(self) -> float:

@@ -82,6 +82,9 @@ def _value(entry: DownloadEntry) -> dict[str, object]:
         "revision": listing.revision,
         "commit": listing.commit,
         "licence": listing.licence,
+        "shards": sorted(listing.shards) if listing.shards is not None else None,
+        "only": sorted(entry.only) if entry.only is not None else None,
+        "had": sorted(entry.had),
         "files": [[file.path, file.size, file.sha256, file.git_oid] for file in listing.files],
         "folder": str(entry.folder),
         "stage": entry.stage.value,
@@ -113,7 +116,9 @@ def _entry(value: object) -> DownloadEntry | None:
         stage = Stage(str(value.get("stage")))
     except ValueError:
         return None
-    total = sum(file.size for file in listing.files)
+    only, had = _paths(value, "only"), _paths(value, "had")
+    every = frozenset(file.path for file in listing.files)
+    total = sum(f.size for f in listing.files if only is None or f.path in only)
     done, added = value.get("done"), value.get("added_at")
     opens = value.get("opens")
     is_moment = type(added) in (int, float) and 0 <= added < _MAX_SECONDS  # type: ignore[operator]
@@ -125,6 +130,9 @@ def _entry(value: object) -> DownloadEntry | None:
         total,
         done if type(done) is int and 0 <= done <= total else 0,
         added_at=float(str(added)) if is_moment else 0.0,
+        only=only,
+        # Without it nobody knows what was there before, so that nothing may be deleted.
+        had=every if had is None else had,
         endpoint=_address(value),
         opens=opens if isinstance(opens, bool) else None,
     )
@@ -152,6 +160,7 @@ def _listing(value: Mapping[str, object], server: str, repository: str) -> Listi
         _text(value, "revision"),
         _text(value, "commit"),
         good,
+        _paths(value, "shards"),
         licence=_text(value, "licence"),
     )
 
@@ -174,6 +183,13 @@ def _is_hash(value: object, digits: int) -> bool:
     if value is None:
         return True
     return isinstance(value, str) and len(value) == digits and set(value) <= _HEX
+
+
+def _paths(value: Mapping[str, object], name: str) -> frozenset[str] | None:
+    paths = value.get(name)
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        return None
+    return frozenset(paths)
 
 
 def _address(value: Mapping[str, object]) -> str:

@@ -144,6 +144,17 @@ SPECS: tuple[Spec, ...] = (
             "actions", "Checkpoints of this computer, what there is to download, and downloads."
         ),
     ),
+    Spec(
+        "get",
+        QT_TRANSLATE_NOOP("actions", "Get a checkpoint…"),
+        ("Ctrl+Shift+K",),
+        Group.MODEL,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Download one from Hugging Face or ModelScope. No hub is asked before."
+        ),
+    ),
+    Spec("downloads", QT_TRANSLATE_NOOP("actions", "Downloads"), ("Ctrl+Shift+J",), Group.MODEL),
+    Spec("hub_access", QT_TRANSLATE_NOOP("actions", "Hub access…"), (), Group.MODEL),
     Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+Shift+D",), Group.MODEL),
     Spec(
         "memory_chart",

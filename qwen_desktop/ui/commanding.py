@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.window_actions import WindowActions
 
 # Offered in the settings: what is about all conversations, and what has a dialog of its own.
-_IN_SETTINGS = ("backups", "import")
+_IN_SETTINGS = ("backups", "import", "hub_access")
 
 
 class Commanding(QObject):

@@ -129,7 +129,7 @@ class DownloadRow(QWidget):
     def _show_details(self) -> None:
         words = self.tr("Hide files")
         if self._files is None:
-            count = QLocale().toString(len(self.entry.listing.files))
+            count = QLocale().toString(len(self.entry.files))
             words = self.tr("Files ({count})").format(count=count)
         self._name(self.details, words)
 
@@ -208,5 +208,5 @@ def _files_of(entry: DownloadEntry) -> tuple[FileProgress, ...]:
     state = FileState.DONE if is_done else FileState.WAITING
     return tuple(
         FileProgress(file.path, file.size, file.size if is_done else 0, state)
-        for file in entry.listing.files
+        for file in entry.files
     )

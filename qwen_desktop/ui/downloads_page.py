@@ -16,11 +16,12 @@ from qwen_desktop.ui.download_words import overview_text
 
 class DownloadsPage(QWidget):
     """A page, not a dialog. `get_requested()`: the user wants another checkpoint;
-    `open_requested(Path)`: open this folder.
+    `open_requested(Path)`: open this folder; `access_requested()`: the tokens of the hubs.
     """
 
     get_requested = Signal()
     open_requested = Signal(object)
+    access_requested = Signal()
 
     def __init__(self, downloads: Downloads, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,6 +47,8 @@ class DownloadsPage(QWidget):
     def _build_top(self) -> None:
         self.get = self._button(self.tr("Get a checkpoint…"), "getCheckpoint")
         self.get.clicked.connect(self.get_requested)
+        self.access = self._button(self.tr("Hub access…"), "hubAccess")
+        self.access.clicked.connect(self.access_requested)
         self.pause_all = self._button(self.tr("Pause all"), "pauseAll")
         self.pause_all.clicked.connect(self._downloads.pause_all)
         self.resume_all = self._button(self.tr("Resume all"), "resumeAll")
@@ -55,6 +58,7 @@ class DownloadsPage(QWidget):
         self._top = QHBoxLayout()
         self._top.setSpacing(8)
         self._top.addWidget(self.get)
+        self._top.addWidget(self.access)
         self._top.addWidget(self.pause_all)
         self._top.addWidget(self.resume_all)
         self._top.addStretch(1)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
     from qwen_desktop.bridge.doctor import Doctor
+    from qwen_desktop.bridge.downloads import Downloads
     from qwen_desktop.bridge.exporting import Exporting
+    from qwen_desktop.bridge.hub_access import HubAccess
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.inspecting import Inspecting
     from qwen_desktop.bridge.list_change import Change
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.charting import Charting
     from qwen_desktop.ui.checkpoints import Checkpoints
     from qwen_desktop.ui.conversation_pane import ConversationPane
+    from qwen_desktop.ui.downloading import Downloading
     from qwen_desktop.ui.finding import Finding
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.inspection import Inspection
@@ -78,6 +81,7 @@ class MainWindow(Frame):
     actions_by_name: dict[str, QAction]
     finding: Finding
     charting: Charting
+    downloading: Downloading
     studying: Studying
     incoming: Incoming
     inspection: Inspection
@@ -136,6 +140,9 @@ class MainWindow(Frame):
                 "import": lambda: self.incoming.choose_import(),
                 "card": self.checkpoints.show_card,
                 "models": lambda: self.shelf.show(),
+                "get": lambda: self.downloading.get(),
+                "downloads": lambda: self.downloading.show_page(),
+                "hub_access": lambda: self.downloading.show_access(),
                 "memory_chart": lambda: self.charting.show(),
                 "inspect": lambda: self.inspection.show_now(),
                 "study": lambda: self.studying.show(),
@@ -241,6 +248,12 @@ class MainWindow(Frame):
 
         self.studying = Studying(self, studies)
 
+    def download_by(self, downloads: Downloads, access: HubAccess) -> None:
+        """Let checkpoints be downloaded. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.downloading import Downloading
+
+        self.downloading = Downloading(self, downloads, access)
+
     def chart_by(self, measuring: Measuring, place: str) -> Charting:
         """Let charts be shown. To be called once, after `connect_to`."""
         from qwen_desktop.ui.charting import Charting
@@ -330,7 +343,7 @@ class MainWindow(Frame):
     def closeEvent(self, event: QCloseEvent) -> None:
         """What was typed last becomes a draft first; the application saves when Qt quits."""
         self.composer.flush_draft()
-        if self.leaving is not None and not self.leaving.may_go():
+        if self.leaving is not None and not (self.downloading.may_go() and self.leaving.may_go()):
             event.ignore()
             return
         super().closeEvent(event)

@@ -1,4 +1,4 @@
-"""Telling of a long answer that has ended while the window was not in front.
+"""Telling of a long answer or a download that has ended while the window was not in front.
 
 The taskbar shows that the window asks for attention; where the system shows messages, one names
 the conversation. What was said in it is never told: others may see the screen.
@@ -61,11 +61,13 @@ class Notifying(QObject):
         ended, self._run = self._run, None
         if ended is None or self._clock() - self._begun < LONG_S:
             return
-        if self._preferences.get("notify") and not self._window.isActiveWindow():
-            title = ended.title or self.tr("New chat")
-            self._tell(self.tr("The answer in “{title}” is ready.").format(title=title))
+        title = ended.title or self.tr("New chat")
+        self.tell(self.tr("The answer in “{title}” is ready.").format(title=title))
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Tell it where the window is not in front and the user wants to hear of such things."""
+        if not self._preferences.get("notify") or self._window.isActiveWindow():
+            return
         QApplication.alert(self._window)
         self._show_message(text)
         self.told.emit(text)
