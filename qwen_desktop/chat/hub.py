@@ -243,3 +243,24 @@ class Source:
     commit: str
     files: tuple[RemoteFile, ...] = ()
     complete: bool = False  # whether every file was fetched
+
+
+class Clue(str, Enum):
+    """What tells which repository a folder is of, the surest first."""
+
+    SOURCE = "source"  # the small file that this program writes
+    GIT = "git"  # the remote of a clone
+    CACHE = "cache"  # the place in a hub's own cache
+    CARD = "card"  # README.md
+    NAME = "name"  # what the folder is called
+    CONFIG = "config"  # a name in config.json
+    ARCHITECTURE = "architecture"  # the numbers of config.json
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A repository that a folder may be of. `endpoint` is the server that is named; "" for none."""
+
+    address: RepositoryAddress
+    clue: Clue
+    endpoint: str = ""
