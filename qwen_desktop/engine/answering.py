@@ -160,6 +160,7 @@ class Answering:
                 prompt.ids,
                 capabilities.device,
                 given=prompt.given,
+                expect=loaded.runner.expect,
             ),
             _nothing,
         )

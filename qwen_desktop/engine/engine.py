@@ -55,6 +55,7 @@ from qwen_desktop.engine.device import (
 )
 from qwen_desktop.engine.fingerprint import fingerprint
 from qwen_desktop.engine.gpus import Machine
+from qwen_desktop.engine.lean.runner import LeanRunner
 from qwen_desktop.engine.loaded import Loaded
 from qwen_desktop.engine.memory import Counted, Meter
 from qwen_desktop.engine.recommended import settled
@@ -244,7 +245,7 @@ class Engine:
         try:
             if ahead is not None and folder is not None:
                 compiled = compiled_runner(model, plan.placing.kv, folder, ahead)
-            runner = compiled or TransformersRunner(model, plan.placing.kv)
+            runner = compiled or LeanRunner(model, plan.placing.kv)
             if compiled is not None and compiled.waits:
                 progress(Progress(Stage.COMPILING))
                 compiled.wait(cancel)

@@ -24,14 +24,13 @@ _CAREFUL = 1 - 1e-5  # what sums of floats may be off by
 
 
 def highest(scores: torch.Tensor) -> tuple[int, float]:
-    """The index of the highest score, the first of equals, and the score; NaN counts as highest."""
-    if scores.device.type == "cpu":
-        row = scores.numpy()
-        index = int(row.argmax())
-        return index, float(row[index])
-    score, place = scores.max(0)
-    found: list[float] = torch.stack((place.double(), score.double())).tolist()
-    return int(found[0]), found[1]
+    """The index of the highest score, the first of equals, and the score; NaN counts as highest.
+
+    For `scores` on a CPU.
+    """
+    row = scores.numpy()
+    index = int(row.argmax())
+    return index, float(row[index])
 
 
 def likeliest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,8 +143,7 @@ def exponentials(scores: torch.Tensor) -> torch.Tensor:
 def drawn(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """An index into `weights` [n] (none below 0, in any order), as likely as its weight says."""
     if weights.device.type != "cpu":
-        # The first of as many clocks to ring; torch.multinomial would look at its weights first.
-        return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax()
+        return first_to_ring(weights, generator)
     chance = float(torch.rand((), dtype=torch.float64, generator=generator))
     row = weights.numpy()
     if len(row) > DEPTH * DEPTH:  # sums of rows first: a sum of all on the way takes long
@@ -158,6 +156,14 @@ def drawn(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         first = int(firsts[one])
         return torch.tensor(first + _where(row[first : first + width], rest))
     return torch.tensor(_where(row, chance * float(row.sum(dtype=np.float64))))
+
+
+def first_to_ring(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The same without looking at a number: of as many clocks, the first one to ring.
+
+    torch.multinomial would look at its weights first, that is, wait for the card.
+    """
+    return (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax()
 
 
 def _where(row: Array, sought: float) -> int:

@@ -75,5 +75,5 @@ def _hash(template: str | None) -> str:
 def _engine(runner: str) -> str:
     """What computes, for people: versions, and what `runner` does besides."""
     versions = f"torch {torch.__version__}, transformers {transformers_version()}"
-    _, _, besides = runner.partition(", ")
+    besides = runner.removeprefix("transformers").removeprefix(", ")
     return f"{versions}, {besides}" if besides else versions

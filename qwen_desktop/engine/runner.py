@@ -153,5 +153,12 @@ class Runner(Protocol[CacheT]):
     def decode(self, cache: CacheT, token: int, *, cancel: threading.Event) -> Logits:
         """Append one token; the logits after it. Raises Cancelled where the runner notices."""
 
+    def expect(self, token: torch.Tensor) -> None:
+        """`token`, int64 on the runner's device, will most likely be the next to be decoded.
+
+        Behind the cache whose logits were given out last. A runner may begin with it; what was
+        computed in vain does not show. Waits for nothing.
+        """
+
     def close(self) -> None:
         """End what runs beside it. Nothing is asked of it afterwards."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,8 @@ class Sampler:
     """Draws one answer's tokens from logits and remembers them: `draw`, then `tell`.
 
     `prompt` are the ids of the whole prompt. Its last `given` ones are the beginning of the
-    answer, which penalties count as such.
+    answer, which penalties count as such. On a card `expect` is told of each token that is drawn
+    from `scores`, int64 there, before the CPU has read it: see `Runner.expect`.
     """
 
     def __init__(
@@ -110,8 +111,9 @@ class Sampler:
         device: torch.device,
         *,
         given: int = 0,
+        expect: Callable[[torch.Tensor], None] | None = None,
     ) -> None:
-        self._sampling = sampling
+        self._sampling, self._expect = sampling, expect
         self._penalties: Penalties | None = None
         penalties = sampling.repetition_penalty, sampling.presence_penalty
         if penalties != (1.0, 0.0):
@@ -144,24 +146,39 @@ class Sampler:
         Raises Known where they are not numbers.
         """
         with torch.inference_mode():
-            if self._sampling.temperature <= GREEDY:
-                token, top = highest(scores)
-                if not math.isfinite(top):
-                    raise not_numbers(scores, "in the answer")
-                return token
-            on_cpu = scores.device.type == "cpu"
-            if on_cpu and not math.isfinite(highest(scores)[1]):
+            if scores.device.type != "cpu":
+                return self._on_card(scores)
+            token, top = highest(scores)
+            if not math.isfinite(top):
                 raise not_numbers(scores, "in the answer")
+            if self._sampling.temperature <= GREEDY:
+                return token
             ids, weights = distribution(scores, self._sampling)
             place = drawn(weights, self._generator)
-            token = place if ids is None else ids[place]
-            if on_cpu:
-                return int(token)
-            # One synchronisation for the token and for whether there are numbers.
-            index, total = torch.stack((token.double(), weights.sum().double())).tolist()
-            if not math.isfinite(total):
-                raise not_numbers(scores, "in the answer")
-            return int(index)
+            return int(place if ids is None else ids[place])
+
+    def _on_card(self, scores: torch.Tensor) -> int:
+        """The same with one wait, for the token and for whether there are numbers."""
+        if self._sampling.temperature <= GREEDY:
+            known, token = scores.max(0)
+        else:
+            ids, weights = distribution(scores, self._sampling)
+            place = drawn(weights, self._generator)
+            token, known = place if ids is None else ids[place], weights.sum()
+        both = torch.stack((token.double(), known.double()))
+        if both.device.type == "cuda" and self._expect is not None:
+            # On its way to main memory first: the step that is expected comes behind it.
+            there = torch.empty(2, dtype=both.dtype, pin_memory=True)
+            there.copy_(both, non_blocking=True)
+            told = torch.cuda.Event()
+            told.record()
+            self._expect(token)
+            told.synchronize()
+            both = there
+        index, number = both.tolist()
+        if not math.isfinite(number):
+            raise not_numbers(scores, "in the answer")
+        return int(index)
 
     def tell(self, token: int) -> None:
         """`token` is the next one of the answer, whether it was drawn or not."""

@@ -86,7 +86,7 @@ class Titling:
         capabilities = loaded.runner.capabilities
         sampling = settled(settings, loaded.checkpoint, loaded.tokenizer, thinking=False)
         sampler = relief.run(
-            lambda: Sampler(sampling, prompt.ids, capabilities.device),
+            lambda: Sampler(sampling, prompt.ids, capabilities.device, expect=loaded.runner.expect),
             _nothing,
         )
         found = []

@@ -113,6 +113,9 @@ class TransformersRunner:
             return self._forward(cache, [token])
         return self._interruptible(cache, [token], cancel)
 
+    def expect(self, token: torch.Tensor) -> None:
+        """It begins when it is asked."""
+
     def close(self) -> None:
         """Nothing runs beside it."""
 

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 from safetensors.torch import load_file, save_file
-from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3DecoderLayer
 
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Started, Usage
 from qwen_desktop.chat.messages import PartKind
+from qwen_desktop.engine.lean.forward import Layer
 from qwen_desktop.errors import Known
 from tests.engine.checkpoints import (
     PLAIN,
@@ -104,14 +104,14 @@ def test_stop_within_a_forward(opened, monkeypatch):
     engine = opened("qwen3")
     before = text_of(ask(engine, request("hello", conversation="a")))
     cancel = threading.Event()
-    original = Qwen3DecoderLayer.forward
+    original = Layer.forward
 
     def press_stop(layer, *args, **kwargs):
         cancel.set()  # while the first layer works
         return original(layer, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Qwen3DecoderLayer, "forward", press_stop)
+        patch.setattr(Layer, "forward", press_stop)
         events = ask(engine, request("hello", conversation="b"), cancel)
     assert reason_of(events) is FinishReason.STOPPED
     assert text_of(ask(engine, request("hello", conversation="b"))) == before
@@ -247,7 +247,7 @@ def test_nothing_open_is_a_sentence(engine):
 def test_other_errors_are_bugs_and_the_next_request_works(opened, monkeypatch):
     engine = opened("qwen3")
     with monkeypatch.context() as patch:
-        patch.setattr(Qwen3Attention, "forward", lambda *_, **__: 1 / 0)
+        patch.setattr(Layer, "forward", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             ask(engine, request("hello"))
     assert text_of(ask(engine, request("hello")))

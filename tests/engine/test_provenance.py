@@ -37,7 +37,8 @@ def test_what_is_told(opened):
     assert found.template == hashlib.sha256(THINKING_OPEN.encode()).hexdigest()
     assert (found.family, found.precision) == ("qwen3", engine.info.dtype)
     assert (found.device, found.kv_format) == (engine.info.device, "model")
-    assert found.engine == f"torch {torch.__version__}, transformers {transformers.__version__}"
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    assert found.engine == f"{versions}, lean forward"
     assert found.thinking
     assert dict(found.sampling) == {
         "temperature": THINKING["temperature"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
 
+from qwen_desktop.engine.lean.forward import Layer
 from tests.engine.helpers import NEVER, ask, request, text_of, usage_of
 
 FAMILIES = ["qwen3", "qwen3_5_text"]  # a cache that can be cropped, and one that cannot
@@ -73,14 +73,14 @@ def test_stop_ends_it_before_the_next_token(opened, after):
 
 def test_stop_ends_it_within_a_forward(opened, monkeypatch):
     engine, cancel, layers = opened("qwen3"), threading.Event(), []
-    original = Qwen3DecoderLayer.forward
+    original = Layer.forward
 
     def press_stop(layer, *args, **kwargs):
         layers.append(layer)
         cancel.set()  # while the first layer works
         return original(layer, *args, **kwargs)
 
-    monkeypatch.setattr(Qwen3DecoderLayer, "forward", press_stop)
+    monkeypatch.setattr(Layer, "forward", press_stop)
     said, _ = written(engine, title_request(), cancel)
     assert said == ""
     assert len(layers) == 1

@@ -1,7 +1,7 @@
-"""The runner that decodes by the compiled step and reads prompts by transformers' module.
+"""The runner that decodes by the compiled step and reads prompts by the lean forward.
 
 Both work on the same weights and the same cache, so that reuse, cropping, cache files and plans of
-memory hold unchanged. Until the step is compiled, the module decodes too; the change is made where
+memory hold unchanged. Until the step is compiled, the lean forward decodes too; it is changed where
 a prompt is read, so that an answer is computed in one way from its first token to its last.
 """
 
@@ -20,8 +20,8 @@ import torch
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.engine.cpu import start
 from qwen_desktop.engine.layers import TransformersCache
+from qwen_desktop.engine.lean.runner import LeanRunner
 from qwen_desktop.engine.runner import Capabilities, Logits
-from qwen_desktop.engine.transformers_runner import TransformersRunner
 from qwen_desktop.errors import Cancelled
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _AT_ONCE = 2**29
 _LOOK_SECONDS = 0.05  # between two looks at Cancel while the compiler is waited for
 
 
-class CompiledRunner(TransformersRunner):
+class CompiledRunner(LeanRunner):
     """Decodes by compiled code kept in `folder` as soon as it is there."""
 
     def __init__(
@@ -70,7 +70,7 @@ class CompiledRunner(TransformersRunner):
         on_progress: Callable[[int], None],
         cancel: threading.Event,
     ) -> Logits:
-        """See the module's runner; makes the compiled step ready once it is there."""
+        """See the lean runner; makes the compiled step ready once it is there."""
         self._look()
         return super().prefill(cache, ids, chunk=chunk, on_progress=on_progress, cancel=cancel)
 
@@ -115,13 +115,13 @@ class CompiledRunner(TransformersRunner):
         try:
             start.compile_now(self._folder, self._variant)
             self._step = _Step(self._model, self._variant)
-        # numba raises errors of many kinds, and the way round is open: the module decodes.
+        # numba raises errors of many kinds, and the way round is open: the lean forward decodes.
         except Exception as error:  # noqa: BLE001
             self._give_up(error)
 
     def _give_up(self, why: object) -> None:
         self._failed = True
-        _log.warning("decoding by the module of transformers: %s", why)
+        _log.warning("decoding without the compiled step: %s", why)
 
 
 def compiled_runner(

@@ -46,37 +46,33 @@ class Lean:
         self._embeddings = model.get_input_embeddings()
         self._head = model.get_output_embeddings()
         self._norm: torch.Tensor = decoder.norm.weight
-        self.layers = [_Layer(layer, self) for layer in decoder.layers]
+        self.layers = [Layer(layer, self) for layer in decoder.layers]
 
     @property
     def linears(self) -> list[Any]:
         """The linears of all layers, and the head."""
         return [*(one for layer in self.layers for one in layer.linears), self._head]
 
-    def embedded(self, ids: torch.Tensor) -> torch.Tensor:
-        """[tokens, hidden] for int64 `ids` [tokens]."""
-        found: torch.Tensor = self._embeddings.forward(ids)
-        return found
-
-    def through(
-        self, h: torch.Tensor, angles: Table, attend: Attend, check: Callable[[], object]
+    def hidden(
+        self, ids: torch.Tensor, angles: Table, attend: Attend, check: Callable[[], object]
     ) -> torch.Tensor:
-        """`h` [tokens, hidden] after all layers, for rows of angles of the same tokens.
+        """What all layers make of int64 `ids` [tokens], for as many rows of angles.
 
-        `check` is called several times a layer and may raise.
+        [tokens, hidden]. `check` is called several times a layer and may raise.
         """
+        h: torch.Tensor = self._embeddings.forward(ids)
         for number, layer in enumerate(self.layers):
-            h = layer(number, h, angles, attend, check)
+            h = layer.forward(number, h, angles, attend, check)
         return h
 
     def logits(self, h: torch.Tensor) -> torch.Tensor:
-        """Float32 [rows, vocabulary] for rows of what `through` gave."""
+        """Float32 [rows, vocabulary] for rows of what `hidden` gave."""
         normed = _normed(h, self._norm, self._epsilon)
         found: torch.Tensor = self._head.forward(normed)
         return found.float()
 
 
-class _Layer:
+class Layer:
     """One decoder layer."""
 
     def __init__(self, layer: Any, lean: Lean) -> None:
@@ -94,7 +90,7 @@ class _Layer:
             rows = query.expand(self._heads, -1), key.expand(self._kv_heads, -1)
             self._norms = torch.cat(rows).detach()
 
-    def __call__(
+    def forward(
         self,
         number: int,
         h: torch.Tensor,
@@ -102,7 +98,7 @@ class _Layer:
         attend: Attend,
         check: Callable[[], object],
     ) -> torch.Tensor:
-        """See `Lean.through`."""
+        """See `Lean.hidden`."""
         h = h + self._out.forward(self._attended(number, h, angles, attend, check))
         check()
         gate, up = self._gated(h)

@@ -273,8 +273,8 @@ class LeanRunner(TransformersRunner):
             keys, values = layers[number].update(*new)
             return piece.attend(query, keys[0], values[0], lean.scale)
 
-        h = lean.embedded(torch.tensor(list(ids), device=lean.device))
-        return lean.through(h, table, attend, self._interrupt)
+        given = torch.tensor(list(ids), device=lean.device)
+        return lean.hidden(given, table, attend, self._interrupt)
 
 
 def _join(lean: Lean, parameters: int) -> None:

@@ -97,8 +97,7 @@ class Step:
         """Allocates nothing that lasts, and waits for nothing."""
         lean, fed = self._lean, self._fed
         self._used.refresh()
-        h = lean.embedded(fed.token)
-        h = lean.through(h, self._table.at(fed.position), self._one, _unchecked)
+        h = lean.hidden(fed.token, self._table.at(fed.position), self._one, _unchecked)
         fed.logits.copy_(lean.logits(h)[0])
 
     def _one(
