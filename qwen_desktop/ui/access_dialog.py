@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from qwen_desktop.bridge.hub_access import HubAccess
 from qwen_desktop.bridge.words import translated
@@ -40,7 +40,12 @@ class AccessDialog(Dialog):
             column.addWidget(Line())
             column.addWidget(part)
         column.addStretch(1)
-        column.addWidget(self.close_box())
+        buttons = self.close_box()
+        for button in buttons.buttons():  # Enter saves the token that was typed
+            if isinstance(button, QPushButton):
+                button.setDefault(False)
+                button.setAutoDefault(False)
+        column.addWidget(buttons)
         self.parts[Hub.HUGGING_FACE].token.setFocus()
 
 
@@ -56,6 +61,7 @@ class HubPart(QWidget):
         self.token.setPlaceholderText(self.tr("Paste a token of yours"))
         self.token.setAccessibleName(self.tr("Token for {hub}").format(hub=hub.label))
         self.token.setMinimumHeight(30)
+        self.token.setTextMargins(4, 0, 4, 0)
         self.token.textChanged.connect(self._refresh)
         self.token.returnPressed.connect(self._save)
         self.save = self._button(self.tr("Save"), "saveToken", self._save)

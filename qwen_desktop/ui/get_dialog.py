@@ -161,6 +161,7 @@ class GetDialog(Dialog):
         edit.setObjectName(name)
         edit.setAccessibleName(words)
         edit.setMinimumHeight(32)
+        edit.setTextMargins(4, 0, 4, 0)
         return edit
 
     def _label(self, words: str, buddy: QWidget) -> Label:
@@ -274,6 +275,8 @@ class GetDialog(Dialog):
         self.look.setText(self.tr("Stop") if asking else self.tr("Look it up"))
         self.look.setAccessibleName(self.look.text())
         self.look.setEnabled(asking or bool(self.name.text().strip()))
+        self.look.kind = "outline" if plan is not None else "primary"
+        self.look.update()
         self.files.set_plan(plan)
         fetches = plan is not None and plan.missing > 0
         self.download.setText(self.tr("Download") if fetches or plan is None else self.tr("Check"))

@@ -41,7 +41,7 @@ class _Files(QAbstractTableModel):
         if plan is not None:
             locale = QLocale()
             for one in plan.files:
-                size = small_size_text(one.file.size, locale)
+                size = small_size_text(one.file.size, locale) + "\u2003"  # room to what follows
                 self.rows.append((one.file.path, size, self._words(one), False))
             for path, reason in plan.left_out:
                 words = self.tr("Left out: {reason}").format(reason=left_out_text(reason))
@@ -95,6 +95,7 @@ class PlanFiles(QTableView):
         self.setModel(self.files)
         make_table_plain(self)
         across = self.horizontalHeader()
+        across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         across.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         across.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         across.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
@@ -113,3 +114,4 @@ class PlanFiles(QTableView):
     def set_plan(self, plan: DownloadPlan | None) -> None:
         """Show what it says; nothing where there is none."""
         self.files.set_plan(plan)
+        self.horizontalHeader().setVisible(plan is not None)
