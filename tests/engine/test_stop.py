@@ -35,37 +35,56 @@ class Stop:
     `products` and `steps` are the matrix products and the forwards that came after that.
     """
 
-    def __init__(self, model: Any, place: str, at: int) -> None:
+    def __init__(self, runner: Any, place: str, at: int) -> None:
         self.event = threading.Event()
         self.products = self.steps = 0
         self._left = at
-        layers = model.get_decoder().layers
-        layer = layers[{"first": 0, "middle": len(layers) // 2, "last": -1}[place]]
-        found = [m for m in layer.modules() if isinstance(m, torch.nn.Linear)]
+        self._watched: list[Any] = []
+        layers = _products_of(runner)
+        found = layers[{"first": 0, "middle": len(layers) // 2, "last": -1}[place]]
         chosen = found[{"first": 0, "middle": len(found) // 2, "last": -1}[place]]
-        self._hooks = [chosen.register_forward_hook(self._count_down)]
-        self._hooks += [
-            module.register_forward_pre_hook(self._product)
-            for module in model.modules()
-            if isinstance(module, torch.nn.Linear)
-        ]
-        embeddings = model.get_input_embeddings()
-        self._hooks.append(embeddings.register_forward_pre_hook(self._step))
+        model = runner.module
+        products = {id(m): m for m in model.modules() if isinstance(m, torch.nn.Linear)}
+        products |= {id(m): m for layer in layers for m in layer}
+        for module in products.values():
+            self._watch(module, self._product, self._count_down if module is chosen else None)
+        self._watch(model.get_input_embeddings(), self._step, None)
 
-    def _count_down(self, *_: Any) -> None:
+    def _watch(self, module: Any, before: Any, after: Any) -> None:
+        forward = module.forward
+
+        def watched(*given: Any) -> Any:
+            before()
+            found = forward(*given)
+            if after is not None:
+                after()
+            return found
+
+        module.forward = watched
+        self._watched.append(module)
+
+    def _count_down(self) -> None:
         self._left -= 1
         if self._left == 0:
             self.event.set()
 
-    def _product(self, *_: Any) -> None:
+    def _product(self) -> None:
         self.products += self.event.is_set()
 
-    def _step(self, *_: Any) -> None:
+    def _step(self) -> None:
         self.steps += self.event.is_set()
 
     def remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        for module in self._watched:
+            del module.forward
+
+
+def _products_of(runner: Any) -> list[list[Any]]:
+    """The modules of the matrix products of each layer, whichever way computes."""
+    if getattr(runner, "_lean", None) is not None:
+        return [layer.products for layer in runner._lean.layers]
+    layers = runner.module.get_decoder().layers
+    return [[m for m in layer.modules() if isinstance(m, torch.nn.Linear)] for layer in layers]
 
 
 class Chat:
@@ -89,7 +108,7 @@ class Chat:
     @contextmanager
     def stop(self, place: str, at: int, *, whole_steps: bool = False) -> Iterator[Stop]:
         """A Stop within; it does come to that. `whole_steps`: a forward may be finished."""
-        stop = Stop(self.runner.module, place, at)
+        stop = Stop(self.runner, place, at)
         try:
             yield stop
         finally:

@@ -49,9 +49,9 @@ class Lean:
         self.layers = [Layer(layer, self) for layer in decoder.layers]
 
     @property
-    def linears(self) -> list[Any]:
-        """The linears of all layers, and the head."""
-        return [*(one for layer in self.layers for one in layer.linears), self._head]
+    def products(self) -> list[Any]:
+        """The modules of all matrix products: those of the layers, and the head."""
+        return [*(one for layer in self.layers for one in layer.products), self._head]
 
     def hidden(
         self, ids: torch.Tensor, angles: Table, attend: Attend, check: Callable[[], object]
@@ -76,10 +76,9 @@ class Layer:
     """One decoder layer."""
 
     def __init__(self, layer: Any, lean: Lean) -> None:
-        self.linears = [layer.get_submodule(name) for name in (*ATTENTION, *GATED, *OUTPUTS)]
-        self.attention = Joined(self.linears[:3])
-        self.gated = Joined(self.linears[3:5])
-        self._out, self._down = self.linears[5:]
+        self.attention = Joined([layer.get_submodule(name) for name in ATTENTION])
+        self.gated = Joined([layer.get_submodule(name) for name in GATED])
+        self._out, self._down = (layer.get_submodule(name) for name in OUTPUTS)
         self._before: torch.Tensor = layer.input_layernorm.weight
         self._after: torch.Tensor = layer.post_attention_layernorm.weight
         self._heads, self._kv_heads, self._width = lean.heads, lean.kv_heads, lean.width
@@ -89,6 +88,11 @@ class Layer:
             query, key = layer.self_attn.q_norm.weight, layer.self_attn.k_norm.weight
             rows = query.expand(self._heads, -1), key.expand(self._kv_heads, -1)
             self._norms = torch.cat(rows).detach()
+
+    @property
+    def products(self) -> list[Any]:
+        """The modules of its matrix products, in their order."""
+        return [*self.attention.products, self._out, *self.gated.products, self._down]
 
     def forward(
         self,

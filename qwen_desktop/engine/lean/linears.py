@@ -31,6 +31,11 @@ class Joined:
         """Whether one product gives all outputs."""
         return self._whole is not None
 
+    @property
+    def products(self) -> tuple[Any, ...]:
+        """The modules whose `forward` multiplies: one where they are joined."""
+        return self._linears if self._whole is None else (self._whole,)
+
     def join(self) -> bool:
         """Make one matrix of them, if they are alike and floats: whether they are one now.
 

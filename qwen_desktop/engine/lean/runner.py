@@ -87,7 +87,7 @@ class LeanRunner(TransformersRunner):
         with torch.inference_mode():
             _join(lean, sum(one.numel() for one in self._model.parameters()))
             if lean.device.type == "cuda":
-                use_int8_product(lean.linears, lean.device, lean.dtype)
+                use_int8_product(lean.products, lean.device, lean.dtype)
                 self._flash = _has_flash(lean)
         if self._by_steps:
             self._begin_steps(lean)
