@@ -1,8 +1,12 @@
-"""Compares what came with its hash while the rest still comes, and makes whole files of it."""
+"""Compares what came with its hash while the rest still comes, and makes whole files of it.
+
+Two threads: one hashes, the other waits for the disk.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 from qwen_desktop.errors import Cancelled
@@ -12,7 +16,9 @@ from qwen_desktop.hub.fetching import Shared
 from qwen_desktop.hub.item import Item
 
 _TURN = 16 * PIECE  # bytes before it looks around again
-_SYNC_S = 1.0
+_SYNC_S = 0.2
+_SYNC_BYTES = 1 << 25  # that came since the last time
+_SYNC_LATEST_S = 1.0
 
 
 def work(shared: Shared, on_done: Callable[[Item], None]) -> None:
@@ -27,7 +33,7 @@ def work(shared: Shared, on_done: Callable[[Item], None]) -> None:
                     shared.changed.notify_all()
                 on_done(item)
             elif not item.digest.known or item.digest.at == item.file.size:
-                _finish(shared, item, on_done)
+                _judge(shared, item)
             else:
                 _read_on(shared, item)
     except Cancelled:
@@ -44,7 +50,7 @@ def _next(shared: Shared) -> Item | None:
     with shared.changed:
         while not shared.is_over():
             for item in shared.items:
-                if item.is_done or item.compare_present:
+                if item.is_done or item.compare_present or item.is_good:
                     continue
                 # Windows renames no file that somebody still has open.
                 is_whole = item.all_came and not item.claims.total
@@ -83,38 +89,60 @@ def _read_on(shared: Shared, item: Item) -> None:
             digest.update(buffer[:count])
 
 
-def _finish(shared: Shared, item: Item, on_done: Callable[[Item], None]) -> None:
-    """All bytes are here: the file is whole, or everything of it is fetched once more."""
-    if not item.digest.matches:
-        with shared.changed:
-            item.doubts += 1
-            if item.doubts > 1:
-                raise trouble.wrong_bytes(
-                    shared.web.host, item.file.path, f"the hash came to {item.digest.value}"
-                )
-            item.restart()
-            shared.changed.notify_all()
-        return
-    _sync(shared, item)
+def _judge(shared: Shared, item: Item) -> None:
+    """All bytes are here: they are the hub's, or everything is fetched once more."""
     with shared.changed:
-        item.finish()
+        if item.digest.matches:
+            item.is_good = True
+            shared.changed.notify_all()
+            return
+        item.doubts += 1
+        if item.doubts > 1:
+            raise trouble.wrong_bytes(
+                shared.web.host, item.file.path, f"the hash came to {item.digest.value}"
+            )
+        item.restart()
         shared.changed.notify_all()
-    on_done(item)
 
 
-def keep_synced(shared: Shared) -> None:
-    """Bring what came to the disk now and then, for a machine that goes down. A thread's body."""
+def keep(shared: Shared, on_done: Callable[[Item], None]) -> None:
+    """Bring what came to the disk as it comes, then make files of it: a thread's body.
+
+    So a machine that goes down loses little, and at the end of a file little is left to be waited
+    for.
+    """
+    synced, last = 0, time.monotonic()
     try:
-        while not shared.stopped.wait(_SYNC_S):
+        while not shared.stopped.is_set():
             with shared.changed:
                 if shared.is_over():
                     return
-            for item in shared.items:
-                _sync(shared, item)
+                good = [item for item in shared.items if item.is_good and not item.is_done]
+                came = shared.came
+                if not good:
+                    shared.changed.wait(_SYNC_S)
+            for item in good:
+                _finish(shared, item, on_done)
+            late = time.monotonic() - last > _SYNC_LATEST_S
+            if not good and (came - synced > _SYNC_BYTES or late):
+                for item in shared.items:
+                    _sync(shared, item)
+                synced, last = came, time.monotonic()
     except OSError as error:
         shared.fail(trouble.of_disk(error, shared.items[0].target.parent))
     except BaseException as error:  # noqa: BLE001 - the thread that waits tells it
         shared.fail(error)
+
+
+def _finish(shared: Shared, item: Item, on_done: Callable[[Item], None]) -> None:
+    """The bytes are on the disk before the file has its name."""
+    _sync(shared, item)
+    with shared.changed:
+        if shared.stopped.is_set():
+            return
+        item.finish()
+        shared.changed.notify_all()
+    on_done(item)
 
 
 def _sync(shared: Shared, item: Item) -> None:

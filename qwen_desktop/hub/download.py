@@ -118,7 +118,7 @@ class Download:
     ) -> None:
         bodies: list[tuple[str, Callable[[], None]]] = [
             ("hub check", lambda: checking.work(shared, record.done)),
-            ("hub sync", lambda: checking.keep_synced(shared)),
+            ("hub keep", lambda: checking.keep(shared, record.done)),
         ]
         bodies += [
             (f"hub fetch {n}", lambda: fetching.work(shared)) for n in range(self._connections)
@@ -154,6 +154,7 @@ class _Record:
     def __init__(self, plan: DownloadPlan) -> None:
         self._plan = plan
         before = source_file.read_source(plan.folder)
+        self._lock = threading.Lock()  # two threads tell of files
         self._stamps: dict[str, str] = {}
         if before is not None:
             files = [one.file.path for one in plan.files if one.standing is not Standing.CHECKED]
@@ -163,8 +164,9 @@ class _Record:
     def done(self, item: Item) -> None:
         """A file is whole."""
         if item.digest.known:
-            self._stamps[item.file.path] = source_file.stamp_of(item.target)
-            self.write()
+            with self._lock:
+                self._stamps[item.file.path] = source_file.stamp_of(item.target)
+                self.write()
 
     def write(self) -> Source:
         """Write it down. Raises OSError."""
@@ -286,7 +288,7 @@ def _no_room(plan: DownloadPlan) -> Known:
         ),
         QT_TRANSLATE_NOOP("errors", "Free some space, or choose a folder on another disk."),
         details=str(plan.folder),
-        code="download-space",
+        code="disk-full",
         needed=f"{plan.space_needed / 1e9:.1f}",
         free=f"{plan.free / 1e9:.1f}",
         folder=plan.folder.name,

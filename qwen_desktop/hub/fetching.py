@@ -13,7 +13,7 @@ from qwen_desktop.hub import trouble
 from qwen_desktop.hub.item import BLOCK, Item
 from qwen_desktop.hub.listing import file_address
 from qwen_desktop.hub.pace import Limit, Patience
-from qwen_desktop.hub.trouble import Transient
+from qwen_desktop.hub.trouble import Elsewhere, Transient
 from qwen_desktop.hub.web import Answer, Web
 
 # A range is told to the journal after so many bytes: with sixteen connections at most as much is
@@ -98,13 +98,7 @@ def _claim(shared: Shared) -> tuple[Item, int, int] | None:
 
 def _fetch_patiently(shared: Shared, item: Item, start: int, stop: int) -> None:
     try:
-        try:
-            _fetch(shared, item, start, stop)
-        except Known as known:
-            if not item.address or known.code not in _OF_ADDRESS:
-                raise
-            with shared.changed:  # addresses that hubs send on to are good for some minutes
-                item.address = ""
+        _fetch(shared, item, start, stop)
     except NoRanges:
         with shared.changed:
             item.ranged = False
@@ -112,13 +106,14 @@ def _fetch_patiently(shared: Shared, item: Item, start: int, stop: int) -> None:
         with shared.changed:
             shared.passing = passing.known
             item.address = ""
+            if isinstance(passing, Elsewhere):
+                item.refusals += 1
+                if item.refusals > 2:
+                    raise passing.known from passing
         if not shared.patience.fail(passing.retry_after_s):
             raise passing.known from passing
     except OSError as error:  # those of the network were translated
         raise trouble.of_disk(error, item.target) from error
-
-
-_OF_ADDRESS = ("hub-forbidden", "hub-unauthorised", "hub-token", "hub-not-found", "hub-status")
 
 
 def _fetch(shared: Shared, item: Item, start: int, stop: int) -> None:
@@ -146,7 +141,7 @@ def _fetch(shared: Shared, item: Item, start: int, stop: int) -> None:
             if item.generation != generation:
                 return
             item.begin(answer.header("etag"))
-            item.address = answer.url
+            item.address, item.refusals = answer.url, 0
         with item.part.open("r+b", buffering=0) as out:
             _receive(shared, item, generation, answer, out, start, stop)
 
@@ -159,7 +154,8 @@ def _check(shared: Shared, item: Item, answer: Answer, start: int, size: int) ->
         raise trouble.changed(answer.host, path, f"commit {moved}, not {commit}")
     linked = _SHA256.fullmatch(answer.said.get("x-linked-etag", ""))
     if linked and item.file.sha256 and linked[1] != item.file.sha256:
-        raise trouble.changed(answer.host, path, f"sha256 {linked[1]}, not {item.file.sha256}")
+        known = trouble.changed(answer.host, path, f"sha256 {linked[1]}, not {item.file.sha256}")
+        _doubt(shared, item, known)
     if answer.status == 206:
         found = _CONTENT_RANGE.fullmatch(answer.header("content-range"))
         if not found or int(found[1]) != start:
@@ -180,8 +176,8 @@ def _check(shared: Shared, item: Item, answer: Answer, start: int, size: int) ->
 def _doubt(shared: Shared, item: Item, known: Known) -> None:
     """Once it may be a slip; the second time it is told."""
     with shared.changed:
-        item.doubts += 1
-        if item.doubts > 1:
+        item.slips += 1
+        if item.slips > 1:
             raise known
     raise Transient(known)
 

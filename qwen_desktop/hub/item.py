@@ -29,6 +29,7 @@ class Item:
         self.origin = origin_of(listing)
         self.compare_present = planned.standing is Standing.PRESENT
         self.is_done = planned.standing is Standing.CHECKED
+        self.is_good = False  # all bytes came and are the hub's; they need a name yet
         self.ranges = Ranges()
         self.claims = Ranges()
         self.flight = 0  # bytes that were written and are not in `ranges` yet
@@ -38,6 +39,8 @@ class Item:
         self.address = ""  # where the hub sent on to
         self.etag = ""
         self.doubts = 0  # times that what came was wrong
+        self.slips = 0  # times that the server said something else of it than the list
+        self.refusals = 0  # of servers that the hub sent on to, in a row
         self.digest = Digest(self.file)
         self._journal: Journal | None = None
         self._handle = -1

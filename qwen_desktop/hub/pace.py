@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 
-CHUNK = 1 << 18  # bytes read at once where nothing is limited
+CHUNK = 1 << 19  # bytes read at once where nothing is limited
 _SMALLEST = 1 << 12
 _WINDOW_S = 8.0
 

@@ -25,6 +25,10 @@ class Transient(Exception):  # noqa: N818 - names what it is
         self.retry_after_s = retry_after_s  # as the server asked for
 
 
+class Elsewhere(Transient):
+    """A refusal by a server that the hub sent on to: such addresses are good for minutes only."""
+
+
 def of_status(status: int, endpoint: Endpoint, host: str, what: str, details: str = "") -> Known:
     """The sentence for an answer that is a refusal. `what` was asked for: a repository or file."""
     if status == 401:
@@ -307,9 +311,12 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def is_lasting(known: Known) -> bool:
+def is_lasting(known: Known, error: Exception) -> bool:
     """Whether asking again at once would be of no use."""
-    return known.code in ("hub-certificate", "hub-clock", "hub-proxy", "hub-tls")
+    if known.code == "hub-proxy":  # it may also have gone in the middle of something
+        kinds = (ConnectionResetError, BrokenPipeError, TimeoutError, http.ReadTimeoutError)
+        return not any(isinstance(cause, kinds) for cause in _causes(error))
+    return known.code in ("hub-certificate", "hub-clock", "hub-tls")
 
 
 def _certificate(cause: ssl.SSLCertVerificationError, host: str, details: str) -> Known:

@@ -25,7 +25,7 @@ from qwen_desktop import __version__
 from qwen_desktop.chat.hub import Endpoint, Hub
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.hub import trouble
-from qwen_desktop.hub.trouble import Transient
+from qwen_desktop.hub.trouble import Elsewhere, Transient
 
 CONNECT_S = 15.0
 SILENCE_S = 30.0  # the longest time without a byte
@@ -192,7 +192,7 @@ class Web:
         if not isinstance(error, (urllib3.exceptions.HTTPError, OSError, ValueError)):
             return error  # a fault of ours
         known = trouble.of_network(error, host_of(url))
-        return known if trouble.is_lasting(known) else Transient(known)
+        return known if trouble.is_lasting(known, error) else Transient(known)
 
     def _refuse(self, response: BaseHTTPResponse, url: str, what: str) -> None:
         """Raise what an answer of the wrong status means."""
@@ -209,6 +209,8 @@ class Web:
         known.values = {**known.values, "error_code": response.headers.get("x-error-code", "")}
         if response.status in RETRIED or response.status >= 500:
             raise Transient(known, retry_after(response.headers))
+        if _origin(url) != _origin(self.endpoint.address):
+            raise Elsewhere(known)
         raise known
 
     # --- Connections -----------------------------------------------------------------------------
