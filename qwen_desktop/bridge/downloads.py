@@ -8,9 +8,7 @@ the user left running where the settings say that it goes on by itself.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +16,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from qwen_desktop.bridge import download_work as work
+from qwen_desktop.bridge.download_list import DownloadList
 from qwen_desktop.bridge.download_work import Job, LookUp, Server, Token
 from qwen_desktop.bridge.hub_access import ADDRESSES
+from qwen_desktop.bridge.hub_questions import HubQuestions
 from qwen_desktop.chat.checkpoint import FolderReport
-from qwen_desktop.chat.downloads import MOST, DownloadEntry, Overview, Stage, overview
+from qwen_desktop.chat.downloads import DownloadEntry, Stage
 from qwen_desktop.chat.hub import (
     DownloadPlan,
     DownloadProgress,
@@ -48,28 +48,23 @@ MIB = 2**20
 LIMIT, AT_ONCE, CONNECTIONS = "download_limit", "downloads_at_once", "connections"
 
 
-class Downloads(QObject):
-    """Owned by the application. `entries` are in the order in which they run.
+class Downloads(DownloadList):
+    """Owned by the application.
 
-    Signals: `changed()`: entries came, went, moved, or are at another stage; `progressed(entry)`:
-    one that runs has come further; `overview_changed(Overview)`. `planned(id, DownloadPlan)` and
+    Signals beside those of the list: `progressed(entry)`: one that runs has come further;
+    `planned(id, DownloadPlan)` and
     `unplanned(id, Report)` answer `look_up` and `plan_again`. `arrived(entry, FolderReport)`: all
     of it is here and the doctor has looked at the folder (None where it could not); `failed(entry)`
-    has its trouble; `problem(Report)`: trouble with the list or with deleting.
+    has its trouble.
     """
 
-    changed = Signal()
     progressed = Signal(object)
-    overview_changed = Signal(object)
     planned = Signal(str, object)
     unplanned = Signal(str, object)
     arrived = Signal(object, object)
     failed = Signal(object)
-    problem = Signal(object)
-    _read = Signal(object, object)  # entries of the file, Report or None
     _moved = Signal(str, object)  # of a run: DownloadProgress
     _ended = Signal(str, bool, object)  # of a run: whether it was paused, Report or None
-    _answered = Signal(str, object, object)  # of a look-up: DownloadPlan or None, Report or None
     _taken_away = Signal(object)  # Report or None
 
     def __init__(
@@ -83,32 +78,26 @@ class Downloads(QObject):
         parent: QObject | None = None,
     ) -> None:
         """`models` is where downloads go by default; `token` is asked on threads of downloads."""
-        super().__init__(parent)
-        self._file, self._files = file, files
+        super().__init__(file, files, parent)
         self._preferences, self._doctor = preferences, doctor
         self._models, self._token = models, token
-        self._entries: tuple[DownloadEntry, ...] = ()
-        self._overview = Overview()
         self._jobs: dict[str, Job] = {}  # by id of the entry
         self._leaving: dict[str, bool] = {}  # to be removed when it has ended; with its files?
         self._again: set[str] = set()  # to be queued when it has ended
         self._fresh: dict[str, DownloadProgress] = {}  # by run, not yet told
-        self._questions: dict[str, threading.Event] = {}
+        self._questions = HubQuestions(token, self)
+        self._questions.planned.connect(self.planned)
+        self._questions.unplanned.connect(self.unplanned)
         self._examined: dict[str, str] = {}  # request of the doctor -> entry
         self._limit: Limit | None = None
-        self._threads: set[threading.Thread] = set()
-        self._emitting = threading.Lock()
-        self._closed = False
-        self._is_read = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(TELL_MS)
         self._timer.timeout.connect(self._tell_progress)
-        self._read.connect(self._on_read)
         self._moved.connect(self._on_moved)
         self._ended.connect(self._on_ended)
-        self._answered.connect(self._on_answered)
         self._taken_away.connect(self._on_taken_away)
+        self.read.connect(self._begin)
         doctor.examined.connect(self._on_examined)
         doctor.failed.connect(self._on_not_examined)
         doctor.found.connect(self._on_not_examined)
@@ -117,28 +106,9 @@ class Downloads(QObject):
     # -- what there is -----------------------------------------------------------------------
 
     @property
-    def entries(self) -> tuple[DownloadEntry, ...]:
-        """The list now."""
-        return self._entries
-
-    @property
-    def overview(self) -> Overview:
-        """All of it in one line."""
-        return self._overview
-
-    @property
-    def busy(self) -> bool:
-        """Whether something runs or waits for its turn."""
-        return self._overview.active > 0
-
-    @property
     def goes_on(self) -> bool:
         """Whether what is under way goes on by itself at the next start."""
         return bool(self._preferences.get("resume_downloads"))
-
-    def entry(self, entry_id: str) -> DownloadEntry | None:
-        """One of them."""
-        return next((entry for entry in self._entries if entry.id == entry_id), None)
 
     @property
     def models_folder(self) -> Path:
@@ -155,10 +125,6 @@ class Downloads(QObject):
     def hub(self) -> Hub:
         """Where checkpoints are looked for first."""
         return Hub(str(self._preferences.get("hub")))
-
-    def start_reading(self) -> None:
-        """Read the list of the last run; it is there a moment later. To be called once."""
-        self._on_thread("downloads file", self._read_file)
 
     # -- asking a hub ------------------------------------------------------------------------
 
@@ -183,11 +149,11 @@ class Downloads(QObject):
             revision or address.revision,
             parent or self.models_folder,
         )
-        return self._ask(lambda stop: work.look_up(asked, self._token, stop))
+        return self._questions.look_up(asked)
 
     def plan_again(self, listing: Listing, folder: Path) -> str:
         """Look at what another folder would take, without a network; the id of the question."""
-        return self._ask(lambda _: work.plan_in(folder, listing))
+        return self._questions.ask(lambda _: work.plan_in(folder, listing))
 
     def folder_for(self, listing: Listing, parent: Path) -> Path:
         """The folder of a repository below a folder of models."""
@@ -195,35 +161,7 @@ class Downloads(QObject):
 
     def leave(self, question_id: str) -> None:
         """Nobody waits for this answer any more."""
-        if (stop := self._questions.pop(question_id, None)) is not None:
-            stop.set()
-
-    def _ask(self, question: Callable[[threading.Event], DownloadPlan]) -> str:
-        question_id, stop = new_id(), threading.Event()
-        self._questions[question_id] = stop
-
-        def run() -> None:
-            try:
-                self._tell(self._answered, question_id, question(stop), None)
-            except BaseException as error:  # noqa: BLE001 - the border of this thread
-                if not isinstance(error, Cancelled):
-                    report = report_of(error)
-                    _log.warning("look-up: %s", report.for_log())
-                    self._tell(self._answered, question_id, None, report)
-
-        self._on_thread("hub question", run)
-        return question_id
-
-    @Slot(str, object, object)
-    def _on_answered(
-        self, question_id: str, plan: DownloadPlan | None, report: Report | None
-    ) -> None:
-        if self._questions.pop(question_id, None) is None:
-            return
-        if plan is not None:
-            self.planned.emit(question_id, plan)
-        else:
-            self.unplanned.emit(question_id, report)
+        self._questions.leave(question_id)
 
     def _server(self, hub: Hub, address: str = "") -> Server:
         own = str(self._preferences.get(ADDRESSES[hub]))
@@ -322,18 +260,6 @@ class Downloads(QObject):
         if entry_id not in self._jobs:
             self.cancel(entry_id, delete=False)
 
-    def move_waiting(self, entry_id: str, by: int) -> None:
-        """Let one that waits have its turn before the one that waits before it (`by` -1), or
-        after the next (1).
-        """
-        places = [n for n, entry in enumerate(self._entries) if entry.stage is Stage.QUEUED]
-        here = next((n for n, at in enumerate(places) if self._entries[at].id == entry_id), None)
-        if here is None or not 0 <= here + by < len(places):
-            return
-        entries, one, other = list(self._entries), places[here], places[here + by]
-        entries[one], entries[other] = entries[other], entries[one]
-        self._set(tuple(entries))
-
     def _remove(self, entry: DownloadEntry, delete: bool) -> None:
         self._set(tuple(one for one in self._entries if one.id != entry.id))
         if not delete:
@@ -357,6 +283,7 @@ class Downloads(QObject):
 
     # -- running -----------------------------------------------------------------------------
 
+    @Slot()
     def _begin(self) -> None:
         """Let those run whose turn it is."""
         if self._closed or not self._is_read:
@@ -470,90 +397,18 @@ class Downloads(QObject):
         if entry is not None:
             self.arrived.emit(entry, None)
 
-    # -- the list ----------------------------------------------------------------------------
-
-    def _read_file(self) -> None:
-        try:
-            entries, report = self._file.read(), self._file.problem
-        except BaseException as error:  # noqa: BLE001 - the border of this thread
-            entries, report = (), report_of(error)
-        self._tell(self._read, entries, report)
-
-    @Slot(object, object)
-    def _on_read(self, entries: tuple[DownloadEntry, ...], report: Report | None) -> None:
-        self._is_read = True
-        mine = {entry.folder for entry in self._entries}  # asked for before the list was there
-        earlier = tuple(_after_restart(e, self.goes_on) for e in entries if e.folder not in mine)
-        if earlier or self._entries:
-            self._set((*earlier, *self._entries))
-        if report is not None:
-            self.problem.emit(report)
-        self._begin()
-
-    def _replace(self, entry: DownloadEntry) -> None:
-        self._set(tuple(entry if one.id == entry.id else one for one in self._entries))
-
-    def _put(self, entry: DownloadEntry) -> None:
-        """Change a row without telling of it or saving it."""
-        self._entries = tuple(entry if one.id == entry.id else one for one in self._entries)
-
-    def _set(self, entries: tuple[DownloadEntry, ...]) -> None:
-        self._entries = _shortened(entries)
-        if self._is_read:
-            kept = self._entries
-            self._files.submit("downloads", lambda: self._file.save(kept))
-        self.changed.emit()
-        self._tell_overview()
-
-    def _tell_overview(self) -> None:
-        now = overview(self._entries)
-        if now != self._overview:
-            self._overview = now
-            self.overview_changed.emit(now)
-
-    # -- threads -----------------------------------------------------------------------------
-
-    def _on_thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
-        self._threads = {thread for thread in self._threads if thread.is_alive()}
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        self._threads.add(thread)
-        thread.start()
-        return thread
-
-    def _tell(self, signal: object, *values: object) -> None:
-        """Emit, unless the program has ended meanwhile: then there is nobody to emit it."""
-        with self._emitting:
-            if not self._closed:
-                signal.emit(*values)  # type: ignore[attr-defined]
+    # -- the end -----------------------------------------------------------------------------
 
     def close(self) -> None:
         """Pause all that runs, and wait a moment for it. The list says what ran."""
-        with self._emitting:
-            self._closed = True
-        for stop in (*(job.stop for job in self._jobs.values()), *self._questions.values()):
-            stop.set()
+        self.silence()
+        for job in self._jobs.values():
+            job.stop.set()
         self._timer.stop()
         end = time.monotonic() + PATIENCE_S
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        self._questions.close(end)
+        self.wait_for_threads(end)
 
 
 def _bytes(mebibytes: object) -> float:
     return float(mebibytes) * MIB if isinstance(mebibytes, (int, float)) else 0.0
-
-
-def _after_restart(entry: DownloadEntry, goes_on: bool) -> DownloadEntry:
-    """What was under way when the program ended waits for the user, unless he wants it to go on."""
-    if entry.stage.is_active:
-        waits = Stage.PAUSED if entry.stage is Stage.PAUSING or not goes_on else Stage.QUEUED
-        return replace(entry, stage=waits)
-    return entry
-
-
-def _shortened(entries: tuple[DownloadEntry, ...]) -> tuple[DownloadEntry, ...]:
-    """Without the oldest that are done, where there are too many."""
-    spare = len(entries) - MOST
-    if spare <= 0:
-        return entries
-    old = [entry.id for entry in entries if entry.stage is Stage.DONE][:spare]
-    return tuple(entry for entry in entries if entry.id not in old)

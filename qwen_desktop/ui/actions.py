@@ -154,7 +154,13 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     Spec("downloads", QT_TRANSLATE_NOOP("actions", "Downloads"), ("Ctrl+Shift+J",), Group.MODEL),
-    Spec("hub_access", QT_TRANSLATE_NOOP("actions", "Hub access…"), (), Group.MODEL),
+    Spec(
+        "hub_access",
+        QT_TRANSLATE_NOOP("actions", "Hub access…"),
+        ("Ctrl+Shift+A",),
+        Group.MODEL,
+        tip=QT_TRANSLATE_NOOP("actions", "Tokens for what a hub shows only to some."),
+    ),
     Spec("card", QT_TRANSLATE_NOOP("actions", "Model card"), ("Ctrl+Shift+D",), Group.MODEL),
     Spec(
         "memory_chart",
