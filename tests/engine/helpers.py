@@ -17,6 +17,7 @@ from qwen_desktop.engine import loader
 from qwen_desktop.engine.checkpoint import inspect
 from qwen_desktop.engine.decode import Step, decode
 from qwen_desktop.engine.engine import Engine
+from qwen_desktop.engine.lean.runner import LeanRunner
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.relief import Relief
 from qwen_desktop.engine.runner import Logits, Runner
@@ -34,10 +35,16 @@ def load(engine: Engine, folder: Path, **options: object) -> list[Progress]:
     return told
 
 
-def runner_of(folder: Path) -> TransformersRunner:
-    """A runner in float32 on the CPU."""
+def runner_of(folder: Path, kind: type[TransformersRunner] = LeanRunner) -> TransformersRunner:
+    """A runner in float32 on the CPU: as the engine has it, or of another kind."""
     plan = loader.plan(inspect(folder), LoadRequest(folder, Precision.FP32, "cpu"))
-    return TransformersRunner(loader.load(plan, NEVER, lambda _: None))
+    return kind(loader.load(plan, NEVER, lambda _: None))
+
+
+def layers_of(runner: Any) -> list[Any]:
+    """The objects whose `forward` computes a layer, whichever way computes."""
+    lean = getattr(runner, "_lean", None)
+    return list(lean.layers if lean is not None else runner.module.get_decoder().layers)
 
 
 def tokenizer_of(folder: Path) -> Tokenizer:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +15,7 @@ from qwen_desktop.engine.relief import OutOfMemory, Relief
 from qwen_desktop.engine.session import Session, common_prefix
 from qwen_desktop.errors import Cancelled
 from tests.engine.checkpoints import FAMILY_SIZES
-from tests.engine.helpers import NEVER, runner_of
+from tests.engine.helpers import NEVER, layers_of, runner_of
 from tests.engine.test_runner import SLIDING, CancelAfter
 
 KINDS = [("qwen3", {}), ("qwen2", SLIDING), ("qwen3_5_text", {}), ("qwen4_exp_text", {})]
@@ -105,21 +108,23 @@ class RefuseOnce:
 
     def __init__(self, runner, at: int, times: int = 1) -> None:
         self.left, self.times = at, times
-        layers = runner.module.get_decoder().layers
-        self._hooks = [layer.register_forward_pre_hook(self._count) for layer in layers]
+        self._layers = layers_of(runner)
+        for layer in self._layers:
+            layer.forward = partial(self._count, layer.forward)
 
-    def _count(self, *_: object) -> None:
+    def _count(self, forward: Any, *given: Any, **options: Any) -> Any:
         self.left -= 1
         if self.left < 0 and self.times:
             self.times -= 1
             raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(*given, **options)
 
     def __enter__(self) -> RefuseOnce:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        for layer in self._layers:
+            del layer.forward
 
 
 PROMPT = [40 + i % 20 for i in range(21)]

@@ -95,17 +95,18 @@ def _one(linears: Sequence[Any]) -> Any:
 class Int8Product:
     """y = x · weight.T for few rows on a card, by its units for products of 8-bit integers.
 
-    An input becomes the integer q = round(x / s) with s = max |x| / 16256, taken apart into two
-    numbers of 8 bits: q = 128 · high + low. Both are rows of one product of integers, so that the
-    weight is read once, as the codes that it is:
+    An input becomes the integer q = round(x / s) of 22 bits with s = max |x| / (127 · 2¹⁴), taken
+    apart into three numbers of 8 bits: q = 2¹⁴ · a + 2⁷ · b + c. All are rows of one product of
+    integers, so that the weight is read once, as the codes that it is:
 
-        y = s · scale · (128 · (high · codes) + low · codes)
+        y = s · scale · (2¹⁴ · (a · codes) + 2⁷ · (b · codes) + c · codes)
 
-    What is lost is half of s for each input, less than bfloat16 loses of the larger ones.
+    What is lost is half of s for each input: less than bfloat16 loses, also beside an input that is
+    a thousand times as large.
     """
 
     ROWS = 8  # up to which it is used
-    _LARGEST = 127 * 128
+    _LARGEST = 127 * 2**14
     _PADDED = 32  # rows of the product; its kernel wants more than 16
 
     def __init__(self, linear: Int8Linear) -> None:
@@ -133,14 +134,16 @@ class Int8Product:
         linear, count = self._linear, len(x)
         exact = x.float()
         step = exact.abs().amax(dim=1, keepdim=True).clamp_min_(1e-30) / self._LARGEST
-        whole = (exact / step).round_()
-        high = (whole / 128).round_()
+        rest = (exact / step).round_()
         rows = x.new_zeros((self._PADDED, linear.in_features), dtype=torch.int8)
-        rows[:count] = high
-        rows[count : 2 * count] = whole.sub_(high, alpha=128)
+        for part, unit in enumerate((2**14, 2**7)):
+            digits = (rest / unit).round_()
+            rows[part * count : (part + 1) * count] = digits
+            rest = rest.sub_(digits, alpha=unit)
+        rows[2 * count : 3 * count] = rest
         codes = linear.codes.view(linear.out_features, linear.in_features)
-        made = torch._int_mm(rows, codes.t())[: 2 * count].float()
-        y = made[:count].mul_(128).add_(made[count:])
+        made = torch._int_mm(rows, codes.t())[: 3 * count].float().view(3, count, -1)
+        y = made[0].mul_(2**7).add_(made[1]).mul_(2**7).add_(made[2])
         return y.mul_(step).mul_(linear.scales.view(1, -1))
 
 
