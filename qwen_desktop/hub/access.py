@@ -10,8 +10,6 @@ from qwen_desktop.chat.downloads import Access, TokenPlace
 from qwen_desktop.chat.hub import Endpoint, Hub
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.hub import endpoints
-from qwen_desktop.hub.trouble import Transient
-from qwen_desktop.hub.web import Web
 
 _WHO = {Hub.HUGGING_FACE: "/api/whoami-v2", Hub.MODELSCOPE: "/openapi/v1/users/me"}
 _REFUSED = ("hub-token", "hub-unauthorised", "hub-forbidden")
@@ -43,6 +41,8 @@ def who(endpoint: Endpoint, stop: threading.Event) -> str:
 
     Raises Known where the token is refused or the hub cannot be asked, Cancelled after `stop`.
     """
+    from qwen_desktop.hub.web import Web  # opens a socket as it is imported, to look at IPv6
+
     found: list[object] = []
     failed: list[BaseException] = []
     web = Web(endpoint)
@@ -68,6 +68,8 @@ def who(endpoint: Endpoint, stop: threading.Event) -> str:
 
 
 def _told(error: BaseException, hub: Hub) -> BaseException:
+    from qwen_desktop.hub.trouble import Transient
+
     if isinstance(error, Transient):
         return error.known
     if isinstance(error, Known) and error.code in _REFUSED:
