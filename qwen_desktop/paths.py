@@ -80,6 +80,11 @@ class Profile:
         return self.root / "downloads.json"
 
     @property
+    def library(self) -> Path:
+        """The checkpoints of this machine that were found, as JSON."""
+        return self.root / "library.json"
+
+    @property
     def models(self) -> Path:
         """Where downloads go that the user chose no other folder for."""
         return self.root / "models"

@@ -46,7 +46,7 @@ class LookUp:
     parent: Path
 
 
-def _endpoint(server: Server, token: Token) -> Endpoint:
+def endpoint_of(server: Server, token: Token) -> Endpoint:
     """The server, and as whom it is asked: no token goes to a mirror that it was not made for."""
     from qwen_desktop.hub.endpoints import default_address, endpoint
 
@@ -67,7 +67,7 @@ def look_up(asked: LookUp, token: Token, stop: threading.Event) -> DownloadPlan:
     from qwen_desktop.hub.listing import fetch_listing
     from qwen_desktop.hub.planning import plan
 
-    there = _endpoint(asked.server, token)
+    there = endpoint_of(asked.server, token)
     listing = fetch_listing(there, asked.address.repository, asked.revision, stop)
     return plan(folder_in(asked.parent, listing), listing)
 
@@ -99,7 +99,7 @@ def fetch(job: Job, token: Token, told: Callable[[DownloadProgress], None]) -> N
     from qwen_desktop.hub.download import Download
     from qwen_desktop.hub.planning import plan
 
-    there = _endpoint(job.server, token)
+    there = endpoint_of(job.server, token)
     planned = plan(job.folder, job.listing, job.only)
     download = Download(planned, there, connections=job.connections, limit=job.limit)
     download.run(told, job.stop)

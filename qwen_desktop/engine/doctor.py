@@ -40,10 +40,11 @@ from qwen_desktop.errors import Known
 _ORDER = list(Severity)
 
 
-def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
+def examine(folder: Path, machine: Machine | None = None, *, brief: bool = False) -> FolderReport:
     """What there is to say of `folder`. Raises nothing for anything in it; from any thread.
 
-    `machine` is what it is judged for; as the drivers tell where nothing is given.
+    `machine` is what it is judged for; as the drivers tell where nothing is given. A `brief` report
+    has plans for what is chosen where nobody chooses, which is enough for a list of many.
     """
     machine = machine or this_machine()
     findings: list[Finding] = []
@@ -68,10 +69,10 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
         whole = not any(finding.severity is Severity.ERROR for finding in findings)
     if not whole:
         return FolderReport(folder, _facts(checkpoint, model), _sorted(findings), machine.devices)
-    choices = placement.placements(machine)
-    precisions = _precisions(checkpoint)
+    choices = placement.placements(machine)[:1] if brief else placement.placements(machine)
+    precisions = _precisions(checkpoint)[:1] if brief else _precisions(checkpoint)
     contexts = placement.contexts(model.architecture.context_length)
-    stretched = _stretched(checkpoint.config, model)
+    stretched = {} if brief else _stretched(checkpoint.config, model)
     longest = max(stretched.values(), key=len, default=contexts)
     asked = [
         (choice, precision, context)
@@ -81,7 +82,7 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
     ]
     variants = {
         kv: _plans(_without_end(model, longest[-1]), machine, asked, kv)
-        for kv in model.architecture.kv_formats
+        for kv in (model.architecture.kv_formats[:1] if brief else model.architecture.kv_formats)
     }
     plans = {key: plan for key, plan in variants[KvFormat.MODEL].items() if key[2] in contexts}
     findings += machine_checks(patient, plans.get(("auto", Precision.AUTO, contexts[0])))
@@ -93,7 +94,7 @@ def examine(folder: Path, machine: Machine | None = None) -> FolderReport:
         placements=choices,
         precisions=precisions,
         contexts=contexts,
-        kv_formats=model.architecture.kv_formats,
+        kv_formats=tuple(variants),
         rope_factors=(1.0, *stretched),
         plans=plans,
         variants=variants,

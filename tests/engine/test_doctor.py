@@ -24,7 +24,7 @@ from qwen_desktop.engine.doctor import examine
 from qwen_desktop.engine.gpus import Gpu, Machine
 from qwen_desktop.engine.nested import checkpoints_in
 from tests.bench.inspect_ import make_folder
-from tests.engine.checkpoints import PLAIN, edit_json
+from tests.engine.checkpoints import PLAIN, edit_json, make_checkpoint
 from tests.engine.helpers import load
 from tests.engine.quantised import WIDE, WIDE_EXPERTS, Scheme, in_fp8, quantised
 from tests.engine.test_checkpoint import SHARDED_DAMAGES, SINGLE_DAMAGES
@@ -489,3 +489,17 @@ def test_an_unknown_method_is_refused(copied, method):
     report = examine(folder)
     assert "quantisation-unknown" in codes(report, Severity.ERROR)
     assert not report.opens
+
+
+def test_a_brief_report_says_the_same_with_fewer_plans(tmp_path):
+    folder = make_checkpoint(tmp_path / "tiny", "qwen3")
+    machine = machine_of()
+    whole, brief = examine(folder, machine), examine(folder, machine, brief=True)
+    assert brief.findings == whole.findings
+    assert brief.facts == whole.facts
+    assert brief.opens
+    assert brief.contexts == whole.contexts
+    for context in brief.contexts:
+        key = ("auto", Precision.AUTO, context)
+        assert brief.plans[key] == whole.plans[key]
+    assert len(brief.plans) == len(brief.contexts) < len(whole.plans)
