@@ -15,7 +15,7 @@ from qwen_desktop.hub.digest import PIECE, is_same
 from qwen_desktop.hub.fetching import Shared
 from qwen_desktop.hub.item import Item
 
-_TURN = 16 * PIECE  # bytes before it looks around again
+_TURN = 8 * PIECE  # bytes before it looks around again
 _SYNC_S = 0.2
 _SYNC_BYTES = 1 << 25  # that came since the last time
 _SYNC_LATEST_S = 1.0
@@ -54,10 +54,12 @@ def _next(shared: Shared) -> Item | None:
                     continue
                 # Windows renames no file that somebody still has open.
                 is_whole = item.all_came and not item.claims.total
-                if is_whole or (item.digest.known and item.digest.at < item.ranges.prefix):
+                if is_whole or item.unhashed > 0:
                     return item
             for item in shared.items:
                 if item.compare_present:
+                    shared.comparing = True
+                    shared.changed.notify_all()
                     return item
             shared.changed.wait(1.0)
     return None
@@ -67,7 +69,7 @@ def _compare(shared: Shared, item: Item, on_done: Callable[[Item], None]) -> Non
     """A file that lay there: either it is the hub's, or it is fetched."""
     same = is_same(item.target, item.file, lambda _: None, shared.stopped)
     with shared.changed:
-        item.compare_present = False
+        item.compare_present = shared.comparing = False
         item.is_done = same
         shared.changed.notify_all()
     if same:
@@ -87,6 +89,8 @@ def _read_on(shared: Shared, item: Item) -> None:
             if not count:
                 raise OSError(0, "the part file is shorter than it was")
             digest.update(buffer[:count])
+    with shared.changed:
+        shared.changed.notify_all()
 
 
 def _judge(shared: Shared, item: Item) -> None:

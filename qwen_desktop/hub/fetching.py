@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -19,7 +20,13 @@ from qwen_desktop.hub.web import Answer, Web
 # A range is told to the journal after so many bytes: with sixteen connections at most as much is
 # fetched a second time after an end at any moment.
 PIECE = 1 << 19
-SEGMENT = 1 << 26  # bytes that are asked for at once
+# Bytes that are asked for at once. The hash goes through a file in order, so it waits for the
+# connection that is furthest behind: as little as the pauses between two requests allow.
+FIRST_SEGMENT, LEAST_SEGMENT, LARGEST_SEGMENT = 1 << 23, 1 << 23, 1 << 26
+_BUSY = 40  # times as long as the pause that a request costs
+# Bytes that came and that the hash has not reached. Beyond, fetching waits: on so quick a network
+# the two fight for the processor, and what counts is when both are through.
+_AHEAD = 1 << 25
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
@@ -44,6 +51,9 @@ class Shared:
     failure: BaseException | None = None
     passing: Known | None = None  # the last trouble that may pass
     came: int = 0  # bytes of this run
+    segment: int = FIRST_SEGMENT
+    pause_s: float = 1.0  # the shortest between a request and its answer
+    comparing: bool = False  # whether the hash is busy with what was there before
 
     def fail(self, error: BaseException) -> None:
         """End everything because of `error`; the first one is told."""
@@ -87,7 +97,7 @@ def _claim(shared: Shared) -> tuple[Item, int, int] | None:
     with shared.changed:
         while not shared.is_over():
             left = sum(item.unclaimed for item in shared.items)
-            most = max(BLOCK, min(SEGMENT, left // (2 * shared.connections)))
+            most = max(BLOCK, min(shared.segment, left // (2 * shared.connections)))
             for item in shared.items:
                 claim = item.claim(most)
                 if claim is not None:
@@ -121,6 +131,7 @@ def _fetch(shared: Shared, item: Item, start: int, stop: int) -> None:
     path, size = item.file.path, item.file.size
     with shared.changed:
         generation, sent_to, ranged = item.generation, item.address, item.ranged
+    asked = time.monotonic()
     whole = not ranged or (start, stop) == (0, size)
     with shared.web.get(
         file_address(shared.listing, shared.endpoint, path),
@@ -142,8 +153,15 @@ def _fetch(shared: Shared, item: Item, start: int, stop: int) -> None:
                 return
             item.begin(answer.header("etag"))
             item.address, item.refusals = answer.url, 0
+        began = time.monotonic()
         with item.part.open("r+b", buffering=0) as out:
             _receive(shared, item, generation, answer, out, start, stop)
+    if stop - start >= LEAST_SEGMENT:
+        took = max(time.monotonic() - began, 1e-6)
+        with shared.changed:
+            shared.pause_s = min(shared.pause_s, began - asked)
+            fitting = int(_BUSY * shared.pause_s * (stop - start) / took)
+            shared.segment = max(LEAST_SEGMENT, min(LARGEST_SEGMENT, fitting))
 
 
 def _check(shared: Shared, item: Item, answer: Answer, start: int, size: int) -> None:
@@ -225,11 +243,19 @@ def _receive(
                     item.wrote(told, at)
                     told = at
                     shared.changed.notify_all()
+                    shared.changed.wait_for(lambda: not _is_ahead(shared), timeout=1.0)
     finally:
         with shared.changed:
             if item.generation == generation:
                 item.wrote(told, at)
                 shared.changed.notify_all()
+
+
+def _is_ahead(shared: Shared) -> bool:
+    """Whether the hash has to catch up first; with the lock held."""
+    if shared.comparing or shared.stopped.is_set():
+        return False
+    return sum(item.unhashed for item in shared.items) > _AHEAD
 
 
 def _write(out: BinaryIO, data: bytes) -> None:

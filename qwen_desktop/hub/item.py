@@ -73,6 +73,13 @@ class Item:
         return not self.compare_present and self.ranges.total == self.file.size and not self.is_done
 
     @property
+    def unhashed(self) -> int:
+        """Bytes that the hash could go through now."""
+        if self.is_done or self.is_good or not self.digest.known:
+            return 0
+        return self.ranges.prefix - self.digest.at
+
+    @property
     def unclaimed(self) -> int:
         """Bytes that nobody fetches yet."""
         if self.is_done or self.compare_present:
