@@ -36,11 +36,11 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [1, kv_heads, tokens, head_dim] as views of buffers with spare room."""
 
     def __init__(self, rooms: Rooms = STEPS) -> None:
-        super().__init__()
         self.length = 0
         self.measure = rooms
         self.key_room: torch.Tensor | None = None
         self.value_room: torch.Tensor | None = None
+        super().__init__()
 
     def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
         """Note where and what the states are; buffers come with the first update."""
@@ -56,32 +56,43 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
         self.value_room = room_for(self.value_room, value_states, self.length, length, self.measure)
         self.key_room[:, :, self.length : length] = key_states
         self.value_room[:, :, self.length : length] = value_states
-        self._show(length)
+        self.length = length
         return self.keys, self.values
+
+    @property
+    def keys(self) -> torch.Tensor | None:
+        """A view of what is held; None before the first update. Made when it is asked for."""
+        return None if self.key_room is None else self.key_room[:, :, : self.length]
+
+    @keys.setter
+    def keys(self, _: Any) -> None:
+        """The base class begins with None."""
+
+    @property
+    def values(self) -> torch.Tensor | None:
+        """The same of values."""
+        return None if self.value_room is None else self.value_room[:, :, : self.length]
+
+    @values.setter
+    def values(self, _: Any) -> None:
+        """The base class begins with None."""
 
     def make_room(self, length: int) -> None:
         """Have room for `length` tokens, without holding more than before."""
         if self.key_room is not None and self.value_room is not None:
             held, size = self.length, self.key_room.shape[-2]
             if size == self.value_room.shape[-2] and self.measure.suffice(size, length):
-                return  # as for nearly every token: views take longer than looking
+                return  # as for nearly every token
             self.key_room = room_for(self.key_room, self.key_room, held, length, self.measure)
             self.value_room = room_for(self.value_room, self.value_room, held, length, self.measure)
-            self._show(self.length)
 
     def written(self, length: int) -> None:
         """Hold `length` tokens: those that are new have been written into the rooms."""
-        self._show(length)
+        self.length = length
 
     def rooms(self) -> Iterator[torch.Tensor]:
         """The buffers, spare room included."""
         yield from (room for room in (self.key_room, self.value_room) if room is not None)
-
-    def _show(self, length: int) -> None:
-        self.length = length
-        if self.key_room is not None and self.value_room is not None:
-            self.keys = self.key_room[:, :, :length]
-            self.values = self.value_room[:, :, :length]
 
     def get_seq_length(self) -> int:
         """Tokens held."""
@@ -89,7 +100,7 @@ class GrowLayer(DynamicLayer):  # type: ignore[misc]
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget the last tokens; the number is negative, as transformers wants it."""
-        self._show(self.length - abs(tokens_to_remove))
+        self.length -= abs(tokens_to_remove)
 
     def reset(self) -> None:
         """Forget everything and free the buffers."""

@@ -171,7 +171,7 @@ class Sampler:
             there = torch.empty(2, dtype=both.dtype, pin_memory=True)
             there.copy_(both, non_blocking=True)
             told = torch.cuda.Event()
-            told.record()
+            told.record(torch.cuda.current_stream(both.device))
             self._expect(token)
             told.synchronize()
             both = there

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 
-def captured(run: Callable[[], object], stream: Any, pool: Any = None) -> Any:
-    """A torch.cuda.CUDAGraph of what `run` does, which is done once before.
+@lru_cache
+def _side_stream(device: torch.device) -> Any:
+    """One for all captures: each stream keeps workspaces of its own for good."""
+    return torch.cuda.Stream(device)
 
-    `stream` is a side stream of the device of the current one, used for nothing else; `pool` is the
-    memory that graphs share which never run at one time. Raises RuntimeError where `run` does what
-    cannot be captured, and what an allocator raises.
+
+def captured(run: Callable[[], object], device: torch.device, pool: Any = None) -> Any:
+    """A torch.cuda.CUDAGraph of what `run` does on `device`, which is done once before.
+
+    `pool` is the memory that graphs share which never run at one time. Raises RuntimeError where
+    `run` does what cannot be captured, and what an allocator raises.
 
     Unlike torch.cuda.graph it waits for nothing, so that the card goes on with its work meanwhile,
     and leaves the current stream as it was where a capture fails.
     """
-    now = torch.cuda.current_stream(stream.device)
+    stream, now = _side_stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(now)
     with torch.cuda.stream(stream):
         run()  # loads kernels and makes workspaces, which a capture must not

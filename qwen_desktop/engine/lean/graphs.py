@@ -52,7 +52,8 @@ class Graphs:
         self._uses = 0
         if lean.device.type == "cuda":
             self._pool: Any = torch.cuda.graph_pool_handle()
-            self._stream: Any = torch.cuda.Stream(lean.device)
+            # Without a graph that uses it, the pool would be given back, and not be had again.
+            self._anchor = captured(fed.position.zero_, lean.device, self._pool)
 
     def ready(self, cache: TransformersCache) -> bool:
         """Whether there is a graph for `cache` as it is."""
@@ -80,7 +81,7 @@ class Graphs:
         step = Step(self._lean, cache, self._fed, table, attention)
         self._fed.position.fill_(place.capacity - 1)
         if self._lean.device.type == "cuda":
-            replay = captured(step.run, self._stream, self._pool).replay
+            replay = captured(step.run, self._lean.device, self._pool).replay
         else:
             replay = step.run
         self._kept[cache] = _Captured(place, replay, step.lasting, self._uses)

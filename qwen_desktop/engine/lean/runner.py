@@ -29,7 +29,7 @@ from qwen_desktop.engine.lean.facts import why_not
 from qwen_desktop.engine.lean.forward import Lean
 from qwen_desktop.engine.lean.graphs import Graphs, graph_bytes
 from qwen_desktop.engine.lean.linears import use_int8_product
-from qwen_desktop.engine.lean.step import Fed, rooms_of
+from qwen_desktop.engine.lean.step import Fed, capacity_of
 from qwen_desktop.engine.lean.trial import quickest
 from qwen_desktop.engine.rooms import STEPS, Rooms
 from qwen_desktop.engine.runner import Capabilities, Logits
@@ -140,10 +140,10 @@ class LeanRunner(TransformersRunner):
             raise Cancelled
         begun, self._begun, self._last = self._begun, None, weakref.ref(cache)
         with torch.inference_mode():
-            if self._graphs is not None and rooms_of(cache):
+            if self._graphs is not None and capacity_of(cache):
                 if begun is not None and self._is_next(begun, cache, token):
                     return self._after(cache, begun.logits)
-                if self._ready(cache):
+                if self._is_ready(cache):
                     return self._after(cache, self._launched(cache, token))
         return self._interruptible(cache, [token], cancel)
 
@@ -156,7 +156,7 @@ class LeanRunner(TransformersRunner):
         if cache is None or self._graphs is None or not self._graphs.ready(cache):
             return
         length = cache.length
-        if length >= min(_capacity(cache), super().capabilities.context_length):
+        if length >= min(capacity_of(cache), super().capabilities.context_length):
             return
         with torch.inference_mode():
             value, told = _to_main_memory(token.view(1))
@@ -183,24 +183,25 @@ class LeanRunner(TransformersRunner):
         except Exception as error:  # noqa: BLE001 - drivers and kernels fail in many ways
             self._give_up(error)
 
-    def _ready(self, cache: TransformersCache) -> bool:
+    def _is_ready(self, cache: TransformersCache) -> bool:
         """Have room for a token, and a graph for `cache`: whether there is one.
 
         Raises what an allocator raises where there is no room.
         """
         assert self._graphs is not None
-        length = cache.length
-        try:
-            for layer in cache.inner.layers:
-                layer.make_room(length + 1)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or _capacity(cache) <= length:
-                raise
-            # There is a place left yet. Layers need not agree on their rooms for a forward.
+        length, capacity = cache.length, capacity_of(cache)
+        if not self._rooms.suffice(capacity, length + 1):
+            try:
+                for layer in cache.inner.layers:
+                    layer.make_room(length + 1)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or capacity <= length:
+                    raise
+                return False  # there is a place left yet, in rooms of different sizes
+            capacity = capacity_of(cache)
         if self._graphs.ready(cache):
             return True
-        capacity = _capacity(cache)
-        if capacity <= length or self._refused.get(cache) == capacity or not _even(cache):
+        if capacity <= length or self._refused.get(cache) == capacity:
             return False
         try:
             self._graphs.prepare(cache)
@@ -231,11 +232,10 @@ class LeanRunner(TransformersRunner):
         length = cache.length + 1
         for layer in cache.inner.layers:
             layer.written(length)
-        layer = cache.inner.layers[0]
-        if not self._rooms.suffice(_capacity(cache), length + 1):
+        if not self._rooms.suffice(capacity_of(cache), length + 1):
             # The card is busy with this step: what follows takes time of the CPU alone.
             try:
-                self._ready(cache)
+                self._is_ready(cache)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -313,16 +313,6 @@ def _has_flash(lean: Lean) -> bool:
     return quickest(ways, lean.device) == "flash"
 
 
-def _capacity(cache: TransformersCache) -> int:
-    """Tokens that every layer has room for."""
-    return min((int(first.shape[-2]) for first, _ in rooms_of(cache)), default=0)
-
-
-def _even(cache: TransformersCache) -> bool:
-    """Whether all rooms are of one size."""
-    return len({int(room.shape[-2]) for pair in rooms_of(cache) for room in pair}) == 1
-
-
 def _to_main_memory(token: torch.Tensor) -> tuple[torch.Tensor, Any]:
     """A copy of `token` that will be in main memory, and the event after which it is."""
     if token.device.type != "cuda":
@@ -330,7 +320,7 @@ def _to_main_memory(token: torch.Tensor) -> tuple[torch.Tensor, Any]:
     there = torch.empty(1, dtype=token.dtype, pin_memory=True)
     there.copy_(token, non_blocking=True)
     told = torch.cuda.Event()
-    told.record()
+    told.record(torch.cuda.current_stream(token.device))
     return there, told
 
 

@@ -37,33 +37,51 @@ class Fed:
 
 
 def rooms_of(cache: TransformersCache) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The two rooms of each layer: keys and values, or codes and scales.
-
-    Empty where a layer has none yet, or is of another kind.
-    """
+    """The two rooms of each layer: keys and values, or codes and scales. Empty without rooms."""
     found = []
     for layer in cache.inner.layers:
-        pair = tuple(layer.rooms()) if isinstance(layer, (GrowLayer, CodedLayer)) else ()
-        if len(pair) != 2:
+        pair = _pair(layer)
+        if pair is None:
             return []
-        found.append((pair[0], pair[1]))
+        found.append(pair)
     return found
+
+
+def _pair(layer: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not isinstance(layer, (GrowLayer, CodedLayer)):
+        return None
+    pair = tuple(layer.rooms())
+    return (pair[0], pair[1]) if len(pair) == 2 else None
+
+
+def capacity_of(cache: TransformersCache) -> int:
+    """Tokens that every layer has room for; 0 without rooms. Layers grow one after another."""
+    last = _pair(cache.inner.layers[-1])
+    return 0 if last is None else int(last[0].shape[-2])
 
 
 class Place:
     """The rooms of a cache as they were: whether they still are. Holds none of them."""
 
     def __init__(self, cache: TransformersCache) -> None:
-        rooms = rooms_of(cache)
-        self._rooms = [weakref.ref(room) for pair in rooms for room in pair]
-        self.capacity = int(rooms[0][0].shape[-2]) if rooms else 0
+        self._inner = weakref.ref(cache.inner)
+        self._rooms = [weakref.ref(room) for room in _outer(cache)]
+        self.capacity = capacity_of(cache)
 
     def is_that_of(self, cache: TransformersCache) -> bool:
-        """Whether `cache` still has these rooms."""
-        rooms = [room for pair in rooms_of(cache) for room in pair]
-        return len(rooms) == len(self._rooms) > 0 and all(
-            ref() is room for ref, room in zip(self._rooms, rooms, strict=True)
+        """Whether `cache` still has these rooms; those of all layers are exchanged together."""
+        rooms = _outer(cache)
+        return (
+            self._inner() is cache.inner
+            and len(rooms) == len(self._rooms) > 0
+            and all(ref() is room for ref, room in zip(self._rooms, rooms, strict=True))
         )
+
+
+def _outer(cache: TransformersCache) -> list[torch.Tensor]:
+    """The rooms of the first and of the last layer."""
+    layers = cache.inner.layers
+    return [room for layer in (layers[0], layers[-1]) for room in _pair(layer) or ()]
 
 
 def kept_in(
