@@ -81,6 +81,7 @@ class EmptyState(QWidget):
 
     asked = Signal(str)
     open_requested = Signal()
+    get_requested = Signal()
     demo_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -105,6 +106,14 @@ class EmptyState(QWidget):
         self.open_button.setObjectName("openCheckpoint")
         self.open_button.setAccessibleName(self.tr("Open checkpoint folder"))
         self.open_button.clicked.connect(self.open_requested)
+        self.get_button = Entry(
+            self.tr("Get a checkpoint"),
+            self.tr("From Hugging Face or ModelScope"),
+            "download",
+        )
+        self.get_button.setObjectName("getFirst")
+        self.get_button.setAccessibleName(self.tr("Get a checkpoint"))
+        self.get_button.clicked.connect(self.get_requested)
         self.demo_button = Entry(
             self.tr("Try the demo"),
             self.tr("A small one that knows this application"),
@@ -166,6 +175,7 @@ class EmptyState(QWidget):
         is_demo = info is not None and info.demo is not None
         begins = is_demo and not loading and not self.knows_others()
         self.open_button.setVisible(nothing or begins)
+        self.get_button.setVisible(nothing or begins)
         self.demo_button.setVisible(nothing and self.has_demo())
         self._place()
         self._show_suggestions(info if not loading else None)
@@ -217,7 +227,7 @@ class EmptyState(QWidget):
         for button in self.buttons:
             self._suggestions.addWidget(button)
         for one, following in pairwise(
-            [*self.buttons, self.more, self.open_button, self.demo_button]
+            [*self.buttons, self.more, self.open_button, self.get_button, self.demo_button]
         ):
             QWidget.setTabOrder(one, following)
         self.more.setVisible(len(self._questions) > SHOWN)
@@ -232,11 +242,15 @@ class EmptyState(QWidget):
 
     def _place(self) -> None:
         beside = self.width() >= theme.px(_TWO_COLUMNS_FROM)
-        both = not (self.open_button.isHidden() or self.demo_button.isHidden())
-        for number, entry in enumerate((self.open_button, self.demo_button)):
+        entries = (self.open_button, self.get_button, self.demo_button)
+        for entry in entries:
             self._entries.removeWidget(entry)
-            wide = 1 if beside and both else 2
-            at = (0, number) if beside and both else (number, 0)
+        ordered = sorted(entries, key=QWidget.isHidden)
+        count = sum(not entry.isHidden() for entry in entries)
+        for number, entry in enumerate(ordered):  # hidden ones too, which take no room
+            last_alone = number == count - 1 and number % 2 == 0
+            wide = 2 if last_alone or not beside else 1
+            at = divmod(number, 2) if beside else (number, 0)
             self._entries.addWidget(entry, *at, 1, wide)
 
     def follow_look(self) -> None:

@@ -132,6 +132,7 @@ class Frame(QMainWindow):  # which assistive technology knows as a window
             self.banner.close_button,
             self.empty.more,
             self.empty.open_button,
+            self.empty.get_button,
             self.empty.demo_button,
             self.composer.edit,
             self.composer.attach,

@@ -302,6 +302,7 @@ class MainWindow(Frame):
         self.empty.asked.connect(self.asking.suggest)
         self.panel.card_requested.connect(self.checkpoints.show_card)
         self.empty.open_requested.connect(self.checkpoints.choose)
+        self.empty.get_requested.connect(lambda: self.downloading.get())
         self.checkpoints.offer_in(self.empty)
         self.banner.details_requested.connect(self.show_details)
         self._chats.opened.connect(self.asking.leave_trouble)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from PySide6.QtCore import Qt
@@ -26,10 +27,11 @@ def show(application, info=None) -> None:
     application.models._set(ModelState(phase, info=info))
 
 
-def test_without_a_checkpoint_there_are_two_ways_to_one(qtbot, application, window):
+def test_without_a_checkpoint_there_are_three_ways_to_one(qtbot, application, window):
     show(application)
     page = window.empty
     assert page.open_button.isVisible()
+    assert page.get_button.isVisible()
     assert page.demo_button.isVisible()
     assert page.buttons == []
     with qtbot.waitSignal(page.open_requested):
@@ -86,7 +88,9 @@ def test_the_entries_never_overlap(application, window, width, zoom):
     window.resize(width, 700)
     application.preferences.set("zoom", zoom)
     show(application)
-    one, other = window.empty.open_button, window.empty.demo_button
+    entries = window.empty.open_button, window.empty.get_button, window.empty.demo_button
     window.empty.layout().activate()
-    assert not one.geometry().intersects(other.geometry())
-    assert one.height() == other.height() >= 64
+    for one, other in combinations([entry for entry in entries if entry.isVisible()], 2):
+        assert not one.geometry().intersects(other.geometry())
+        assert abs(one.height() - other.height()) <= 1  # of rows that share what room there is
+        assert min(one.height(), other.height()) >= 64
