@@ -50,7 +50,7 @@ def test_the_ledger_adds_up_to_the_card(engine: Engine) -> None:
     assert held == torch.cuda.memory_allocated()
     assert held + ledger.slack == torch.cuda.memory_reserved()
     assert ledger.kv_others > ledger.kv > 0
-    assert ledger.activations < 64 * MIB  # nothing is computed now
+    assert ledger.activations < 128 * MIB  # workspaces alone: nothing is computed now
     assert ledger.runtime > 0  # a context is there, told by the driver or estimated
 
 
