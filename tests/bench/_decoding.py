@@ -125,7 +125,8 @@ class Ours:
         able, ids = self.runner.capabilities, tuple(ids_of(length))
         prompt, relief = Prompt(ids, length, False), Relief(able.device, lambda: 0)
         tokenizer = self._loaded.tokenizer
-        chooser = Chooser(Sampler(Sampling(0.0), ids, able.device), tokenizer)
+        sampler = Sampler(Sampling(0.0), ids, able.device, expect=self.runner.expect)
+        chooser = Chooser(sampler, tokenizer)
         answer = Answer(
             tokenizer, prompt, chooser, GenerationSettings(), provenance=Provenance(), model="",
             context_length=able.context_length, started=time.perf_counter(),
@@ -161,6 +162,17 @@ class Ours:
         self._session.rewind([0])
 
 
+def weights_of_a_token(runner: Any) -> int:
+    """Bytes of weights that a token reads: all but the embeddings, where they are not the head."""
+    model = runner.module
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    own = {p.data_ptr() for p in embeddings.parameters()} - {
+        p.data_ptr() for p in head.parameters()
+    }
+    apart = sum(p.nbytes for p in embeddings.parameters() if p.data_ptr() in own)
+    return int(runner.capabilities.weight_bytes - apart)
+
+
 def ours(plan: Any) -> dict[str, Any]:
     """Tokens a second by context, prefill, and what lies outside the kernels."""
     made = Ours(plan)
@@ -168,7 +180,7 @@ def ours(plan: Any) -> dict[str, Any]:
     able = made.runner.capabilities
     found: dict[str, Any] = {
         "name": made.name,
-        "bytes": able.weight_bytes,
+        "bytes": weights_of_a_token(made.runner),
         "kv": able.kv_bytes_per_token,
     }
     if plan["prefill"]:
@@ -228,7 +240,7 @@ def generate(plan: Any) -> dict[str, Any]:
             """The answer is over."""
 
     def stop(clock: Clock) -> Any:
-        return lambda ids, *_, **__: torch.full((len(ids),), clock.groups.enough)
+        return lambda ids, *_, **__: torch.full((len(ids),), clock.groups.enough, device=ids.device)
 
     found = {}
     for context in (WARM, *plan["contexts"]):
