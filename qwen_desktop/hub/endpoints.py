@@ -118,9 +118,10 @@ def _one_line(token: str) -> str:
 
 
 def _normal(address: str) -> str:
-    text = address.strip().rstrip("/")
+    text = address.strip()
     if "://" not in text:
         text = f"https://{text}"
+    text = text.rstrip("/")
     try:
         split = urlsplit(text)
         fine = split.scheme in ("http", "https") and split.hostname and split.port != 0

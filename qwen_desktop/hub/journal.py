@@ -67,7 +67,9 @@ class Ranges:
         self._ranges = [*before, (start, stop), *after]
 
     def remove(self, start: int, stop: int) -> None:
-        """Take [start, stop) out."""
+        """Take [start, stop) out; nothing where it is empty."""
+        if start >= stop:
+            return
         kept = []
         for first, last in self._ranges:
             kept += [(first, min(last, start)), (max(first, stop), last)]
