@@ -52,15 +52,15 @@ class Downloads(DownloadList):
     """Owned by the application.
 
     Signals beside those of the list: `progressed(entry)`: one that runs has come further;
-    `planned(id, DownloadPlan)` and
-    `unplanned(id, Report)` answer `look_up` and `plan_again`. `arrived(entry, FolderReport)`: all
-    of it is here and the doctor has looked at the folder (None where it could not); `failed(entry)`
-    has its trouble.
+    `limit_changed(MiB/s)`; `planned(id, DownloadPlan)` and `unplanned(id, Report)` answer `look_up`
+    and `plan_again`; `arrived(entry, FolderReport)`: all of it is here and the doctor has looked
+    at the folder (None where it could not); `failed(entry)` has its trouble.
     """
 
     progressed = Signal(object)
     planned = Signal(str, object)
     unplanned = Signal(str, object)
+    limit_changed = Signal(float)
     arrived = Signal(object, object)
     failed = Signal(object)
     _moved = Signal(str, object)  # of a run: DownloadProgress
@@ -109,6 +109,16 @@ class Downloads(DownloadList):
     def goes_on(self) -> bool:
         """Whether what is under way goes on by itself at the next start."""
         return bool(self._preferences.get("resume_downloads"))
+
+    @property
+    def limit(self) -> float:
+        """MiB a second that all take together; 0 for no limit."""
+        limit = self._preferences.get(LIMIT)
+        return float(limit) if isinstance(limit, (int, float)) else 0.0
+
+    def set_limit(self, limit: float) -> None:
+        """Another limit, at once and for the next start."""
+        self._preferences.set(LIMIT, limit)
 
     @property
     def models_folder(self) -> Path:
@@ -327,13 +337,14 @@ class Downloads(DownloadList):
             from qwen_desktop.hub.pace import Limit
 
             self._limit = Limit()
-        self._limit.rate = _bytes(self._preferences.get(LIMIT))
+        self._limit.rate = self.limit * MIB
         return self._limit
 
     @Slot(str, object)
     def _on_preference(self, name: str, _: object) -> None:
-        if name == LIMIT and self._limit is not None:
+        if name == LIMIT:
             self._shared_limit()
+            self.limit_changed.emit(self.limit)
         elif name == AT_ONCE:
             self._begin()
 
@@ -408,7 +419,3 @@ class Downloads(DownloadList):
         end = time.monotonic() + PATIENCE_S
         self._questions.close(end)
         self.wait_for_threads(end)
-
-
-def _bytes(mebibytes: object) -> float:
-    return float(mebibytes) * MIB if isinstance(mebibytes, (int, float)) else 0.0

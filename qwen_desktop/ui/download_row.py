@@ -117,7 +117,7 @@ class DownloadRow(QWidget):
         self.go.setVisible(stage is not Stage.DONE)
         self._name(self.go, words.get(stage, self.tr("Pause")))
         self.opener.setVisible(stage is Stage.DONE)
-        self.remove.setVisible(True)
+        self.reveal.setEnabled(self.entry.done > 0)  # else there may be no folder yet
         gone = stage is Stage.DONE
         self._name(self.remove, self.tr("Remove from list") if gone else self.tr("Cancel…"))
         for button, words_of in ((self.earlier, "Earlier"), (self.later, "Later")):

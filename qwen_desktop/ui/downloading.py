@@ -32,11 +32,14 @@ class Downloading(QObject):
         self._get: GetDialog | None = None
         self._question: QDialog | None = None  # whether to leave
         self._may_go = False
+        self._failed = ""  # the entry that the banner is about
+        self._trouble: Report | None = None
         self.button: Button | None = None
         window.shelf.add_maker("downloads", self._make_page)
         downloads.overview_changed.connect(self._on_overview)
         downloads.arrived.connect(self._on_arrived)
         downloads.failed.connect(self._on_failed)
+        downloads.changed.connect(self._on_changed)
         downloads.problem.connect(self._on_problem)
 
     # -- its page and dialogs --------------------------------------------------------------
@@ -146,8 +149,18 @@ class Downloading(QObject):
         note = self.tr("This is about {name}.").format(name=entry.name)
         action = (self.tr("Retry"), lambda: self._downloads.resume(entry.id))
         self._window.show_problem(entry.trouble, note, action)
+        self._failed, self._trouble = entry.id, entry.trouble
         words = self.tr("The download of {name} has stopped.").format(name=entry.name)
         self._window.notifying.tell(words)
+
+    @Slot()
+    def _on_changed(self) -> None:
+        """What is said of one that failed is old news once it is tried again, or gone."""
+        entry = self._downloads.entry(self._failed)
+        if self._failed and (entry is None or entry.trouble is None):
+            self._failed = ""
+            if self._window.banner.report is self._trouble:
+                self._window.banner.dismiss()
 
     @Slot(object)
     def _on_problem(self, report: Report) -> None:

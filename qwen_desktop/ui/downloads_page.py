@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from qwen_desktop.bridge.downloads import Downloads
+from qwen_desktop.bridge.downloads import LIMIT, Downloads
 from qwen_desktop.chat.downloads import DownloadEntry, Overview, Stage
+from qwen_desktop.chat.settings import BY_NAME
 from qwen_desktop.ui.controls import Button, Label, Line, ScrollBar
 from qwen_desktop.ui.download_row import DownloadRow
 from qwen_desktop.ui.download_words import overview_text
+from qwen_desktop.ui.fields import Field
 
 
 class DownloadsPage(QWidget):
@@ -53,6 +55,7 @@ class DownloadsPage(QWidget):
         self.pause_all.clicked.connect(self._downloads.pause_all)
         self.resume_all = self._button(self.tr("Resume all"), "resumeAll")
         self.resume_all.clicked.connect(self._downloads.resume_all)
+        self._build_limit()
         self.summary = Label("", 13, dim=True)
         self.summary.setObjectName("downloadsSummary")
         self._top = QHBoxLayout()
@@ -63,6 +66,21 @@ class DownloadsPage(QWidget):
         self._top.addWidget(self.resume_all)
         self._top.addStretch(1)
         self._top.addWidget(self.summary)
+        self._top.addWidget(self._limit_name)
+        self._top.addWidget(self.limit_field)
+
+    def _build_limit(self) -> None:
+        field = Field(BY_NAME[LIMIT], self._downloads.limit)
+        box = field.control
+        assert isinstance(box, QDoubleSpinBox)
+        box.setDecimals(1)
+        box.setSuffix(self.tr(" MiB/s"))
+        box.setSpecialValueText(self.tr("No limit"))
+        field.changed.connect(self._downloads.set_limit)
+        self._downloads.limit_changed.connect(field.set_value)
+        self.limit, self.limit_field = box, field
+        self._limit_name = Label(self.tr("Limit"), 13, dim=True)
+        self._limit_name.setBuddy(box)
 
     def _build_list(self) -> None:
         self.empty = Label(

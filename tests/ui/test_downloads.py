@@ -158,6 +158,9 @@ def test_trouble_is_told_with_retry(shop, hub, qtbot):  # noqa: F811
     banner = shop.window.banner
     assert LARGE in banner.label.text()
     assert fault.used
+    row.resume.emit(row.entry.id)  # in the page: what the banner says is old news
+    wait(qtbot, lambda: banner.isHidden())
+    wait(qtbot, lambda: row.entry.stage is Stage.FAILED)
     hub.heal()
     qtbot.mouseClick(banner.action, Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: row.entry.stage is Stage.DONE)
@@ -254,3 +257,18 @@ def test_a_token_is_entered_tested_and_removed(shop, hub, qtbot, monkeypatch):  
     qtbot.mouseClick(part.forget, Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: "There is no token" in part.state.text())
     dialog.close()
+
+
+def test_the_limit_is_set_on_the_page(shop, hub, qtbot):  # noqa: F811
+    shop.window.shelf.show("downloads")
+    page = shop.window.shelf.dialog.pages["downloads"]
+    assert page.limit.text() == "No limit"
+    page.limit.setFocus()
+    page.limit.selectAll()
+    qtbot.keyClicks(page.limit, "1.5")
+    qtbot.keyClick(page.limit, Qt.Key.Key_Return)
+    assert shop.window.shelf.dialog is not None  # Enter is the field's
+    assert shop.preferences.get("download_limit") == 1.5
+    shop.preferences.set("download_limit", 0.0)
+    assert page.limit.value() == 0
+    assert page.limit.accessibleName() == "Limit"
