@@ -146,6 +146,7 @@ class App(QObject):
         if self._built:
             return
         self._built = True
+        from qwen_desktop.bridge.adopting import Adopting
         from qwen_desktop.bridge.attaching import Attaching
         from qwen_desktop.bridge.backups import Backups
         from qwen_desktop.bridge.cards import Cards
@@ -158,10 +159,12 @@ class App(QObject):
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.indexing import Indexing
         from qwen_desktop.bridge.inspecting import Inspecting
+        from qwen_desktop.bridge.library import Library
         from qwen_desktop.bridge.load_marks import LoadMarks
         from qwen_desktop.bridge.measuring import Measuring
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
+        from qwen_desktop.bridge.offers import Offers
         from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.profile_files import ProfileFiles
         from qwen_desktop.bridge.prompts import Prompts
@@ -172,6 +175,7 @@ class App(QObject):
         from qwen_desktop.bridge.study import Studies
         from qwen_desktop.bridge.titles import Titles
         from qwen_desktop.storage.downloads import DownloadsFile
+        from qwen_desktop.storage.library import LibraryFile
         from qwen_desktop.storage.presets import PresetFile
         from qwen_desktop.storage.prompts import PromptFile
         from qwen_desktop.ui.leaving import Leaving
@@ -229,6 +233,18 @@ class App(QObject):
         )
         self.downloads.arrived.connect(self.recents.enter)
         self.window.download_by(self.downloads, self.hub_access)
+        self.library = Library(
+            LibraryFile(self.options.profile.library),
+            self.files,
+            self.recents,
+            self.engine.machine,
+            lambda: self.downloads.models_folder,
+            self,
+        )
+        self.offers = Offers(self.preferences, self.engine.machine, self.hub_access.token, self)
+        self.adopting = Adopting(self.preferences, self.hub_access.token, self)
+        self.window.stock_by(self.library, self.offers, self.adopting)
+        self.downloads.arrived.connect(self.window.modelling.on_arrived)
         self.window.inspect_by(Inspecting(self.engine, self.chats, self.models, self))
         charting = self.window.chart_by(self.measuring, self.remembered.state.chart_place)
         charting.moved.connect(lambda place: self.remembered.keep(chart_place=place))
@@ -409,6 +425,9 @@ class App(QObject):
             self.models.close()
             self.studies.close()
             self.downloads.close()
+            self.library.close()
+            self.offers.close()
+            self.adopting.close()
             self.hub_access.close()
             self.exporting.close()
             self.profile_files.close()

@@ -17,14 +17,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qwen_desktop.bridge.library_scan import Search, key_of, scan
 from qwen_desktop.chat.checkpoint import model_name
-from qwen_desktop.chat.library import MOST, LibraryEntry, Place, Shelf
+from qwen_desktop.chat.library import MOST, LibraryEntry, Place, Removal, Shelf
 from qwen_desktop.errors import Cancelled, Report, report_of
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.file_jobs import FileJobs
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.engine.gpus import Machine
-    from qwen_desktop.hub.removing import Removal
     from qwen_desktop.storage.library import LibraryFile
 
 _log = logging.getLogger(__name__)

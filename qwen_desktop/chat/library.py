@@ -88,6 +88,17 @@ class Shelf:
     hidden: frozenset[str] = frozenset()  # folders that were taken off the list
 
 
+@dataclass(frozen=True)
+class Removal:
+    """What deleting would do. `paths` are files and links; `folders` go where they are empty."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+    folders: tuple[Path, ...]
+    freed: int  # bytes that are free on the disk then
+    kept: int = 0  # other files in the folder, which stay
+
+
 def health_of(report: FolderReport) -> Health:
     """The verdict of a report in a word."""
     if not report.opens:

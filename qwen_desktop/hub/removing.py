@@ -11,9 +11,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from qwen_desktop.chat.library import Removal
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.hub import source_file, trouble
 from qwen_desktop.hub.places import files_below
@@ -35,17 +35,6 @@ _SURELY = re.compile(
     r"|preprocessor_config|video_preprocessor_config|quantize_config|configuration)\.json"
     r"|merges\.txt|qwen\.tiktoken|chat_template\.jinja|\.qwen-desktop(-source\.json|\.lock)"
 )
-
-
-@dataclass(frozen=True)
-class Removal:
-    """What deleting would do. `paths` are files and links; `folders` go where they are empty."""
-
-    folder: Path
-    paths: tuple[Path, ...]
-    folders: tuple[Path, ...]
-    freed: int  # bytes that are free on the disk then
-    kept: int = 0  # other files in the folder, which stay
 
 
 def plan_removal(folder: Path) -> Removal:

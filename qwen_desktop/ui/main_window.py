@@ -18,6 +18,7 @@ from qwen_desktop.ui import appearance, icons, theme
 from qwen_desktop.ui.frame import Frame
 
 if TYPE_CHECKING:
+    from qwen_desktop.bridge.adopting import Adopting
     from qwen_desktop.bridge.attaching import Attaching
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.hub_access import HubAccess
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.inspecting import Inspecting
+    from qwen_desktop.bridge.library import Library
     from qwen_desktop.bridge.list_change import Change
     from qwen_desktop.bridge.measuring import Measuring
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
+    from qwen_desktop.bridge.offers import Offers
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.profile_files import ProfileFiles
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.inspection import Inspection
     from qwen_desktop.ui.leaving import Leaving
+    from qwen_desktop.ui.modelling import Modelling
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.prompting import Prompting
     from qwen_desktop.ui.safekeeping import Safekeeping
@@ -82,6 +86,7 @@ class MainWindow(Frame):
     finding: Finding
     charting: Charting
     downloading: Downloading
+    modelling: Modelling
     studying: Studying
     incoming: Incoming
     inspection: Inspection
@@ -253,6 +258,12 @@ class MainWindow(Frame):
         from qwen_desktop.ui.downloading import Downloading
 
         self.downloading = Downloading(self, downloads, access)
+
+    def stock_by(self, library: Library, offers: Offers, adopting: Adopting) -> None:
+        """Let models be found and chosen. To be called once, after `download_by`."""
+        from qwen_desktop.ui.modelling import Modelling
+
+        self.modelling = Modelling(self, library, offers, adopting, self._models)
 
     def chart_by(self, measuring: Measuring, place: str) -> Charting:
         """Let charts be shown. To be called once, after `connect_to`."""
