@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QDate, QLocale, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -43,7 +43,9 @@ class CataloguePage(QWidget):
         self._rows: tuple[Row, ...] = ()
         self._as_of = ""
         self._build_filters()
-        self.table: SortedTable[Row] = SortedTable(columns(), lambda row: row.offer.key)
+        self.table: SortedTable[Row] = SortedTable(
+            columns(), lambda row: row.offer.key, order=Qt.SortOrder.DescendingOrder
+        )
         self.table.setObjectName("catalogueTable")
         self.table.setAccessibleName(self.tr("Catalogue of checkpoints"))
         self.table.chosen_changed.connect(self._refresh)
@@ -170,10 +172,11 @@ class CataloguePage(QWidget):
     def _on_judged(self, catalogue: Catalogue, outlooks: Mapping[str, Outlook]) -> None:
         self._as_of = catalogue.as_of
         self._rows = tuple(
-            Row(offer, outlooks.get(offer.key, Outlook())) for offer in catalogue.offers
+            Row(offer, outlooks.get(offer.key, Outlook()), number)
+            for number, offer in enumerate(catalogue.offers)
         )
         if self.series.count() == 1:
-            _fill(self.series, dict.fromkeys(offer.series for offer in catalogue.offers))
+            _fill(self.series, dict.fromkeys(offer.series for offer in reversed(catalogue.offers)))
         self.table.sorted.set_rows(self._rows)
         self._filter()
 
@@ -205,10 +208,9 @@ class CataloguePage(QWidget):
         if not self._rows:
             self._say(self.tr("Computing what fits…"), "dim")
             return
-        day = QLocale().toString(QDate.fromString(self._as_of, "yyyy-MM-dd"))
         words = self.tr(
             "As of {day}; sizes and what fits are computed from the configurations."
-        ).format(day=day)
+        ).format(day=self._as_of)
         if not self.table.sorted.rows:
             words = self.tr("Nothing of the catalogue is like that. {about}").format(about=words)
         elif chosen is not None and (need := need_text(chosen)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QLocale
@@ -45,10 +44,11 @@ def tr(text: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """An offer with what it would take here."""
+    """An offer with what it would take here; `number` is its place in the order of release."""
 
     offer: Offer
     outlook: Outlook
+    number: int = 0
 
     @property
     def fits(self) -> bool:
@@ -108,12 +108,11 @@ def columns() -> tuple[Column[Row], ...]:
         size = row.outlook.download
         return tr(_ABOUT).format(size=size_text(size, locale)) if size else NOTHING
 
-    plain: Callable[[Row], object] = lambda row: row.offer.key.casefold()  # noqa: E731
     return (
         Column(
             tr(QT_TRANSLATE_NOOP("catalogue", "Model")),
             lambda row: row.offer.key,
-            plain,
+            lambda row: row.number,
             tip=lambda row: "\n".join(
                 f"{hub.label}: {name}" for hub, name in row.offer.repositories.items()
             ),

@@ -78,10 +78,26 @@ class Checkpoints(QObject):
             dialog = OpenDialog(self._recents, self._doctor, self._window)
             dialog.chosen.connect(self.open)
             dialog.picker_requested.connect(lambda: self._pick(dialog))
+            dialog.models_requested.connect(self._show_models)
+            dialog.adopt_requested.connect(self._adopt)
             dialog.finished.connect(self._on_dialog_finished)
             self._dialog = dialog
         self._dialog.open()
         return self._dialog
+
+    @Slot()
+    def _show_models(self) -> None:
+        """The library in place of the dialog."""
+        if self._dialog is not None:
+            self._dialog.reject()
+        self._window.shelf.show("library")
+
+    @Slot(object)
+    def _adopt(self, folder: Path) -> None:
+        """What `folder` lacks, in place of the dialog."""
+        if self._dialog is not None:
+            self._dialog.reject()
+        self._window.modelling.adopt(folder)
 
     @Slot()
     def _on_dialog_finished(self) -> None:

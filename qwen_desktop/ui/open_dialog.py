@@ -21,6 +21,7 @@ from qwen_desktop.bridge.doctor import Doctor
 from qwen_desktop.bridge.recents import Recents
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.checkpoint import Fit, FolderReport, model_name
+from qwen_desktop.chat.library import ADOPTABLE
 from qwen_desktop.errors import Report
 from qwen_desktop.ui.choices_view import ChoicesView
 from qwen_desktop.ui.controls import (
@@ -45,11 +46,14 @@ _MARGIN = 24
 class OpenDialog(Dialog):
     """Recent folders on the left, the folder looked at on the right.
 
-    `chosen(LoadRequest)` when the user opens it; `picker_requested()` for the folder picker.
+    `chosen(LoadRequest)` when the user opens it; `picker_requested()` for the folder picker,
+    `models_requested()` for the library, `adopt_requested(Path)` for files that a folder lacks.
     """
 
     chosen = Signal(object)
     picker_requested = Signal()
+    models_requested = Signal()
+    adopt_requested = Signal(object)
 
     def __init__(self, recents: Recents, doctor: Doctor, parent: QWidget | None = None) -> None:
         super().__init__("openDialog", self.tr("Open checkpoint"), parent)
@@ -105,6 +109,10 @@ class OpenDialog(Dialog):
         self.choose.setObjectName("chooseFolder")
         self.choose.setAccessibleName(self.tr("Choose folder"))
         self.choose.clicked.connect(self.picker_requested)
+        self.models = Button(self.tr("Library and catalogue…"), icon="book", align_left=True)
+        self.models.setObjectName("showModels")
+        self.models.setAccessibleName(self.tr("Library and catalogue"))
+        self.models.clicked.connect(self.models_requested)
         column = QVBoxLayout(self._left)
         column.setContentsMargins(12, 14, 12, 12)
         column.setSpacing(8)
@@ -115,6 +123,7 @@ class OpenDialog(Dialog):
         column.addWidget(self.no_recents)
         column.addWidget(self.recent, 1)
         column.addWidget(self.choose)
+        column.addWidget(self.models)
 
     def _build_right(self) -> None:
         self._right = QWidget()
@@ -126,11 +135,17 @@ class OpenDialog(Dialog):
         self.findings = FindingsView()
         self.choices = ChoicesView()
         self.choices.changed.connect(self._refresh)
+        self.adopt = Button(self.tr("Get what is missing…"), height=32)
+        self.adopt.setObjectName("adoptFolder")
+        self.adopt.setAccessibleName(self.tr("Get what is missing"))
+        self.adopt.clicked.connect(lambda: self.adopt_requested.emit(self._folder))
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(_MARGIN, 12, _MARGIN, 20)
         column.setSpacing(16)
-        for part in (self.findings, self.facts, self.choices):
+        column.addWidget(self.findings)
+        column.addWidget(self.adopt, 0, Qt.AlignmentFlag.AlignLeft)
+        for part in (self.facts, self.choices):
             column.addWidget(part)
         column.addStretch(1)
         self.pages = QStackedWidget()
@@ -240,6 +255,7 @@ class OpenDialog(Dialog):
         self._request_id = ""
         self._report = report
         self.findings.set_findings(report.findings)
+        self.adopt.setVisible(bool(ADOPTABLE.intersection(f.code for f in report.findings)))
         self.facts.set_facts(report.facts)
         self.facts.setVisible(report.facts is not None)
         self.choices.setVisible(bool(report.plans))

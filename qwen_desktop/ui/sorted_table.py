@@ -27,6 +27,7 @@ from qwen_desktop.ui.plain_table import make_table_plain
 Index = Union[QModelIndex, QPersistentModelIndex]  # noqa: UP007
 T = TypeVar("T")
 
+_GAP = "\u2002"
 _NO_PARENT = QModelIndex()
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -118,7 +119,8 @@ class SortedModel(QAbstractTableModel, Generic[T]):
         """The text, its colour and its tooltip."""
         row, column = self.rows[index.row()], self.columns[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return column.text(row)
+            # The space keeps a number apart from what begins in the next column.
+            return f"{column.text(row)}{_GAP}" if column.right else column.text(row)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{column.title}: {column.text(row)}"
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -144,7 +146,9 @@ class SortedTable(QTableView, Generic[T]):
         columns: Sequence[Column[T]],
         name: Callable[[T], str],
         parent: QWidget | None = None,
+        order: Qt.SortOrder = Qt.SortOrder.AscendingOrder,
     ) -> None:
+        """`order` is that of the first column, by which rows are sorted at first."""
         super().__init__(parent)
         self.sorted: SortedModel[T] = SortedModel(columns, name, self)
         self._kept = ""  # the name of what was chosen, over a reset
@@ -155,7 +159,7 @@ class SortedTable(QTableView, Generic[T]):
         for number, column in enumerate(columns):
             if not column.width:
                 across.setSectionResizeMode(number, QHeaderView.ResizeMode.Stretch)
-        across.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+        across.setSortIndicator(0, order)
         across.setMinimumSectionSize(theme.px(48))
         self.setSortingEnabled(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -238,6 +242,7 @@ def labelled_box(
     box = QComboBox()
     box.setObjectName(name)
     box.setAccessibleName(title)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     for words, data in choices:
         box.addItem(words, data)
     label = Label(title, 13, dim=True)
