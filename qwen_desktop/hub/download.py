@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from qwen_desktop.chat.hub import (
@@ -121,7 +122,7 @@ class Download:
             ("hub keep", lambda: checking.keep(shared, record.done)),
         ]
         bodies += [
-            (f"hub fetch {n}", lambda: fetching.work(shared)) for n in range(self._connections)
+            (f"hub fetch {n}", partial(fetching.work, shared, n)) for n in range(self._connections)
         ]
         # Daemons: one that looks up a name cannot be woken, and is left.
         threads = [threading.Thread(target=b, name=n, daemon=True) for n, b in bodies]

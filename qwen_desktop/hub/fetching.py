@@ -27,6 +27,8 @@ _BUSY = 40  # times as long as the pause that a request costs
 # Bytes that came and that the hash has not reached. Beyond, fetching waits: on so quick a network
 # the two fight for the processor, and what counts is when both are through.
 _AHEAD = 1 << 25
+# More connections than two help a network, not a machine that is busy with what comes already.
+_FEW, _QUICK, _KNOWN_S = 2, 300e6, 0.25  # connections, bytes a second, seconds
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 
@@ -53,6 +55,7 @@ class Shared:
     came: int = 0  # bytes of this run
     segment: int = FIRST_SEGMENT
     pause_s: float = 1.0  # the shortest between a request and its answer
+    began: float = field(default_factory=time.monotonic)
     comparing: bool = False  # whether the hash is busy with what was there before
 
     def fail(self, error: BaseException) -> None:
@@ -69,15 +72,20 @@ class Shared:
         with self.changed:
             self.changed.notify_all()
 
+    def is_quick(self) -> bool:
+        """Whether few connections bring as much as this machine can take, or nobody knows yet."""
+        ran_s = time.monotonic() - self.began
+        return ran_s < _KNOWN_S or self.came > _QUICK * ran_s
+
     def is_over(self) -> bool:
         """Whether there is nothing more to do, or nobody may; with the lock held."""
         return self.stopped.is_set() or all(item.is_done for item in self.items)
 
 
-def work(shared: Shared) -> None:
-    """Fetch range after range until all is here. The body of a thread."""
+def work(shared: Shared, number: int) -> None:
+    """Fetch range after range until all is here. The body of a thread, of which it is `number`."""
     try:
-        while (claimed := _claim(shared)) is not None:
+        while (claimed := _claim(shared, number)) is not None:
             item, start, stop = claimed
             try:
                 _fetch_patiently(shared, item, start, stop)
@@ -93,9 +101,12 @@ def work(shared: Shared) -> None:
         shared.fail(error)
 
 
-def _claim(shared: Shared) -> tuple[Item, int, int] | None:
+def _claim(shared: Shared, number: int) -> tuple[Item, int, int] | None:
     with shared.changed:
         while not shared.is_over():
+            if number >= _FEW and shared.is_quick():
+                shared.changed.wait(_KNOWN_S)
+                continue
             left = sum(item.unclaimed for item in shared.items)
             most = max(BLOCK, min(shared.segment, left // (2 * shared.connections)))
             for item in shared.items:
