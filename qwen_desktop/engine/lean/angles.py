@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-FEWEST = 1024  # positions of a table; it doubles from there
+from qwen_desktop.engine.layers import head_dim
+
+FEWEST = 1024  # positions of a table, a power of two
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,12 @@ class Angles:
         self._model = model
         self._tables: dict[float, Table] = {}
 
-    @property
-    def item_bytes(self) -> int:
-        """Bytes of a number in the tables."""
-        dtype = torch.float32 if hasattr(self._model, "set_rope_scale") else self._model.dtype
-        return int(dtype.itemsize)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all tables."""
-        return sum(table.cos.nbytes + table.sin.nbytes for table in self._tables.values())
+    def bytes_for(self, length: int) -> int:
+        """Memory of a table of `length` positions."""
+        model = self._model
+        dtype = torch.float32 if hasattr(model, "set_rope_scale") else model.dtype
+        width = head_dim(model.config.get_text_config(decoder=True))
+        return 2 * _positions(length) * width * int(dtype.itemsize)
 
     def upto(self, length: int, scale: float) -> Table:
         """A table of at least `length` positions for the rope scale `scale`.
@@ -58,10 +56,7 @@ class Angles:
         """
         found = self._tables.get(scale)
         if found is None or len(found.cos) < length:
-            positions = FEWEST
-            while positions < length:
-                positions *= 2
-            self._tables[scale] = found = self._made(positions, scale)
+            self._tables[scale] = found = self._made(_positions(length), scale)
         return found
 
     def _made(self, positions: int, scale: float) -> Table:
@@ -76,6 +71,11 @@ class Angles:
             sin[:, : sin.shape[-1] // 2].neg_()
         factors = found[2] if len(found) > 2 else None  # the first Qwen's
         return Table(cos.contiguous(), sin, None if factors is None else factors[0].contiguous())
+
+
+def _positions(length: int) -> int:
+    """How many positions the table for `length` has."""
+    return max(FEWEST, 1 << (length - 1).bit_length())
 
 
 def turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ import torch
 
 from qwen_desktop.chat.checkpoint import KvFormat
 from qwen_desktop.engine.activations import Forward
+from qwen_desktop.engine.architecture import architecture
 from qwen_desktop.engine.device import give_back, is_out_of_memory
 from qwen_desktop.engine.layers import TransformersCache
 from qwen_desktop.engine.lean.attention import Piece
@@ -70,7 +71,8 @@ class LeanRunner(TransformersRunner):
             device.type == "cuda" if graphs is None else graphs
         )
         config = model.config.get_text_config(decoder=True)
-        self._rooms = Rooms(True, int(config.max_position_embeddings)) if self._by_steps else STEPS
+        longest = architecture(config.to_dict()).context_length
+        self._rooms = Rooms(buckets=True, longest=longest) if self._by_steps else STEPS
         super().__init__(model, kv)
         self._begun: _Begun | None = None
         self._last: weakref.ref[TransformersCache] | None = None  # whose logits were given out
@@ -104,8 +106,7 @@ class LeanRunner(TransformersRunner):
             name = f"{name}, {way}"
         kept = 0
         if lean.device.type == "cuda":
-            tables = found.context_length * lean.width * 2 * lean.angles.item_bytes
-            kept = tables + graph_bytes(len(lean.layers))
+            kept = lean.angles.bytes_for(found.context_length) + graph_bytes(len(lean.layers))
         return replace(
             found,
             name=name,
