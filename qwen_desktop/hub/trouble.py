@@ -235,7 +235,8 @@ def of_network(error: Exception, host: str) -> Known:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate(cause, host, details)
-    if any(isinstance(cause, http.ProxyError) for cause in causes):
+    # PySocks has exceptions of its own; it is imported only where such a proxy is set.
+    if any(isinstance(c, http.ProxyError) or type(c).__module__ == "socks" for c in causes):
         return Known(
             QT_TRANSLATE_NOOP("errors", "The proxy does not let this program through to {host}."),
             QT_TRANSLATE_NOOP(

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -49,6 +49,7 @@ class Web:
         self._connections = connections
         self._lock = threading.Lock()
         self._open: set[HTTPConnection] = set()
+        self._begun: set[socket.socket] = set()  # connections whose TLS is still agreed on
         self._managers: dict[str, urllib3.PoolManager] = {}  # by proxy
         self._closed = False
 
@@ -66,12 +67,23 @@ class Web:
         """End every connection, also those on which another thread waits."""
         with self._lock:
             self._closed = True
-            still = list(self._open)
+            for begun in self._begun:
+                _shut(begun)
+            for connection in self._open:
+                _shut(connection.sock)
             self._open.clear()
-        for connection in still:
-            _shut(connection)
+
+    def _begin(self, sock: socket.socket) -> socket.socket:
+        """A connection stands, its TLS does not yet: a second handle on it, for `close`."""
+        handle = sock.dup()
+        with self._lock:
+            self._begun.add(handle)
+            if self._closed:
+                _shut(handle)
+        return handle
 
     def _enter(self, connection: HTTPConnection) -> None:
+        """A connection is ready."""
         with self._lock:
             if not self._closed:
                 self._open = {one for one in self._open if one.sock is not None}
@@ -79,6 +91,12 @@ class Web:
                 return
         connection.close()
         raise Cancelled
+
+    def _leave(self, handle: socket.socket) -> None:
+        """What `_begin` gave is not needed any more."""
+        with self._lock:
+            self._begun.discard(handle)
+        handle.close()
 
     @contextmanager
     def get(
@@ -255,24 +273,31 @@ class Web:
         except (ValueError, urllib3.exceptions.HTTPError) as error:
             raise _bad_proxy(error) from error
         manager.pool_classes_by_scheme = {
-            scheme: _telling(pool, self._enter)
-            for scheme, pool in manager.pool_classes_by_scheme.items()
+            scheme: self._telling(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
         }
         return manager
 
+    def _telling(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        """`pool` with connections that tell of themselves, so that `close` finds them."""
+        kind: Any = pool.ConnectionCls
+        web = self
 
-def _telling(
-    pool: type[HTTPConnectionPool], enter: Callable[[HTTPConnection], None]
-) -> type[HTTPConnectionPool]:
-    """`pool` with connections that tell `enter` of themselves, so that `close` finds them."""
-    kind: Any = pool.ConnectionCls
+        def new_socket(connection: Any) -> socket.socket:
+            sock: socket.socket = kind._new_conn(connection)
+            connection.begun = web._begin(sock)
+            return sock
 
-    def connect(self: Any) -> None:
-        kind.connect(self)
-        enter(self)
+        def connect(connection: Any) -> None:
+            connection.begun = None
+            try:
+                kind.connect(connection)
+            finally:
+                if connection.begun is not None:
+                    web._leave(connection.begun)
+            web._enter(connection)
 
-    telling = type(kind.__name__, (kind,), {"connect": connect})
-    return type(pool.__name__, (pool,), {"ConnectionCls": telling})
+        telling = type(kind.__name__, (kind,), {"connect": connect, "_new_conn": new_socket})
+        return type(pool.__name__, (pool,), {"ConnectionCls": telling})
 
 
 class Answer:
@@ -372,9 +397,8 @@ def _is_read(response: BaseHTTPResponse) -> bool:
     return response.length_remaining == 0 or response.closed
 
 
-def _shut(connection: HTTPConnection) -> None:
+def _shut(sock: Any) -> None:
     """End a connection under a thread that waits on it: closing alone would not wake that."""
-    sock: Any = connection.sock
     if not isinstance(sock, socket.socket):  # TLS inside the TLS of a proxy
         sock = getattr(sock, "socket", None)
     if isinstance(sock, socket.socket):
