@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
 from qwen_desktop import __version__
 from qwen_desktop.chat.hub import Endpoint, Hub
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
+from qwen_desktop.errors import Cancelled, Known
 from qwen_desktop.hub import trouble
+from qwen_desktop.hub.connections import Sockets, manager_of, proxy_of
 from qwen_desktop.hub.trouble import Elsewhere, Transient
 
 CONNECT_S = 15.0
@@ -48,15 +44,13 @@ class Web:
         self.endpoint = endpoint
         self._connections = connections
         self._lock = threading.Lock()
-        self._open: set[HTTPConnection] = set()
-        self._begun: set[socket.socket] = set()  # connections whose TLS is still agreed on
+        self._sockets = Sockets()
         self._managers: dict[str, urllib3.PoolManager] = {}  # by proxy
-        self._closed = False
 
     @property
     def closed(self) -> bool:
         """Whether everything has ended."""
-        return self._closed
+        return self._sockets.closed
 
     @property
     def host(self) -> str:
@@ -65,38 +59,7 @@ class Web:
 
     def close(self) -> None:
         """End every connection, also those on which another thread waits."""
-        with self._lock:
-            self._closed = True
-            for begun in self._begun:
-                _shut(begun)
-            for connection in self._open:
-                _shut(connection.sock)
-            self._open.clear()
-
-    def _begin(self, sock: socket.socket) -> socket.socket:
-        """A connection stands, its TLS does not yet: a second handle on it, for `close`."""
-        handle = sock.dup()
-        with self._lock:
-            self._begun.add(handle)
-            if self._closed:
-                _shut(handle)
-        return handle
-
-    def _enter(self, connection: HTTPConnection) -> None:
-        """A connection is ready."""
-        with self._lock:
-            if not self._closed:
-                self._open = {one for one in self._open if one.sock is not None}
-                self._open.add(connection)
-                return
-        connection.close()
-        raise Cancelled
-
-    def _leave(self, handle: socket.socket) -> None:
-        """What `_begin` gave is not needed any more."""
-        with self._lock:
-            self._begun.discard(handle)
-        handle.close()
+        self._sockets.close()
 
     @contextmanager
     def get(
@@ -124,7 +87,7 @@ class Web:
                 self._refuse(response, at, what)
             yield Answer(self, response, at, said)
         finally:
-            if self._closed or not _is_read(response):
+            if self._sockets.closed or not _is_read(response):
                 response.close()
             response.release_conn()
 
@@ -184,7 +147,7 @@ class Web:
         return headers
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        if self._closed:
+        if self._sockets.closed:
             raise Cancelled
         timeout = urllib3.Timeout(connect=CONNECT_S, read=SILENCE_S)
         try:
@@ -203,7 +166,7 @@ class Web:
 
     def _translated(self, error: Exception, url: str) -> BaseException:
         """What to raise in place of a foreign exception; ours as they are."""
-        if self._closed:  # then whatever broke, broke by that
+        if self._sockets.closed:  # then whatever broke, broke by that
             return Cancelled()
         if isinstance(error, (Known, Transient)):
             return error
@@ -231,73 +194,14 @@ class Web:
             raise Elsewhere(known)
         raise known
 
-    # --- Connections -----------------------------------------------------------------------------
-
     def _manager(self, url: str) -> urllib3.PoolManager:
-        proxy = self._proxy(url)
+        proxy = self.endpoint.proxy or proxy_of(url)
         with self._lock:
             manager = self._managers.get(proxy)
             if manager is None:
-                manager = self._managers[proxy] = self._new_manager(proxy)
+                manager = manager_of(self._sockets, self._connections, proxy)
+                self._managers[proxy] = manager
         return manager
-
-    def _proxy(self, url: str) -> str:
-        """The proxy for `url`: the one that was given, or as the environment says; "" for none."""
-        if self.endpoint.proxy:
-            return self.endpoint.proxy
-        split = urlsplit(url)
-        proxies = urllib.request.getproxies()
-        if not proxies or urllib.request.proxy_bypass(split.netloc.rpartition("@")[2]):
-            return ""
-        return proxies.get(split.scheme) or proxies.get("all") or ""
-
-    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
-        options: dict[str, Any] = {
-            "num_pools": 16,
-            "maxsize": self._connections,
-            "block": False,
-            "ssl_context": _tls(),
-        }
-        try:
-            if not proxy:
-                manager = urllib3.PoolManager(**options)
-            elif proxy.lower().startswith("socks"):
-                from urllib3.contrib.socks import SOCKSProxyManager
-
-                manager = SOCKSProxyManager(proxy.replace("socks://", "socks5h://"), **options)
-            else:
-                named = proxy if "://" in proxy else f"http://{proxy}"
-                user = unquote(urlsplit(named).netloc.rpartition("@")[0])
-                sign = urllib3.make_headers(proxy_basic_auth=user) if user else None
-                manager = urllib3.ProxyManager(named, proxy_headers=sign, **options)
-        except (ValueError, urllib3.exceptions.HTTPError) as error:
-            raise _bad_proxy(error) from error
-        manager.pool_classes_by_scheme = {
-            scheme: self._telling(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
-        }
-        return manager
-
-    def _telling(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        """`pool` with connections that tell of themselves, so that `close` finds them."""
-        kind: Any = pool.ConnectionCls
-        web = self
-
-        def new_socket(connection: Any) -> socket.socket:
-            sock: socket.socket = kind._new_conn(connection)
-            connection.begun = web._begin(sock)
-            return sock
-
-        def connect(connection: Any) -> None:
-            connection.begun = None
-            try:
-                kind.connect(connection)
-            finally:
-                if connection.begun is not None:
-                    web._leave(connection.begun)
-            web._enter(connection)
-
-        telling = type(kind.__name__, (kind,), {"connect": connect, "_new_conn": new_socket})
-        return type(pool.__name__, (pool,), {"ConnectionCls": telling})
 
 
 class Answer:
@@ -395,29 +299,3 @@ def _is_html(content_type: str, body: bytes) -> bool:
 def _is_read(response: BaseHTTPResponse) -> bool:
     """Whether the body was read to its end, so that the connection may serve again."""
     return response.length_remaining == 0 or response.closed
-
-
-def _shut(sock: Any) -> None:
-    """End a connection under a thread that waits on it: closing alone would not wake that."""
-    if not isinstance(sock, socket.socket):  # TLS inside the TLS of a proxy
-        sock = getattr(sock, "socket", None)
-    if isinstance(sock, socket.socket):
-        with suppress(OSError):  # it may have ended by itself
-            # Not SSLSocket's own: that takes away the state in which another thread still reads.
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def _tls() -> ssl.SSLContext:
-    """Certificates that this system trusts, those that a company or a user added included."""
-    import truststore
-
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _bad_proxy(error: Exception) -> Known:
-    return Known(
-        QT_TRANSLATE_NOOP("errors", "The address of the proxy makes no sense."),
-        QT_TRANSLATE_NOOP("errors", "Write it as http://host:port in Settings or in HTTPS_PROXY."),
-        details=f"{type(error).__name__}: {error}",
-        code="hub-proxy",
-    )
