@@ -31,6 +31,7 @@ def look_at_all(profile: Path) -> None:
     for page in dialog.pages:
         window.shelf.show(page)
         _rest(driver)
+    window.shelf.show("downloads")
     driver.wait_shown("Paused")
     driver.click("Files (2): Qwen/Tiny")
     get = window.downloading.get("https://huggingface.co/Qwen/Qwen3-8B/tree/main")
