@@ -232,11 +232,20 @@ def test_everything_is_named_and_reached_by_keys(shop, hub, qtbot):  # noqa: F81
     dialog.close()
 
 
-def test_a_token_is_entered_tested_and_removed(shop, hub, qtbot, monkeypatch):  # noqa: F811
+@pytest.fixture
+def no_keyring():
+    """A system that keeps no secrets."""
     import keyring
     from keyring.backends import null
 
+    before = keyring.get_keyring()
     keyring.set_keyring(null.Keyring())
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_a_token_is_entered_tested_and_removed(shop, hub, qtbot, monkeypatch):  # noqa: F811
     shop.window.actions_by_name["hub_access"].trigger()
     dialog = shop.window.findChild(QDialog, "accessDialog")
     part = dialog.parts[Hub.HUGGING_FACE]
