@@ -184,7 +184,10 @@ class GetDialog(Dialog):
         self.revision.setText(listing.revision)
         self.parent_folder.setText(str(plan.folder))
         self.parent_folder.setReadOnly(True)
+        for fixed in (self.name, self.hub, self.revision):
+            fixed.setEnabled(False)
         self.choose.hide()
+        self.look.hide()
         self._pause.stop()
         self._plan, self._address = plan, RepositoryAddress(listing.repository, listing.hub)
         self._show()

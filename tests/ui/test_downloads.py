@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QDialog, QLineEdit, QPushButton
 
 from qwen_desktop.chat.downloads import Stage
 from qwen_desktop.chat.hub import Hub
+from qwen_desktop.chat.hub_address import parse
 from tests.engine.checkpoints import make_checkpoint
 from tests.hub.conftest import bare, hub  # noqa: F401 - fixtures
 from tests.hub.contents import noise
@@ -281,3 +282,19 @@ def test_the_limit_is_set_on_the_page(shop, hub, qtbot):  # noqa: F811
     shop.preferences.set("download_limit", 0.0)
     assert page.limit.value() == 0
     assert page.limit.accessibleName() == "Limit"
+
+
+def test_what_a_folder_lacks_is_offered_as_it_is_planned(shop, hub, qtbot):  # noqa: F811
+    plans = []
+    shop.downloads.planned.connect(lambda _, plan: plans.append(plan))
+    shop.downloads.look_up(parse(TINY))
+    wait(qtbot, lambda: plans)
+    asked = len(hub.log)
+    dialog = shop.window.downloading.offer(plans[0])
+    assert dialog.download.isEnabled()
+    assert not dialog.name.isEnabled()
+    assert dialog.parent_folder.text() == str(plans[0].folder)
+    assert len(hub.log) == asked
+    qtbot.mouseClick(dialog.download, Qt.MouseButton.LeftButton)
+    wait(qtbot, lambda: shop.downloads.entries and shop.downloads.entries[0].stage is Stage.DONE)
+    assert shop.downloads.entries[0].folder == plans[0].folder
