@@ -61,14 +61,17 @@ def activations(
         read += made.heads * seen * (8 + 2 * item)
     moments = [turned, read]
     if forward is not Forward.MODULE:
-        always, moments = _lean(made, chunk, context, item, read, masked=masked, on_cpu=on_cpu)
+        always, moments = _lean(made, chunk, context, item, read, masked=masked)
     if FULL in made.layer_kinds:
         layer, before = made.layer_kinds.index(FULL), rooms.before(context)
         coded = 2 * kv_rows * (item + 9) if kv is KvFormat.INT8 else 0  # floats on their way
         here = rows + 2 * kv_rows  # the lean forward still has what queries and keys were made of
         here += 0 if forward is Forward.MODULE else rows + kv_rows
         written = chunk * (item * here + coded)
-        moments.append(written + made.layer_cache_bytes(layer, before, item, kv, rooms))
+        left = made.layer_cache_bytes(layer, before, item, kv, rooms)
+        if kv is KvFormat.MODEL:  # keys grow first, values only then; codes of both lie together
+            left //= 2
+        moments.append(written + left)
         if kv is KvFormat.INT8 and on_cpu and item < 4:  # read back piece by piece, through floats
             floats = 2 * kv_rows * (context * item + min(context, KV_PIECE) * 4)
             moments.append(chunk * item * here + floats)
@@ -86,14 +89,7 @@ def activations(
 
 
 def _lean(
-    made: Architecture,
-    chunk: int,
-    context: int,
-    item: int,
-    read: int,
-    *,
-    masked: bool,
-    on_cpu: bool,
+    made: Architecture, chunk: int, context: int, item: int, read: int, *, masked: bool
 ) -> tuple[int, list[int]]:
     """Bytes that the lean forward holds all along, and at moments besides; `read` in attention."""
     hidden, inner = made.hidden_size, made.intermediate_size
@@ -103,7 +99,7 @@ def _lean(
         always += chunk * context + 4 * made.vocabulary
     both = rows + kv_rows  # queries and keys are turned together, the first Qwen's as floats
     turned = both * (item + 16) if made.family == QWEN1 else 3 * both * item
-    if made.family == "qwen3" and on_cpu:  # norms of heads, of floats there
+    if made.family == "qwen3":  # norms of heads, of floats on a CPU
         turned = max(turned, 8 * both)
     return always, [
         chunk * (item * (rows + 2 * kv_rows) + turned),

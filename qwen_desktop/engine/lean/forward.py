@@ -124,7 +124,7 @@ class Layer:
         rows = self.attention(_normed(h, self._before, self._epsilon)).view(len(h), -1, self._width)
         both, value = rows[:, : heads + kv_heads], rows[:, heads + kv_heads :]
         if self._norms is not None:
-            both = rms_norm(both, (self._width,), None, self._epsilon).mul_(self._norms)
+            both = _normed_heads(both, self._norms, self._epsilon)
         both = turned(both, angles.cos, angles.sin)
         query, key = both[:, :heads], both[:, heads:]
         if angles.factors is not None:
@@ -137,8 +137,17 @@ class Layer:
         return self.gated.apart(_normed(h, self._after, self._epsilon))
 
 
-def _normed(h: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """The RMS norm of rows; on a CPU rounded as often as the module does it."""
-    if h.device.type == "cpu":
-        return rms_norm(h, h.shape[-1:], None, epsilon).mul_(weight)
-    return rms_norm(h, h.shape[-1:], weight, epsilon)
+def _normed(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """The RMS norm of rows; on a CPU by the module's own steps, and rounded as often."""
+    if x.device.type != "cpu":
+        return rms_norm(x, x.shape[-1:], weight, epsilon)
+    exact = x.float()
+    scale = exact.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+    return (exact * scale).to(x.dtype).mul_(weight)
+
+
+def _normed_heads(x: torch.Tensor, weights: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """The same of heads [tokens, heads, width], which differ in their `weights` [heads, width]."""
+    if x.device.type == "cpu":
+        return _normed(x, weights, epsilon)
+    return rms_norm(x, x.shape[-1:], None, epsilon).mul_(weights)
