@@ -239,9 +239,9 @@ def test_a_step_that_was_begun_with_is_the_same(steps):
     cache, logits = filled(steps)
     logits = steps.decode(cache, wanted[0], cancel=NEVER)
     for index, token in enumerate(wanted[1:], 2):
+        kept = logits.clone()
         steps.expect(torch.tensor(token))
         assert steps._begun is not None
-        kept = logits.clone()
         assert torch.equal(logits, kept)  # what was given out stays until the next call
         logits = steps.decode(cache, token, cancel=NEVER)
         torch.testing.assert_close(logits, rows[index])
@@ -258,6 +258,9 @@ def test_a_step_begun_in_vain_does_not_show(steps):
     cache.crop(len(IDS) + 1)  # the length has changed: not what was begun with
     torch.testing.assert_close(steps.decode(cache, wanted[1], cancel=NEVER), rows[2])
     steps.expect(torch.tensor(201))
+    cache.crop(len(IDS))
+    row = steps.decode(cache, 201, cancel=NEVER)  # the very token, but in another place
+    torch.testing.assert_close(row, filled(steps, [*IDS, 201])[1], atol=1e-4, rtol=1e-4)
     cache.crop(len(IDS))
     steps.prefill(cache, wanted[:1], chunk=4, on_progress=lambda _: None, cancel=NEVER)
     torch.testing.assert_close(steps.decode(cache, wanted[1], cancel=NEVER), rows[2])
