@@ -8,9 +8,9 @@ What an implementation must keep:
 
 * Several caches may be alive; each call names the one it works on, and calls for one runner come
   from one thread.
-* `prefill` and `decode` append to the cache. When they raise Cancelled, the cache holds what it
-  held before the piece that was interrupted, and `length` says how much that is. After any other
-  exception (no memory left) it may be unusable and its owner drops it.
+* `prefill`, `decode` and `verify` append to the cache. When they raise Cancelled, the cache holds
+  what it held before the piece that was interrupted, and `length` says how much that is. After any
+  other exception (no memory left) it may be unusable and its owner drops it.
 * Some models turn keys and queries by angles that depend on the length of the prompt a cache began
   with (dynamic NTK). `rope_scale` says by how much; a cache is made for one scale and keeps it
   while the answer grows past the length that called for another. Keys of one scale are of no use
@@ -152,6 +152,13 @@ class Runner(Protocol[CacheT]):
 
     def decode(self, cache: CacheT, token: int, *, cancel: threading.Event) -> Logits:
         """Append one token; the logits after it. Raises Cancelled where the runner notices."""
+
+    def verify(self, cache: CacheT, ids: Sequence[int], *, cancel: threading.Event) -> Logits:
+        """Append `ids` (at least one) in one step; the logits after each, [len(ids), vocab_size].
+
+        What `decode` of each in turn gives, but for what sums of floats may differ by. Raises
+        Cancelled where the runner notices; the cache is then as it was.
+        """
 
     def expect(self, token: torch.Tensor) -> None:
         """`token`, int64 on the runner's device, will most likely be the next to be decoded.

@@ -113,6 +113,22 @@ class TransformersRunner:
             return self._forward(cache, [token])
         return self._interruptible(cache, [token], cancel)
 
+    def verify(
+        self, cache: TransformersCache, ids: Sequence[int], *, cancel: threading.Event
+    ) -> Logits:
+        """Append `ids` in one step; the logits after each, float32 [len(ids), vocab_size]."""
+        if not ids:
+            raise ValueError("verify needs at least one token")
+        if cancel.is_set():
+            raise Cancelled
+        before = cache.snapshot()
+        try:
+            with self.heeding(cancel):
+                return self._forward_rows(cache, ids)
+        except Cancelled:
+            cache.restore(before)
+            raise
+
     def expect(self, token: torch.Tensor) -> None:
         """It begins when it is asked."""
 
@@ -143,6 +159,14 @@ class TransformersRunner:
             self._cancel = None
 
     def _forward(self, cache: TransformersCache, ids: Sequence[int]) -> Logits:
+        """Append `ids`; the logits after the last, float32 [vocab_size]."""
+        return self._by_module(cache, ids, 1)[-1]
+
+    def _forward_rows(self, cache: TransformersCache, ids: Sequence[int]) -> Logits:
+        """Append `ids`; the logits after each, float32 [len(ids), vocab_size]."""
+        return self._by_module(cache, ids, len(ids))
+
+    def _by_module(self, cache: TransformersCache, ids: Sequence[int], keep: int) -> Logits:
         with torch.inference_mode():
             if self._rescaled:
                 self._model.set_rope_scale(cache.rope_scale)
@@ -150,9 +174,9 @@ class TransformersRunner:
                 input_ids=torch.tensor([list(ids)], device=self._model.device),
                 past_key_values=cache.inner,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=keep,
             )
-            logits: Logits = output.logits[0, -1].to(self._model.device).float()
+            logits: Logits = output.logits[0].to(self._model.device).float()
             return logits
 
     def _interrupt(self, *_: Any) -> None:

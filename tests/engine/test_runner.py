@@ -54,6 +54,32 @@ def test_capabilities_and_sizes(runner):
     assert runner.new_cache().nbytes == 0
 
 
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_several_tokens_at_once_give_what_one_after_the_other_does(runner, count):
+    cache, _ = fill(runner, IDS)
+    other, _ = fill(runner, IDS)
+    tail = list(range(90, 90 + count))
+    rows = runner.verify(cache, tail, cancel=NEVER)
+    assert rows.shape == (count, runner.capabilities.vocab_size)
+    assert rows.dtype is torch.float32
+    assert cache.length == len(IDS) + count
+    for row, token in zip(rows, tail, strict=True):
+        same(row, runner.decode(other, token, cancel=NEVER))
+    same(runner.decode(cache, 5, cancel=NEVER), runner.decode(other, 5, cancel=NEVER))
+    with pytest.raises(ValueError):
+        runner.verify(cache, [], cancel=NEVER)
+
+
+def test_several_tokens_at_once_can_be_cancelled(runner):
+    cache, _ = fill(runner, IDS)
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(Cancelled):
+        runner.verify(cache, [1, 2, 3], cancel=stopped)
+    assert cache.length == len(IDS)
+    same(runner.decode(cache, 5, cancel=NEVER), fill(runner, [*IDS, 5])[1])
+
+
 def test_several_caches_do_not_meet(runner):
     one, _ = fill(runner, IDS)
     other, _ = fill(runner, IDS[::-1])
