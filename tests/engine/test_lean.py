@@ -266,6 +266,17 @@ def test_a_step_begun_in_vain_does_not_show(steps):
     torch.testing.assert_close(steps.decode(cache, wanted[1], cancel=NEVER), rows[2])
 
 
+def test_a_prompt_ends_what_was_begun_with(steps):
+    """The same length and the same token, behind another one."""
+    cache, _ = filled(steps)
+    steps.decode(cache, 40, cancel=NEVER)
+    steps.expect(torch.tensor(77))
+    cache.crop(len(IDS))
+    steps.prefill(cache, [50], chunk=4, on_progress=lambda _: None, cancel=NEVER)
+    row = steps.decode(cache, 77, cancel=NEVER)
+    torch.testing.assert_close(row, filled(steps, [*IDS, 50, 77])[1], atol=1e-4, rtol=1e-4)
+
+
 def test_conversations_take_turns(steps):
     other_ids = IDS[::-1]
     (wanted, rows), (other_wanted, other_rows) = greedy(steps), greedy(steps, other_ids)
