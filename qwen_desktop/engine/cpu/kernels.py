@@ -1,7 +1,7 @@
-"""The kernels of the decode step: products of a row with a vector, scores, weighted sums.
+"""The kernels of the decode step: products of a row with a vector.
 
-Each is one loop over memory, eight numbers at a time. Weights, keys and values are read where
-torch has them, in their own kind, and become floats in a register. `kind` arguments are arrays of
+Each is one loop over memory, eight numbers at a time. Weights are read where torch has them, in
+their own kind, and become floats in a register. `kind` arguments are arrays of
 `vectors.KINDS`; addresses are 64-bit integers, offsets count elements.
 """
 
@@ -33,7 +33,6 @@ from qwen_desktop.engine.cpu.vectors import (
     single,
     splat,
     start_of,
-    store,
     sums,
     total,
     vector,
@@ -237,107 +236,3 @@ def _pairs(builder: Any, a: Any, b: Any) -> Any:
     """Eight sums of two products each, of 16 integers of 16 bits. x86, with AVX2."""
     call = function(builder, "llvm.x86.avx2.pmadd.wd", vector(I32), [vector(I16, 16)] * 2)
     return builder.call(call, [a, b])
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def scores(
-    _typing: Any,
-    kind: Any,
-    heads: Any,
-    keys: Any,
-    queries: Any,
-    first_query: Any,
-    out: Any,
-    first_out: Any,
-    stride: Any,
-    width: Any,
-    count: Any,
-) -> Any:
-    """out[h · stride + t] = Σ queries[h · width + d] · keys[t · width + d] for `count` tokens t.
-
-    `heads` is a tuple as long as the heads that share these keys: each key is read once for all of
-    them. `keys` is the address of the first one; queries and out are arrays of float32.
-    """
-    name, group = kind_of(kind), heads.count
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, key_at, given, query_at, found, out_at, row, size, tokens = arguments
-        q = builder.add(
-            start_of(context, builder, signature.args[3], given), builder.mul(query_at, I64(4))
-        )
-        o = builder.add(
-            start_of(context, builder, signature.args[5], found), builder.mul(out_at, I64(4))
-        )
-        places = sums(builder, group)
-        with cgutils.for_range(builder, tokens) as token:
-            key = builder.mul(token.index, size)
-            for place in places:
-                builder.store(ir.Constant(VECTOR, [0.0] * LANES), place)
-            with cgutils.for_range(builder, builder.udiv(size, I64(LANES))) as part:
-                offset = builder.mul(part.index, I64(LANES))
-                k = floats(builder, key_at, builder.add(key, offset), name)
-                for head, place in enumerate(places):
-                    at = builder.add(builder.mul(size, I64(head)), offset)
-                    wanted = floats(builder, q, at, "float32")
-                    builder.store(multiply_add(builder, k, wanted, builder.load(place)), place)
-            for head, place in enumerate(places):
-                at = builder.add(builder.mul(row, I64(head)), token.index)
-                store(builder, total(builder, builder.load(place)), pointer(builder, o, at, 4))
-        return context.get_dummy_value()
-
-    integer = types.int64
-    return types.void(
-        kind, heads, integer, queries, integer, out, integer, integer, integer, integer
-    ), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def add_values(
-    _typing: Any,
-    kind: Any,
-    heads: Any,
-    values: Any,
-    shares: Any,
-    first_share: Any,
-    stride: Any,
-    out: Any,
-    first_out: Any,
-    width: Any,
-    count: Any,
-) -> Any:
-    """out[h · width + d] += Σ shares[h · stride + t] · values[t · width + d] for `count` tokens t.
-
-    As in `scores`: each value is read once for all heads. `width` is a multiple of 8.
-    """
-    name, group = kind_of(kind), heads.count
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, value_at, given, share_at, row, found, out_at, size, tokens = arguments
-        p = builder.add(
-            start_of(context, builder, signature.args[3], given), builder.mul(share_at, I64(4))
-        )
-        o = builder.add(
-            start_of(context, builder, signature.args[6], found), builder.mul(out_at, I64(4))
-        )
-        places = sums(builder, group)
-        with cgutils.for_range(builder, builder.udiv(size, I64(LANES))) as part:
-            offset = builder.mul(part.index, I64(LANES))
-            for head, place in enumerate(places):
-                at = builder.add(builder.mul(size, I64(head)), offset)
-                builder.store(floats(builder, o, at, "float32"), place)
-            with cgutils.for_range(builder, tokens) as token:
-                at = builder.add(builder.mul(token.index, size), offset)
-                v = floats(builder, value_at, at, name)
-                for head, place in enumerate(places):
-                    index = builder.add(builder.mul(row, I64(head)), token.index)
-                    share = splat(builder, load(builder, pointer(builder, p, index, 4), F32))
-                    builder.store(multiply_add(builder, v, share, builder.load(place)), place)
-            for head, place in enumerate(places):
-                at = builder.add(builder.mul(size, I64(head)), offset)
-                store(builder, builder.load(place), pointer(builder, o, at, 4))
-        return context.get_dummy_value()
-
-    integer = types.int64
-    return types.void(
-        kind, heads, integer, shares, integer, integer, out, integer, integer, integer
-    ), generate

@@ -20,16 +20,16 @@ import numpy as np
 from numba import njit, prange
 from numba.extending import overload
 
+from qwen_desktop.engine.cpu.attention import BLOCK, attend, merge, part_of
 from qwen_desktop.engine.cpu.kernels import (
     GROUP,
-    add_values,
     dot,
     dot_int4,
     dot_int8,
     dot_offsets,
-    scores,
 )
-from qwen_desktop.engine.cpu.vectors import float_of, kind_of, put
+from qwen_desktop.engine.cpu.small import FAST, exponential, norm, turn
+from qwen_desktop.engine.cpu.vectors import kind_of, put
 
 Array = np.ndarray[Any, Any]
 
@@ -38,11 +38,7 @@ QUERY, KEY, VALUE, OUTPUT, GATE, UP, DOWN = range(7)
 ROLES = 7
 WHOLE_ROW = 62  # a shift that leaves nothing of any number of groups
 
-BLOCK = 128  # tokens that attention takes at a time
 INT4_GROUP = 32  # codes of 4 bits that share scale and zero, at least
-
-# Sums may be taken in any order; values that are no numbers stay what they are.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
 class Shape(NamedTuple):
@@ -150,7 +146,7 @@ def groups_of(n: Any, unit: Any, shift: Any) -> Any:
     return ((n // unit - 1) >> shift) + 1
 
 
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=FAST, nogil=True)  # type: ignore[untyped-decorator]
 def offsets(kind: Any, scales: Any, zeros: Any, at: Any, totals: Any, groups: Any) -> Any:
     """What zeros, `at` bytes behind their address, add to a row; nothing where there are none.
 
@@ -240,7 +236,7 @@ def _prepared(kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, tot
     return nothing
 
 
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=FAST, nogil=True)  # type: ignore[untyped-decorator]
 def round_off(x: Any, n: Any, codes: Any, steps: Any, apart: Any) -> None:
     """`n` floats as integers of 16 bits, `GROUP` of them with one step; `x` as these, code · step.
 
@@ -264,7 +260,7 @@ def round_off(x: Any, n: Any, codes: Any, steps: Any, apart: Any) -> None:
             x[i] *= step
 
 
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=FAST, nogil=True)  # type: ignore[untyped-decorator]
 def add_up(x: Any, n: Any, unit: Any, shift: Any, totals: Any) -> None:
     """Sums of `x` over the groups of 2^shift · `unit` inputs that share a scale."""
     for group in range(groups_of(n, unit, shift)):
@@ -276,129 +272,10 @@ def add_up(x: Any, n: Any, unit: Any, shift: Any, totals: Any) -> None:
         totals[part >> shift] += total
 
 
-# -- what is small -----------------------------------------------------------------------------
-
-
-@njit(fastmath=_FAST, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def exponential(x: Any) -> Any:
-    """e to the power of x, within 2e-7 of itself; x is taken as within ±87. Can be vectorised."""
-    x = min(max(x, np.float32(-87.0)), np.float32(87.0))
-    twos = x * np.float32(1.44269504)
-    whole = np.floor(twos + np.float32(0.5))
-    f = (twos - whole) * np.float32(0.69314718)
-    series = np.float32(1 / 120) + f * np.float32(1 / 720)
-    series = np.float32(1 / 6) + f * (np.float32(1 / 24) + f * series)
-    series = np.float32(1) + f * (np.float32(1) + f * (np.float32(0.5) + f * series))
-    return series * float_of(np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)))
-
-
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
-def norm(x: Any, first: Any, weight: Any, out: Any, to: Any, epsilon: Any) -> None:
-    """Root mean square norm of as many values from `first` on as `weight` has."""
-    n = weight.shape[0]
-    squares = np.float32(0)
-    for i in range(n):
-        squares += x[first + i] * x[first + i]
-    factor = np.float32(1) / np.sqrt(squares / np.float32(n) + epsilon)
-    for i in range(n):
-        out[to + i] = x[first + i] * factor * weight[i]
-
-
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
-def turn(y: Any, first: Any, cos: Any, sin: Any, factor: Any) -> None:
-    """Turn one head by its position, halves paired as Qwen does; times `factor`."""
-    half = cos.shape[0]
-    for d in range(half):
-        a, b = y[first + d], y[first + half + d]
-        y[first + d] = (a * cos[d] - b * sin[d]) * factor
-        y[first + half + d] = (b * cos[d] + a * sin[d]) * factor
-
-
-# -- attention ---------------------------------------------------------------------------------
-
-
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
-def attend(
-    kv: Any,
-    group: Any,
-    keys: Any,
-    values: Any,
-    count: Any,
-    query: Any,
-    unit: Any,
-    width: Any,
-    size: Any,
-    y: Any,
-    shares: Any,
-    partial: Any,
-    tops: Any,
-    sums: Any,
-) -> None:
-    """One part of the sequence for the heads of one key/value head; the shares add up in `merge`.
-
-    Softmax on the way: what was summed is scaled down whenever a block has a higher score.
-    """
-    heads = len(group)
-    own, out = unit * heads * BLOCK, unit * heads * width
-    for head in range(heads):
-        tops[unit, head] = np.float32(-np.inf)
-        sums[unit, head] = np.float32(0)
-    for i in range(out, out + heads * width):
-        partial[i] = np.float32(0)
-    for begin in range(0, count, BLOCK):
-        tokens = min(BLOCK, count - begin)
-        at = begin * width * size
-        scores(kv, group, keys + at, y, query, shares, own, BLOCK, width, tokens)
-        for head in range(heads):
-            share = shares[own + head * BLOCK : own + head * BLOCK + tokens]
-            top = tops[unit, head]
-            for t in range(tokens):
-                top = max(top, share[t])
-            if top > tops[unit, head]:
-                less = exponential(tops[unit, head] - top)
-                sums[unit, head] *= less
-                for i in range(out + head * width, out + (head + 1) * width):
-                    partial[i] *= less
-                tops[unit, head] = top
-            total = np.float32(0)
-            for t in range(tokens):
-                share[t] = exponential(share[t] - top)
-                total += share[t]
-            sums[unit, head] += total
-        add_values(kv, group, values + at, shares, own, BLOCK, partial, out, width, tokens)
-
-
-@njit(fastmath=_FAST, nogil=True)  # type: ignore[untyped-decorator]
-def merge(
-    group: Any, kv_heads: Any, parts: Any, width: Any, partial: Any, tops: Any, sums: Any, out: Any
-) -> None:
-    """What the parts of each head found, weighed by their sums, into `out`."""
-    heads = len(group)
-    for one in range(kv_heads):
-        for head in range(heads):
-            first = one * parts
-            top = tops[first, head]
-            for part in range(1, parts):
-                top = max(top, tops[first + part, head])
-            to = (one * heads + head) * width
-            for d in range(width):
-                out[to + d] = np.float32(0)
-            total = np.float32(0)
-            for part in range(parts):
-                unit = first + part
-                weight = exponential(tops[unit, head] - top)
-                total += weight * sums[unit, head]
-                at = (unit * heads + head) * width
-                for d in range(width):
-                    out[to + d] += weight * partial[at + d]
-            for d in range(width):
-                out[to + d] /= total
-
-
 # -- the whole ---------------------------------------------------------------------------------
 
 
-@njit(parallel=True, fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def layers(
     kind: Any,
     kv: Any,
@@ -480,7 +357,7 @@ def layers(
                 put(kv, cached.values[layer], to + d, y[value + d])
         for unit in prange(shape.kv_heads * parts):
             head, part = unit // parts, unit % parts
-            begin, end = count * part // parts, count * (part + 1) // parts
+            begin, end = part_of(count, part, parts)
             offset = (head * cached.capacity + begin) * width * size
             attend(
                 kv, group, cached.keys[layer] + offset, cached.values[layer] + offset,
@@ -531,7 +408,7 @@ def layers(
             )
 
 
-@njit(parallel=True, fastmath=_FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=FAST, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def head(
     kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, weight: Any, epsilon: Any, x: Any,
     codes: Any, steps: Any, totals: Any, h: Any, logits: Any,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from qwen_desktop.engine.cpu.attention import TILE
 from qwen_desktop.engine.cpu.facts import BIASED, LINEARS, kv_heads_of, shift_of
 from qwen_desktop.engine.cpu.step import Array, Cached, Matrices, Shape
 from qwen_desktop.engine.grow import GrowLayer
@@ -136,7 +137,7 @@ def cached_of(cache: TransformersCache, tokens: int) -> Cached | None:
         keys.append(layer.key_room.data_ptr())
         values.append(layer.value_room.data_ptr())
         capacities.add(int(layer.key_room.shape[-2]))
-    if len(capacities) != 1:
+    if len(capacities) != 1 or max(capacities) % TILE:  # keys are read up to the end of a tile
         return None
     return Cached(np.array(keys, np.int64), np.array(values, np.int64), capacities.pop())
 

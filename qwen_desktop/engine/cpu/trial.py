@@ -9,7 +9,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from qwen_desktop.engine.cpu import step, tiles
+from qwen_desktop.engine.cpu import bfloats, step, tiles
+from qwen_desktop.engine.cpu.attention import BLOCK
 from qwen_desktop.engine.cpu.start import LAYER, Variant
 from qwen_desktop.engine.cpu.vectors import KINDS
 
@@ -43,9 +44,9 @@ def run_once(variant: Variant) -> None:
         query_norm=ones,
         key_norm=ones,
     )
-    cache = np.zeros((2, step.BLOCK * _WIDTH), np.float32)
+    cache = np.zeros((2, BLOCK * _WIDTH), np.float32)
     places = [np.array([part.ctypes.data], np.int64) for part in cache]
-    cached = step.Cached(places[0], places[1], step.BLOCK)
+    cached = step.Cached(places[0], places[1], BLOCK)
     h, angles = np.zeros(_WIDTH, np.float32), np.zeros(_WIDTH // 2, np.float32)
     kinds = [KINDS[name] for name in (variant.weights, variant.kv, variant.head)]
     step.layers(
@@ -67,6 +68,9 @@ def run_once(variant: Variant) -> None:
     at = weights.ctypes.data
     logits = np.zeros(_WIDTH, np.float32)
     step.head(kinds[2], at, at, at, 0, ones[0], shape.epsilon, *room[:4], h, logits)
-    tiles.run_once(kinds[0], at)
+    for name in {variant.weights, variant.head}:
+        tiles.run_once(KINDS[name], at)
+        if bfloats.has_units():
+            bfloats.run_once(KINDS[name], name, at)
     if numba.threading_layer() != LAYER:
         raise ValueError(f"threads of {numba.threading_layer()}")

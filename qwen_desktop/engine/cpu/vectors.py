@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
+# Numbers of 32 bits in the largest vectors of this CPU.
+WIDEST = 16 if binding.get_host_cpu_features().get("avx512f") else LANES
 
 F32, F16 = ir.FloatType(), ir.HalfType()
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -93,6 +95,27 @@ def splat(builder: Any, scalar: Any, count: int = LANES) -> Any:
     one = builder.insert_element(ir.Constant(of, ir.Undefined), scalar, I32(0))
     nowhere = ir.Constant(of, ir.Undefined)
     return builder.shuffle_vector(one, nowhere, ir.Constant(vector(I32, count), [0] * count))
+
+
+def picked(builder: Any, a: Any, b: Any, order: Sequence[int]) -> Any:
+    """A vector of lanes of two, those of `b` counted on behind those of `a`."""
+    return builder.shuffle_vector(a, b, ir.Constant(vector(I32, len(order)), list(order)))
+
+
+def joined(builder: Any, parts: Sequence[Any]) -> Any:
+    """One vector of all lanes of several, whose number is a power of two."""
+    while len(parts) > 1:
+        order = range(2 * parts[0].type.count)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [picked(builder, a, b, order) for a, b in pairs]
+    return parts[0]
+
+
+def prefetch(builder: Any, address: Any) -> None:
+    """Ask for the line of memory at an address, which need not be one."""
+    place = I8.as_pointer()
+    call = function(builder, "llvm.prefetch.p0", ir.VoidType(), [place, I32, I32, I32])
+    builder.call(call, [builder.inttoptr(address, place), I32(0), I32(3), I32(1)])  # to read, near
 
 
 def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
