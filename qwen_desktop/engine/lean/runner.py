@@ -86,11 +86,15 @@ class LeanRunner(TransformersRunner):
             self._make_ready(self._lean)
 
     def _make_ready(self, lean: Lean) -> None:
-        with torch.inference_mode():
-            _join(lean, sum(one.numel() for one in self._model.parameters()))
-            if lean.device.type == "cuda":
-                use_int8_product(lean.products, lean.device, lean.dtype)
-                self._flash = _has_flash(lean)
+        _join(lean, sum(one.numel() for one in self._model.parameters()))
+        if lean.device.type == "cuda":
+            try:
+                with torch.inference_mode():
+                    use_int8_product(lean.products, lean.device, lean.dtype)
+                    self._flash = _has_flash(lean)
+            # Where the usual way fails too, that shows at the first token.
+            except RuntimeError as error:
+                _log.warning("kernels are taken as they come: %s", error)
         if self._by_steps:
             self._begin_steps(lean)
 
@@ -147,6 +151,16 @@ class LeanRunner(TransformersRunner):
                 if self._is_ready(cache):
                     return self._after(cache, self._launched(cache, token))
         return self._interruptible(cache, [token], cancel)
+
+    def verify(
+        self, cache: TransformersCache, ids: Sequence[int], *, cancel: threading.Event
+    ) -> Logits:
+        """Append `ids` in one step; the logits after each, float32 [len(ids), vocab_size].
+
+        Nothing is begun with behind it: what of `ids` stays is not known yet.
+        """
+        self._begun = self._last = None
+        return super().verify(cache, ids, cancel=cancel)
 
     def expect(self, token: torch.Tensor) -> None:
         """Begin with the step of `token`, int64 on the device, which will most likely be next.
@@ -260,6 +274,12 @@ class LeanRunner(TransformersRunner):
             return super()._forward(cache, ids)
         with torch.inference_mode():
             return self._lean.logits(self._hidden(self._lean, cache, ids)[-1:])[0]
+
+    def _forward_rows(self, cache: TransformersCache, ids: Sequence[int]) -> Logits:
+        if self._lean is None:
+            return super()._forward_rows(cache, ids)
+        with torch.inference_mode():
+            return self._lean.logits(self._hidden(self._lean, cache, ids))
 
     def _hidden(self, lean: Lean, cache: TransformersCache, ids: Sequence[int]) -> torch.Tensor:
         """What the layers make of `ids`, [tokens, hidden]; they are appended to `cache`."""
