@@ -32,6 +32,8 @@ def why_not(model: Any) -> str:
     devices = {parameter.device for parameter in model.parameters()}
     if len(devices) != 1:
         return "weights on several devices"
+    if model.device.type not in ("cpu", "cuda"):  # nobody has looked at it there
+        return f"a device of the kind {model.device.type}"
     kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     if kinds or getattr(config, "use_sliding_window", False):
         return "attention of other kinds"
