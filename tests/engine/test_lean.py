@@ -177,6 +177,20 @@ def test_a_cache_goes_from_one_way_to_another_by_file_and_in_memory(made, tmp_pa
 
 
 @pytest.mark.parametrize("graphs", [False, True])
+def test_several_tokens_in_one_step(made, graphs):
+    runner = LeanRunner(load(made("qwen3")), graphs=graphs)
+    wanted, rows = greedy(runner)
+    cache, _ = filled(runner)
+    runner.decode(cache, wanted[0], cancel=NEVER)
+    runner.expect(torch.tensor(wanted[1]))
+    found = runner.verify(cache, wanted[1:5], cancel=NEVER)
+    torch.testing.assert_close(found, rows[2:6], atol=1e-4, rtol=1e-4)
+    cache.crop(len(IDS) + 3)  # two of them are taken
+    row = runner.decode(cache, wanted[3], cancel=NEVER)
+    torch.testing.assert_close(row, rows[4], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
 def test_cancelling(made, graphs):
     runner = LeanRunner(load(made("qwen2")), graphs=graphs)
     cache, _ = filled(runner)
