@@ -42,6 +42,7 @@ class LibraryPage(QWidget):
         self._library = library
         self._open: Path | None = None  # the folder of the model that is open
         self._verifying = ""  # the folder whose bar is shown
+        self._told_of: str | None = None  # the row that was chosen when something was told
         self._damaged: set[str] = set()  # folders in which verifying found other bytes
         self._build_top()
         self.table: SortedTable[LibraryEntry] = SortedTable(columns(), lambda e: str(e.folder))
@@ -203,7 +204,8 @@ class LibraryPage(QWidget):
         self.table.setVisible(bool(rows))
         self.empty.setVisible(not rows)
         self.empty.setText(self._nothing())
-        if not self._verifying:
+        # What came of something the user did stays, until another row is chosen.
+        if not self._verifying and self._told_of != (str(chosen.folder) if chosen else ""):
             self._say_state()
 
     def _nothing(self) -> str:
@@ -415,6 +417,8 @@ class LibraryPage(QWidget):
         return entry.name if entry is not None else Path(folder).name
 
     def _say(self, text: str, tint: str, *, aloud: bool = True) -> None:
+        chosen = self.table.chosen
+        self._told_of = (str(chosen.folder) if chosen is not None else "") if aloud else None
         self.note.tint = tint
         self.note.setText(text)
         self.note.setAccessibleName(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from qwen_desktop.ui.controls import Line
 from qwen_desktop.ui.dialog import Dialog
@@ -25,9 +25,14 @@ class ModelsWindow(Dialog):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("modelsTabs")
         self.tabs.setAccessibleName(self.tr("Parts of the models window"))
+        self.tabs.tabBar().setAccessibleName(self.tr("Parts of the models window"))
         self.tabs.setDocumentMode(True)
         buttons = self.close_box()
         buttons.setContentsMargins(24, 8, 24, 14)
+        for button in buttons.findChildren(QPushButton):
+            # Enter belongs to what the pages hold: it must not close the window.
+            button.setDefault(False)
+            button.setAutoDefault(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(0)

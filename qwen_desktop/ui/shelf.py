@@ -39,6 +39,7 @@ class Shelf(QObject):
             dialog = ModelsWindow(self._window)
             for name, make in self._makers.items():
                 dialog.add_page(name, make(dialog))
+            dialog.tabs.setCurrentIndex(0)
             dialog.finished.connect(self._on_finished)
             self._dialog = dialog
         if page in self._dialog.pages:
