@@ -61,10 +61,10 @@ def run(wanted: Order) -> int:
 
 def _fetch(wanted: Order, teller: Teller, stop: threading.Event) -> Path:
     from qwen_desktop.chat.hub_address import parse
+    from qwen_desktop.hub.adopt import plan_missing
     from qwen_desktop.hub.download import Download
     from qwen_desktop.hub.endpoints import endpoint
     from qwen_desktop.hub.listing import fetch_listing
-    from qwen_desktop.hub.planning import plan
 
     named = parse(wanted.repository)
     hub = Hub(wanted.hub) if wanted.hub else named.hub or Hub.HUGGING_FACE
@@ -73,7 +73,7 @@ def _fetch(wanted: Order, teller: Teller, stop: threading.Event) -> Path:
     listing = fetch_listing(there, named.repository, wanted.revision or named.revision, stop)
     folder = wanted.folder or _folder(wanted.models, named)
     only = frozenset(file.path for file in listing.files) if wanted.all_files else None
-    planned = plan(folder, listing, only)
+    planned = plan_missing(folder, listing, only)
     teller.begins(planned)
     download = Download(planned, there, connections=wanted.connections, limit=int(wanted.limit))
     download.run(teller.goes_on, stop)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -188,14 +188,17 @@ def _object(file: Path) -> Mapping[str, Any]:
 # -- what is there -------------------------------------------------------------------------
 
 
-def plan_missing(folder: Path, listing: Listing) -> DownloadPlan:
+def plan_missing(
+    folder: Path, listing: Listing, only: Collection[str] | None = None
+) -> DownloadPlan:
     """What a download of `listing` into `folder` has to fetch, after `take_pieces`.
 
-    What is whole by its size is kept, and compared with the hub's hash when the download runs.
-    Raises Known as `planning.plan` does.
+    `only`: paths, where not all of the files that a load needs are wanted. What is whole by its
+    size is kept, and compared with the hub's hash when the download runs. Raises Known as
+    `planning.plan` does.
     """
     take_pieces(folder, listing)
-    return planning.plan(folder, listing)
+    return planning.plan(folder, listing, only)
 
 
 def take_pieces(folder: Path, listing: Listing) -> tuple[str, ...]:
