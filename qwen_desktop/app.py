@@ -372,7 +372,7 @@ class App(QObject):
 
     @Slot(str, object)
     def _on_preference(self, name: str, value: Value) -> None:
-        if name in ("kv_memory", "kv_disk", "compiled_decode"):
+        if name in ("kv_memory", "kv_disk", "compiled_decode", "draft_model"):
             self._configure_engine()
         self.chats.on_setting(name, value)
 

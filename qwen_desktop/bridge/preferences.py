@@ -76,11 +76,13 @@ class PreferencesModel(QObject):
         from qwen_desktop.chat.model import EngineOptions  # not needed at the first paint
 
         memory, disk = _bytes(self._values["kv_memory"]), _bytes(self._values["kv_disk"])
+        draft = str(self._values["draft_model"] or "").strip()
         return EngineOptions(
             kv_memory=memory,
             kv_disk=disk or 0,
             kv_folder=kv_folder,
             code_folder=code_folder if self._values["compiled_decode"] else None,
+            draft_folder=Path(draft).expanduser() if draft else None,
         )
 
 

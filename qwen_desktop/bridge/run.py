@@ -226,6 +226,8 @@ class Run:
                 kv_bytes=finished.kv_bytes,
                 prefill_chunk=finished.prefill_chunk,
                 end_token=finished.end_token,
+                drafted=finished.drafted,
+                accepted=finished.accepted,
             )
             self.answer = replace(self.answer, provenance=provenance)
 

@@ -154,6 +154,8 @@ class Finished:
     kv_bytes: int = 0
     prefill_chunk: int = 0
     end_token: int = -1
+    drafted: int = 0
+    accepted: int = 0
 
 
 # Union[...] and not X | Y: this is evaluated at run time on Python 3.10 by the queue's typing.

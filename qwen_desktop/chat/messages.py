@@ -135,6 +135,9 @@ class Provenance:
     kv_bytes: int = 0  # of this conversation's KV cache then
     prefill_chunk: int = 0  # tokens of the prompt that were read at a time, at most
     end_token: int = -1  # id of the token by which the model ended it; -1: it did not
+    drafted: int = 0  # tokens that were guessed ahead and verified
+    accepted: int = 0  # those of them that came
+    draft_model: str = ""  # name of the model that guessed besides; "" for none
     # Of an answer that begins with tokens of another version:
     forked_from: str = ""  # id of that version
     forked_at: int = -1  # number of the first token that is not its own; -1: it begins by itself

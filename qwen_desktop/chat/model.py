@@ -41,6 +41,7 @@ class EngineOptions:
     kv_disk: int = 0  # for cache files; 0 keeps none
     kv_folder: Path | None = None  # where cache files lie; None: nowhere
     code_folder: Path | None = None  # where code compiled for the CPU lies; None: none is made
+    draft_folder: Path | None = None  # of a model that guesses for the next one to be opened
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class GenerationRequest:
     """Answer the last message of `messages`, a path of the tree that ends with the user.
 
     Where it ends with an answer instead, that one is continued. `fork`: the answer begins with
-    what stays of another one to the same message.
+    what stays of another one to the same message. `plain`: no chat format is used, the model goes
+    on with the text of the messages.
     """
 
     conversation_id: str
@@ -89,3 +91,8 @@ class GenerationRequest:
     settings: GenerationSettings
     policy: Policy = Policy.DROP_OLDEST
     fork: Fork | None = None
+    plain: bool = False
+
+
+# A conversation whose id begins so is never written to a cache file.
+UNKEPT = "unkept-"

@@ -389,6 +389,22 @@ SETTINGS: tuple[Setting, ...] = (
         maximum=20,
     ),
     Setting(
+        "speculation",
+        str,
+        "auto",
+        QT_TRANSLATE_NOOP("settings", "Guess ahead"),
+        QT_TRANSLATE_NOOP(
+            "settings",
+            "Verify several guessed tokens in one step, as when an answer repeats its prompt. "
+            "Not where a seed is set.",
+        ),
+        "generation",
+        choices=(
+            ("auto", QT_TRANSLATE_NOOP("settings", "Where it pays")),
+            ("off", QT_TRANSLATE_NOOP("settings", "Off")),
+        ),
+    ),
+    Setting(
         "context_policy",
         str,
         "drop_oldest",
@@ -535,6 +551,20 @@ SETTINGS: tuple[Setting, ...] = (
         "startup",
     ),
     Setting(
+        "draft_model",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Draft model"),
+        QT_TRANSLATE_NOOP(
+            "settings",
+            "Folder of a smaller model of the same series that guesses ahead; opened with the next "
+            "checkpoint. Empty: none.",
+        ),
+        "startup",
+        line=True,
+        folder=True,
+    ),
+    Setting(
         "reopen_checkpoint",
         bool,
         True,
@@ -565,11 +595,13 @@ class GenerationSettings:
     thinking_budget: int | None = None
     loop_guard: bool = True
     logprobs: int = 0
+    speculation: str = "auto"
+    exact_stops: tuple[str, ...] = ()  # more stop strings, which may have ends of lines in them
 
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings, without empty ones."""
-        return tuple(line for line in self.stop_strings.splitlines() if line)
+        return (*(line for line in self.stop_strings.splitlines() if line), *self.exact_stops)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Value]) -> GenerationSettings:
@@ -577,6 +609,6 @@ class GenerationSettings:
         good = {
             f.name: values[f.name]
             for f in fields(cls)
-            if f.name in values and BY_NAME[f.name].accepts(values[f.name])
+            if f.name in BY_NAME and f.name in values and BY_NAME[f.name].accepts(values[f.name])
         }
         return cls(**good)  # type: ignore[arg-type]

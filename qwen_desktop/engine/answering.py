@@ -42,6 +42,7 @@ from qwen_desktop.engine.relief import OutOfMemory, Relief, let_go
 from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.session import Session
 from qwen_desktop.engine.sessions import NEVER, Sessions
+from qwen_desktop.engine.speculation.offer import Speculation
 from qwen_desktop.engine.spill import CacheKey
 from qwen_desktop.engine.titling import Titling
 from qwen_desktop.engine.watch import SpeedWatch, is_full
@@ -65,14 +66,19 @@ class Answering:
         self._inspecting = Inspecting(loaded, self._prompting, self._sessions)
         self._planner = Planner(loaded)
         self._titling = Titling(loaded, self._planner)
-        self._counting = Counting(self._planner, self._sessions, lambda: self._titling.nbytes)
+        self._speculation = Speculation(loaded.runner, loaded.end_ids, loaded.draft)
+        self._counting = Counting(
+            self._planner,
+            self._sessions,
+            lambda: self._titling.nbytes + self._speculation.nbytes,
+        )
         self._forecasts = Forecasts(loaded, self._planner)
         self._watch = SpeedWatch(lambda: is_full(loaded.runner.capabilities.device))
 
     @property
     def kv_bytes(self) -> int:
         """Bytes of all caches. From any thread."""
-        return self._sessions.nbytes + self._titling.nbytes
+        return self._sessions.nbytes + self._titling.nbytes + self._speculation.nbytes
 
     @property
     def window(self) -> int:
@@ -109,7 +115,9 @@ class Answering:
         if prompt.overflows:
             raise overflow(prompt, self._prompting.budget(limit, request))
         device = self._loaded.runner.capabilities.device
-        relief = Relief(device, lambda: self._sessions.drop_others(conversation))
+        relief = Relief(
+            device, lambda: self._speculation.drop() + self._sessions.drop_others(conversation)
+        )
         trouble: Known | None = None
         try:
             yield from self._answer(request, prompt, relief, limit, started, cancel)
@@ -160,14 +168,16 @@ class Answering:
                 prompt.ids,
                 capabilities.device,
                 given=prompt.given,
-                expect=loaded.runner.expect,
+                expect=lambda token: feeding.expect(token),
             ),
             _nothing,
         )
         chooser = Chooser(sampler, tokenizer, settings.logprobs)
+        feeding = self._speculation.feeding(session, prompt, settings, chooser, relief, cancel)
         origin = provenance_of(
             loaded, settings, sampling, prompt, limit, thinking=thinking, begun=begun_by(request)
         )
+        origin = replace(origin, draft_model=self._speculation.draft_model(feeding))
         answer = Answer(
             tokenizer,
             prompt,
@@ -189,6 +199,7 @@ class Answering:
             max_new_tokens=most,
             context_length=limit,
             cancel=cancel,
+            feeding=feeding,
         )
         answer.begin_prefill()
         for event in self._watch.over(answer.events(steps), len(prompt.ids)):
@@ -196,6 +207,7 @@ class Answering:
                 read = min(plan.chunk, max(1, len(prompt.ids) - answer.reused))
                 event = self._measured(event, peak, prompt, session, read)
                 event = replace(event, kv_bytes=session.cache.nbytes, prefill_chunk=plan.chunk)
+                event = replace(event, drafted=feeding.drafted, accepted=feeding.accepted)
             yield event
 
     def _measured(
@@ -347,6 +359,7 @@ class Answering:
         """Hold no memory for conversations; what may be kept in files is written before."""
         self._sessions.make_room(self._sessions.nbytes, "", cancel)
         self._sessions.drop_others("")
+        self._speculation.drop()
 
     def write_title(
         self, request: GenerationRequest, cancel: threading.Event

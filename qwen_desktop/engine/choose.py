@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+import torch
+
 from qwen_desktop.chat.messages import TokenScore
+from qwen_desktop.engine.likeliest import likeliest
 from qwen_desktop.engine.runner import Logits
 from qwen_desktop.engine.sampling import Sampler
 from qwen_desktop.engine.scores import score
@@ -28,6 +31,11 @@ class Chooser:
         self._coming: deque[int] = deque()
 
     @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken each time."""
+        return self._sampler.is_greedy
+
+    @property
     def is_forcing(self) -> bool:
         """Whether the next token has been decided on."""
         return bool(self._coming)
@@ -35,6 +43,18 @@ class Chooser:
     def force(self, ids: Iterable[int]) -> None:
         """Let `ids` be the next tokens."""
         self._coming.extend(ids)
+
+    def is_clear(self, logits: Logits, doubt: float) -> bool:
+        """Whether no other choice was near, should `logits` be off by `doubt` of their highest.
+
+        True of tokens that have to come, and of drawn ones, which follow the distribution anyway.
+        """
+        if self.is_forcing or not self._sampler.is_greedy:
+            return True
+        with torch.inference_mode():
+            values, _ = likeliest(self._sampler.penalised(logits), 2)
+            first, second = values.tolist()
+        return bool(first - second > doubt * max(abs(first), abs(second)))
 
     def __call__(self, logits: Logits) -> int:
         """The next token. May be called again where it failed: it then has changed nothing."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Union
 
 from qwen_desktop.chat.events import FinishReason, Progress, Stage
+from qwen_desktop.engine.feeding import Feeding
 from qwen_desktop.engine.prompt import Prompt
 from qwen_desktop.engine.runner import Logits
 from qwen_desktop.engine.sampling import not_numbers
@@ -79,14 +80,17 @@ def decode(
     max_new_tokens: int,
     context_length: int,
     cancel: threading.Event,
+    feeding: Feeding | None = None,
 ) -> Iterator[Step]:
     """Answer `prompt` in `session`; the last step is an End. End ids are not given out.
 
     `choose` draws each token from the logits, or knows better. A token is given out before it is
     fed, so that it shows at once and the next one is chosen in its light; the session never holds
-    more than `context_length` tokens. What allocates runs in `relief`, the prompt in pieces of
+    more than `context_length` tokens. `feeding` is of this session; None feeds tokens one by one.
+    What allocates runs in `relief`, the prompt in pieces of
     `chunk` tokens. Raises what the runner and `relief` raise, except Cancelled.
     """
+    feeding = feeding or Feeding(session, cancel, relief)
     try:
         reused = session.rewind(prompt.ids)
         total = len(prompt.ids) - reused
@@ -103,20 +107,25 @@ def decode(
         for made in range(1, max_new_tokens + 1):
             if cancel.is_set():
                 raise Cancelled
+            logits = feeding.settled(logits)
             token = relief.run(partial(choose, logits), _nothing)
+            feeding.chosen()
             if token in end_ids:
                 yield End(FinishReason.STOP, token)
                 return
             yield Token(token)
             if made == max_new_tokens:
                 break
-            if len(session.ids) >= context_length:
+            if feeding.held >= context_length:
                 yield End(FinishReason.CONTEXT_FULL)
                 return
-            logits = session.append(token, cancel, relief)
+            room = min(max_new_tokens - made, context_length - feeding.held) - 1
+            logits = feeding.after(token, room)
         yield End(FinishReason.LENGTH)
     except Cancelled:
         yield End(FinishReason.STOPPED)
+    finally:
+        feeding.end()
 
 
 def _nothing() -> None:

@@ -11,7 +11,9 @@ import torch
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.engine.checkpoint import Checkpoint
 from qwen_desktop.engine.runner import Runner
+from qwen_desktop.engine.speculation.draft_model import DraftModel
 from qwen_desktop.engine.tokenizer import Tokenizer
+from qwen_desktop.errors import Report
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Loaded:
     runner: Runner[Any]
     end_ids: frozenset[int]
     bytes_by_device: Mapping[str, int]
+    draft: DraftModel | None = None  # a model that guesses for it, which counts in the bytes
+    no_draft: Report | None = None  # why there is none, though one was wanted
 
     @property
     def devices(self) -> frozenset[torch.device]:

@@ -122,6 +122,11 @@ class Sampler:
         self._generator.manual_seed(sampling.seed)
 
     @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken each time."""
+        return self._sampling.temperature <= GREEDY
+
+    @property
     def chance(self) -> torch.Tensor | None:
         """Where the seed's numbers have got to; None where none are drawn. Can be put back."""
         if self._sampling.temperature <= GREEDY:

@@ -150,6 +150,27 @@ class Session:
         self.ids.append(token)
         return logits
 
+    def append_all(self, tokens: Sequence[int], cancel: threading.Event, relief: Relief) -> Logits:
+        """Feed `tokens` in one step; the logits after each, as rows.
+
+        Fewer where memory got short, as the number of rows says, but one at least. Raises as
+        `append`, leaving all of them out.
+        """
+
+        def feed() -> Logits:
+            self._pay(cancel, relief)
+            fed = tokens[: _size(len(tokens), relief)]
+            return self._runner.verify(self.cache, fed, cancel=cancel)
+
+        rows = self._run(feed, relief)
+        self.ids.extend(tokens[: len(rows)])
+        return rows
+
+    def crop(self, keep: int) -> None:
+        """Hold the first `keep` ids alone; only where `can_crop`."""
+        self.cache.crop(keep)
+        del self.ids[keep:]
+
     def remember(self) -> None:
         """Leave a snapshot here, where the cache needs one to come back. Once at each length."""
         length = len(self.ids)
