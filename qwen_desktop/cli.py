@@ -123,6 +123,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,  # else options of commands are taken for shortened ones: --to, --top-k
         prog="qwen-desktop",
         usage="%(prog)s [OPTION …] [FILE …]\n       %(prog)s [OPTION …] COMMAND …",
         description="Chat with any Qwen checkpoint folder. Everything stays on this machine. FILE: "
