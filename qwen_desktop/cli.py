@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop import __version__, get_options
+from qwen_desktop import __version__, get_options, serve_options
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
 from qwen_desktop.chat.model import LoadRequest
@@ -22,7 +22,7 @@ from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
-COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get")
+COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get", "serve")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
     _add_study(commands)
     get_options.add_command(commands)
+    _add_loading(serve_options.add_command(commands), "")
     _add_outgoing(commands)
     return parser
 
@@ -324,6 +325,10 @@ def main(arguments: Sequence[str]) -> int:
             from qwen_desktop import getting
 
             return getting.run(get_options.order(given, options.profile.models))
+        if given.command == "serve":
+            from qwen_desktop import serving
+
+            return serving.run(serve_options.order(given, options.profile.compiled_code))
         if given.command == "import":
             from qwen_desktop import importing
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ from qwen_desktop.engine.memory import Counted, Meter
 from qwen_desktop.engine.recommended import settled
 from qwen_desktop.engine.relief import let_go
 from qwen_desktop.engine.sessions import NEVER
+from qwen_desktop.engine.speculation.opening import with_draft
 from qwen_desktop.engine.spread import bytes_by_device
 from qwen_desktop.engine.study import Studying
 from qwen_desktop.engine.tokenizer import Tokenizer, load_tokenizer
@@ -136,11 +138,28 @@ class Engine:
         self._put_away(cancel)
         self._answering = Answering(loaded, self._aside, self._options)
         if old is not None:
-            old.runner.close()
+            old.close()
             unlimit_memory(old.devices - loaded.devices)
             del old
             give_back(plan.device)
+        if self._options.draft_folder is not None:
+            self._open_draft(loaded, self._options.draft_folder, cancel, progress)
         return loaded.info
+
+    def _open_draft(
+        self,
+        loaded: Loaded,
+        folder: Path,
+        cancel: threading.Event,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        """Open the model in `folder` beside `loaded`, to guess for it, where that can be."""
+        code = self._options.code_folder
+        small = loaded.info.parameters < COMPILED_FROM or why_not_here()
+        self._loaded = with_draft(
+            loaded, folder, self._aside, cancel, progress, code_folder=None if small else code
+        )
+        self._answering = Answering(self._loaded, self._aside, self._options)
 
     def _stay(self, plan: loader.Plan) -> None:
         """Undo what the load of `plan`, which failed, has set for itself."""
@@ -271,7 +290,7 @@ class Engine:
         loaded, self._loaded, self._answering = self._loaded, None, None
         if loaded is not None:
             device = loaded.runner.capabilities.device
-            loaded.runner.close()
+            loaded.close()
             unlimit_memory(loaded.devices)
             del loaded
             give_back(device)
@@ -281,7 +300,9 @@ class Engine:
         loaded = self._loaded
         if loaded is None:
             return None
-        return make_card(loaded.info, loaded.checkpoint, loaded.tokenizer, loaded.runner)
+        made = make_card(loaded.info, loaded.checkpoint, loaded.tokenizer, loaded.runner)
+        draft = loaded.draft.name if loaded.draft is not None else ""
+        return replace(made, draft=draft, no_draft=loaded.no_draft)
 
     # Answering
 
@@ -320,6 +341,7 @@ class Engine:
             raise Known(
                 QT_TRANSLATE_NOOP("errors", "No checkpoint is open."),
                 QT_TRANSLATE_NOOP("errors", "Open a checkpoint folder first."),
+                code="no-checkpoint",
             )
         return self._answering
 

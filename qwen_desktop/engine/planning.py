@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,7 +39,10 @@ class Planner:
     """Knows what tokens cost where. `held` and `others` are bytes of caches on all devices: of the
     conversation in question, and of all others."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, besides: Callable[[], int] = lambda: 0) -> None:
+        """`besides` are bytes that the draft model, where there is one, holds for conversations."""
+        self._besides = besides
+        draft = loaded.draft.runner.capabilities if loaded.draft is not None else None
         capabilities = loaded.runner.capabilities
         made = architecture(loaded.checkpoint.config)
         devices = capabilities.layer_devices
@@ -57,6 +60,7 @@ class Planner:
                 reserve=(CPU_RESERVE if device.type == "cpu" else CARD_RESERVE) + capabilities.kept,
                 rooms=capabilities.rooms,
                 forward=capabilities.forward,
+                besides=draft.kv_bytes_per_token if draft and draft.device == device else 0,
             )
             for device in dict.fromkeys(devices)
         }
@@ -162,6 +166,7 @@ class Planner:
             ),
             remedy,
             details=details,
+            code="no-memory",
             tokens=f"{tokens:,}",
             kv=gigabytes(sum(one.cache(tokens) for one in costs)),
             free=gigabytes(free_memory(self._main)),
@@ -172,6 +177,7 @@ class Planner:
         rooms = []
         for (device, costs), share in zip(self._costs.items(), self._shares, strict=True):
             free = max(0, free_memory(device) - _margin(device))
+            free += self._besides() if costs.besides else 0
             room = Room(costs, free, int(share * held), int(share * others))
             # A machine with less than the reserve may still answer with a small model. What the
             # conversation holds counts: else its limit would move while it grows.

@@ -60,17 +60,18 @@ def build_prompt(
     thinking: bool,
     window: Window | None = None,
     fork: Fork | None = None,
+    plain: bool = False,
 ) -> Prompt:
     """The prompt for an answer to the last of `messages`. Raises Known: the template failed.
 
     Where the last one is an answer, the prompt ends with what it says so far; with a `fork`, with
     what stays of another answer, and the same messages are shown as were for that one. Without a
-    chat template the model continues text: see `continued`. Without a `window` nothing is left
-    out.
+    chat template, or `plain`, the model continues text: see `continued`. Without a `window`
+    nothing is left out.
     """
     said = list(messages)
     given = said.pop() if said and said[-1].role is Role.ASSISTANT else None
-    draft = drafted(tokenizer, said, system, thinking)
+    draft = _text(tokenizer, said, system) if plain else drafted(tokenizer, said, system, thinking)
     more = written_ids(tokenizer, given, draft.thinking_open) if given is not None else []
     prompt = draft.whole()
     length = len(draft.ids) + len(more)

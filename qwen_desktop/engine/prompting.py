@@ -103,6 +103,7 @@ class Prompting:
                 thinking=thinks(request),
                 window=Window(self.budget(limit, request), request.policy),
                 fork=request.fork,
+                plain=request.plain,
             ),
             request,
             cancel,
@@ -137,6 +138,7 @@ def overflow(prompt: Prompt, budget: int) -> Known:
     return Known(
         QT_TRANSLATE_NOOP("errors", "The chat has {have} tokens; {budget} fit beside an answer."),
         QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
+        code="context-overflow",
         have=f"{len(prompt.ids):,}",
         budget=f"{budget:,}",
     )
@@ -150,6 +152,7 @@ def _too_long_for_memory(tokens: int, limit: int) -> Known:
         QT_TRANSLATE_NOOP(
             "errors", "Close other programs, or open the checkpoint with an 8-bit KV cache."
         ),
+        code="context-overflow",
         have=f"{tokens:,}",
         limit=f"{limit:,}",
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwen_desktop.chat.model import EngineOptions
+from qwen_desktop.chat.model import UNKEPT, EngineOptions
 from qwen_desktop.engine import spill
 from qwen_desktop.engine.cache_file import About
 from qwen_desktop.engine.device import free_memory, give_back, is_out_of_memory, machine
@@ -236,6 +236,8 @@ class Sessions:
         """Bring the conversation's cache file up to date; whether there was anything to write."""
         session = kept.session
         if self._spill is None or not session.ids or self._is_filed(kept):
+            return False
+        if session.conversation_id.startswith(UNKEPT):
             return False
         self._spill.write(session.conversation_id, session.cache, session.ids, kept.used, cancel)
         kept.filed = list(session.ids)  # what was refused is not tried again and again

@@ -1,0 +1,187 @@
+"""`qwen-desktop serve DIR`: the local server without a window. No Qt.
+
+The engine works on a thread of its own, one request after the other; the server has another. The
+exit status is 0 after Ctrl+C, which is how it ends.
+"""
+
+from __future__ import annotations
+
+import io
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from qwen_desktop.chat.events import Progress
+from qwen_desktop.chat.model import EngineOptions, LoadRequest
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known, Report, report_of
+from qwen_desktop.serve.running import Running
+from qwen_desktop.serve.served import Entry
+from qwen_desktop.serve.site import ServeOptions
+from qwen_desktop.serve.source import Job, Phase, Standing
+from qwen_desktop.serve_options import ServeOrder
+from qwen_desktop.terminal import interrupted_by, say
+
+END_S = 5.0
+STACK = 16 * 2**20  # torch's parallel kernels need more than some platforms give a thread
+
+
+class EngineThread:
+    """The engine on its thread; a `Source`."""
+
+    def __init__(
+        self,
+        load: LoadRequest,
+        options: EngineOptions,
+        loading: Callable[[Progress], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """`loading` tells of the load, `ended` that it failed: `trouble` says why."""
+        self._load, self._options = load, options
+        self._loading, self._ended = loading, ended
+        self._jobs: queue.SimpleQueue[Job | tuple[str, ...] | None] = queue.SimpleQueue()
+        self._cancel = threading.Event()
+        self._standing = Standing(Phase.LOADING)
+        self.trouble: Report | None = None
+        before = threading.stack_size(STACK)
+        try:
+            self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+            self._thread.start()
+        finally:
+            threading.stack_size(before)
+
+    def standing(self) -> Standing:
+        """How it stands. From any thread."""
+        return self._standing
+
+    def begin(self, job: Job) -> None:
+        """Answer `job` after what was asked before."""
+        self._jobs.put(job)
+
+    def forget(self, conversation_ids: tuple[str, ...]) -> None:
+        """Nothing of these has to be kept any more."""
+        self._jobs.put(conversation_ids)
+
+    def close(self) -> None:
+        """End it; answers are stopped by whoever asked. Waits a moment."""
+        self._cancel.set()
+        self._jobs.put(None)
+        self._thread.join(END_S)
+
+    def _run(self) -> None:
+        from qwen_desktop.engine.start import create_engine
+
+        try:
+            engine = create_engine(self._loading)
+            engine.configure(self._options)
+            info = engine.load(self._load, self._cancel, self._loading)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001 - the border of this thread
+            self.trouble = report_of(error)
+            self._standing = Standing(Phase.NONE)
+            self._ended()
+            return
+        self._standing = Standing(Phase.READY, info)
+        self._loading_done()
+        while (job := self._jobs.get()) is not None:
+            if isinstance(job, tuple):
+                for conversation_id in job:
+                    engine.forget(conversation_id)
+                continue
+            try:
+                for event in engine.generate(job.request, job.stop):
+                    job.put(event)
+            except BaseException as error:  # noqa: BLE001 - the border of this thread
+                job.put(report_of(error))
+
+    def _loading_done(self) -> None:
+        info = self._standing.info
+        assert info is not None
+        say(f"{info.name}, {info.dtype} on {info.device}: ready.", sys.stderr)
+
+
+def run(order: ServeOrder) -> int:
+    """Serve until Ctrl+C; gives the exit status. Raises Known."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may know few characters
+    options = ServeOptions(order.host, order.port, order.key, order.waiting, order.origins)
+    if not options.is_loopback and not options.key:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "{host} can be reached from other machines: it needs a key."),
+            QT_TRANSLATE_NOOP("errors", "Add --generate-key, or --api-key-env NAME."),
+            host=order.host,
+        )
+    stop = threading.Event()
+    told: set[str] = set()
+
+    def loading(progress: Progress) -> None:
+        if progress.stage.value not in told:
+            told.add(progress.stage.value)
+            say(f"{progress.stage.value.replace('_', ' ')} …", sys.stderr)
+
+    with interrupted_by(stop, "Stopping …"), _ended_by_system(stop):
+        engine = EngineThread(
+            order.load, EngineOptions(code_folder=order.code_folder), loading, stop.set
+        )
+        server: Running | None = None
+        try:
+            server = Running(engine, options, _tell, lambda _: None, stop.set)
+            _announce(server, options, order)
+            server.start()
+            while not stop.wait(0.5):  # a wait without end would not hear Ctrl+C on Windows
+                pass
+        finally:
+            if server is not None:
+                server.close()
+            engine.close()
+            if server is not None:
+                server.join(END_S)
+    if engine.trouble is not None:
+        say(engine.trouble.text(), sys.stderr)
+        if engine.trouble.is_bug:
+            print(engine.trouble.details, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+class _ended_by_system:  # noqa: N801 - reads as a word after `with`
+    """Within, a SIGTERM sets the event, as systems end their services."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, lambda _number, _frame: self._stop.set())
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def _announce(server: Running, options: ServeOptions, order: ServeOrder) -> None:
+    say(f"address: {server.address}/v1")
+    say(f"page:    {server.address}/")
+    if order.made:
+        say(f"key:     {order.key}")
+    if not options.is_loopback:
+        say(
+            f"Other machines reach it at {options.host}. Texts and the key go over the network "
+            "as they are: put a proxy with TLS before it where others can listen.",
+            sys.stderr,
+        )
+
+
+def _tell(entry: Entry) -> None:
+    """A line of the log. No text of anybody is in it."""
+    clock = time.strftime("%H:%M:%S", time.localtime(entry.time))
+    line = f"{clock}  {entry.status or '---'}  {entry.method} {entry.path}  {entry.seconds:.2f} s"
+    if entry.prompt_tokens:
+        line += f"  {entry.prompt_tokens:,} tokens ({entry.cached_tokens:,} kept)"
+        line += f" + {entry.new_tokens:,}"
+        if entry.speed:
+            line += f", {entry.speed:.1f} tok/s"
+    if entry.left:
+        line += "  left"
+    say(line, sys.stderr)
