@@ -80,6 +80,11 @@ class Profile:
         return self.root / "downloads.json"
 
     @property
+    def connections(self) -> Path:
+        """The servers that the user entered, as JSON; no key is in it."""
+        return self.root / "connections.json"
+
+    @property
     def library(self) -> Path:
         """The checkpoints of this machine that were found, as JSON."""
         return self.root / "library.json"

@@ -27,11 +27,26 @@ class Policy(str, Enum):
 
 
 @dataclass(frozen=True)
+class RemoteChoice:
+    """A model of a server that answers a conversation, by the user's choice.
+
+    `connection` is the id of a connection. `agreed`: the user knows that all of the conversation
+    goes there; until then nothing is sent.
+    """
+
+    connection: str
+    model: str
+    agreed: bool = False
+
+
+@dataclass(frozen=True)
 class ChatOptions:
     """Choices of one conversation. `values` are settings that differ from the general ones.
 
-    `policy` None: as the settings say.
+    `policy` None: as the settings say. `remote` None: the open checkpoint answers. It is kept with
+    the conversation on this machine alone: no file that leaves has it.
     """
 
     policy: Policy | None = None
     values: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    remote: RemoteChoice | None = None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from qwen_desktop.chat.downloads import Access, TokenPlace
 from qwen_desktop.chat.hub import Endpoint, Hub
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
-from qwen_desktop.hub import endpoints
+from qwen_desktop.hub import endpoints, vault
 
 _WHO = {Hub.HUGGING_FACE: "/api/whoami-v2", Hub.MODELSCOPE: "/openapi/v1/users/me"}
 _REFUSED = ("hub-token", "hub-unauthorised", "hub-forbidden")
@@ -19,7 +19,7 @@ _NAMES = ("name", "username", "Name", "UserName", "nickname")
 def access(hub: Hub) -> Access:
     """Where the token of `hub` would come from now. May wait for the keyring of the system."""
     names = endpoints._TOKENS[hub]
-    has_keyring = endpoints._keyring() is not None
+    has_keyring = vault.keyring_here() is not None
     place = TokenPlace.NONE
     if any(os.environ.get(name, "").strip() for name in names):
         place = TokenPlace.ENVIRONMENT

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from qwen_desktop.chat.hub import Endpoint, Hub
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.hub import vault
 
 _OWN = {Hub.HUGGING_FACE: "https://huggingface.co", Hub.MODELSCOPE: "https://www.modelscope.cn"}
 _TOKENS = {
     Hub.HUGGING_FACE: ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
     Hub.MODELSCOPE: ("MODELSCOPE_API_TOKEN", "MODELSCOPE_SDK_TOKEN"),
 }
-_SERVICE = "Qwen Desktop"  # of the keyring's entries
 
 
 def endpoint(hub: Hub, address: str = "", token: str | None = None, proxy: str = "") -> Endpoint:
@@ -52,44 +51,23 @@ def saved_token(hub: Hub) -> str:
         with suppress(OSError, ValueError):
             if token := _token_file().read_text(encoding="utf-8").strip():
                 return token
-    keyring = _keyring()
-    if keyring is None:
-        return ""
-    try:
-        return keyring.get_password(_SERVICE, hub.value) or ""
-    except Exception:  # noqa: BLE001 - a backend may raise anything; then there is no token
-        return ""
+    return vault.kept(hub.value)
 
 
 def save_token(hub: Hub, token: str) -> None:
     """Keep `token` in the keyring of the system. Raises Known where there is none."""
-    keyring = _keyring()
+    keyring = vault.keyring_here()
     if keyring is None:
         raise _no_keyring(hub, "")
     try:
-        keyring.set_password(_SERVICE, hub.value, _one_line(token))
+        keyring.set_password(vault.SERVICE, hub.value, _one_line(token))
     except Exception as error:  # whatever the backend of this system raises
         raise _no_keyring(hub, f"{type(error).__name__}: {error}") from error
 
 
 def forget_token(hub: Hub) -> None:
     """Take the token out of the keyring, if it is there."""
-    keyring = _keyring()
-    if keyring is not None:
-        with suppress(Exception):
-            keyring.delete_password(_SERVICE, hub.value)
-
-
-def _keyring() -> Any:
-    """The keyring package where this system has a place that keeps secrets; else None."""
-    try:
-        import keyring
-        from keyring.backends import fail, null
-
-        backend = keyring.get_keyring()
-    except Exception:  # noqa: BLE001 - a backend that cannot even be asked
-        return None
-    return None if isinstance(backend, (fail.Keyring, null.Keyring)) else keyring
+    vault.forget(hub.value)
 
 
 def _no_keyring(hub: Hub, details: str) -> Known:

@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from qwen_desktop.chat.context import ChatOptions, Policy
+from qwen_desktop.chat.context import ChatOptions, Policy, RemoteChoice
 from qwen_desktop.chat.messages import AnswerStats, Message, Part, PartKind, Role, Status
 from qwen_desktop.chat.settings import BY_NAME, Value
 from qwen_desktop.chat.text import whole
@@ -57,6 +57,8 @@ def options_json(options: ChatOptions) -> str | None:
         kept["policy"] = options.policy.value
     if values := _accepted(options.values):
         kept["values"] = values
+    if options.remote is not None:
+        kept["remote"] = asdict(options.remote)
     return whole(json.dumps(kept, ensure_ascii=False, separators=(",", ":"))) if kept else None
 
 
@@ -74,9 +76,21 @@ def options_from(raw: object, conversation_id: str) -> ChatOptions:
     values = kept.get("values", {})
     good = _accepted(values)
     policy = next((policy for policy in Policy if policy.value == kept.get("policy")), None)
-    if len(good) < len(values) or (policy is None and kept.get("policy") is not None):
+    remote = _remote_from(kept.get("remote"))
+    lost = (policy is None and kept.get("policy") is not None) or len(good) < len(values)
+    if lost or (remote is None and kept.get("remote") is not None):
         damage.note(conversation_id, "some options", "conversation")
-    return ChatOptions(policy, MappingProxyType(good))
+    return ChatOptions(policy, MappingProxyType(good), remote)
+
+
+def _remote_from(raw: object) -> RemoteChoice | None:
+    """Who answers a conversation; None, which sends nothing anywhere, where that is damaged."""
+    if not isinstance(raw, dict):
+        return None
+    connection, model, agreed = raw.get("connection"), raw.get("model"), raw.get("agreed")
+    if not isinstance(connection, str) or not connection or not isinstance(model, str):
+        return None
+    return RemoteChoice(connection, model, agreed is True)
 
 
 def message_from(row: tuple[Any, ...], reader: ProvenanceReader | None) -> Message:

@@ -154,7 +154,7 @@ class ChatSettingsDialog(Dialog):
 
     def _reset(self) -> None:
         self.form.finish()
-        self._chats.set_options(ChatOptions())
+        self._chats.set_options(ChatOptions(remote=self._chats.options.remote))
 
 
 def _is_own(setting: Setting) -> bool:
