@@ -38,10 +38,12 @@ from qwen_desktop.engine.cpu.vectors import (
     ZEROS,
     floats,
     function,
+    joined,
     kind_of,
     load,
     multiply_add,
     pointer,
+    prefetch,
     single,
     splat,
     store,
@@ -73,7 +75,7 @@ class _BFloat(ir.Type):  # type: ignore[misc] # llvmlite has no types here
 
 
 _BF16 = _BFloat()
-_BFLOATS = vector(_BF16, INPUTS)
+_BFLOATS, _LANES = vector(_BF16, INPUTS), vector(I16, INPUTS)
 _PRODUCT = "llvm.x86.avx512bf16.dpbf16ps.512"
 
 
@@ -98,16 +100,18 @@ def rounded(
     exact. `zeros` is 0 where there are none.
     """
     name = kind_of(kind)
-    make = _of_halves if name == "int4" else _of_bytes
+    make, size = (_of_halves, INPUTS // 2) if name == "int4" else (_of_bytes, INPUTS)
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         _, codes, scale_at, zero_at, by, length, to = arguments
-        with cgutils.for_range(builder, builder.udiv(length, I64(INPUTS))) as loop:
-            made = make(builder, name, codes, scale_at, zero_at, by, loop.index)
-            for number, part in enumerate(made):
-                at = builder.add(builder.mul(loop.index, I64(INPUTS)), I64(number * _WIDE))
-                bits = builder.fptrunc(part, vector(_BF16, _WIDE))
-                store(builder, bits, pointer(builder, to, at, 2))
+        groups = builder.udiv(length, I64(INPUTS))
+        far = builder.mul(groups, I64(ROWS * size))
+        with cgutils.for_range(builder, groups) as loop:
+            at = builder.add(codes, builder.mul(loop.index, I64(size)))
+            prefetch(builder, builder.add(at, far))
+            made = make(builder, name, at, scale_at, zero_at, by, loop.index)
+            place = pointer(builder, to, builder.mul(loop.index, I64(INPUTS)), 2)
+            store(builder, made, place)
         return context.get_dummy_value()
 
     return types.void(kind, *[types.int64] * 6), generate
@@ -115,46 +119,47 @@ def rounded(
 
 def _of_halves(
     builder: Any, name: str, codes: Any, scales: Any, zeros: Any, shift: Any, index: Any
-) -> list[Any]:
-    """32 weights of 4 bits, (code - 8) · scale + zero: all of them share a scale."""
+) -> Any:
+    """32 weights of 4 bits, (code - 8) · scale + zero: all of them share a scale.
+
+    So there are 16 at most. They are computed and rounded first, then codes pick among them. Of the
+    index of a lane the lowest five bits count, of which the fifth picks among two that are equal.
+    """
     own = builder.lshr(index, shift)
     scale = splat(builder, single(builder, scales, own, SCALES[name]), _WIDE)
     zero = splat(builder, single(builder, zeros, own, ZEROS[name]), _WIDE)
-    offset = multiply_add(builder, scale, ir.Constant(_FLOATS, [-8.0] * _WIDE), zero)
-    of = vector(I8, 16)
-    pairs = load(builder, pointer(builder, codes, builder.mul(index, I64(16)), 1), of)
-    upper = builder.lshr(pairs, ir.Constant(of, [4] * 16))
-    lower = builder.and_(pairs, ir.Constant(of, [15] * 16))
-    found = []
-    for first in (0, 8):  # of two codes in a byte, the first is above
-        order = [place + half for place in range(first, first + 8) for half in (0, 16)]
-        some = builder.shuffle_vector(upper, lower, ir.Constant(vector(I32, 16), order))
-        exact = builder.uitofp(builder.zext(some, vector(I32, 16)), _FLOATS)
-        found.append(multiply_add(builder, exact, scale, offset))
-    return found
+    centred = ir.Constant(_FLOATS, [float(code - 8) for code in range(16)])
+    known = _rounded(builder, multiply_add(builder, centred, scale, zero))
+    of = vector(I32, _WIDE)
+    pairs = builder.zext(load(builder, pointer(builder, codes, I64(0), 1), vector(I8, _WIDE)), of)
+    upper = builder.lshr(pairs, ir.Constant(of, [4] * _WIDE))  # the first of two codes in a byte
+    lower = builder.shl(pairs, ir.Constant(of, [16] * _WIDE))
+    lanes = builder.bitcast(builder.or_(upper, lower), _LANES)
+    pick = function(builder, "llvm.x86.avx512.permvar.hi.512", _LANES, [_LANES, _LANES])
+    return builder.call(pick, [joined(builder, [known, known]), lanes])
+
+
+def _rounded(builder: Any, values: Any) -> Any:
+    """16 floats as bits of bfloats."""
+    return builder.bitcast(builder.fptrunc(values, vector(_BF16, _WIDE)), vector(I16, _WIDE))
 
 
 def _of_bytes(
     builder: Any, name: str, codes: Any, scales: Any, zeros: Any, shift: Any, index: Any
-) -> list[Any]:
+) -> Any:
     """32 weights of 8 bits, (code - zero) · scale: all of them share a scale."""
-    first = builder.mul(index, I64(INPUTS))
-    found = [
-        floats(builder, codes, builder.add(first, I64(number * _WIDE)), "int8", _WIDE)
-        for number in range(2)
-    ]
+    found = [floats(builder, codes, I64(first), "int8", _WIDE) for first in (0, _WIDE)]
     if name == "int8":
-        return found
+        return joined(builder, [_rounded(builder, part) for part in found])
     own = builder.lshr(builder.lshr(index, I64(1)), shift)  # groups are counted by 64 inputs
     scale = splat(builder, single(builder, scales, own, SCALES[name]), _WIDE)
-    if name in ZEROS:  # what is read at address 0 has to be somewhere else
-        there = builder.icmp_signed("!=", zeros, I64(0))
-        place = builder.select(there, builder.add(zeros, builder.mul(own, I64(2))), scales)
-        read = load(builder, pointer(builder, place, I64(0), 1), I16)
-        whole = builder.sitofp(builder.select(there, read, I16(0)), F32)
-        zero = splat(builder, whole, _WIDE)
-        found = [builder.fsub(part, zero) for part in found]
-    return [builder.fmul(part, scale) for part in found]
+    # What is read of zeros at address 0 has to be somewhere else.
+    there = builder.icmp_signed("!=", zeros, I64(0))
+    place = builder.select(there, builder.add(zeros, builder.mul(own, I64(2))), scales)
+    read = load(builder, pointer(builder, place, I64(0), 1), I16)
+    zero = splat(builder, builder.sitofp(builder.select(there, read, I16(0)), F32), _WIDE)
+    found = [builder.fmul(builder.fsub(part, zero), scale) for part in found]
+    return joined(builder, [_rounded(builder, part) for part in found])
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -174,8 +179,13 @@ def tile(
         call = function(builder, _PRODUCT, _FLOATS, [_FLOATS, _BFLOATS, _BFLOATS])
         places = [sums(builder, columns, _FLOATS) for _ in range(ROWS)]
         rows = [builder.add(first, builder.mul(inputs, I64(2 * j))) for j in range(ROWS)]
+        far = builder.mul(inputs, I64(ROWS))  # where the next four rows are, as a rule
         with cgutils.for_range(builder, builder.udiv(inputs, I64(INPUTS))) as loop:
             at = builder.mul(loop.index, I64(INPUTS))
+            if name == "bfloat16":
+                for own in rows:
+                    there = builder.mul(builder.add(at, far), I64(2))
+                    prefetch(builder, builder.add(own, there))
             weights = [load(builder, pointer(builder, own, at, 2), _BFLOATS) for own in rows]
             for i in range(columns):
                 offset = builder.add(at, builder.mul(inputs, I64(i)))
