@@ -23,6 +23,14 @@ QWEN2_72B = {
     "torch_dtype": "bfloat16",
 }
 
+SIZE_7B = {
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+
 
 def qwen2_layout(folder: Path, shards: int = 37, **config: object) -> Path:
     """A Qwen2 folder whose weights are holes; `config` overrides that of the 72B model."""

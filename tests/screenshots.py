@@ -37,6 +37,7 @@ from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.storage.store import Store
 from tests.list_pictures import put_in_order, take_list
 from tests.memory_pictures import take_memory
+from tests.models_pictures import take_models
 from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
 from tests.window_pictures import markdown_talk, take_window
 
@@ -46,13 +47,6 @@ if TYPE_CHECKING:
     from tests.e2e.driver import Driver
 
 DAY_S = 86_400
-SIZE_7B = {
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-}
 THEMES = ("light", "dark")
 LANGUAGES = ("en", "zh_CN")
 SCALES = ("1", "1.5")
@@ -137,7 +131,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     from qwen_desktop.paths import demo_checkpoint
     from tests.e2e.driver import Driver
     from tests.engine.checkpoints import THINKING, chatty_checkpoint, make_checkpoint
-    from tests.layouts import qwen2_layout
+    from tests.layouts import SIZE_7B, qwen2_layout
 
     work = Path(tempfile.mkdtemp(prefix="qwen-desktop-pictures-"))
     profile = work / "profile"
@@ -198,6 +192,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     picture("conversation")
     take_list(driver, picture, dialog)
     take_window(driver, picture, dialog, work)
+    take_models(driver, dialog, demo_checkpoint(), work)
     app.chats.new()
 
     def send(english: str, chinese: str) -> None:
