@@ -205,7 +205,27 @@ def on_cpu(given: argparse.Namespace) -> dict[str, object]:
         print(f"  {name}: {value:.2f} ms")
     result["sampler_ms"] = round(draws["with min-p and penalties"], 3)
     result["sampler_top_p_ms"] = round(draws["top-p alone"], 3)
+    result.update(quality())
     return result
+
+
+def quality() -> dict[str, object]:
+    """What precisions cost on the demo checkpoint, see `_quality.py`; prints a table."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
+    command = [sys.executable, str(HERE / "_quality.py"), str(ROOM / "code")]
+    found: dict[str, Any] = json.loads(quietly(command, env=environment).splitlines()[-1])
+    print(f"quality, {found.pop('tokens')} tokens of answers to held-out questions")
+    print(f"{'':<12}{'perplexity':>12}{'at once':>10}{'logits differ by':>18}{'at once':>10}")
+    print(f"{'32bit':<12}{found['perplexity_32bit']:>12.5f}")
+    for name in KINDS:
+        values = [
+            found[f"{what}_{name}{suffix}"]
+            for what in ("perplexity", "logits_error")
+            for suffix in ("", "_prompt")
+        ]
+        print(f"{name:<12}{values[0]:>12.5f}{values[1]:>10.5f}{values[2]:>18.5f}{values[3]:>10.5f}")
+        print(f"  {found.pop(f'quality_{name}_by')}")
+    return {key: round(value, 6) for key, value in found.items()}
 
 
 def load_now() -> str:
