@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
+from qwen_desktop.chat.connection import RemoteTarget
 from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import Message
@@ -83,7 +84,7 @@ class GenerationRequest:
 
     Where it ends with an answer instead, that one is continued. `fork`: the answer begins with
     what stays of another one to the same message. `plain`: no chat format is used, the model goes
-    on with the text of the messages.
+    on with the text of the messages. `remote`: the server that is asked in place of the checkpoint.
     """
 
     conversation_id: str
@@ -92,6 +93,7 @@ class GenerationRequest:
     policy: Policy = Policy.DROP_OLDEST
     fork: Fork | None = None
     plain: bool = False
+    remote: RemoteTarget | None = None
 
 
 # A conversation whose id begins so is never written to a cache file.
