@@ -1,7 +1,7 @@
 """Who may come in: names of this machine, pages of our own, holders of the key.
 
-A page of a stranger's, open in the user's browser, can reach a server on loopback. It is kept out by
-three things: its `Origin` is another, a request that needs none of ours must be JSON (a browser
+A page of a stranger's, open in the user's browser, can reach a server on loopback. It is kept out
+by three things: its `Origin` is another, a request that needs none of ours must be JSON (a browser
 asks before it sends that to another origin), and a name that was bound to 127.0.0.1 for the
 purpose (DNS rebinding) is not ours.
 """
@@ -37,9 +37,7 @@ _SAFE = {
 
 def refusal(refused: Refused) -> Response:
     """The response that tells of it."""
-    return Response(
-        to_json(refused.body()), refused.status, refused.headers(), "application/json"
-    )
+    return Response(to_json(refused.body()), refused.status, refused.headers(), "application/json")
 
 
 class Door:
@@ -122,11 +120,15 @@ class Door:
             raise Refused(403, "This server answers to names of this machine.", code="host_refused")
         origin = headers.get("origin")
         if origin is not None and not allowed and origin != f"http://{hosts[0]}":
-            raise Refused(403, "Pages from elsewhere may not use this server.", code="origin_refused")
+            raise Refused(
+                403, "Pages from elsewhere may not use this server.", code="origin_refused"
+            )
         api = scope["path"] not in OPEN
         strange = headers.get("sec-fetch-site", "") in ("cross-site", "same-site")
         if api and strange and not allowed:
-            raise Refused(403, "Pages from elsewhere may not use this server.", code="origin_refused")
+            raise Refused(
+                403, "Pages from elsewhere may not use this server.", code="origin_refused"
+            )
         if api and self._key and scope["method"] != "OPTIONS" and not self._opens(headers):
             raise Refused(401, "The API key is missing or wrong.", code="invalid_api_key")
 

@@ -66,7 +66,7 @@ def chat(body: Mapping[str, Any]) -> Asked:
     """A request to /v1/chat/completions. Raises Refused."""
     fields = _Fields(body, _CHAT)
     settings, thinking = fields.settings("max_completion_tokens", "max_tokens"), True
-    template = fields.object("chat_template_kwargs")
+    template = fields.named("chat_template_kwargs")
     for name, value in template.items():
         if name != "enable_thinking":
             raise bad(
@@ -103,7 +103,9 @@ def completion(body: Mapping[str, Any]) -> Asked:
     echo = fields.take("echo", bool, False)
     top = fields.number("logprobs", 0, MAX_TOP)
     if echo and top is not None:
-        raise bad("Log probabilities of the prompt are not computed; leave echo or logprobs.", "echo")
+        raise bad(
+            "Log probabilities of the prompt are not computed; leave echo or logprobs.", "echo"
+        )
     return fields.asked(
         chat=False,
         messages=(Message(Role.USER, (Part(PartKind.TEXT, prompt),)),),
@@ -171,7 +173,16 @@ _REFUSED: dict[str, tuple[Callable[[object], bool], str]] = {
         "Set chat_template_kwargs.enable_thinking, or thinking_budget in tokens.",
     ),
 }
-_COMMON = ("model", "stream", "stream_options", "stop", "max_tokens", "logprobs", *_SAMPLING, *_IDLE)
+_COMMON = (
+    "model",
+    "stream",
+    "stream_options",
+    "stop",
+    "max_tokens",
+    "logprobs",
+    *_SAMPLING,
+    *_IDLE,
+)
 _CHAT = frozenset(
     (
         *_COMMON,
@@ -193,9 +204,7 @@ class _Fields:
         self._body = {name: value for name, value in body.items() if value is not None}
         for name, value in self._body.items():
             if name not in known:
-                raise bad(
-                    f"There is no field {_quoted(name)}.", _shown(name), "unknown_parameter"
-                )
+                raise bad(f"There is no field {_quoted(name)}.", _shown(name), "unknown_parameter")
             if name in _REFUSED and not _REFUSED[name][0](value):
                 raise bad(_REFUSED[name][1], name, "unsupported_value")
 
@@ -207,7 +216,7 @@ class _Fields:
             raise bad(f"{name} must be {words[kind]}.", name)
         return value
 
-    def object(self, name: str) -> dict[str, Any]:
+    def named(self, name: str) -> dict[str, Any]:
         """A field that is an object, empty where it is not there."""
         found: dict[str, Any] = self.take(name, dict, None) or {}
         return found
@@ -263,7 +272,7 @@ class _Fields:
         echo: str = "",
     ) -> Asked:
         """The request as a whole."""
-        options = self.object("stream_options")
+        options = self.named("stream_options")
         stream = self.take("stream", bool, False)
         if options and not stream:
             raise bad("stream_options asks for stream to be true.", "stream_options")
@@ -299,7 +308,9 @@ def _messages(given: object) -> tuple[Message, ...]:
     if any(message.role is Role.SYSTEM for message in found[1:]):
         raise bad("A system message comes first, and there is one.", "messages")
     if found[-1].role is Role.SYSTEM:
-        raise bad("The last message must be one of the user, or an answer to go on with.", "messages")
+        raise bad(
+            "The last message must be one of the user, or an answer to go on with.", "messages"
+        )
     return tuple(found)
 
 
@@ -315,7 +326,8 @@ def _message(value: object, where: str) -> Message:
     for name in value:
         if name not in _OF_MESSAGE:
             raise bad(
-                f"A message has no field {_quoted(name)}.", f"{where}.{_shown(name)}",
+                f"A message has no field {_quoted(name)}.",
+                f"{where}.{_shown(name)}",
                 "unknown_parameter",
             )
     for name in ("tool_calls", "function_call", "audio"):

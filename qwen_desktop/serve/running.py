@@ -83,7 +83,7 @@ class Running:
     def _run(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
-        except Exception:
+        except Exception:  # noqa: BLE001 - the border of this thread
             _log.exception("the local server ended")
         finally:
             self._socket.close()
@@ -110,7 +110,9 @@ def _bound(options: ServeOptions) -> socket.socket:
 def _no_port(options: ServeOptions, error: OSError) -> Known:
     if error.errno in TAKEN:
         return Known(
-            QT_TRANSLATE_NOOP("errors", "Port {port} is in use by another program, or not allowed."),
+            QT_TRANSLATE_NOOP(
+                "errors", "Port {port} is in use already, or not allowed."
+            ),
             QT_TRANSLATE_NOOP("errors", "Take another port."),
             details=str(error),
             code="port-taken",

@@ -159,9 +159,7 @@ async def _read(request: Request, most: int) -> bytes:
 
 
 def _too_large(most: int) -> Refused:
-    return Refused(
-        413, f"The body is larger than {most:,} bytes.", code="request_too_large"
-    )
+    return Refused(413, f"The body is larger than {most:,} bytes.", code="request_too_large")
 
 
 def _json(value: object, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""What generates, as the server sees it. The engine stands behind it, or the window's thread of it."""
+"""What generates, as the server sees it: the engine stands behind it, or the window's thread."""
 
 from __future__ import annotations
 

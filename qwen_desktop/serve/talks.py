@@ -50,7 +50,8 @@ class Talks:
             return UNKEPT + new_id(), tuple(messages)
         self._talks.move_to_end(best.id)
         return best.id, tuple(
-            _ours(message, best.said.get(mark)) for message, mark in zip(messages, marks)  # noqa: B905
+            _ours(message, best.said.get(mark))
+            for message, mark in zip(messages, marks)  # noqa: B905
         )
 
     def find_text(self, prompt: str) -> str:
@@ -67,9 +68,7 @@ class Talks:
         self._talk(talk_id).text = text
         return self._surplus()
 
-    def keep(
-        self, talk_id: str, messages: Sequence[Message], answer: Message
-    ) -> tuple[str, ...]:
+    def keep(self, talk_id: str, messages: Sequence[Message], answer: Message) -> tuple[str, ...]:
         """Remember a turn. Gives the ids of conversations that are no longer remembered."""
         talk = self._talk(talk_id)
         continued = bool(messages) and messages[-1].role is Role.ASSISTANT

@@ -78,4 +78,3 @@ _STATUS = {
     "no-memory": (503, "out_of_memory"),
     "no-checkpoint": (503, "no_model"),
 }
-

@@ -166,9 +166,7 @@ class Written:
             }
         )
 
-    def _text_chunk(
-        self, text: str, scores: Sequence[TokenScore] | None = None
-    ) -> dict[str, Any]:
+    def _text_chunk(self, text: str, scores: Sequence[TokenScore] | None = None) -> dict[str, Any]:
         return self._chunk(
             {
                 "index": 0,
@@ -183,7 +181,7 @@ class Written:
         return self._chunk({"index": 0, **body, "logprobs": None, **self._ending()})
 
     def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
-        chunk = {**self._head, "choices": [choice]}
+        chunk: dict[str, Any] = {**self._head, "choices": [choice]}
         if self._asked.include_usage:
             chunk["usage"] = None
         return chunk
