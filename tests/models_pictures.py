@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwen_desktop.chat.downloads import Stage
+from qwen_desktop.chat.downloads import DownloadEntry, Stage
 from tests.engine.checkpoints import THINKING, make_checkpoint
 from tests.hub.contents import noise
 from tests.hub.fakehub import FakeHub
@@ -23,11 +23,11 @@ Save = Callable[["QWidget", str], None]
 
 _NAMES = ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B")
 _FOLDERS = 4
-_HELD_AT = 25_000_000  # bytes of the weights
+_RATE = 2_000_000  # bytes a second of each connection
 
 
 def take_models(driver: Driver, save: Save, checkpoint: Path, work: Path) -> None:
-    """A hub on loopback has the files of `checkpoint`, and weights that stop on the way.
+    """A hub on loopback has the files of `checkpoint`, and weights that come slowly.
 
     Folders of checkpoints are made in `work`.
     """
@@ -41,27 +41,35 @@ def take_models(driver: Driver, save: Save, checkpoint: Path, work: Path) -> Non
             app.preferences.set(name, hub.endpoint)
         app.downloads.start_reading()
 
+        def entries() -> tuple[DownloadEntry, ...]:
+            return app.downloads.entries
+
         _fill(work / "models")
         app.library.watch(work / "models")
         _page(driver, "library", save, lambda: len(app.library.entries) == _FOLDERS)
-        _page(driver, "catalogue", save, lambda: True)
+        _page(driver, "catalogue", save, _judged(driver))
 
-        hub.misbehave("hold", file="*.safetensors", at=_HELD_AT, times=20)
+        hub.misbehave("slow", file="*.safetensors", rate=_RATE, times=100)
         save(_looked_up(driver, _NAMES[0]), "get")
         for name in _NAMES:
             _looked_up(driver, name).download.click()
-        driver.wait("bytes", lambda: sum(e.done for e in app.downloads.entries) > _HELD_AT)
-        last = app.downloads.entries[-1]
-        app.downloads.pause(last.id)
-        driver.wait("a pause", lambda: app.downloads.entries[-1].stage is Stage.PAUSED)
+        driver.wait("a speed", lambda: any(e.progress and e.progress.speed for e in entries()))
+        app.downloads.pause(entries()[-1].id)
+        driver.wait("a pause", lambda: entries()[-1].stage is Stage.PAUSED)
         _page(driver, "downloads", save, lambda: True)
 
         window.downloading.show_access()
         save(top(driver, "accessDialog"), "hub-access")
         hub.heal()
-        for entry in app.downloads.entries:
+        for entry in entries():
             app.downloads.cancel(entry.id, delete=True)
-        driver.wait("the end of the downloads", lambda: not app.downloads.entries)
+        driver.wait("the end of the downloads", lambda: not entries())
+
+
+def _judged(driver: Driver) -> Callable[[], object]:
+    told: list[object] = []
+    driver.app.offers.judged.connect(lambda *_: told.append(True))
+    return lambda: told
 
 
 def _fill(folder: Path) -> None:
