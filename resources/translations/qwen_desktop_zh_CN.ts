@@ -2,6 +2,68 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>AccessDialog</name>
+    <message>
+        <source>Hub access</source>
+        <translation>模型站访问</translation>
+    </message>
+    <message>
+        <source>Public checkpoints need no token. One that is entered here is kept in the keyring of the system, and goes to the hub&apos;s own server alone.</source>
+        <translation>公开的检查点不需要令牌。在这里输入的令牌保存在系统密钥环中，只会发给该模型站自己的服务器。</translation>
+    </message>
+</context>
+<context>
+    <name>AdoptDialog</name>
+    <message>
+        <source>Get what is missing</source>
+        <translation>获取缺少的文件</translation>
+    </message>
+    <message>
+        <source>What is whole in the folder is kept; only what is missing or damaged is fetched. Which repository is it of?</source>
+        <translation>文件夹中完整的文件会保留，只获取缺少或损坏的文件。它属于哪个仓库？</translation>
+    </message>
+    <message>
+        <source>Repository</source>
+        <translation>仓库</translation>
+    </message>
+    <message>
+        <source>Hub</source>
+        <translation>模型站</translation>
+    </message>
+    <message>
+        <source>Looking into the folder…</source>
+        <translation>正在查看文件夹…</translation>
+    </message>
+    <message>
+        <source>Look it up</source>
+        <translation>查询</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>The files do not tell. Type its name, or paste its address.</source>
+        <translation>文件本身看不出来。请输入名称，或粘贴地址。</translation>
+    </message>
+    <message>
+        <source>{name}: {why}.</source>
+        <translation>{name}：{why}。</translation>
+    </message>
+    <message>
+        <source>There are other possibilities in the list.</source>
+        <translation>列表中还有其他可能。</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Asking {hub}…</source>
+        <translation>正在询问 {hub}…</translation>
+    </message>
+</context>
+<context>
     <name>AlarmBanner</name>
     <message>
         <source>Close the warning about the device</source>
@@ -75,28 +137,12 @@
         <translation>搜索统计</translation>
     </message>
     <message>
-        <source>Ids of the prompt</source>
-        <translation>提示词的编号</translation>
-    </message>
-    <message>
-        <source>Copy ids of the prompt</source>
-        <translation>复制提示词的编号</translation>
-    </message>
-    <message>
-        <source>Reading…</source>
-        <translation>正在读取…</translation>
-    </message>
-    <message>
         <source>Tokens</source>
         <translation>词元</translation>
     </message>
     <message>
         <source>Log probabilities</source>
         <translation>对数概率</translation>
-    </message>
-    <message>
-        <source>Prompt</source>
-        <translation>提示词</translation>
     </message>
     <message>
         <source>Copy</source>
@@ -119,18 +165,12 @@
         <translation>这一轮是怎样进行的</translation>
     </message>
     <message>
-        <source>Not kept</source>
-        <translation>未保留</translation>
+        <source>Inspect prompt</source>
+        <translation>检查提示词</translation>
     </message>
     <message>
-        <source>The prompt of this answer was not kept.</source>
-        <translation>此回答的提示词未保留。</translation>
-    </message>
-    <message numerus="yes">
-        <source>%Ln tokens</source>
-        <translation>
-            <numerusform>%Ln 个词元</numerusform>
-        </translation>
+        <source>Not kept</source>
+        <translation>未保留</translation>
     </message>
     <message>
         <source>Copied</source>
@@ -517,6 +557,33 @@
     </message>
 </context>
 <context>
+    <name>CancelDialog</name>
+    <message>
+        <source>Cancel the download?</source>
+        <translation>取消下载？</translation>
+    </message>
+    <message>
+        <source>Of {name} {size} are here, in {folder}.</source>
+        <translation>{name} 已有 {size}，在 {folder} 中。</translation>
+    </message>
+    <message>
+        <source>What is kept need not be fetched again when you get this one later.</source>
+        <translation>保留的部分以后再获取时不必重新下载。</translation>
+    </message>
+    <message>
+        <source>Cancel, keep files</source>
+        <translation>取消，保留文件</translation>
+    </message>
+    <message>
+        <source>Cancel, delete files</source>
+        <translation>取消，删除文件</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>继续</translation>
+    </message>
+</context>
+<context>
     <name>CandidateRows</name>
     <message>
         <source>Candidates of the first tokens</source>
@@ -528,6 +595,93 @@
     <message>
         <source>{name}: {count} points, {first} at {begin} to {last} at {end}</source>
         <translation>{name}：{count} 个点，从 {begin} 处的 {first} 到 {end} 处的 {last}</translation>
+    </message>
+</context>
+<context>
+    <name>CataloguePage</name>
+    <message>
+        <source>Catalogue of checkpoints</source>
+        <translation>检查点目录</translation>
+    </message>
+    <message>
+        <source>Search the catalogue</source>
+        <translation>搜索目录</translation>
+    </message>
+    <message>
+        <source>Fits this computer</source>
+        <translation>适合这台电脑</translation>
+    </message>
+    <message>
+        <source>All</source>
+        <translation>全部</translation>
+    </message>
+    <message>
+        <source>Series</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>Format</source>
+        <translation>格式</translation>
+    </message>
+    <message>
+        <source>Newer repositories</source>
+        <translation>较新的仓库</translation>
+    </message>
+    <message>
+        <source>Get it…</source>
+        <translation>获取…</translation>
+    </message>
+    <message>
+        <source>Look for newer</source>
+        <translation>查找更新的</translation>
+    </message>
+    <message>
+        <source>Asks Hugging Face which checkpoints Qwen has published since.</source>
+        <translation>询问 Hugging Face，Qwen 此后发布了哪些检查点。</translation>
+    </message>
+    <message>
+        <source>Any repository</source>
+        <translation>任意仓库</translation>
+    </message>
+    <message>
+        <source>Any repository: its name, NAME@REVISION, or address</source>
+        <translation>任意仓库：名称、名称@版本 或地址</translation>
+    </message>
+    <message>
+        <source>Hub</source>
+        <translation>模型站</translation>
+    </message>
+    <message>
+        <source>Get…</source>
+        <translation>获取…</translation>
+    </message>
+    <message>
+        <source>Computing what fits…</source>
+        <translation>正在计算哪些适合…</translation>
+    </message>
+    <message>
+        <source>As of {day}; sizes and what fits are computed from the configurations.</source>
+        <translation>截至 {day}；大小与是否适合由配置算出。</translation>
+    </message>
+    <message>
+        <source>Nothing of the catalogue is like that. {about}</source>
+        <translation>目录中没有这样的检查点。{about}</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>On the hub and not in the table, newest first. Enter gets one.</source>
+        <translation>模型站上有而表中没有的，最新的在前。按 Enter 获取。</translation>
+    </message>
+    <message>
+        <source>The hub has no checkpoint that the table does not have.</source>
+        <translation>模型站上没有表中缺少的检查点。</translation>
     </message>
 </context>
 <context>
@@ -1299,6 +1453,147 @@
     </message>
 </context>
 <context>
+    <name>DownloadRow</name>
+    <message>
+        <source>Earlier</source>
+        <translation>提前</translation>
+    </message>
+    <message>
+        <source>Later</source>
+        <translation>推后</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>Progress of {name}</source>
+        <translation>{name} 的进度</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>暂停</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>继续</translation>
+    </message>
+    <message>
+        <source>Retry</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>Remove from list</source>
+        <translation>从列表中移除</translation>
+    </message>
+    <message>
+        <source>Cancel…</source>
+        <translation>取消…</translation>
+    </message>
+    <message>
+        <source>Hide files</source>
+        <translation>隐藏文件</translation>
+    </message>
+    <message>
+        <source>Files ({count})</source>
+        <translation>文件（{count}）</translation>
+    </message>
+</context>
+<context>
+    <name>Downloading</name>
+    <message>
+        <source>Downloads: {state}</source>
+        <translation>下载：{state}</translation>
+    </message>
+    <message>
+        <source>Downloads: {percent}</source>
+        <translation>下载：{percent}</translation>
+    </message>
+    <message>
+        <source>{name} is here.</source>
+        <translation>{name} 已下载完成。</translation>
+    </message>
+    <message>
+        <source>{name} is here, but does not open.</source>
+        <translation>{name} 已下载完成，但无法打开。</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Look at it</source>
+        <translation>查看</translation>
+    </message>
+    <message>
+        <source>This is about {name}.</source>
+        <translation>这是关于 {name} 的。</translation>
+    </message>
+    <message>
+        <source>Retry</source>
+        <translation>重试</translation>
+    </message>
+    <message>
+        <source>The download of {name} has stopped.</source>
+        <translation>{name} 的下载已停止。</translation>
+    </message>
+    <message>
+        <source>What came is kept. The downloads go on at the next start.</source>
+        <translation>已下载的部分会保留。下次启动时继续下载。</translation>
+    </message>
+    <message>
+        <source>What came is kept. After the next start, Resume goes on with it.</source>
+        <translation>已下载的部分会保留。下次启动后按“继续”接着下载。</translation>
+    </message>
+    <message>
+        <source>Quit while something downloads?</source>
+        <translation>还在下载，要退出吗？</translation>
+    </message>
+    <message>
+        <source>Pause and quit</source>
+        <translation>暂停并退出</translation>
+    </message>
+</context>
+<context>
+    <name>DownloadsPage</name>
+    <message>
+        <source>Get a checkpoint…</source>
+        <translation>获取检查点…</translation>
+    </message>
+    <message>
+        <source>Hub access…</source>
+        <translation>模型站访问…</translation>
+    </message>
+    <message>
+        <source>Pause all</source>
+        <translation>全部暂停</translation>
+    </message>
+    <message>
+        <source>Resume all</source>
+        <translation>全部继续</translation>
+    </message>
+    <message>
+        <source> MiB/s</source>
+        <translation> MiB/s</translation>
+    </message>
+    <message>
+        <source>No limit</source>
+        <translation>不限</translation>
+    </message>
+    <message>
+        <source>Limit</source>
+        <translation>限速</translation>
+    </message>
+    <message>
+        <source>Nothing was downloaded yet. A hub is asked only when you say so; what is fetched can be paused, and goes on after a restart.</source>
+        <translation>还没有下载过。只有你要求时才会询问模型站；下载可以暂停，重启后可以继续。</translation>
+    </message>
+</context>
+<context>
     <name>DropOverlay</name>
     <message>
         <source>Drop to open this folder</source>
@@ -1393,6 +1688,14 @@
     <message>
         <source>A Qwen checkpoint as you downloaded it</source>
         <translation>下载下来的 Qwen 检查点，无需转换</translation>
+    </message>
+    <message>
+        <source>Get a checkpoint</source>
+        <translation>获取检查点</translation>
+    </message>
+    <message>
+        <source>From Hugging Face or ModelScope</source>
+        <translation>来自 Hugging Face 或 ModelScope</translation>
     </message>
     <message>
         <source>Try the demo</source>
@@ -1703,6 +2006,10 @@
     <message>
         <source>As the system</source>
         <translation>跟随系统</translation>
+    </message>
+    <message>
+        <source>Choose…</source>
+        <translation>选择…</translation>
     </message>
 </context>
 <context>
@@ -2047,6 +2354,117 @@
     </message>
 </context>
 <context>
+    <name>GetDialog</name>
+    <message>
+        <source>Get a checkpoint</source>
+        <translation>获取检查点</translation>
+    </message>
+    <message>
+        <source>Repository name or address</source>
+        <translation>仓库名称或地址</translation>
+    </message>
+    <message>
+        <source>Hub</source>
+        <translation>模型站</translation>
+    </message>
+    <message>
+        <source>Revision</source>
+        <translation>版本</translation>
+    </message>
+    <message>
+        <source>newest; or a branch, tag or commit</source>
+        <translation>最新；或分支、标签、提交</translation>
+    </message>
+    <message>
+        <source>Look it up</source>
+        <translation>查询</translation>
+    </message>
+    <message>
+        <source>Repository</source>
+        <translation>仓库</translation>
+    </message>
+    <message>
+        <source>Folder for it</source>
+        <translation>存放的文件夹</translation>
+    </message>
+    <message>
+        <source>Choose…</source>
+        <translation>选择…</translation>
+    </message>
+    <message>
+        <source>Choose the folder</source>
+        <translation>选择文件夹</translation>
+    </message>
+    <message>
+        <source>Save in</source>
+        <translation>保存到</translation>
+    </message>
+    <message>
+        <source>Hub access…</source>
+        <translation>模型站访问…</translation>
+    </message>
+    <message>
+        <source>Hub access</source>
+        <translation>模型站访问</translation>
+    </message>
+    <message>
+        <source>Download</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>取消</translation>
+    </message>
+    <message>
+        <source>Folder for checkpoints</source>
+        <translation>检查点文件夹</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Check</source>
+        <translation>检查</translation>
+    </message>
+    <message>
+        <source>Asking {hub}…</source>
+        <translation>正在询问 {hub}…</translation>
+    </message>
+    <message>
+        <source>{hub} is asked when you press Look it up.</source>
+        <translation>按“查询”时才会询问 {hub}。</translation>
+    </message>
+    <message>
+        <source>{name} on {hub}</source>
+        <translation>{hub} 上的 {name}</translation>
+    </message>
+    <message>
+        <source>{count} files, {size}</source>
+        <translation>{count} 个文件，{size}</translation>
+    </message>
+    <message>
+        <source>{size} of it here already</source>
+        <translation>其中 {size} 已在本机</translation>
+    </message>
+    <message>
+        <source>Licence: {licence}</source>
+        <translation>许可证：{licence}</translation>
+    </message>
+    <message>
+        <source>not named; see its page</source>
+        <translation>未注明；见其页面</translation>
+    </message>
+    <message>
+        <source>Goes to {folder}. {need} are needed, {free} are free.</source>
+        <translation>保存到 {folder}。需要 {need}，可用 {free}。</translation>
+    </message>
+    <message>
+        <source>There is no room in {folder}: {need} are needed, {free} are free.</source>
+        <translation>{folder} 空间不足：需要 {need}，可用 {free}。</translation>
+    </message>
+</context>
+<context>
     <name>Header</name>
     <message>
         <source>Main menu</source>
@@ -2114,6 +2532,73 @@
     <message>
         <source>Probability of a token</source>
         <translation>词元的概率</translation>
+    </message>
+</context>
+<context>
+    <name>HubPart</name>
+    <message>
+        <source>Paste a token of yours</source>
+        <translation>粘贴你的令牌</translation>
+    </message>
+    <message>
+        <source>Token for {hub}</source>
+        <translation>{hub} 的令牌</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>测试</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>正在查看…</translation>
+    </message>
+    <message>
+        <source>Saving…</source>
+        <translation>正在保存…</translation>
+    </message>
+    <message>
+        <source>Asking {hub}…</source>
+        <translation>正在询问 {hub}…</translation>
+    </message>
+    <message>
+        <source>There is no token.</source>
+        <translation>没有令牌。</translation>
+    </message>
+    <message>
+        <source>From the environment: {variable}.</source>
+        <translation>来自环境变量：{variable}。</translation>
+    </message>
+    <message>
+        <source>From the file that the hub&apos;s own programs keep.</source>
+        <translation>来自模型站官方程序保存的文件。</translation>
+    </message>
+    <message>
+        <source>In the keyring of the system.</source>
+        <translation>在系统密钥环中。</translation>
+    </message>
+    <message>
+        <source>Kept until the program ends: it is in no file.</source>
+        <translation>保留到程序结束：不在任何文件中。</translation>
+    </message>
+    <message>
+        <source>This system has no keyring. Set {variable} in the environment for a lasting one.</source>
+        <translation>本系统没有密钥环。要长期保留，请设置环境变量 {variable}。</translation>
+    </message>
+    <message>
+        <source>The token is good. It belongs to {name}.</source>
+        <translation>令牌有效，属于 {name}。</translation>
+    </message>
+    <message>
+        <source>The token is good.</source>
+        <translation>令牌有效。</translation>
     </message>
 </context>
 <context>
@@ -2484,6 +2969,169 @@
     </message>
 </context>
 <context>
+    <name>LibraryPage</name>
+    <message>
+        <source>Checkpoints of this computer</source>
+        <translation>这台电脑上的检查点</translation>
+    </message>
+    <message>
+        <source>Search the library</source>
+        <translation>搜索模型库</translation>
+    </message>
+    <message>
+        <source>Show</source>
+        <translation>显示</translation>
+    </message>
+    <message>
+        <source>All</source>
+        <translation>全部</translation>
+    </message>
+    <message>
+        <source>What opens</source>
+        <translation>能打开的</translation>
+    </message>
+    <message>
+        <source>What does not open</source>
+        <translation>不能打开的</translation>
+    </message>
+    <message>
+        <source>Add folder…</source>
+        <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>A checkpoint, or a folder with checkpoints in it, which is watched from then.</source>
+        <translation>一个检查点，或包含检查点的文件夹（此后会持续查看）。</translation>
+    </message>
+    <message>
+        <source>Watched folders</source>
+        <translation>查看的文件夹</translation>
+    </message>
+    <message>
+        <source>Search again</source>
+        <translation>重新搜索</translation>
+    </message>
+    <message>
+        <source>Open</source>
+        <translation>打开</translation>
+    </message>
+    <message>
+        <source>Details…</source>
+        <translation>详细信息…</translation>
+    </message>
+    <message>
+        <source>Verify</source>
+        <translation>校验</translation>
+    </message>
+    <message>
+        <source>Compare every file with the hash that the hub gave for it.</source>
+        <translation>把每个文件与模型站给出的哈希值比较。</translation>
+    </message>
+    <message>
+        <source>Get what is missing…</source>
+        <translation>获取缺少的文件…</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>更多</translation>
+    </message>
+    <message>
+        <source>Verifying</source>
+        <translation>正在校验</translation>
+    </message>
+    <message>
+        <source>Stop verifying</source>
+        <translation>停止校验</translation>
+    </message>
+    <message>
+        <source>Nothing of the library is like that.</source>
+        <translation>模型库中没有这样的检查点。</translation>
+    </message>
+    <message>
+        <source>Looking for checkpoints…</source>
+        <translation>正在查找检查点…</translation>
+    </message>
+    <message>
+        <source>No checkpoint was found. Add a folder, or a folder with checkpoints in it; those in the caches of Hugging Face and ModelScope are found by themselves. The catalogue has what can be downloaded.</source>
+        <translation>没有找到检查点。请添加检查点文件夹，或包含检查点的文件夹；Hugging Face 与 ModelScope 缓存中的会自动找到。可下载的见目录。</translation>
+    </message>
+    <message>
+        <source>Checkpoints: {count}, {size} on disk</source>
+        <translation>检查点：{count} 个，占用磁盘 {size}</translation>
+    </message>
+    <message>
+        <source>Stop searching</source>
+        <translation>停止搜索</translation>
+    </message>
+    <message>
+        <source>Folders to look into: {count}</source>
+        <translation>待查看的文件夹：{count}</translation>
+    </message>
+    <message>
+        <source>Add a folder to the library</source>
+        <translation>把文件夹添加到模型库</translation>
+    </message>
+    <message>
+        <source>Stop looking in {folder}</source>
+        <translation>不再查看 {folder}</translation>
+    </message>
+    <message>
+        <source>No folder is watched</source>
+        <translation>没有查看任何文件夹</translation>
+    </message>
+    <message>
+        <source>Checkpoint menu</source>
+        <translation>检查点菜单</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>Remove from list</source>
+        <translation>从列表中移除</translation>
+    </message>
+    <message>
+        <source>Delete files…</source>
+        <translation>删除文件…</translation>
+    </message>
+    <message>
+        <source>{name} is off the list; its files are where they were.</source>
+        <translation>{name} 已从列表中移除；文件仍在原处。</translation>
+    </message>
+    <message>
+        <source>Verifying {name}…</source>
+        <translation>正在校验 {name}…</translation>
+    </message>
+    <message>
+        <source>Verifying {name}: {done} of {total}</source>
+        <translation>正在校验 {name}：{done}/{total}</translation>
+    </message>
+    <message>
+        <source>{name}: damaged or missing: {files}. Get what is missing fetches them.</source>
+        <translation>{name}：损坏或缺少：{files}。“获取缺少的文件”可以补全。</translation>
+    </message>
+    <message>
+        <source>{name}: no hub gave a hash for these files, so nothing was compared.</source>
+        <translation>{name}：没有模型站给出这些文件的哈希值，因此没有比较。</translation>
+    </message>
+    <message>
+        <source>{name} is whole: {count} files have the bytes that the hub has.</source>
+        <translation>{name} 完整：{count} 个文件与模型站上的一致。</translation>
+    </message>
+    <message>
+        <source>For {count} others there is no hash.</source>
+        <translation>另有 {count} 个文件没有哈希值。</translation>
+    </message>
+    <message>
+        <source>Verifying was stopped.</source>
+        <translation>校验已停止。</translation>
+    </message>
+    <message>
+        <source>Deleted: {folder}. {size} are free again.</source>
+        <translation>已删除：{folder}。释放了 {size}。</translation>
+    </message>
+</context>
+<context>
     <name>LinkDialog</name>
     <message>
         <source>Open link?</source>
@@ -2851,6 +3499,10 @@
         <translation>上下文</translation>
     </message>
     <message>
+        <source>Guesses ahead</source>
+        <translation>预先猜测</translation>
+    </message>
+    <message>
         <source>Parts of the model card</source>
         <translation>模型卡片的各部分</translation>
     </message>
@@ -2935,6 +3587,18 @@
         <translation>这个回答结束后显示…</translation>
     </message>
     <message>
+        <source>No: what the model has read cannot be taken back</source>
+        <translation>否：模型读过的内容无法收回</translation>
+    </message>
+    <message>
+        <source>From the text, and by {model}</source>
+        <translation>根据文本，并由 {model} 猜测</translation>
+    </message>
+    <message>
+        <source>From the text</source>
+        <translation>根据文本</translation>
+    </message>
+    <message>
         <source>Reading…</source>
         <translation>正在读取…</translation>
     </message>
@@ -2953,6 +3617,48 @@
     <message>
         <source>{kind}, {count} tokens, from {files}</source>
         <translation>{kind}，{count} 个词元，来自 {files}</translation>
+    </message>
+</context>
+<context>
+    <name>Modelling</name>
+    <message>
+        <source>The files of {folder} are deleted from the disk: {count} files, {size}. They do not go to a bin.</source>
+        <translation>{folder} 中的文件将从磁盘删除：{count} 个文件，{size}。不会进入回收站。</translation>
+    </message>
+    <message>
+        <source>{count} other files in the folder stay.</source>
+        <translation>文件夹中另外 {count} 个文件会保留。</translation>
+    </message>
+    <message>
+        <source>Delete files</source>
+        <translation>删除文件</translation>
+    </message>
+    <message>
+        <source>Delete {size}</source>
+        <translation>删除 {size}</translation>
+    </message>
+</context>
+<context>
+    <name>ModelsWindow</name>
+    <message>
+        <source>Models</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Parts of the models window</source>
+        <translation>模型窗口的各部分</translation>
+    </message>
+    <message>
+        <source>Library</source>
+        <translation>模型库</translation>
+    </message>
+    <message>
+        <source>Catalogue</source>
+        <translation>目录</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
     </message>
 </context>
 <context>
@@ -3108,8 +3814,24 @@
         <translation>选择文件夹</translation>
     </message>
     <message>
+        <source>Library and catalogue…</source>
+        <translation>模型库与目录…</translation>
+    </message>
+    <message>
+        <source>Library and catalogue</source>
+        <translation>模型库与目录</translation>
+    </message>
+    <message>
         <source>Recent</source>
         <translation>最近</translation>
+    </message>
+    <message>
+        <source>Get what is missing…</source>
+        <translation>获取缺少的文件…</translation>
+    </message>
+    <message>
+        <source>Get what is missing</source>
+        <translation>获取缺少的文件</translation>
     </message>
     <message>
         <source>Looking into the folder…</source>
@@ -3355,6 +4077,13 @@
     <message>
         <source>Bin</source>
         <translation>回收站</translation>
+    </message>
+</context>
+<context>
+    <name>PlanFiles</name>
+    <message>
+        <source>Files</source>
+        <translation>文件</translation>
     </message>
 </context>
 <context>
@@ -4895,6 +5624,45 @@
     </message>
 </context>
 <context>
+    <name>_Files</name>
+    <message>
+        <source>Left out: {reason}</source>
+        <translation>不获取：{reason}</translation>
+    </message>
+    <message>
+        <source>Is fetched</source>
+        <translation>将获取</translation>
+    </message>
+    <message>
+        <source>Goes on where it stopped</source>
+        <translation>从中断处继续</translation>
+    </message>
+    <message>
+        <source>Is here, is compared</source>
+        <translation>已有，将比较</translation>
+    </message>
+    <message>
+        <source>Is here</source>
+        <translation>已有</translation>
+    </message>
+    <message>
+        <source>Is replaced</source>
+        <translation>将替换</translation>
+    </message>
+    <message>
+        <source>File</source>
+        <translation>文件</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>What becomes of it</source>
+        <translation>处理方式</translation>
+    </message>
+</context>
+<context>
     <name>_Question</name>
     <message>
         <source>Cancel</source>
@@ -5040,6 +5808,34 @@
         <translation>原始大小</translation>
     </message>
     <message>
+        <source>Models…</source>
+        <translation>模型…</translation>
+    </message>
+    <message>
+        <source>Checkpoints of this computer, what there is to download, and downloads.</source>
+        <translation>这台电脑上的检查点、可下载的检查点与下载。</translation>
+    </message>
+    <message>
+        <source>Get a checkpoint…</source>
+        <translation>获取检查点…</translation>
+    </message>
+    <message>
+        <source>Download one from Hugging Face or ModelScope. No hub is asked before.</source>
+        <translation>从 Hugging Face 或 ModelScope 下载。在此之前不会询问任何模型站。</translation>
+    </message>
+    <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Hub access…</source>
+        <translation>模型站访问…</translation>
+    </message>
+    <message>
+        <source>Tokens for what a hub shows only to some.</source>
+        <translation>用于访问模型站上受限内容的令牌。</translation>
+    </message>
+    <message>
         <source>Memory and context…</source>
         <translation>内存与上下文…</translation>
     </message>
@@ -5165,6 +5961,93 @@
     </message>
 </context>
 <context>
+    <name>catalogue</name>
+    <message>
+        <source>Chat</source>
+        <translation>对话</translation>
+    </message>
+    <message>
+        <source>Code</source>
+        <translation>代码</translation>
+    </message>
+    <message>
+        <source>Mathematics</source>
+        <translation>数学</translation>
+    </message>
+    <message>
+        <source>Thinking</source>
+        <translation>思考</translation>
+    </message>
+    <message>
+        <source>{all}, {active} per token</source>
+        <translation>{all}，每词元 {active}</translation>
+    </message>
+    <message>
+        <source>≈ {size}</source>
+        <translation>≈ {size}</translation>
+    </message>
+    <message>
+        <source>{need} of memory with a context of {context}; on: {where}</source>
+        <translation>上下文 {context} 时需要内存 {need}；运行于：{where}</translation>
+    </message>
+    <message>
+        <source>{need} of memory needed with a short context</source>
+        <translation>短上下文需要内存 {need}</translation>
+    </message>
+    <message>
+        <source>up to {count}</source>
+        <translation>至多 {count}</translation>
+    </message>
+    <message>
+        <source>over {count}</source>
+        <translation>超过 {count}</translation>
+    </message>
+    <message>
+        <source>{first} to {last}</source>
+        <translation>{first} 至 {last}</translation>
+    </message>
+    <message>
+        <source>CPU</source>
+        <translation>CPU</translation>
+    </message>
+    <message>
+        <source>graphics card</source>
+        <translation>显卡</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>For</source>
+        <translation>用途</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>Format</source>
+        <translation>格式</translation>
+    </message>
+    <message>
+        <source>Download</source>
+        <translation>下载</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>Fits, context</source>
+        <translation>适合，上下文</translation>
+    </message>
+    <message>
+        <source>Licence</source>
+        <translation>许可证</translation>
+    </message>
+</context>
+<context>
     <name>context_chart</name>
     <message>
         <source>Memory against context</source>
@@ -5244,6 +6127,93 @@
     </message>
 </context>
 <context>
+    <name>downloads</name>
+    <message>
+        <source>{hours} h {minutes} min</source>
+        <translation>{hours} 小时 {minutes} 分</translation>
+    </message>
+    <message>
+        <source>{size}/s</source>
+        <translation>{size}/秒</translation>
+    </message>
+    <message>
+        <source>{time} left</source>
+        <translation>剩余 {time}</translation>
+    </message>
+    <message>
+        <source>{done} of {total}</source>
+        <translation>{done}/{total}</translation>
+    </message>
+    <message>
+        <source>Trying again in {time}.</source>
+        <translation>{time}后重试。</translation>
+    </message>
+    <message>
+        <source>Waits for its turn</source>
+        <translation>等待中</translation>
+    </message>
+    <message>
+        <source>Pausing…</source>
+        <translation>正在暂停…</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>已暂停</translation>
+    </message>
+    <message>
+        <source>Getting ready…</source>
+        <translation>正在准备…</translation>
+    </message>
+    <message>
+        <source>Comparing what came…</source>
+        <translation>正在比较下载的内容…</translation>
+    </message>
+    <message>
+        <source>All of it is here</source>
+        <translation>已全部下载</translation>
+    </message>
+    <message>
+        <source>All of it is here, but the folder does not open</source>
+        <translation>已全部下载，但文件夹无法打开</translation>
+    </message>
+    <message>
+        <source>waits</source>
+        <translation>等待</translation>
+    </message>
+    <message>
+        <source>is compared</source>
+        <translation>正在比较</translation>
+    </message>
+    <message>
+        <source>is fetched</source>
+        <translation>正在获取</translation>
+    </message>
+    <message>
+        <source>is here</source>
+        <translation>已有</translation>
+    </message>
+    <message>
+        <source>a program, never run</source>
+        <translation>程序代码，绝不运行</translation>
+    </message>
+    <message>
+        <source>weights that could run code</source>
+        <translation>可能运行代码的权重</translation>
+    </message>
+    <message>
+        <source>weights that are not read</source>
+        <translation>不会读取的权重</translation>
+    </message>
+    <message>
+        <source>not needed</source>
+        <translation>不需要</translation>
+    </message>
+    <message>
+        <source>a name that leads out of the folder</source>
+        <translation>名称指向文件夹之外</translation>
+    </message>
+</context>
+<context>
     <name>errors</name>
     <message>
         <source>The data folder {folder} cannot be made: {reason}.</source>
@@ -5292,6 +6262,14 @@
     <message>
         <source>Wait for it or stop it: Tools, Memory study.</source>
         <translation>请等待或停止它：工具，内存研究。</translation>
+    </message>
+    <message>
+        <source>The connection that answers this chat is not there any more.</source>
+        <translation>回答此对话的连接已不存在。</translation>
+    </message>
+    <message>
+        <source>Choose who answers it at the name of the model above the chat.</source>
+        <translation>请在对话上方的模型名称处选择由谁回答。</translation>
     </message>
     <message>
         <source>Only the last answer of a chat can be continued.</source>
@@ -6269,6 +7247,386 @@
         <source>Choose a CSV file that a memory study has written.</source>
         <translation>请选择内存研究写出的 CSV 文件。</translation>
     </message>
+    <message>
+        <source>“{text}” does not name a repository.</source>
+        <translation>“{text}”不是仓库名称。</translation>
+    </message>
+    <message>
+        <source>Type a name such as Qwen/Qwen3-8B, or paste the address of its page on the hub.</source>
+        <translation>请输入 Qwen/Qwen3-8B 这样的名称，或粘贴模型站页面的地址。</translation>
+    </message>
+    <message>
+        <source>{draft} cannot guess for this model: its tokens differ.</source>
+        <translation>{draft} 不能为此模型猜测：它的词元不同。</translation>
+    </message>
+    <message>
+        <source>Choose a smaller model of the same series.</source>
+        <translation>请选择同系列的较小模型。</translation>
+    </message>
+    <message>
+        <source>{draft} is not smaller than the model it would guess for.</source>
+        <translation>{draft} 并不比要为之猜测的模型小。</translation>
+    </message>
+    <message>
+        <source>{draft} cannot take back what it has read, so it cannot guess.</source>
+        <translation>{draft} 无法收回读过的内容，因此不能猜测。</translation>
+    </message>
+    <message>
+        <source>{hub} does not take this token.</source>
+        <translation>{hub} 不接受此令牌。</translation>
+    </message>
+    <message>
+        <source>Make a new one on its page of access tokens.</source>
+        <translation>请在其访问令牌页面新建一个。</translation>
+    </message>
+    <message>
+        <source>The address of the proxy makes no sense.</source>
+        <translation>代理地址无效。</translation>
+    </message>
+    <message>
+        <source>Write it as http://host:port in Settings or in HTTPS_PROXY.</source>
+        <translation>请在设置或 HTTPS_PROXY 中写成 http://主机:端口。</translation>
+    </message>
+    <message>
+        <source>Another download into {folder} is at work.</source>
+        <translation>另一个下载正在写入 {folder}。</translation>
+    </message>
+    <message>
+        <source>Wait for it, or choose another folder.</source>
+        <translation>请等待其完成，或选择另一个文件夹。</translation>
+    </message>
+    <message>
+        <source>The download needs {needed} GB, and the disk of {folder} has {free} GB free.</source>
+        <translation>下载需要 {needed} GB，而 {folder} 所在磁盘只剩 {free} GB。</translation>
+    </message>
+    <message>
+        <source>Free some space, or choose a folder on another disk.</source>
+        <translation>请腾出空间，或选择另一磁盘上的文件夹。</translation>
+    </message>
+    <message>
+        <source>This system has no keyring that would keep the token.</source>
+        <translation>本系统没有可以保存令牌的密钥环。</translation>
+    </message>
+    <message>
+        <source>Set {variable} in the environment instead.</source>
+        <translation>请改为设置环境变量 {variable}。</translation>
+    </message>
+    <message>
+        <source>“{address}” is not the address of a server.</source>
+        <translation>“{address}”不是服务器地址。</translation>
+    </message>
+    <message>
+        <source>Write it as https://name, for example that of a mirror.</source>
+        <translation>请写成 https://名称，例如镜像的地址。</translation>
+    </message>
+    <message>
+        <source>{folder} is not deleted from here: it is no plain folder.</source>
+        <translation>不在这里删除 {folder}：它不是普通文件夹。</translation>
+    </message>
+    <message>
+        <source>Delete it with the file manager, if you want that.</source>
+        <translation>如果需要，请用文件管理器删除。</translation>
+    </message>
+    <message>
+        <source>{folder} holds no checkpoint, so it is not deleted.</source>
+        <translation>{folder} 中没有检查点，因此不删除。</translation>
+    </message>
+    <message>
+        <source>{file} could not be deleted: {reason}.</source>
+        <translation>无法删除 {file}：{reason}。</translation>
+    </message>
+    <message>
+        <source>Close what uses it, and check that you may delete it.</source>
+        <translation>请关闭使用它的程序，并确认你有权删除它。</translation>
+    </message>
+    <message>
+        <source>The repository has a file that no folder may have: {file}.</source>
+        <translation>仓库中有不允许出现在文件夹中的文件：{file}。</translation>
+    </message>
+    <message>
+        <source>Try again later; what has come so far is kept.</source>
+        <translation>请稍后重试；已下载的部分会保留。</translation>
+    </message>
+    <message>
+        <source>{host} refuses access to {what}.</source>
+        <translation>{host} 拒绝访问 {what}。</translation>
+    </message>
+    <message>
+        <source>Accept its licence on its page, and use a token of an account that may read it.</source>
+        <translation>请在其页面接受许可证，并使用有权读取的帐户的令牌。</translation>
+    </message>
+    <message>
+        <source>The proxy wants a user name and a password.</source>
+        <translation>代理要求用户名和密码。</translation>
+    </message>
+    <message>
+        <source>Give them in its address: http://user:password@host:port</source>
+        <translation>请写在地址中：http://用户名:密码@主机:端口</translation>
+    </message>
+    <message>
+        <source>{host} was asked too often and wants a pause.</source>
+        <translation>{host} 被询问得过于频繁，要求暂停。</translation>
+    </message>
+    <message>
+        <source>Try again later, or use a token: it raises the limit.</source>
+        <translation>请稍后重试，或使用令牌以提高限额。</translation>
+    </message>
+    <message>
+        <source>{host} has trouble of its own (status {status}).</source>
+        <translation>{host} 自身出现故障（状态 {status}）。</translation>
+    </message>
+    <message>
+        <source>{host} answered with status {status} for {what}.</source>
+        <translation>{host} 对 {what} 返回状态 {status}。</translation>
+    </message>
+    <message>
+        <source>Check the address of the hub in Settings, or try another.</source>
+        <translation>请检查设置中的模型站地址，或换一个。</translation>
+    </message>
+    <message>
+        <source>{hub} does not accept the token for {what}.</source>
+        <translation>{hub} 不接受用于 {what} 的令牌。</translation>
+    </message>
+    <message>
+        <source>Make a new token on the hub&apos;s page and save that one.</source>
+        <translation>请在模型站页面新建令牌并保存。</translation>
+    </message>
+    <message>
+        <source>{what} is not there, or {hub} shows it to some accounts only.</source>
+        <translation>{what} 不存在，或 {hub} 只对部分帐户开放。</translation>
+    </message>
+    <message>
+        <source>Check the name. If it needs an account, accept its licence on its page and save a token ({variable}).</source>
+        <translation>请检查名称。如果需要帐户，请在其页面接受许可证并保存令牌（{variable}）。</translation>
+    </message>
+    <message>
+        <source>{host} has no {what}.</source>
+        <translation>{host} 上没有 {what}。</translation>
+    </message>
+    <message>
+        <source>Check the name, or look for it on the other hub.</source>
+        <translation>请检查名称，或在另一个模型站查找。</translation>
+    </message>
+    <message>
+        <source>{repository} has no revision {revision} on {host}.</source>
+        <translation>{host} 上的 {repository} 没有版本 {revision}。</translation>
+    </message>
+    <message>
+        <source>Leave the revision empty to get the newest one.</source>
+        <translation>版本留空即可获取最新版本。</translation>
+    </message>
+    <message>
+        <source>A web page came in place of the files of {host}.</source>
+        <translation>收到的是网页，而不是 {host} 的文件。</translation>
+    </message>
+    <message>
+        <source>Where the network wants a login, open a browser and log in. Otherwise check the address of the hub.</source>
+        <translation>如果网络要求登录，请打开浏览器登录；否则请检查模型站地址。</translation>
+    </message>
+    <message>
+        <source>The answer of {host} makes no sense.</source>
+        <translation>{host} 的回答无法理解。</translation>
+    </message>
+    <message>
+        <source>Check that its address in Settings is that of such a hub.</source>
+        <translation>请确认设置中的地址是这样的模型站。</translation>
+    </message>
+    <message>
+        <source>{host} sends every request on in a circle.</source>
+        <translation>{host} 的请求循环重定向。</translation>
+    </message>
+    <message>
+        <source>Check the address of the hub, or try another mirror.</source>
+        <translation>请检查模型站地址，或换一个镜像。</translation>
+    </message>
+    <message>
+        <source>{file} has {got} bytes on {host}, and {listed} by the hub&apos;s own list.</source>
+        <translation>{host} 上的 {file} 有 {got} 字节，而模型站列表写的是 {listed}。</translation>
+    </message>
+    <message>
+        <source>It may have changed just now. Look at the repository again.</source>
+        <translation>可能刚刚更改过。请重新查询仓库。</translation>
+    </message>
+    <message>
+        <source>{file} changed on {host} while it was downloaded.</source>
+        <translation>下载期间 {host} 上的 {file} 发生了变化。</translation>
+    </message>
+    <message>
+        <source>Look at the repository again and start anew.</source>
+        <translation>请重新查询仓库并重新开始。</translation>
+    </message>
+    <message>
+        <source>{file} came from {host} twice with bytes that differ from the hub&apos;s hash.</source>
+        <translation>从 {host} 两次收到的 {file} 都与模型站的哈希值不符。</translation>
+    </message>
+    <message>
+        <source>Something on the way changes it: a mirror, a proxy or a virus scanner. Try another.</source>
+        <translation>途中有什么改动了它：镜像、代理或杀毒软件。请换一个。</translation>
+    </message>
+    <message>
+        <source>The connection to {host} broke off.</source>
+        <translation>与 {host} 的连接中断。</translation>
+    </message>
+    <message>
+        <source>The proxy does not let this program through to {host}.</source>
+        <translation>代理不允许本程序访问 {host}。</translation>
+    </message>
+    <message>
+        <source>Check the proxy in Settings, or HTTPS_PROXY in the environment.</source>
+        <translation>请检查设置中的代理，或环境变量 HTTPS_PROXY。</translation>
+    </message>
+    <message>
+        <source>{host} could not be reached over a safe connection.</source>
+        <translation>无法通过安全连接访问 {host}。</translation>
+    </message>
+    <message>
+        <source>Check that its address is right, and https or http as the server wants.</source>
+        <translation>请确认地址正确，并按服务器要求使用 https 或 http。</translation>
+    </message>
+    <message>
+        <source>The name {host} could not be found.</source>
+        <translation>找不到名称 {host}。</translation>
+    </message>
+    <message>
+        <source>Check the connection to the internet and the address of the hub.</source>
+        <translation>请检查网络连接与模型站地址。</translation>
+    </message>
+    <message>
+        <source>{host} does not take connections.</source>
+        <translation>{host} 不接受连接。</translation>
+    </message>
+    <message>
+        <source>{host} does not answer.</source>
+        <translation>{host} 没有响应。</translation>
+    </message>
+    <message>
+        <source>Check the connection to the internet, or try another mirror.</source>
+        <translation>请检查网络连接，或换一个镜像。</translation>
+    </message>
+    <message>
+        <source>There is no way to {host} from here.</source>
+        <translation>无法从这里访问 {host}。</translation>
+    </message>
+    <message>
+        <source>Check the connection to the internet.</source>
+        <translation>请检查网络连接。</translation>
+    </message>
+    <message>
+        <source>The certificate of {host} is not valid today.</source>
+        <translation>{host} 的证书今天无效。</translation>
+    </message>
+    <message>
+        <source>Check the date and the clock of this computer.</source>
+        <translation>请检查这台电脑的日期和时钟。</translation>
+    </message>
+    <message>
+        <source>The certificate of {host} cannot be trusted.</source>
+        <translation>{host} 的证书不可信。</translation>
+    </message>
+    <message>
+        <source>Somebody stands between: a login page, a company&apos;s proxy or a virus scanner. Its certificate has to be among those that this computer trusts.</source>
+        <translation>中间有登录页面、公司代理或杀毒软件。其证书必须是这台电脑信任的。</translation>
+    </message>
+    <message>
+        <source>The disk is full: {file} has no room.</source>
+        <translation>磁盘已满：{file} 没有空间。</translation>
+    </message>
+    <message>
+        <source>Free some space and go on; what has come is kept.</source>
+        <translation>请腾出空间后继续；已下载的部分会保留。</translation>
+    </message>
+    <message>
+        <source>{file} is too large for the file system of this disk.</source>
+        <translation>{file} 对此磁盘的文件系统来说太大。</translation>
+    </message>
+    <message>
+        <source>Choose a folder on a disk with NTFS, exFAT or ext4.</source>
+        <translation>请选择 NTFS、exFAT 或 ext4 磁盘上的文件夹。</translation>
+    </message>
+    <message>
+        <source>{file} cannot be written: {reason}.</source>
+        <translation>无法写入 {file}：{reason}。</translation>
+    </message>
+    <message>
+        <source>Choose a folder that you may write to, or mend the disk.</source>
+        <translation>请选择你可以写入的文件夹，或修复磁盘。</translation>
+    </message>
+    <message>
+        <source>{repository} has no config.json: it is no checkpoint.</source>
+        <translation>{repository} 没有 config.json：它不是检查点。</translation>
+    </message>
+    <message>
+        <source>Choose the repository of the model in safetensors form.</source>
+        <translation>请选择该模型 safetensors 形式的仓库。</translation>
+    </message>
+    <message>
+        <source>{repository} lacks {count} of its own weight files: {file}.</source>
+        <translation>{repository} 缺少 {count} 个自己的权重文件：{file}。</translation>
+    </message>
+    <message>
+        <source>Try the other hub or an earlier revision.</source>
+        <translation>请试试另一个模型站或较早的版本。</translation>
+    </message>
+    <message>
+        <source>{repository} is an adapter, not a whole model.</source>
+        <translation>{repository} 是适配器，不是完整模型。</translation>
+    </message>
+    <message>
+        <source>{repository} has GGUF files, but no safetensors.</source>
+        <translation>{repository} 有 GGUF 文件，但没有 safetensors。</translation>
+    </message>
+    <message>
+        <source>Choose the repository whose name does not end in GGUF.</source>
+        <translation>请选择名称不以 GGUF 结尾的仓库。</translation>
+    </message>
+    <message>
+        <source>{repository} has weights only as pickles (.bin), which can run code: safetensors are missing.</source>
+        <translation>{repository} 只有 pickle 形式（.bin）的权重，可能运行代码：缺少 safetensors。</translation>
+    </message>
+    <message>
+        <source>Look for a revision or a copy of it in safetensors form.</source>
+        <translation>请查找它的 safetensors 版本或副本。</translation>
+    </message>
+    <message>
+        <source>{repository} has no weights in safetensors form.</source>
+        <translation>{repository} 没有 safetensors 形式的权重。</translation>
+    </message>
+    <message>
+        <source>Choose another repository of this model.</source>
+        <translation>请选择该模型的另一个仓库。</translation>
+    </message>
+    <message>
+        <source>Port {port} is in use already, or not allowed.</source>
+        <translation>端口 {port} 已被占用或不允许使用。</translation>
+    </message>
+    <message>
+        <source>Take another port.</source>
+        <translation>请换一个端口。</translation>
+    </message>
+    <message>
+        <source>The server cannot listen at {host}, port {port}: {reason}.</source>
+        <translation>服务器无法在 {host} 端口 {port} 上监听：{reason}。</translation>
+    </message>
+    <message>
+        <source>Take another address, as 127.0.0.1.</source>
+        <translation>请换一个地址，例如 127.0.0.1。</translation>
+    </message>
+    <message>
+        <source>{host} is open to other machines: it needs a key.</source>
+        <translation>{host} 对其他机器开放：需要密钥。</translation>
+    </message>
+    <message>
+        <source>Add --generate-key, or --api-key-env NAME.</source>
+        <translation>请添加 --generate-key 或 --api-key-env NAME。</translation>
+    </message>
+    <message>
+        <source>The list of downloads could not be read.</source>
+        <translation>无法读取下载列表。</translation>
+    </message>
+    <message>
+        <source>What was fetched is still in its folders. The list is in {file}.</source>
+        <translation>已获取的内容仍在各自的文件夹中。列表在 {file}。</translation>
+    </message>
 </context>
 <context>
     <name>export</name>
@@ -6591,6 +7949,129 @@
     </message>
 </context>
 <context>
+    <name>library</name>
+    <message>
+        <source>Not looked into yet</source>
+        <translation>尚未查看</translation>
+    </message>
+    <message>
+        <source>Good</source>
+        <translation>良好</translation>
+    </message>
+    <message>
+        <source>Opens, with a warning</source>
+        <translation>能打开，有警告</translation>
+    </message>
+    <message>
+        <source>Incomplete</source>
+        <translation>不完整</translation>
+    </message>
+    <message>
+        <source>Does not open</source>
+        <translation>无法打开</translation>
+    </message>
+    <message>
+        <source>Not there</source>
+        <translation>不存在</translation>
+    </message>
+    <message>
+        <source>Added by you</source>
+        <translation>由你添加</translation>
+    </message>
+    <message>
+        <source>Opened before</source>
+        <translation>以前打开过</translation>
+    </message>
+    <message>
+        <source>Found in a folder of yours</source>
+        <translation>在你的文件夹中找到</translation>
+    </message>
+    <message>
+        <source>In the cache of Hugging Face</source>
+        <translation>在 Hugging Face 缓存中</translation>
+    </message>
+    <message>
+        <source>In the cache of ModelScope</source>
+        <translation>在 ModelScope 缓存中</translation>
+    </message>
+    <message>
+        <source>Downloaded here</source>
+        <translation>在此下载</translation>
+    </message>
+    <message>
+        <source>Yes, {context}</source>
+        <translation>是，{context}</translation>
+    </message>
+    <message>
+        <source>Tight, {context}</source>
+        <translation>勉强，{context}</translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation>否</translation>
+    </message>
+    <message>
+        <source>as this program noted when it fetched it</source>
+        <translation>本程序获取时的记录</translation>
+    </message>
+    <message>
+        <source>the remote of the git clone</source>
+        <translation>git 克隆的远程地址</translation>
+    </message>
+    <message>
+        <source>its place in the hub&apos;s cache</source>
+        <translation>在模型站缓存中的位置</translation>
+    </message>
+    <message>
+        <source>named in README.md</source>
+        <translation>写在 README.md 中</translation>
+    </message>
+    <message>
+        <source>by the folder&apos;s name</source>
+        <translation>根据文件夹名称</translation>
+    </message>
+    <message>
+        <source>named in config.json</source>
+        <translation>写在 config.json 中</translation>
+    </message>
+    <message>
+        <source>has the same numbers in config.json</source>
+        <translation>config.json 中的数字相同</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Family</source>
+        <translation>系列</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>大小</translation>
+    </message>
+    <message>
+        <source>Precision</source>
+        <translation>精度</translation>
+    </message>
+    <message>
+        <source>Health</source>
+        <translation>状况</translation>
+    </message>
+    <message>
+        <source>Fits, context</source>
+        <translation>适合，上下文</translation>
+    </message>
+    <message>
+        <source>On disk</source>
+        <translation>占用磁盘</translation>
+    </message>
+    <message>
+        <source>Last used</source>
+        <translation>上次使用</translation>
+    </message>
+</context>
+<context>
     <name>list_change</name>
     <message>
         <source>New chat</source>
@@ -6792,6 +8273,18 @@
         <translation>另一版本的词元 {number}，改用词元 {id}</translation>
     </message>
     <message>
+        <source>Guessed ahead</source>
+        <translation>预先猜中</translation>
+    </message>
+    <message>
+        <source>{accepted} of {drafted} tokens came</source>
+        <translation>{drafted} 个词元中有 {accepted} 个符合</translation>
+    </message>
+    <message>
+        <source>Draft model</source>
+        <translation>草稿模型</translation>
+    </message>
+    <message>
         <source>{count} tokens</source>
         <translation>{count} 个词元</translation>
     </message>
@@ -6974,6 +8467,10 @@
         <translation>对话中文字行的最大宽度。</translation>
     </message>
     <message>
+        <source>Downloads</source>
+        <translation>下载</translation>
+    </message>
+    <message>
         <source>Check spelling</source>
         <translation>拼写检查</translation>
     </message>
@@ -7090,6 +8587,18 @@
         <translation>保留每个词元及这么多候选的概率；0 为不保留。</translation>
     </message>
     <message>
+        <source>Guess ahead</source>
+        <translation>预先猜测</translation>
+    </message>
+    <message>
+        <source>Verify several guessed tokens in one step, as when an answer repeats its prompt. Not where a seed is set.</source>
+        <translation>一步验证多个猜测的词元，例如回答重复提示词时。设置了种子时不使用。</translation>
+    </message>
+    <message>
+        <source>Where it pays</source>
+        <translation>划算时</translation>
+    </message>
+    <message>
         <source>When the context is full</source>
         <translation>上下文已满时</translation>
     </message>
@@ -7126,12 +8635,92 @@
         <translation>KV 缓存文件可用的 GiB，使旧对话能立即回答；0 为不保留。</translation>
     </message>
     <message>
+        <source>Hub</source>
+        <translation>模型站</translation>
+    </message>
+    <message>
+        <source>Where checkpoints are looked for first.</source>
+        <translation>首先在哪里查找检查点。</translation>
+    </message>
+    <message>
+        <source>Address of Hugging Face</source>
+        <translation>Hugging Face 地址</translation>
+    </message>
+    <message>
+        <source>That of a mirror; empty: as HF_ENDPOINT says, else its own.</source>
+        <translation>镜像的地址；留空：按 HF_ENDPOINT，否则用官方地址。</translation>
+    </message>
+    <message>
+        <source>Address of ModelScope</source>
+        <translation>ModelScope 地址</translation>
+    </message>
+    <message>
+        <source>That of another server; empty: as MODELSCOPE_DOMAIN says, else its own.</source>
+        <translation>其他服务器的地址；留空：按 MODELSCOPE_DOMAIN，否则用官方地址。</translation>
+    </message>
+    <message>
+        <source>Folder of models</source>
+        <translation>模型文件夹</translation>
+    </message>
+    <message>
+        <source>Where downloads go; empty: a folder beside the chats.</source>
+        <translation>下载的位置；留空：对话旁边的文件夹。</translation>
+    </message>
+    <message>
+        <source>Downloads at once</source>
+        <translation>同时下载数</translation>
+    </message>
+    <message>
+        <source>Others wait for their turn.</source>
+        <translation>其余的等待。</translation>
+    </message>
+    <message>
+        <source>Connections</source>
+        <translation>连接</translation>
+    </message>
+    <message>
+        <source>Connections that one download uses side by side.</source>
+        <translation>一个下载同时使用的连接数。</translation>
+    </message>
+    <message>
+        <source>Limit</source>
+        <translation>限速</translation>
+    </message>
+    <message>
+        <source>MiB a second that downloads take together; 0 for no limit.</source>
+        <translation>所有下载合计每秒 MiB；0 表示不限。</translation>
+    </message>
+    <message>
+        <source>Proxy</source>
+        <translation>代理</translation>
+    </message>
+    <message>
+        <source>As http://host:port; empty: as the environment says (HTTPS_PROXY).</source>
+        <translation>写成 http://主机:端口；留空：按环境变量（HTTPS_PROXY）。</translation>
+    </message>
+    <message>
+        <source>Go on with downloads at start</source>
+        <translation>启动时继续下载</translation>
+    </message>
+    <message>
+        <source>Otherwise what was under way stays paused until you resume it.</source>
+        <translation>否则未完成的下载保持暂停，直到你继续。</translation>
+    </message>
+    <message>
         <source>Code compiled for the processor</source>
         <translation>为处理器编译的代码</translation>
     </message>
     <message>
         <source>Answers on a CPU come several times quicker. It is made once, in the background, and used from the next load or answer on.</source>
         <translation>在 CPU 上回答会快几倍。只在后台生成一次，从下一次加载或回答起使用。</translation>
+    </message>
+    <message>
+        <source>Draft model</source>
+        <translation>草稿模型</translation>
+    </message>
+    <message>
+        <source>Folder of a smaller model of the same series that guesses ahead; opened with the next checkpoint. Empty: none.</source>
+        <translation>同系列较小模型的文件夹，用来预先猜测；与下一个检查点一起打开。留空：不用。</translation>
     </message>
     <message>
         <source>Reopen the last checkpoint</source>
