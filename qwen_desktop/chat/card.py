@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwen_desktop.chat.model import ModelInfo
+from qwen_desktop.errors import Report
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,6 @@ class ModelCard:
     tokenizer: TokenizerFacts
     licence_file: str = ""
     licence: str = ""
+    guesses: bool = True  # whether its caches can go back, so that tokens can be guessed ahead
+    draft: str = ""  # name of the model that guesses besides
+    no_draft: Report | None = None  # why there is none, though one was wanted

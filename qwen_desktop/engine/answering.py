@@ -64,9 +64,9 @@ class Answering:
         self._file_tokens: dict[bytes, int] = {}  # by the mark of a file
         self._sessions = Sessions(loaded.runner, _cache_key(loaded), options)
         self._inspecting = Inspecting(loaded, self._prompting, self._sessions)
-        self._planner = Planner(loaded)
-        self._titling = Titling(loaded, self._planner)
         self._speculation = Speculation(loaded.runner, loaded.end_ids, loaded.draft)
+        self._planner = Planner(loaded, lambda: self._speculation.nbytes)
+        self._titling = Titling(loaded, self._planner)
         self._counting = Counting(
             self._planner,
             self._sessions,
@@ -221,7 +221,7 @@ class Answering:
         weights = self._loaded.bytes_by_device.get(str(device), 0)
         given, end = len(prompt.ids), max(1, len(session.ids))
         working = max(self._planner.working(read, given), self._planner.working(1, end))
-        held = weights + self._planner.on_main(self._sessions.nbytes)
+        held = weights + self._planner.on_main(self._sessions.nbytes) + self._speculation.nbytes
         used, total = in_use(device)
         now = held_now(device, held)
         highest = peak.read(held + working)

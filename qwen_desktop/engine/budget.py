@@ -42,6 +42,7 @@ class Costs:
     reserve: int
     rooms: Rooms = STEPS  # of caches
     forward: Forward = Forward.MODULE  # what computes
+    besides: int = 0  # bytes of a token in another model's cache, which grows with this one's
 
     def cache(self, tokens: int) -> int:
         """Bytes of the KV cache of `tokens` on this device, spare room included."""
@@ -68,7 +69,7 @@ class Costs:
         end = max(prompt, end)
         reading = self.cache(prompt) + self.working(chunk, prompt)
         writing = self.cache(end) + self.working(1, end)
-        return max(reading, writing) + self.reserve
+        return max(reading, writing) + self.besides * end + self.reserve
 
 
 @dataclass(frozen=True)

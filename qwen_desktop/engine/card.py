@@ -47,6 +47,7 @@ def make_card(
         runner=capabilities.name,
         devices=_devices(runner.module) or (info.device,),
         prefill_chunk=capabilities.prefill_chunk,
+        guesses=capabilities.croppable,
         config=flattened(checkpoint.config),
         generation=flattened(checkpoint.generation),
         template=_cut(tokenizer.template, MAX_TEXT) if tokenizer.template is not None else None,

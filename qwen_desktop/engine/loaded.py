@@ -33,3 +33,9 @@ class Loaded:
     def devices(self) -> frozenset[torch.device]:
         """Where weights are."""
         return frozenset(map(torch.device, self.bytes_by_device))
+
+    def close(self) -> None:
+        """End what runs beside it."""
+        self.runner.close()
+        if self.draft is not None:
+            self.draft.runner.close()

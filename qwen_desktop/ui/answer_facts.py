@@ -48,6 +48,9 @@ _FORKED_AT = QT_TRANSLATE_NOOP("provenance", "Token {number} of another version"
 _PICKED = QT_TRANSLATE_NOOP(
     "provenance", "Token {number} of another version, with token {id} there"
 )
+_GUESSED = QT_TRANSLATE_NOOP("provenance", "Guessed ahead")
+_OF = QT_TRANSLATE_NOOP("provenance", "{accepted} of {drafted} tokens came")
+_DRAFT = QT_TRANSLATE_NOOP("provenance", "Draft model")
 _TOKENS = QT_TRANSLATE_NOOP("provenance", "{count} tokens")
 
 
@@ -79,6 +82,11 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
     if p.context_limit:
         found.append((_tr(_LIMIT), _tokens(p.context_limit)))
     found.append((_tr(_UNSEEN), locale.toString(len(p.unseen))))
+    if p.drafted:
+        came, all_of_them = locale.toString(p.accepted), locale.toString(p.drafted)
+        found.append((_tr(_GUESSED), _tr(_OF).format(accepted=came, drafted=all_of_them)))
+    if p.draft_model:
+        found.append((_tr(_DRAFT), p.draft_model))
     if p.forked_at >= 0:
         words = _tr(_FORKED_AT if p.forked_token < 0 else _PICKED)
         number = locale.toString(p.forked_at + 1)

@@ -111,6 +111,7 @@ class ModelCardWindow(Dialog):
             "chunk": (self.tr("Prefill chunk"), ElidedLabel("", 13)),
             "kv": (self.tr("KV cache"), ElidedLabel("", 13)),
             "context": (self.tr("Context"), ElidedLabel("", 13)),
+            "guesses": (self.tr("Guesses ahead"), ElidedLabel("", 13)),
         }
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
@@ -214,6 +215,7 @@ class ModelCardWindow(Dialog):
             "chunk": self.tr("{count} tokens").format(count=locale.toString(card.prefill_chunk)),
             "kv": kv_text(info.kv_format),
             "context": room_text(info.context_length, info.rope_factor, locale),
+            "guesses": self._guesses(card),
         }
         for key, text in texts.items():
             name, label = self.values[key]
@@ -235,6 +237,15 @@ class ModelCardWindow(Dialog):
         self.licence.set_text(card.licence_file, card.licence or None)
         self.pages.setCurrentIndex(1)
         self._frame()
+
+    def _guesses(self, card: ModelCard) -> str:
+        """Where tokens come from that are guessed ahead."""
+        if not card.guesses:
+            return self.tr("No: what the model has read cannot be taken back")
+        if card.draft:
+            return self.tr("From the text, and by {model}").format(model=card.draft)
+        words = self.tr("From the text")
+        return f"{words}. {translated(card.no_draft)}" if card.no_draft is not None else words
 
     @Slot(object)
     def _on_failed(self, report: Report) -> None:
