@@ -139,7 +139,7 @@ class Site:
             raise Refused(415, "Send the body as it is.", code="unsupported_media_type")
         most = self._options.max_body
         length = request.headers.get("content-length", "0")
-        if length.isdigit() and len(length) < 20 and int(length) > most:
+        if len(length) > 19 or (length.isdigit() and int(length) > most):
             raise _too_large(most)
         try:
             return await asyncio.wait_for(_read(request, most), BODY_S)

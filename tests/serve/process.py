@@ -47,9 +47,7 @@ class Served:
         """Status, headers in lower case and text of one request; the key is not sent."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            self.address + path, data, given, method=method
-        )
+        request = urllib.request.Request(self.address + path, data, given, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=PATIENCE_S) as answer:
@@ -84,7 +82,8 @@ def served(
         encoding="utf-8",
         env={**os.environ, **(environment or {}), "OMP_NUM_THREADS": "1"},
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     found = Served(process, "", "")
     ready = threading.Event()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.serve.process import Served
+from tests.serve.process import DEMO, Served, served
 
 MODEL = "demo-checkpoint"
 QUESTION = [{"role": "user", "content": "What can you do?"}]
@@ -26,16 +25,15 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def endless(client: OpenAI, seed: int = 1) -> object:
-    """A stream that goes on until the context is full: nothing is an end to it."""
+# What was said becomes ever likelier: the demo model does not find an end.
+ENDLESS = {"max_tokens": 1500, "temperature": 1.0, "seed": 1}
+MORE = {"loop_guard": False, "repetition_penalty": 0.5}
+
+
+def endless(client: OpenAI) -> object:
+    """A stream that goes on until it is stopped, or for 1,500 tokens."""
     return client.chat.completions.create(
-        model=MODEL,
-        messages=LONG,
-        stream=True,
-        max_tokens=1500,
-        temperature=2.0,
-        seed=seed,
-        extra_body={"loop_guard": False, "top_k": 0, "top_p": 1.0},
+        model=MODEL, messages=LONG, stream=True, **ENDLESS, extra_body=MORE
     )
 
 
@@ -253,44 +251,37 @@ def test_a_client_that_leaves_ends_the_answer_at_once(client: OpenAI, server: Se
 
 def test_one_that_does_not_stream_may_leave_too(server: Served, client: OpenAI) -> None:
     lines = len(server.lines)
-    body = {"messages": LONG, "max_tokens": 1500, "temperature": 2.0, "loop_guard": False}
     impatient = client.with_options(timeout=0.3)
     with pytest.raises(openai.APITimeoutError):
-        impatient.chat.completions.create(
-            model=MODEL,
-            messages=LONG,
-            max_tokens=1500,
-            temperature=2.0,
-            extra_body={"loop_guard": False, "top_k": 0, "top_p": 1.0},
-        )
+        impatient.chat.completions.create(model=MODEL, messages=LONG, **ENDLESS, extra_body=MORE)
     wait_for(lambda: any(line.endswith("left") for line in server.lines[lines:]))
-    status, _, _ = server.ask("/v1/chat/completions", {**body, "max_tokens": 1})
-    assert status == 200
 
 
-def test_who_waits_hears_of_the_place_and_is_answered(client: OpenAI, server: Served) -> None:
+def test_who_waits_hears_of_the_place_and_is_answered(client: OpenAI) -> None:
     first = endless(client)
     next(iter(first))
-    found: list[tuple[int, dict[str, str], str]] = []
-
-    def wait() -> None:
-        body = {"messages": QUESTION, "max_tokens": 2, "stream": True}
-        found.append(server.ask("/v1/chat/completions", body))
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    try:
-        for _ in first:
-            break
-    finally:
-        waiting_began = threading.Event()
-        waiting_began.wait(0.3)
+    waiting = client.chat.completions.with_streaming_response.create(
+        model=MODEL, messages=QUESTION, max_tokens=2, stream=True
+    )
+    with waiting as response:
+        assert response.headers["x-queue-position"] == "1"
+        lines = response.iter_lines()
+        assert next(lines) == ": queued 1"
         first.close()
-        waiting.join(PATIENCE_S)
-    ((status, headers, text),) = found
-    assert status == 200
-    assert headers["x-queue-position"] in ("0", "1")
-    assert text.endswith("data: [DONE]\n\n")
+        assert list(lines)[-2] == "data: [DONE]"
+
+
+def test_one_too_many_is_turned_away() -> None:
+    with served(DEMO, "--queue", "0") as server:
+        with OpenAI(base_url=server.url, api_key="none", max_retries=0) as client:
+            first = endless(client)
+            next(iter(first))
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.chat.completions.create(model=MODEL, messages=QUESTION)
+            assert caught.value.response.headers["retry-after"]
+            assert caught.value.code == "queue_full"
+            first.close()
+        assert server.stop() == 0
 
 
 def test_nothing_of_what_was_said_is_in_the_log(client: OpenAI, server: Served) -> None:
@@ -303,5 +294,5 @@ def test_nothing_of_what_was_said_is_in_the_log(client: OpenAI, server: Served) 
 
 
 def test_health_tells_that_it_is_ready(server: Served) -> None:
-    with urllib.request.urlopen(f"{server.address}/health") as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(f"{server.address}/health") as answer:
         assert answer.read() == b'{"status":"ok"}'
