@@ -22,6 +22,7 @@ class Stage(str, Enum):
     COMPILING = "compiling"  # the decode step for this processor
     WARMING_UP = "warming_up"  # first forward pass
     PREFILL = "prefill"  # reading the prompt
+    WAITING = "waiting"  # for a busy server: seconds of those it asked for
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class PromptCount:
     `budget` is what the prompt may take: `limit` less the reserve for the answer. `unseen` would
     be left out by the policy. `overflows`: it does not fit, and the policy is to ask. `forecast`
     says when the conversation will get there. `refusal`: why it cannot be sent;
-    then only `draft` and `files` are known.
+    then only `draft` and `files` are known. `estimated`: only a server could count exactly; the
+    context is 0 where it has not told that.
     """
 
     prompt: int
@@ -115,6 +117,7 @@ class PromptCount:
     files: tuple[int, ...] = ()
     forecast: Forecast | None = None
     refusal: Report | None = None
+    estimated: bool = False
 
 
 class FinishReason(str, Enum):
@@ -156,6 +159,7 @@ class Finished:
     end_token: int = -1
     drafted: int = 0
     accepted: int = 0
+    estimated: bool = False
 
 
 # Union[...] and not X | Y: this is evaluated at run time on Python 3.10 by the queue's typing.

@@ -138,6 +138,12 @@ class Provenance:
     drafted: int = 0  # tokens that were guessed ahead and verified
     accepted: int = 0  # those of them that came
     draft_model: str = ""  # name of the model that guessed besides; "" for none
+    # Of an answer of a server, else "":
+    connection: str = ""  # its name, as the user called it
+    address: str = ""  # base of its API
+    remote_model: str = ""  # as the server names it
+    not_taken: str = ""  # settings that it was not told, as it does not know them
+    estimated: bool = False  # the counts of tokens are not the server's own
     # Of an answer that begins with tokens of another version:
     forked_from: str = ""  # id of that version
     forked_at: int = -1  # number of the first token that is not its own; -1: it begins by itself

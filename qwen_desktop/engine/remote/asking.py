@@ -1,0 +1,341 @@
+"""One request to a server, asked again where that helps: before anything came, and only then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from qwen_desktop.chat.connection import RemoteTarget, ServerKind
+from qwen_desktop.chat.events import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    Progress,
+    Stage,
+    Started,
+)
+from qwen_desktop.chat.messages import Provenance, Role
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.engine.remote import trouble
+from qwen_desktop.engine.remote.answer import RemoteAnswer
+from qwen_desktop.engine.remote.fields import body_of, refused
+from qwen_desktop.engine.remote.link import Link, retry_after
+from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, read
+from qwen_desktop.engine.remote.talk import Talk, talk_of
+from qwen_desktop.errors import Cancelled, Known
+
+CONNECTS = 3  # attempts to connect
+CONNECT_PAUSE = 0.3  # seconds, longer with each
+FIELDS = 4  # times that refused fields are left out
+BUSY_SECONDS = 180.0  # of pauses that a busy server may ask for in all
+BUSY_PAUSE = 2.0  # seconds where it does not say how long; twice as long with each
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a server is."""
+
+    kind: ServerKind
+    version: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people: "vLLM 0.11.0"."""
+        return f"{self.kind.label} {self.version}".strip()
+
+
+class _Again(Exception):  # noqa: N818 - names what it is
+    """Ask again after a pause of so many seconds; `busy`: as the server wants."""
+
+    def __init__(self, seconds: float = 0.0, *, busy: bool = False) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        self.busy = busy
+
+
+class Asking:
+    """One request. `without` are fields the server refuses, `ratio` bytes of text per token.
+
+    `look` tells what the server is, `length` then the length of the context, `names` its models.
+    """
+
+    def __init__(
+        self,
+        target: RemoteTarget,
+        request: GenerationRequest,
+        key: str | None,
+        stop: threading.Event,
+        *,
+        look: Callable[[], Facts],
+        length: Callable[[], int],
+        names: Callable[[], tuple[str, ...]],
+        ratio: float,
+        without: frozenset[str],
+    ) -> None:
+        self._target = target
+        self._connection = target.connection
+        self._request = request
+        self._key = key
+        self._stop = stop
+        self._look, self._length, self._names = look, length, names
+        self._ratio = ratio
+        self.without = without
+        self.ratio_found = 0.0  # bytes of text per token, where the server counted
+        self._left: tuple[str, ...] = ()
+        self._connects = self._fields = self._busy = 0
+        self._paused = 0.0
+        self._thinking = _thinks(request)
+
+    def events(self) -> Iterator[GenerationEvent]:
+        """All events of the answer. Raises Known."""
+        yield Progress(Stage.PREFILL)
+        while True:
+            try:
+                facts = self._look()
+                limit = self._length()
+                talk = talk_of(self._request, limit, self._ratio)
+                if talk.overflows:
+                    raise trouble.overflow(talk.tokens, limit)
+                yield from self._attempt(facts, talk, limit)
+            except Known as known:
+                if known.code not in _UNCONNECTED or self._connects + 1 >= CONNECTS:
+                    raise
+                self._connects += 1
+                again = _Again(CONNECT_PAUSE * self._connects)
+            except _Again as asked:
+                again = asked
+            except (Stopped, Cancelled):
+                yield Finished(FinishReason.STOPPED)
+                return
+            else:
+                return
+            yield from self._pause(again)
+            if self._stop.is_set():
+                yield Finished(FinishReason.STOPPED)
+                return
+
+    def _pause(self, again: _Again) -> Iterator[GenerationEvent]:
+        """Wait as long as asked, telling it each second; a stop ends it."""
+        end = time.monotonic() + again.seconds
+        total = max(1, round(again.seconds))
+        while (rest := end - time.monotonic()) > 0:
+            if again.busy:
+                yield Progress(Stage.WAITING, max(0, total - round(rest)), total)
+            if self._stop.wait(min(1.0, rest)):
+                return
+
+    def _attempt(self, facts: Facts, talk: Talk, limit: int) -> Iterator[GenerationEvent]:
+        settings, target = self._request.settings, self._target
+        body, self._left = body_of(
+            target.model,
+            talk.messages,
+            settings,
+            facts.kind,
+            thinking=self._thinking,
+            continued=talk.continued,
+            without=self.without,
+        )
+        last = self._request.messages[-1] if self._request.messages else None
+        answer = RemoteAnswer(
+            target.model,
+            settings,
+            prompt_tokens=talk.tokens,
+            context_length=limit,
+            unseen=talk.unseen,
+            thinking=self._thinking,
+            continued=talk.continued,
+            before=last.text if talk.continued and last is not None else "",
+        )
+        link = Link(self._connection, self._key)
+        timeouts = self._connection.timeouts
+        items = read(
+            link,
+            lambda: _stream(link, body),
+            self._stop,
+            timeouts.connect + timeouts.first_token,
+            timeouts.between_tokens,
+        )
+        opened = False
+        try:
+            for item in items:
+                if isinstance(item, Waiting):
+                    if not opened or not answer.has_begun:
+                        yield Progress(Stage.PREFILL)
+                elif not opened:
+                    opened = True
+                    yield Started(self._origin(facts, talk, limit, item), ())
+                else:
+                    yield from answer.take(item)
+                    if answer.is_over:
+                        break
+        except Stopped:
+            yield from answer.end()
+            yield Finished(FinishReason.STOPPED, estimated=answer.is_estimated)
+            return
+        except Exception as error:  # noqa: BLE001 - told apart in `_known`
+            known = self._known(error, link, body, opened=opened)
+            if opened:
+                yield from answer.end()
+            raise known from None
+        finally:
+            items.close()
+        yield from answer.end()
+        if not (answer.has_ended or answer.is_over):
+            raise trouble.cut_off(self._connection.host, "the stream ended without a reason")
+        self._measure(answer, body)
+        yield Finished(answer.reason, estimated=answer.is_estimated)
+
+    def _known(
+        self, error: Exception, link: Link, body: dict[str, Any], *, opened: bool
+    ) -> BaseException:
+        """What to raise for `error`: Known, or _Again where the same may go better."""
+        import openai
+
+        host = self._connection.host
+        if isinstance(error, (Known, Cancelled)):
+            return error
+        if isinstance(error, Silent):
+            return trouble.silent(host, error.seconds)
+        if isinstance(error, openai.APIStatusError):
+            return self._refusal(error, body)
+        if isinstance(error, openai.APIConnectionError):  # a timeout is one too
+            known = link.translated(error.__cause__ or error)
+            if opened and isinstance(known, Known) and known.code in _UNCONNECTED:
+                return trouble.cut_off(host, known.details)
+            return known
+        if isinstance(error, openai.APIError):
+            return trouble.failed(
+                host,
+                str(error.code or "-"),
+                trouble.said_by(error.body or error.message, self._key),
+            )
+        if isinstance(error, ValueError):
+            return trouble.nonsense(host, type(error).__name__)
+        return error  # a bug of ours
+
+    def _refusal(self, error: Any, body: dict[str, Any]) -> BaseException:
+        host, status = self._connection.host, int(error.status_code)
+        raw = error.body if error.body is not None else error.response.text
+        said = trouble.said_by(raw, self._key)
+        if status in (429, 503):
+            asked = retry_after(error.response.headers)
+            pause = asked if asked is not None else BUSY_PAUSE * 2**self._busy
+            may = asked is not None or status == 429
+            if may and self._paused + pause <= BUSY_SECONDS:
+                self._busy += 1
+                self._paused += pause
+                return _Again(pause, busy=True)
+        names = refused(said, status, body)
+        if "continue_final_message" in names or "add_generation_prompt" in names:
+            return trouble.cannot_continue(host)
+        if names and self._fields < FIELDS:
+            self._fields += 1
+            self.without |= frozenset(names)
+            return _Again()
+        if status in (400, 413, 422) and trouble.is_too_long(said):
+            return trouble.too_long(host, said)
+        if status in (400, 404) and (status == 404 or "model" in said.lower()):
+            known = self._no_model()
+            if known is not None:
+                return known
+        return trouble.of_status(self._connection, status, said, key=bool(self._key))
+
+    def _no_model(self) -> Known | None:
+        """The sentence for a model that is not there; None where that is not the trouble."""
+        try:
+            names = self._names()
+        except (Known, Cancelled):
+            return None
+        if self._target.model in names or not names:
+            return None
+        return trouble.no_model(self._connection.host, self._target.model, names)
+
+    def _origin(self, facts: Facts, talk: Talk, limit: int, served: str) -> Provenance:
+        settings = self._request.settings
+        names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty")
+        told = ((name, getattr(settings, name)) for name in names if name not in self._left)
+        thinking = self._thinking
+        budget = settings.thinking_budget if thinking else None
+        return Provenance(
+            device=self._connection.host,
+            engine=facts.label,
+            thinking=thinking,
+            sampling=tuple((name, float(value)) for name, value in told if value is not None),
+            seed=settings.seed or 0,
+            thinking_budget=None if "thinking_budget" in self._left else budget,
+            stop_strings=settings.stops,
+            context_limit=limit,
+            unseen=talk.unseen,
+            connection=self._connection.name,
+            address=self._connection.base,
+            remote_model=served or self._target.model,
+            not_taken=", ".join(self._left),
+        )
+
+    def _measure(self, answer: RemoteAnswer, body: dict[str, Any]) -> None:
+        """Learn how many bytes of text a token has with this model."""
+        if answer.is_estimated:
+            return
+        size = sum(len(str(row["content"]).encode("utf-8", "replace")) for row in body["messages"])
+        tokens = answer.usage().stats.prompt_tokens
+        if size >= 200 and tokens > 0:
+            self.ratio_found = min(8.0, max(0.8, size / tokens))
+
+
+# Nobody was reached: nothing has been sent.
+_UNCONNECTED = frozenset(("remote-refused", "remote-offline"))
+
+
+def _stream(link: Link, body: dict[str, Any]) -> Iterator[Any]:
+    """The name of the model as the server says it, then the chunks of its answer."""
+    stream: Any = link.client.post(
+        "/chat/completions",
+        cast_to=_chunk_type(),
+        body=body,
+        stream=True,
+        stream_cls=_stream_type(),
+        options={"headers": {"Accept": "text/event-stream"}},
+    )
+    kind = stream.response.headers.get("content-type", "").lower()
+    if stream.response.is_redirect:
+        raise trouble.of_status(link.connection, stream.response.status_code, "", key=False)
+    if "html" in kind:
+        raise trouble.page(link.connection.host)
+    if "json" in kind:
+        raise trouble.nonsense(link.connection.host, "no stream")
+    first = True
+    try:
+        for chunk in stream:
+            if first:
+                first = False
+                model = getattr(chunk, "model", None)
+                yield model if isinstance(model, str) else ""
+            yield chunk
+    finally:
+        stream.close()
+    if first:
+        yield ""
+
+
+def _chunk_type() -> Any:
+    from openai.types.chat import ChatCompletionChunk
+
+    return ChatCompletionChunk
+
+
+def _stream_type() -> Any:
+    import openai
+
+    chunk: Any = _chunk_type()
+    return openai.Stream[chunk]
+
+
+def _thinks(request: GenerationRequest) -> bool:
+    """Whether the model is to think; an answer that was begun goes on as it was."""
+    last = request.messages[-1] if request.messages else None
+    if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:
+        return last.provenance.thinking
+    return request.settings.thinking

@@ -1,0 +1,244 @@
+"""Answers of servers, for the same requests and with the same events as those of a checkpoint.
+
+One request at a time may run in each thread that asks; what is learned of a server (its program,
+the lengths of its contexts, fields it refuses) is kept for the run of the application.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from qwen_desktop.chat.attached import content
+from qwen_desktop.chat.connection import (
+    Connection,
+    ConnectionTest,
+    RemoteModel,
+    RemoteTarget,
+    ServerKind,
+    ServerState,
+)
+from qwen_desktop.chat.events import Delta, GenerationEvent, PromptCount
+from qwen_desktop.chat.messages import Message, PartKind, Role
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.engine.remote import listing, metrics, trouble
+from qwen_desktop.engine.remote.asking import Asking, Facts
+from qwen_desktop.engine.remote.link import Link
+from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, read
+from qwen_desktop.engine.remote.talk import (
+    BYTES_PER_TOKEN,
+    budget_of,
+    estimate,
+    talk_of,
+)
+from qwen_desktop.errors import Cancelled, Known
+
+T = TypeVar("T")
+
+STATE_SECONDS = 3.0
+_NEVER = threading.Event()
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was found out about a server."""
+
+    facts: Facts
+    models: tuple[RemoteModel, ...]
+
+
+class RemoteEngine:
+    """Asks servers. `key_of` gives the key of a connection by its id, None for no key.
+
+    Nothing is sent before one of the methods is called, and `count_prompt` sends nothing at all.
+    """
+
+    def __init__(self, key_of: Callable[[str], str | None]) -> None:
+        self._key_of = key_of
+        self._learned: dict[tuple[str, ServerKind], _Learned] = {}
+        self._refused: dict[tuple[str, str], frozenset[str]] = {}  # fields, by server and model
+        self._bytes_per_token: dict[tuple[str, str], float] = {}
+
+    # Servers
+
+    def models(
+        self, connection: Connection, stop: threading.Event = _NEVER
+    ) -> tuple[RemoteModel, ...]:
+        """The models a server offers. Raises Known, and Cancelled where `stop` was set."""
+        return self._run(connection, listing.models_of, stop, listing.SECONDS)
+
+    def test(self, connection: Connection, stop: threading.Event = _NEVER) -> ConnectionTest:
+        """Ask a server for its models and what it is. Raises as `models`."""
+
+        def ask(link: Link) -> ConnectionTest:
+            began = time.perf_counter()
+            models = listing.models_of(link)
+            latency = time.perf_counter() - began
+            kind = listing.kind_of(link, models)
+            return ConnectionTest(latency, models, kind, listing.version_of(link, kind))
+
+        found = self._run(connection, ask, stop, listing.SECONDS * 2)
+        self._learn(connection, Facts(found.kind, found.version), found.models)
+        return found
+
+    def state(self, connection: Connection, stop: threading.Event = _NEVER) -> ServerState | None:
+        """How busy a server is; None where it does not tell, or cannot be asked now."""
+
+        def ask(link: Link) -> ServerState | None:
+            status, body, _ = link.get("/metrics", STATE_SECONDS, root=True)
+            return metrics.state_of(body.decode("utf-8", "replace")) if status == 200 else None
+
+        try:
+            return self._run(connection, ask, stop, STATE_SECONDS)
+        except (Known, Cancelled):
+            return None
+
+    def _run(
+        self, connection: Connection, ask: Callable[[Link], T], stop: threading.Event, most: float
+    ) -> T:
+        link = Link(connection, self._key_of(connection.id))
+
+        def produce() -> Iterator[T]:
+            yield ask(link)
+
+        try:
+            for item in read(link, produce, stop, most, most):
+                if not isinstance(item, Waiting):
+                    found: T = item
+                    return found
+        except Stopped:
+            raise Cancelled from None
+        except Silent as silent:
+            raise trouble.silent(connection.host, silent.seconds) from None
+        raise trouble.cut_off(connection.host)
+
+    def _learn(
+        self, connection: Connection, facts: Facts, models: tuple[RemoteModel, ...]
+    ) -> _Learned:
+        learned = _Learned(facts, models)
+        self._learned[connection.base, connection.kind] = learned
+        return learned
+
+    def _look(self, connection: Connection, stop: threading.Event) -> _Learned:
+        """What the server is; asked once. Raises Cancelled, and Known where nobody is there."""
+        known = self._learned.get((connection.base, connection.kind))
+        if known is not None:
+            return known
+        try:
+            found = self.test(connection, stop)
+        except Known as error:
+            if error.code in _NOBODY:
+                raise
+            # Whoever has no list may still answer.
+            kind = connection.kind
+            return _Learned(Facts(ServerKind.OPENAI if kind is ServerKind.AUTO else kind, ""), ())
+        return _Learned(Facts(found.kind, found.version), found.models)
+
+    # Requests
+
+    def count_prompt(self, request: GenerationRequest) -> PromptCount:
+        """About how long the prompt is: only the server knows. Asks nobody.
+
+        `limit` and `budget` are 0 where nobody has told the length of the context.
+        """
+        target = _target(request)
+        ratio, limit = self._ratio(target), self.context_length(target)
+        talk = talk_of(request, limit, ratio)
+        last = request.messages[-1] if request.messages else None
+        draft = last if last is not None and last.role is Role.USER else None
+        files = tuple(
+            estimate(content(Message(Role.USER, (file,))), ratio)
+            for file in (draft.files if draft is not None else ())
+        )
+        return PromptCount(
+            prompt=talk.tokens,
+            draft=estimate(content(draft), ratio) if draft is not None else 0,
+            budget=budget_of(limit, request.settings.max_new_tokens),
+            limit=limit,
+            unseen=talk.unseen,
+            overflows=talk.overflows,
+            files=files,
+            estimated=True,
+        )
+
+    def context_length(self, target: RemoteTarget) -> int:
+        """Tokens of the model's context, 0 where nobody has told. Asks nobody."""
+        if target.context_length:
+            return target.context_length
+        connection = target.connection
+        learned = self._learned.get((connection.base, connection.kind))
+        models = learned.models if learned is not None else ()
+        return next((m.context_length for m in models if m.name == target.model), 0)
+
+    def generate(
+        self, request: GenerationRequest, stop: threading.Event
+    ) -> Iterator[GenerationEvent]:
+        """Answer `request`: Progress and Started, then Delta, Usage and others, at last Finished.
+
+        Raises Known; text given out until then stands. `stop` ends it as an ordinary STOPPED
+        within a fraction of a second, however silent the server is.
+        """
+        target = _target(request)
+        connection = target.connection
+        if not connection.base:
+            raise trouble.bad_address(connection)
+        if request.fork is not None:
+            raise trouble.cannot_fork()
+        last = request.messages[-1] if request.messages else None
+        if last is not None and last.role is Role.ASSISTANT and not last.text:
+            raise trouble.cannot_continue(connection.host)  # cut within a thought
+        place = (connection.base, target.model)
+        asking = Asking(
+            target,
+            request,
+            self._key_of(connection.id),
+            stop,
+            look=lambda: self._look(connection, stop).facts,
+            length=lambda: self.context_length(target),
+            names=lambda: tuple(m.name for m in self.models(connection, stop)),
+            ratio=self._ratio(target),
+            without=self._refused.get(place, frozenset()),
+        )
+        try:
+            yield from asking.events()
+        finally:
+            self._refused[place] = asking.without
+            if asking.ratio_found:
+                self._bytes_per_token[place] = asking.ratio_found
+
+    def write_title(self, request: GenerationRequest, stop: threading.Event) -> str:
+        """What the model says to a request for a title, without its reasoning. Raises Known.
+
+        Raises Cancelled where `stop` was set.
+        """
+        settings = replace(request.settings, thinking=False, logprobs=0, system_prompt="")
+        said = [
+            event.text
+            for event in self.generate(replace(request, settings=settings), stop)
+            if isinstance(event, Delta) and event.kind is PartKind.TEXT
+        ]
+        if stop.is_set():
+            raise Cancelled
+        return "".join(said)
+
+    def _ratio(self, target: RemoteTarget) -> float:
+        return self._bytes_per_token.get((target.connection.base, target.model), BYTES_PER_TOKEN)
+
+
+# Why a server cannot even be asked: what it is need not be known then.
+_NOBODY = frozenset(
+    f"remote-{name}"
+    for name in (
+        *("address", "certificate", "dns", "key", "offline", "proxy"),
+        *("redirect", "refused", "silent", "tls", "unanswered"),
+    )
+)
+
+
+def _target(request: GenerationRequest) -> RemoteTarget:
+    if request.remote is None:
+        raise ValueError("the request names no server")
+    return request.remote

@@ -1,0 +1,107 @@
+"""What a server says of itself: its models, what program it is, in which version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from qwen_desktop.chat.connection import RemoteModel, ServerKind
+from qwen_desktop.engine.remote import trouble
+from qwen_desktop.engine.remote.link import Link
+from qwen_desktop.errors import Known
+
+SECONDS = 15.0
+SHORT_SECONDS = 3.0
+
+# By who owns a model, as the lists of these programs say.
+_OWNERS = {
+    "vllm": ServerKind.VLLM,
+    "sglang": ServerKind.SGLANG,
+    "llamacpp": ServerKind.LLAMA_SERVER,
+    "library": ServerKind.OLLAMA,
+    "qwen-desktop": ServerKind.QWEN_DESKTOP,
+}
+# Where each tells its version, and under which names.
+_VERSIONS: Mapping[ServerKind, tuple[str, tuple[str, ...]]] = {
+    ServerKind.VLLM: ("/version", ("version",)),
+    ServerKind.SGLANG: ("/get_server_info", ("version",)),
+    ServerKind.OLLAMA: ("/api/version", ("version",)),
+    ServerKind.TGI: ("/info", ("version",)),
+    ServerKind.LLAMA_SERVER: ("/props", ("build_info",)),
+}
+_LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
+
+
+def models_of(link: Link, seconds: float = SECONDS) -> tuple[RemoteModel, ...]:
+    """The server's models in its order. Raises Known."""
+    connection = link.connection
+    status, body, kind = link.get("/models", seconds)
+    if status != 200:
+        said = trouble.said_by(body, link.key)
+        raise trouble.of_status(connection, status, said, key=bool(link.key))
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        if "html" in kind or body.lstrip()[:1] == b"<":
+            raise trouble.page(connection.host, "GET /models") from None
+        raise trouble.nonsense(connection.host, "GET /models") from None
+    rows = told.get("data", told.get("models")) if isinstance(told, dict) else told
+    if rows is None:
+        rows = []  # Ollama without a model
+    if not isinstance(rows, list):
+        raise trouble.nonsense(connection.host, "GET /models: no list")
+    found = (_model(row) for row in rows if isinstance(row, dict))
+    return tuple(model for model in found if model is not None)
+
+
+def _model(row: Mapping[str, Any]) -> RemoteModel | None:
+    name = row.get("id") or row.get("name")
+    if not isinstance(name, str) or not name:
+        return None
+    meta = row.get("meta")
+    places = [row, meta] if isinstance(meta, dict) else [row]
+    lengths = (place.get(field) for field in _LENGTHS for place in places)
+    length = next((n for n in lengths if type(n) is int and 0 < n < 1 << 40), 0)
+    owner = row.get("owned_by")
+    if owner == "local" and "has_chat_template" in row:
+        owner = ServerKind.QWEN_DESKTOP.value
+    return RemoteModel(name, length, owner if isinstance(owner, str) else "")
+
+
+def kind_of(link: Link, models: tuple[RemoteModel, ...]) -> ServerKind:
+    """What program the server is, as chosen or guessed. Raises Cancelled."""
+    connection = link.connection
+    if connection.kind is not ServerKind.AUTO:
+        return connection.kind
+    host = (urlsplit(connection.base).hostname or "").lower()
+    if host.endswith((".aliyuncs.com", ".aliyun.com")):
+        return ServerKind.DASHSCOPE
+    for model in models:
+        if model.owner in _OWNERS:
+            return _OWNERS[model.owner]
+    if not models or connection.is_here or "." not in host:  # a public service is not probed
+        if isinstance(_json(link, "/api/version").get("version"), str):
+            return ServerKind.OLLAMA
+        if "max_total_tokens" in _json(link, "/info"):
+            return ServerKind.TGI
+    return ServerKind.OPENAI
+
+
+def version_of(link: Link, kind: ServerKind) -> str:
+    """The server's version; "" where it tells none. Raises Cancelled."""
+    if kind not in _VERSIONS:
+        return ""
+    path, names = _VERSIONS[kind]
+    told = _json(link, path)
+    return next((str(told[name])[:60] for name in names if isinstance(told.get(name), str)), "")
+
+
+def _json(link: Link, path: str) -> Mapping[str, Any]:
+    try:
+        status, body, _ = link.get(path, SHORT_SECONDS, root=True)
+        told = json.loads(body) if status == 200 else None
+    except (Known, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,365 @@
+"""What goes wrong between here and a server, as sentences. The border to the client's exceptions.
+
+What the server says may repeat what was sent: it stands in `values`, which stay out of the log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from qwen_desktop.chat.connection import Connection
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+
+SAID = 400  # characters of what a server said
+NAMED = 8  # models in a sentence
+
+KEPT = QT_TRANSLATE_NOOP("errors", "Try again later; what has come so far is kept.")
+CHECK = QT_TRANSLATE_NOOP("errors", "Check the address of the connection.")
+
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|context (?:length|size|window)|max_model_len|too many tokens"
+    r"|prompt is too long|exceeds? the (?:available|maximum)|inputs? (?:length|tokens?) .*exceed"
+    r"|range of input length",
+    re.I,
+)
+
+
+def bad_address(connection: Connection) -> Known:
+    """The address is none that could be asked."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "“{address}” is not the address of a server."),
+        QT_TRANSLATE_NOOP("errors", "Write it as http://host:port/v1."),
+        code="remote-address",
+        address=connection.address.strip()[:200],
+    )
+
+
+def of_status(
+    connection: Connection, status: int, said: str, *, key: bool, models: Sequence[str] = ()
+) -> Known:
+    """The sentence for an answer that is a refusal. `key`: one was sent."""
+    host = connection.host
+    details = f"status {status}"
+    if status == 401:
+        return _unauthorised(host, details, key=key)
+    if status == 403:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} refuses access with this key."),
+            QT_TRANSLATE_NOOP("errors", "Use the key of an account that may use this model."),
+            details=details,
+            code="remote-forbidden",
+            host=host,
+        )
+    if status == 407:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "The proxy wants a user name and a password."),
+            QT_TRANSLATE_NOOP("errors", "Give them in its address: http://user:password@host:port"),
+            details=details,
+            code="remote-proxy",
+        )
+    if 300 <= status < 400:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} sends on to another address."),
+            QT_TRANSLATE_NOOP(
+                "errors", "A chat goes only where you sent it: enter the other address instead."
+            ),
+            details=details,
+            code="remote-redirect",
+            host=host,
+        )
+    if status in (404, 405, 410):
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} has nothing to chat with at {address}."),
+            QT_TRANSLATE_NOOP("errors", "Most addresses end in /v1. Check it in Connections."),
+            details=details,
+            code="remote-not-found",
+            host=host,
+            address=connection.base,
+        )
+    if status == 429:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} was asked too often and wants a pause."),
+            QT_TRANSLATE_NOOP("errors", "Try again later, or check the limits of your account."),
+            details=details,
+            code="remote-busy",
+            host=host,
+        )
+    if status >= 500:
+        return failed(host, str(status), said)
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{host} refused the request (status {status}): {said}"),
+        QT_TRANSLATE_NOOP("errors", "Check the settings of this chat and the connection."),
+        details=details,
+        code="remote-refused-request",
+        host=host,
+        status=status,
+        said=said or "-",
+    )
+
+
+def failed(host: str, status: str, said: str) -> Known:
+    """The server has trouble of its own, before or amid an answer."""
+    if not said:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} has trouble of its own (status {status})."),
+            KEPT,
+            code="remote-failed",
+            host=host,
+            status=status,
+        )
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{host} has trouble of its own (status {status}): {said}"),
+        KEPT,
+        details=f"status {status}",
+        code="remote-failed",
+        host=host,
+        status=status,
+        said=said,
+    )
+
+
+def _unauthorised(host: str, details: str, *, key: bool) -> Known:
+    if key:
+        template = QT_TRANSLATE_NOOP("errors", "{host} does not accept the key.")
+    else:
+        template = QT_TRANSLATE_NOOP("errors", "{host} wants a key.")
+    return Known(
+        template,
+        QT_TRANSLATE_NOOP("errors", "Enter it in Tools, Connections."),
+        details=details,
+        code="remote-key",
+        host=host,
+    )
+
+
+def no_model(host: str, model: str, names: Sequence[str]) -> Known:
+    """The server has no such model. `names` are those it has."""
+    if not names:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} has no model {model}."),
+            QT_TRANSLATE_NOOP("errors", "Choose another at the name of the model above the chat."),
+            code="remote-model",
+            host=host,
+            model=model,
+        )
+    shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{host} has no model {model}. It has: {models}."),
+        QT_TRANSLATE_NOOP("errors", "Choose another at the name of the model above the chat."),
+        code="remote-model",
+        host=host,
+        model=model,
+        models=shown,
+    )
+
+
+def too_long(host: str, said: str) -> Known:
+    """More than the server's model takes."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The chat is longer than the context on {host}: {said}"),
+        QT_TRANSLATE_NOOP("errors", "Edit an earlier message, or start a new chat."),
+        details="context length",
+        code="remote-context",
+        host=host,
+        said=said,
+    )
+
+
+def overflow(have: int, budget: int) -> Known:
+    """Nothing may be left out, and by an estimate it does not fit."""
+    return Known(
+        QT_TRANSLATE_NOOP(
+            "errors", "The chat has about {have} tokens; {budget} fit beside an answer."
+        ),
+        QT_TRANSLATE_NOOP("errors", "Choose what to leave out, or start a new chat."),
+        code="context-overflow",
+        have=f"{have:,}",
+        budget=f"{budget:,}",
+    )
+
+
+def page(host: str, details: str = "") -> Known:
+    """A web page came in place of an answer."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "A web page came in place of an answer of {host}."),
+        QT_TRANSLATE_NOOP(
+            "errors",
+            "Where the network wants a login, open a browser and log in. "
+            "Otherwise check the address of the connection: most end in /v1.",
+        ),
+        details=details,
+        code="remote-page",
+        host=host,
+    )
+
+
+def nonsense(host: str, details: str = "") -> Known:
+    """An answer that makes no sense in the protocol. `details` quote nothing of it."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The answer of {host} makes no sense."),
+        QT_TRANSLATE_NOOP(
+            "errors", "Check that its address is that of an OpenAI-compatible server."
+        ),
+        details=details,
+        code="remote-nonsense",
+        host=host,
+    )
+
+
+def cut_off(host: str, details: str = "") -> Known:
+    """The connection, or the answer, ended in the middle."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The connection to {host} broke off."),
+        KEPT,
+        details=details,
+        code="remote-cut",
+        host=host,
+    )
+
+
+def silent(host: str, seconds: float) -> Known:
+    """Nothing came for as long as the connection allows."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "Nothing came from {host} for {seconds} seconds."),
+        QT_TRANSLATE_NOOP("errors", "Try again, or set a longer wait in Tools, Connections."),
+        code="remote-silent",
+        host=host,
+        seconds=f"{seconds:g}",
+    )
+
+
+def cannot_fork() -> Known:
+    """A server does not take tokens to begin an answer with."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "An answer of a server cannot begin at one of its tokens."),
+        QT_TRANSLATE_NOOP("errors", "Regenerate it instead."),
+        code="remote-fork",
+    )
+
+
+def cannot_continue(host: str) -> Known:
+    """The server does not go on with an answer, or it was cut within a thought."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{host} cannot go on with this answer."),
+        QT_TRANSLATE_NOOP("errors", "Regenerate it, or ask for the rest."),
+        code="remote-continue",
+        host=host,
+    )
+
+
+def of_network(error: BaseException, host: str) -> Known:
+    """The sentence for an exception of the HTTP client."""
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    details = " < ".join(type(cause).__name__ for cause in causes)
+    text = " ".join(str(cause) for cause in causes)
+    # The client's transport keeps only the words of what it caught.
+    if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes) or "CERTIFICATE_" in text:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "The certificate of {host} is not trusted."),
+            QT_TRANSLATE_NOOP(
+                "errors", "Add the certificate to the system's own, or check clock and address."
+            ),
+            details=details,
+            code="remote-certificate",
+            host=host,
+        )
+    if "ProxyError" in names:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "The proxy does not let this program through to {host}."),
+            QT_TRANSLATE_NOOP("errors", "Check HTTPS_PROXY in the environment."),
+            details=details,
+            code="remote-proxy",
+            host=host,
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in causes) or "[SSL" in text:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} could not be reached over a safe connection."),
+            QT_TRANSLATE_NOOP(
+                "errors", "Check that its address is right, and https or http as the server wants."
+            ),
+            details=details,
+            code="remote-tls",
+            host=host,
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes) or "Name or service" in text:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "The name {host} could not be found."),
+            QT_TRANSLATE_NOOP("errors", "Check the network and the address of the connection."),
+            details=details,
+            code="remote-dns",
+            host=host,
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} does not take connections."),
+            QT_TRANSLATE_NOOP("errors", "Start the server, or check the address."),
+            details=details,
+            code="remote-refused",
+            host=host,
+        )
+    if names & {"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "TimeoutError"}:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "{host} does not answer."),
+            QT_TRANSLATE_NOOP("errors", "Check that the server runs, and the network to it."),
+            details=details,
+            code="remote-unanswered",
+            host=host,
+        )
+    if "ConnectError" in names:
+        return Known(
+            QT_TRANSLATE_NOOP("errors", "There is no way to {host} from here."),
+            QT_TRANSLATE_NOOP("errors", "Check the network and the address of the connection."),
+            details=details,
+            code="remote-offline",
+            host=host,
+        )
+    return cut_off(host, details)
+
+
+def is_too_long(said: str) -> bool:
+    """Whether a refusal is about the length of the prompt."""
+    return bool(_TOO_LONG.search(said))
+
+
+def said_by(body: Any, key: str | None) -> str:
+    """What an error body says, in whatever shape, on one line and without the key."""
+    text = _message(body)
+    if key:
+        text = text.replace(key, "•••")
+    text = " ".join(text.split())
+    return text if len(text) <= SAID else text[: SAID - 1] + "…"
+
+
+def _message(body: Any) -> str:
+    if isinstance(body, bytes):
+        body = body.decode("utf-8", "replace")
+    if isinstance(body, str):
+        try:
+            return _message(json.loads(body))
+        except (ValueError, RecursionError):
+            return "" if body.lstrip()[:1] == "<" else body
+    if isinstance(body, dict):
+        for name in ("error", "message", "detail", "msg", "error_msg"):
+            if body.get(name):
+                place = body.get("loc")
+                where = ".".join(map(str, place)) if isinstance(place, list) else ""
+                return f"{where}: {_message(body[name])}" if where else _message(body[name])
+        return ""
+    if isinstance(body, list):
+        return "; ".join(filter(None, (_message(one) for one in body[:8])))
+    return str(body) if body is not None else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    step: BaseException | None = error
+    while step is not None and id(step) not in seen:
+        seen.add(id(step))
+        yield step
+        step = step.__cause__ or step.__context__
