@@ -18,6 +18,7 @@ import torch
 from qwen_desktop.chat.card import ModelCard, ModuleNode, SpecialToken, TokenizerFacts
 from qwen_desktop.chat.model import ModelInfo
 from qwen_desktop.engine.checkpoint import Checkpoint
+from qwen_desktop.engine.cpu.runner import why_not_compiled
 from qwen_desktop.engine.device import device_name
 from qwen_desktop.engine.files import read_head
 from qwen_desktop.engine.quant.linear import PackedLinear
@@ -44,7 +45,7 @@ def make_card(
     return ModelCard(
         info=info,
         root=module_tree(runner.module),
-        runner=capabilities.name,
+        runner=_way(runner),
         devices=_devices(runner.module) or (info.device,),
         prefill_chunk=capabilities.prefill_chunk,
         guesses=capabilities.croppable,
@@ -55,6 +56,12 @@ def make_card(
         licence_file=file,
         licence=text,
     )
+
+
+def _way(runner: Runner[Any]) -> str:
+    """Which path computes, and on a CPU why no compiled code decodes."""
+    name, why = runner.capabilities.name, why_not_compiled(runner)
+    return f"{name}; no compiled decode step: {why}" if why else name
 
 
 # -- modules -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ a prompt is read, so that an answer is computed in one way from its first token 
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 # Bytes of weights that are read between two looks at Cancel: a few hundredths of a second.
 _AT_ONCE = 2**29
+_LONGEST_REASON = 120  # characters of what a library says
 _LOOK_SECONDS = 0.05  # between two looks at Cancel while the compiler is waited for
 
 
@@ -46,7 +48,7 @@ class CompiledRunner(LeanRunner):
         self._folder, self._variant = folder, variant
         self._step: _Step | None = None
         self._compiling = compiling
-        self._failed = False
+        self._why_not = ""  # no compiled step will come any more, for this reason
         if compiling is None and not start.is_compiled(folder, variant):
             try:
                 self._compiling = start.Compiling(folder, variant)
@@ -104,7 +106,7 @@ class CompiledRunner(LeanRunner):
             self._compiling = None
 
     def _look(self) -> None:
-        if self._step is not None or self._failed:
+        if self._step is not None or self._why_not:
             return
         if self._compiling is not None and self._compiling.running:
             return
@@ -115,13 +117,44 @@ class CompiledRunner(LeanRunner):
         try:
             start.compile_now(self._folder, self._variant)
             self._step = _Step(self._model, self._variant)
-        # numba raises errors of many kinds, and the way round is open: the lean forward decodes.
-        except Exception as error:  # noqa: BLE001
+        except _troubles() as error:  # the way round is open: the lean forward decodes
             self._give_up(error)
 
     def _give_up(self, why: object) -> None:
-        self._failed = True
+        lines = str(why).strip().splitlines()
+        self._why_not = lines[0][:_LONGEST_REASON] if lines else type(why).__name__
         _log.warning("decoding without the compiled step: %s", why)
+
+    @property
+    def why_not(self) -> str:
+        """Why it decodes without the compiled step now; "" where it does not."""
+        if self._step is not None:
+            return ""
+        return self._why_not or "it is being compiled, or read with the next prompt"
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What compiling, and reading what was compiled, may raise where machine or files are at fault.
+
+    RuntimeError is LLVM's; the last two are of files that end early or were written by others.
+    """
+    kinds = (OSError, ImportError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError)
+    try:
+        from numba.core.errors import NumbaError
+    except ImportError:
+        return kinds
+    return (NumbaError, *kinds)
+
+
+def why_not_compiled(runner: Any) -> str:
+    """Why `runner`, of any kind, decodes without compiled code on a CPU; "" where it has it, or
+    where a card computes."""
+    if isinstance(runner, CompiledRunner):
+        return runner.why_not
+    able = runner.capabilities
+    if able.device.type != "cpu":
+        return ""
+    return _reason(runner.module, able.kv_format) or "the model is small, or no folder for code"
 
 
 def compiled_runner(
@@ -131,19 +164,24 @@ def compiled_runner(
 
     It takes over what `ahead` compiles, where that is what it needs.
     """
-    reason = start.why_not_here()
-    if not reason and kv is not KvFormat.MODEL:
-        reason = "an 8-bit KV cache"
-    if not reason:
-        from qwen_desktop.engine.cpu.facts import variant_of, why_not
-
-        reason = why_not(model)
+    reason = _reason(model, kv)
     if reason:
         _log.info("no compiled decode step: %s", reason)
         return None
+    from qwen_desktop.engine.cpu.facts import variant_of
+
     variant = variant_of(model)
     compiling = ahead.taken(variant) if ahead is not None else None
     return CompiledRunner(model, folder, variant, compiling)
+
+
+def _reason(model: Any, kv: KvFormat) -> str:
+    """Why no compiled step can be made for `model`; "" where one can."""
+    from qwen_desktop.engine.cpu.facts import why_not
+
+    if kv is not KvFormat.MODEL:
+        return start.why_not_here() or "an 8-bit KV cache"
+    return start.why_not_here() or why_not(model)
 
 
 class Ahead:
@@ -182,11 +220,11 @@ class _Step:
         from qwen_desktop.engine.cpu import step, tables
         from qwen_desktop.engine.cpu.facts import shift_of
         from qwen_desktop.engine.cpu.products import multiply_compiled
-        from qwen_desktop.engine.cpu.vectors import KINDS
+        from qwen_desktop.engine.cpu.vectors import kind_for
 
         self._model, self._code, self._tables = model, step, tables
         self._kind, self._kv, self._head = (
-            KINDS[name] for name in (variant.weights, variant.kv, variant.head)
+            kind_for(name) for name in (variant.weights, variant.kv, variant.head)
         )
         self._group = (0,) * variant.group
         self._threads = max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))

@@ -14,6 +14,7 @@ float32 throughout, and where weights are codes, integers of 16 bits beside thei
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from qwen_desktop.engine.cpu.kernels import (
     dot_int8,
     dot_offsets,
 )
+from qwen_desktop.engine.cpu.planes import row_of_planes, to_planes
 from qwen_desktop.engine.cpu.small import FAST, exponential, norm, turn
 from qwen_desktop.engine.cpu.vectors import kind_of, put
 
@@ -39,6 +41,7 @@ ROLES = 7
 WHOLE_ROW = 62  # a shift that leaves nothing of any number of groups
 
 INT4_GROUP = 32  # codes of 4 bits that share scale and zero, at least
+_LINE = 64  # bytes
 
 
 class Shape(NamedTuple):
@@ -86,8 +89,8 @@ class Room(NamedTuple):
     """
 
     x: Array  # what the rows meet: float32, as long as the longest row
-    codes: Array  # the same as integers
-    steps: Array  # and their scales, one for each GROUP
+    codes: Array  # the same as integers, as kernels.py or planes.py want them
+    steps: Array  # and their scales
     totals: Array  # sums of `x`, one for each group that shares a scale
     y: Array  # queries, keys, values of the token
     mixed: Array  # what attention found
@@ -100,28 +103,35 @@ class Room(NamedTuple):
 
 
 def room_for(shape: Shape, parts: int) -> Room:
-    """Buffers for `shape`, attention in `parts` for each key/value head."""
+    """Buffers for `shape`, attention in `parts` for each key/value head; zeros.
+
+    They lie in one piece, each from a line of memory on: a vector across two lines takes twice as
+    long, and arrays that lie anywhere may want the same places of the cache.
+    """
     group = shape.heads // shape.kv_heads
     units = shape.kv_heads * parts
     longest = max(shape.hidden, shape.heads * shape.width, shape.inner)
-
-    def floats(*size: int) -> Array:
-        return np.zeros(size, np.float32)
-
-    return Room(
-        x=floats(longest),
-        codes=np.zeros(longest, np.int16),
-        steps=floats(-(-longest // GROUP)),
-        totals=floats(-(-longest // INT4_GROUP)),
-        y=floats((shape.heads + 2 * shape.kv_heads) * shape.width),
-        mixed=floats(shape.heads * shape.width),
-        inner=floats(shape.inner),
-        shares=floats(units * group * BLOCK),
-        partial=floats(units * group * shape.width),
-        tops=floats(units, group),
-        sums=floats(units, group),
-        parts=parts,
-    )
+    sizes: dict[str, tuple[int, ...]] = {
+        "x": (longest,),
+        "codes": (longest + longest // 4,),
+        "steps": (-(-longest // 8),),
+        "totals": (-(-longest // INT4_GROUP) + 16,),
+        "y": ((shape.heads + 2 * shape.kv_heads) * shape.width,),
+        "mixed": (shape.heads * shape.width,),
+        "inner": (shape.inner,),
+        "shares": (units * group * BLOCK,),
+        "partial": (units * group * shape.width,),
+        "tops": (units, group),
+        "sums": (units, group),
+    }
+    kinds = {name: np.dtype(np.int16 if name == "codes" else np.float32) for name in sizes}
+    lengths = {name: math.prod(size) * kinds[name].itemsize for name, size in sizes.items()}
+    room = np.zeros(sum(lengths.values()) + _LINE * (len(sizes) + 1), np.uint8)
+    place, found = -room.ctypes.data % _LINE, {}
+    for name, length in lengths.items():
+        found[name] = room[place : place + length].view(kinds[name]).reshape(sizes[name])
+        place += -(-length // _LINE) * _LINE
+    return Room(**found, parts=parts)
 
 
 # -- a row of a matrix, of any kind ------------------------------------------------------------
@@ -197,6 +207,17 @@ def _product_of(
             return found + dot_offsets(kind, scales + own, zeros + own, totals, groups)
 
         return of_halves
+    if name == "int4planes":
+
+        def of_planes(
+            kind: Any, rows: Any, scales: Any, zeros: Any, shift: Any, row: Any, x: Any,
+            codes: Any, steps: Any, totals: Any, n: Any,
+        ) -> Any:  # fmt: skip
+            own = row * groups_of(n, INT4_GROUP, shift) * 2
+            at = rows + row * (n // 2)
+            return row_of_planes(at, scales + own, zeros + own, shift, codes, steps, totals, n)
+
+        return of_planes
     size = 4 if name == "float32" else 2
 
     def of_floats(
@@ -219,6 +240,14 @@ def _prepared(kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, tot
             round_off(x, n, codes, steps, 1)
 
         return rounded
+    if name == "int4planes":
+
+        def in_planes(
+            kind: Any, shift: Any, x: Any, n: Any, codes: Any, steps: Any, totals: Any
+        ) -> None:
+            to_planes(x, n, shift, codes, steps, totals)
+
+        return in_planes
     if name in ("int8own", "int4"):
         unit, apart = (INT4_GROUP, 4) if name == "int4" else (GROUP, 1)
 

@@ -12,7 +12,7 @@ import numpy as np
 from qwen_desktop.engine.cpu import bfloats, step, tiles
 from qwen_desktop.engine.cpu.attention import BLOCK
 from qwen_desktop.engine.cpu.start import LAYER, Variant
-from qwen_desktop.engine.cpu.vectors import KINDS
+from qwen_desktop.engine.cpu.vectors import KINDS, kind_for
 
 _WIDTH = 64
 
@@ -48,7 +48,7 @@ def run_once(variant: Variant) -> None:
     places = [np.array([part.ctypes.data], np.int64) for part in cache]
     cached = step.Cached(places[0], places[1], BLOCK)
     h, angles = np.zeros(_WIDTH, np.float32), np.zeros(_WIDTH // 2, np.float32)
-    kinds = [KINDS[name] for name in (variant.weights, variant.kv, variant.head)]
+    kinds = [kind_for(name) for name in (variant.weights, variant.kv, variant.head)]
     step.layers(
         kinds[0],
         kinds[1],

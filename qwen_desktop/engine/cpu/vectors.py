@@ -21,7 +21,10 @@ from numba.extending import intrinsic
 
 LANES = 8
 # Numbers of 32 bits in the largest vectors of this CPU.
-WIDEST = 16 if binding.get_host_cpu_features().get("avx512f") else LANES
+_features = binding.get_host_cpu_features()
+WIDEST = 16 if _features.get("avx512f") else LANES
+# Whether this CPU can do what `planes.py` is made of.
+FOURS = all(_features.get(f"avx512{name}") for name in ("f", "bw", "vl", "vnni"))
 
 F32, F16 = ir.FloatType(), ir.HalfType()
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -35,14 +38,24 @@ KINDS: dict[str, np.ndarray[Any, Any]] = {
     "int8": np.empty(0, np.int8),
     "int8own": np.empty(0, np.int32),
     "int4": np.empty(0, np.uint8),
+    "int4planes": np.empty(0, np.uint32),
 }
 _NAMES = {types.float32: "float32", types.int16: "float16", types.uint16: "bfloat16",
-          types.int8: "int8", types.int32: "int8own", types.uint8: "int4"}  # fmt: skip
+          types.int8: "int8", types.int32: "int8own", types.uint8: "int4",
+          types.uint32: "int4planes"}  # fmt: skip
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1}
 
 # What lies beside codes. "int8own" are the codes of a folder that was quantised to 8 bits.
 SCALES = {"int4": "bfloat16", "int8": "bfloat16", "int8own": "float32"}
 ZEROS = {"int4": "bfloat16", "int8own": "int16"}
+
+
+def kind_for(name: str) -> np.ndarray[Any, Any]:
+    """The array for rows of the kind `name`, to be read in the way that is best on this CPU.
+
+    "int4planes" are the codes of "int4" where these meet inputs in planes of bytes (`planes.py`).
+    """
+    return KINDS["int4planes" if FOURS and name == "int4" else name]
 
 
 def kind_of(array: Any) -> str:
@@ -146,13 +159,18 @@ def floats(builder: Any, address: Any, offset: Any, kind: str, count: int = LANE
         return load(builder, place, wanted)
     if kind == "float16":
         return builder.fpext(load(builder, place, vector(F16, count)), wanted)
-    if kind == "bfloat16":  # the upper half of a float
-        wide = builder.zext(load(builder, place, vector(I16, count)), vector(I32, count))
-        upper = builder.shl(wide, ir.Constant(vector(I32, count), [16] * count))
-        return builder.bitcast(upper, wanted)
+    if kind == "bfloat16":
+        return floats_of_bits(builder, load(builder, place, vector(I16, count)))
     of = I16 if kind == "int16" else I8
     wide = builder.sext(load(builder, place, vector(of, count)), vector(I32, count))
     return builder.sitofp(wide, wanted)
+
+
+def floats_of_bits(builder: Any, bits: Any) -> Any:
+    """The floats of bfloat16, given as integers of 16 bits: these are their upper halves."""
+    of = vector(I32, bits.type.count)
+    upper = builder.shl(builder.zext(bits, of), ir.Constant(of, [16] * of.count))
+    return builder.bitcast(upper, vector(F32, of.count))
 
 
 def single(builder: Any, address: Any, offset: Any, kind: str) -> Any:
