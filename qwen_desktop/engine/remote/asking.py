@@ -98,7 +98,7 @@ class Asking:
                 limit = self._length()
                 talk = talk_of(self._request, limit, self._ratio)
                 if talk.overflows:
-                    raise trouble.overflow(talk.tokens, limit)
+                    raise trouble.overflow(talk.tokens, talk.budget)
                 yield from self._attempt(facts, talk, limit)
             except Known as known:
                 if known.code not in _UNCONNECTED or self._connects + 1 >= CONNECTS:
@@ -176,7 +176,7 @@ class Asking:
             yield Finished(FinishReason.STOPPED, estimated=answer.is_estimated)
             return
         except Exception as error:  # noqa: BLE001 - told apart in `_known`
-            known = self._known(error, link, body, opened=opened)
+            known = self._known(error, body, opened=opened)
             if opened:
                 yield from answer.end()
             raise known from None
@@ -188,9 +188,7 @@ class Asking:
         self._measure(answer, body)
         yield Finished(answer.reason, estimated=answer.is_estimated)
 
-    def _known(
-        self, error: Exception, link: Link, body: dict[str, Any], *, opened: bool
-    ) -> BaseException:
+    def _known(self, error: Exception, body: dict[str, Any], *, opened: bool) -> BaseException:
         """What to raise for `error`: Known, or _Again where the same may go better."""
         import openai
 
@@ -202,10 +200,8 @@ class Asking:
         if isinstance(error, openai.APIStatusError):
             return self._refusal(error, body)
         if isinstance(error, openai.APIConnectionError):  # a timeout is one too
-            known = link.translated(error.__cause__ or error)
-            if opened and isinstance(known, Known) and known.code in _UNCONNECTED:
-                return trouble.cut_off(host, known.details)
-            return known
+            known = trouble.of_network(error.__cause__ or error, host)
+            return trouble.cut_off(host, known.details) if opened else known
         if isinstance(error, openai.APIError):
             return trouble.failed(
                 host,

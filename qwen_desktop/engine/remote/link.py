@@ -53,16 +53,13 @@ class Link:
         self.is_cut = False
         timeouts = connection.timeouts
         timeout = openai.Timeout(None, connect=timeouts.connect, write=WRITE_SECONDS)
-        options: dict[str, Any] = {}
-        if connection.base.startswith("https:"):
-            options["verify"] = _tls()
         try:
             self.http = openai.DefaultHttpxClient(
                 timeout=timeout,
                 trust_env=not connection.is_here,
                 follow_redirects=False,
                 event_hooks={"request": [self._on_request]},
-                **options,
+                verify=_tls(),
             )
         except (ValueError, ImportError) as error:  # a proxy that makes no sense, or SOCKS
             raise trouble.of_network(_ProxyError(type(error).__name__), connection.host) from None

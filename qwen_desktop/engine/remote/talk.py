@@ -32,6 +32,7 @@ class Talk:
     unseen: tuple[str, ...]
     continued: bool
     overflows: bool
+    budget: int  # tokens it may take, 0 where that is not known
 
 
 def estimate(text: str, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
@@ -71,6 +72,7 @@ def talk_of(request: GenerationRequest, limit: int, bytes_per_token: float) -> T
         unseen=tuple(m.id for m in said if m.id in gone),
         continued=bool(said) and said[-1].role is Role.ASSISTANT,
         overflows=bool(budget) and tokens > budget and request.policy is Policy.ASK,
+        budget=budget,
     )
 
 

@@ -1,0 +1,230 @@
+"""Servers that refuse, break off and make no sense: a sentence each, and the text so far."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import traceback
+
+import pytest
+
+from qwen_desktop.chat.connection import Connection, RemoteTarget, Timeouts
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Started
+from qwen_desktop.errors import Known, report_of
+from tests.engine.remote.conftest import request_to
+from tests.engine.remote.fakeserver import KEY, Exchange, chunk, fake
+
+
+def failure(remote, address, **options):
+    """The text until the trouble, and the trouble."""
+    said = []
+    try:
+        for event in remote.generate(request_to(address, **options), threading.Event()):
+            said += [event.text] if isinstance(event, Delta) else []
+    except Known as known:
+        return "".join(said), known
+    pytest.fail("no trouble")
+
+
+def refuse(status, body=None, **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda x: x.json(body if body is not None else {"error": {}}, status, names)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "remote-key"),
+        (403, "remote-forbidden"),
+        (405, "remote-not-found"),
+        (500, "remote-failed"),
+        (502, "remote-failed"),
+        (418, "remote-refused-request"),
+        (307, "remote-redirect"),
+    ],
+)
+def test_refusals(remote, status, code):
+    with fake(refuse(status, {"error": {"message": f"no: {KEY}"}}, Location="/elsewhere")) as s:
+        _, known = failure(remote, s.address)
+        assert len(s.asked) == 1
+    assert known.code == code
+    assert KEY not in known.report().text() + str(report_of(known))
+
+
+def test_a_model_that_is_not_there_names_those_that_are(remote):
+    with fake(refuse(404, {"message": "The model `x` does not exist."})) as server:
+        server.models = {"data": [{"id": "Qwen3-4B"}, {"id": "Qwen3-8B"}]}
+        _, known = failure(remote, server.address, model="x")
+    assert known.code == "remote-model"
+    assert "Qwen3-4B, Qwen3-8B" in str(known)
+
+
+def test_an_address_that_is_wrong(remote):
+    with fake(refuse(404, {"detail": "Not Found"})) as server:
+        _, known = failure(remote, server.address)
+    assert known.code == "remote-not-found"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": {"message": "Unrecognized request argument supplied: min_p", "param": "min_p"}},
+        {"detail": [{"loc": ["body", "min_p"], "msg": "Extra inputs are not permitted"}]},
+        {"detail": "Unexpected fields in the request: {'min_p'}"},
+    ],
+)
+def test_a_field_that_is_not_known_is_left_out_and_said(remote, stop, said):
+    def picky(x: Exchange):
+        if "min_p" in x.body:
+            x.json(said, 422)
+        else:
+            x.stream(chunk("ok"), chunk(finish="stop"))
+
+    with fake(picky) as server:
+        for times in (2, 3):  # it is remembered
+            request = request_to(server.address, min_p=0.1, top_k=5)
+            events = list(remote.generate(request, stop))
+            assert len(server.asked) == times
+            (started,) = [e for e in events if isinstance(e, Started)]
+            assert started.provenance.not_taken == "min_p"
+            assert dict(started.provenance.sampling) == {"top_k": 5.0}
+        assert server.asked[-1].body["top_k"] == 5
+
+
+def test_too_long(remote):
+    said = "This model's maximum context length is 4096 tokens. However, you requested 5000."
+    with fake(refuse(400, {"error": {"message": said}})) as server:
+        _, known = failure(remote, server.address)
+    assert known.code == "remote-context"
+    assert "4096" in str(known)
+
+
+def test_busy_is_waited_for(remote, stop):
+    with fake(refuse(429, Retry_After="1"), lambda x: x.stream(chunk("ok", finish="stop"))) as s:
+        events = list(remote.generate(request_to(s.address), stop))
+        assert len(s.asked) == 2
+    assert Progress(Stage.WAITING, 0, 1) in events
+    assert events[-1].reason is FinishReason.STOP
+
+
+def test_waiting_for_a_busy_one_can_be_stopped(remote, stop):
+    with fake(refuse(429, Retry_After="100")) as server:
+        events = []
+        for event in remote.generate(request_to(server.address), stop):
+            events.append(event)
+            if isinstance(event, Progress) and event.stage is Stage.WAITING:
+                stop.set()
+        assert events[-1] == Finished(FinishReason.STOPPED)
+
+
+def test_a_pause_of_hours_is_not_waited_for(remote):
+    with fake(refuse(429, Retry_After="7200")) as server:
+        _, known = failure(remote, server.address)
+    assert known.code == "remote-busy"
+
+
+def raw(*lines: bytes, kind="text/event-stream", length=None):
+    def talk(x: Exchange):
+        x.begin(kind, length=length)
+        x.event(chunk("so far"))
+        for line in lines:
+            x.line(line)
+
+    return talk
+
+
+BROKEN = {
+    "cut": (raw(length=100_000), "remote-cut"),
+    "ended without a reason": (raw(), "remote-cut"),
+    "no JSON": (raw(b"data: {oops\n\n"), "remote-nonsense"),
+    "a number": (raw(b"data: 5\n\n"), "remote-nonsense"),
+    "a list": (raw(b"data: [1]\n\n"), "remote-nonsense"),
+    "null": (raw(b"data: null\n\n"), "remote-nonsense"),
+    "choices of no use": (raw(b'data: {"choices": "x"}\n\n'), "remote-nonsense"),
+    "content of no use": (
+        raw(b'data: {"choices": [{"delta": {"content": 7}}]}\n\n'),
+        "remote-nonsense",
+    ),
+    "not UTF-8": (raw(b'data: {"choices": "\xff\xfe"}\n\n'), "remote-nonsense"),
+    "trouble amid": (
+        raw(b'data: {"error": {"message": "CUDA out of memory", "code": 500}}\n\n'),
+        "remote-failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_came_before_is_kept(remote, name):
+    talk, code = BROKEN[name]
+    with fake(talk) as server:
+        said, known = failure(remote, server.address)
+    assert said == "so far"
+    assert known.code == code
+
+
+def test_no_done_is_no_trouble(remote, stop):
+    with fake(lambda x: x.stream(chunk("ok"), chunk(finish="stop"), done=False)) as server:
+        events = list(remote.generate(request_to(server.address), stop))
+    assert events[-1].reason is FinishReason.STOP
+
+
+def test_a_huge_line(remote, stop):
+    with fake(lambda x: x.stream(chunk("a b " * 500_000), chunk(finish="stop"))) as server:
+        events = list(remote.generate(request_to(server.address, loop_guard=False), stop))
+    assert sum(len(e.text) for e in events if isinstance(e, Delta)) == 2_000_000
+
+
+def test_a_web_page(remote):
+    with fake(lambda x: x.send(b"<html>Log in</html>", "text/html")) as server:
+        server.pages["/v1/models"] = lambda x: x.send(b"<html>Log in</html>", "text/html")
+        _, known = failure(remote, server.address)
+        assert known.code == "remote-page"
+        with pytest.raises(Known) as caught:
+            remote.models(Connection("Lab", server.address))
+        assert caught.value.code == "remote-page"
+
+
+@pytest.mark.parametrize("amid", [False, True])
+def test_silence(remote, amid):
+    def quiet(x: Exchange):
+        x.begin()
+        if amid:
+            x.event(chunk("so far"))
+        x.hang()
+
+    with fake(quiet) as server:
+        limits = Timeouts(0.2, 20 if amid else 0.3, 0.3)
+        said, known = failure(remote, server.address, timeouts=limits)
+        assert server.left.wait(10)
+    assert (said, known.code) == ("so far" if amid else "", "remote-silent")
+
+
+def test_nobody_there(remote):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        _, known = failure(remote, f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+    assert known.code == "remote-refused"
+
+
+def test_https_to_a_server_without_it(remote):
+    with fake() as server:
+        _, known = failure(remote, server.address.replace("http:", "https:"))
+    assert known.code == "remote-tls"
+
+
+def test_no_address(remote):
+    _, known = failure(remote, "what is this")
+    assert known.code == "remote-address"
+
+
+def test_the_key_is_nowhere(remote, caplog):
+    caplog.set_level(logging.DEBUG)
+    with fake(refuse(401, {"error": {"message": f"Incorrect API key provided: {KEY}"}})) as server:
+        said, known = failure(remote, server.address)
+        request = request_to(server.address)
+    trace = "".join(traceback.format_exception(known))
+    report = report_of(known)
+    everything = [trace, repr(known), repr(report), report.for_log(), said, repr(request)]
+    everything += [repr(remote), repr(RemoteTarget(request.remote.connection, "m")), caplog.text]
+    assert KEY not in "".join(everything)
