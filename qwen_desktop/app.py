@@ -170,6 +170,7 @@ class App(QObject):
         from qwen_desktop.bridge.prompts import Prompts
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.search import Search
+        from qwen_desktop.bridge.serving import Serving
         from qwen_desktop.bridge.spelling import Spelling
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.study import Studies
@@ -221,6 +222,8 @@ class App(QObject):
         studies = self.options.profile.studies
         self.studies = Studies(self.engine, self.models, self.chats, studies, self)
         self.window.study_by(self.studies)
+        self.serving = Serving(self.engine, self.models, self.chats, self)
+        self.window.serve_by(self.serving)
         self.hub_access = HubAccess(self.preferences, self)
         self.downloads = Downloads(
             DownloadsFile(self.options.profile.downloads),
@@ -424,6 +427,7 @@ class App(QObject):
             self.search.close()
             self.models.close()
             self.studies.close()
+            self.serving.close()
             self.downloads.close()
             self.library.close()
             self.offers.close()

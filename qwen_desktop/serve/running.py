@@ -56,10 +56,10 @@ class Running:
             timeout_graceful_shutdown=GRACE_S,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, name="local server", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="local server", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Answer on a thread of its own."""
         self._thread.start()
 
     def stop_answers(self) -> None:
@@ -80,7 +80,8 @@ class Running:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Answer on this thread, until `close`."""
         try:
             self._server.run(sockets=[self._socket])
         except Exception:  # noqa: BLE001 - the border of this thread
@@ -110,9 +111,7 @@ def _bound(options: ServeOptions) -> socket.socket:
 def _no_port(options: ServeOptions, error: OSError) -> Known:
     if error.errno in TAKEN:
         return Known(
-            QT_TRANSLATE_NOOP(
-                "errors", "Port {port} is in use already, or not allowed."
-            ),
+            QT_TRANSLATE_NOOP("errors", "Port {port} is in use already, or not allowed."),
             QT_TRANSLATE_NOOP("errors", "Take another port."),
             details=str(error),
             code="port-taken",

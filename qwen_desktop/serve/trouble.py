@@ -77,4 +77,5 @@ _STATUS = {
     "prompt-too-long": (400, "context_length_exceeded"),
     "no-memory": (503, "out_of_memory"),
     "no-checkpoint": (503, "no_model"),
+    "server-stopped": (503, "stopped"),
 }

@@ -181,6 +181,15 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     Spec(
+        "server",
+        QT_TRANSLATE_NOOP("actions", "Local server…"),
+        ("Ctrl+Shift+X",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Let other programs of this computer ask the open model."
+        ),
+    ),
+    Spec(
         "inspect",
         QT_TRANSLATE_NOOP("actions", "Inspect prompt…"),
         ("Ctrl+I",),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
+    from qwen_desktop.bridge.serving import Serving
     from qwen_desktop.bridge.spelling import Spelling
     from qwen_desktop.bridge.study import Studies
     from qwen_desktop.chat.events import Alarm, Usage
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.outgoing import Outgoing
     from qwen_desktop.ui.prompting import Prompting
     from qwen_desktop.ui.safekeeping import Safekeeping
+    from qwen_desktop.ui.serving import ServingView
     from qwen_desktop.ui.shelf import Shelf
     from qwen_desktop.ui.studying import Studying
     from qwen_desktop.ui.timeline.view import Timeline
@@ -91,6 +93,7 @@ class MainWindow(Frame):
     incoming: Incoming
     inspection: Inspection
     outgoing: Outgoing
+    serving: ServingView
     shelf: Shelf
     whole_profile: WholeProfile
 
@@ -151,6 +154,7 @@ class MainWindow(Frame):
                 "memory_chart": lambda: self.charting.show(),
                 "inspect": lambda: self.inspection.show_now(),
                 "study": lambda: self.studying.show(),
+                "server": lambda: self.serving.show(),
                 "turn_steps": lambda: self.pane.looks.show_turn(),
                 "next_conversation": lambda: self.switching.step(1),
                 "previous_conversation": lambda: self.switching.step(-1),
@@ -252,6 +256,12 @@ class MainWindow(Frame):
         from qwen_desktop.ui.studying import Studying
 
         self.studying = Studying(self, studies)
+
+    def serve_by(self, serving: Serving) -> None:
+        """Let the open model be served. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.serving import ServingView
+
+        self.serving = ServingView(self, serving)
 
     def download_by(self, downloads: Downloads, access: HubAccess) -> None:
         """Let checkpoints be downloaded. To be called once, after `connect_to`."""

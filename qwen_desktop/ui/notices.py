@@ -81,8 +81,8 @@ class Notices(QWidget):
         self.setObjectName("notices")
         self.saving = Notice("saving", self.tr("Close message"))
         self.opening = Notice("opening", self.tr("Close message"))
-        self.cards = (self.opening, self.saving)
-        inner = QVBoxLayout()
+        self.cards: tuple[Notice, ...] = (self.opening, self.saving)
+        inner = self._inner = QVBoxLayout()
         inner.setSpacing(6)
         for card in self.cards:
             inner.addWidget(card)
@@ -131,6 +131,15 @@ class Notices(QWidget):
     def hide_opening(self) -> None:
         """That has been read, or is over."""
         self.opening.hide()
+        self._fit()
+
+    def add(self, card: Notice) -> None:
+        """Take a notice in that somebody else shows and hides, telling `fit` of it."""
+        self.cards = (*self.cards, card)
+        self._inner.addWidget(card)
+
+    def fit(self) -> None:
+        """A notice has come or gone."""
         self._fit()
 
     def _announce(self, text: str) -> None:

@@ -40,6 +40,7 @@ DIALOGS = (
     "Model card",
     "Memory and context…",
     "Memory study…",
+    "Local server…",
     "Inspect prompt…",
     "How a turn works…",
     "Open chat file…",

@@ -1,0 +1,66 @@
+"""The local server of the window: its dialog, its log, a notice where a message waits for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from qwen_desktop.bridge.serving import LOG_ROWS
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.serving import Serving, ServingState
+    from qwen_desktop.serve.served import Entry
+    from qwen_desktop.ui.main_window import MainWindow
+    from qwen_desktop.ui.notices import Notice
+    from qwen_desktop.ui.serving_dialog import ServingDialog
+
+
+class ServingView(QObject):
+    """Belongs to the window."""
+
+    def __init__(self, window: MainWindow, serving: Serving) -> None:
+        super().__init__(window)
+        self._window, self._serving = window, serving
+        self._entries: deque[Entry] = deque(maxlen=LOG_ROWS)
+        self.dialog: ServingDialog | None = None
+        self.notice: Notice | None = None  # made when it is needed
+        serving.changed.connect(self._on_changed)
+        serving.served.connect(self._on_served)
+
+    def show(self) -> None:
+        """Open the dialog, or bring it to the front."""
+        if self.dialog is None:
+            from qwen_desktop.ui.serving_dialog import ServingDialog
+
+            self.dialog = ServingDialog(self._serving, self._window)
+            for entry in self._entries:
+                self.dialog.add_entry(entry)
+            self.dialog.finished.connect(self._on_finished)
+        self.dialog.show()
+        self.dialog.raise_()
+        self.dialog.activateWindow()
+
+    @Slot()
+    def _on_finished(self) -> None:
+        self.dialog = None
+
+    @Slot(object)
+    def _on_served(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    @Slot(object)
+    def _on_changed(self, state: ServingState) -> None:
+        if state.holds:
+            if self.notice is None:
+                from qwen_desktop.ui.notices import Notice
+
+                self.notice = Notice("servingWait", self.tr("Close message"))
+                self._window.notices.add(self.notice)
+            text = self.tr("The local server is answering another program; your message is next.")
+            self.notice.show_text(text, (self.tr("Show the server"), self.show))
+        elif self.notice is not None:
+            self.notice.hide()
+        if self.notice is not None:
+            self._window.notices.fit()
