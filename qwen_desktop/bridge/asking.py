@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from qwen_desktop.bridge.models import ModelState
 from qwen_desktop.bridge.run import Run, RunKind
-from qwen_desktop.chat.context import ChatOptions, Policy
+from qwen_desktop.chat.connection import RemoteTarget
+from qwen_desktop.chat.context import ChatOptions, Policy, RemoteChoice
 from qwen_desktop.chat.draft import Draft
 from qwen_desktop.chat.forking import Fork
 from qwen_desktop.chat.messages import (
@@ -40,14 +41,44 @@ STUDYING = Report(
     QT_TRANSLATE_NOOP("errors", "A memory study is under way."),
     QT_TRANSLATE_NOOP("errors", "Wait for it or stop it: Tools, Memory study."),
 )
+NO_CONNECTION = Report(
+    QT_TRANSLATE_NOOP("errors", "The connection that answers this chat is not there any more."),
+    QT_TRANSLATE_NOOP("errors", "Choose who answers it at the name of the model above the chat."),
+    code="no-connection",
+)
 NOT_THE_LAST = Report(
     QT_TRANSLATE_NOOP("errors", "Only the last answer of a chat can be continued."),
     QT_TRANSLATE_NOOP("errors", "Regenerate this one, or ask for the rest."),
 )
 
 
-def refusal(text: str | None, model: ModelState, run: Run | None) -> Report | None:
-    """Why a request, one with `text`, cannot be made now; None where it can."""
+@dataclass(frozen=True)
+class ChatPlace:
+    """Where a conversation is answered: by the user's `choice`, whose connection may be gone."""
+
+    choice: RemoteChoice | None = None
+    target: RemoteTarget | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the open checkpoint is not asked."""
+        return self.choice is not None
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether the user knows of the server that everything goes to, if to any."""
+        if self.choice is None or self.target is None:
+            return True
+        return self.choice.agreed == self.target.connection.origin
+
+
+LOCAL = ChatPlace()
+
+
+def refusal(
+    text: str | None, model: ModelState, run: Run | None, place: ChatPlace = LOCAL
+) -> Report | None:
+    """Why a request, one with `text`, cannot be made now at `place`; None where it can."""
     if text is not None and not text.strip():
         return NOTHING_TYPED
     if run is not None:  # there is one at a time
@@ -56,6 +87,8 @@ def refusal(text: str | None, model: ModelState, run: Run | None) -> Report | No
             QT_TRANSLATE_NOOP("errors", "Wait for it or stop it."),
             {"title": run.state().title},
         )
+    if place.choice is not None:
+        return NO_CONNECTION if place.target is None else None
     if model.busy:
         return LOADING
     if model.engaged:
@@ -75,17 +108,28 @@ def values_in_effect(general: Mapping[str, Value], options: ChatOptions) -> dict
 
 @dataclass(frozen=True)
 class Terms:
-    """On what terms a request is made: settings in effect, policy, the name of the open model."""
+    """On what terms a request is made: settings in effect, policy, who answers.
+
+    `model` is the name of the one that answers at `place`.
+    """
 
     values: Mapping[str, Value]
     policy: Policy
     model: str
+    place: ChatPlace = LOCAL
 
     @classmethod
-    def of(cls, general: Mapping[str, Value], options: ChatOptions, model: str) -> Terms:
-        """Those of a conversation with `options`."""
+    def of(
+        cls,
+        general: Mapping[str, Value],
+        options: ChatOptions,
+        model: str,
+        place: ChatPlace = LOCAL,
+    ) -> Terms:
+        """Those of a conversation with `options`; `model` is the open one."""
         values = values_in_effect(general, options)
-        return cls(values, options.policy or Policy(values["context_policy"]), model)
+        policy = options.policy or Policy(values["context_policy"])
+        return cls(values, policy, place.choice.model if place.choice else model, place)
 
     def request(
         self, conversation: Conversation, messages: tuple[Message, ...]
@@ -96,6 +140,7 @@ class Terms:
             messages=messages,
             settings=GenerationSettings.from_values(self.values),
             policy=self.policy,
+            remote=self.place.target,
         )
 
 

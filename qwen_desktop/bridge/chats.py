@@ -34,6 +34,7 @@ class Chats(Reading):
 
     message_added = Signal(object)  # Message at the end of the shown path
     overflowed = Signal(object)  # PromptCount: not sent; the user is to choose what is left out
+    agreement_wanted = Signal(object)  # RemoteTarget: not sent; everything said would go there
     alarm = Signal(object)  # Alarm
     answer_saved = Signal(object)  # Message, as it stands on disk
     answered = Signal(object)  # Run, its answer complete; reading ahead has begun
@@ -131,7 +132,9 @@ class Chats(Reading):
     def fork_refusal(self, message_id: str) -> Report | None:
         """Why an answer cannot be written anew from a token on now; None where it can."""
         state, message = self._models.state, self.current.tree.messages.get(message_id)
-        refusal = forking.refusal(message, state.info) if message is not None else None
+        refusal = forking.NOT_THERE if self.place.is_remote else None
+        if refusal is None and message is not None:
+            refusal = forking.refusal(message, state.info)
         refusal = refusal or asking.refusal(None, state, self._answering.run)
         return refusal or self._store.read_only
 
@@ -141,11 +144,14 @@ class Chats(Reading):
 
     def _is_free(self, text: str | None = None) -> bool:
         """Whether a request can be made, one with `text`; if not, a problem is emitted."""
-        refusal = asking.refusal(text, self._models.state, self._answering.run)
+        place = self.place
+        refusal = asking.refusal(text, self._models.state, self._answering.run, place)
         refusal = refusal or self._store.read_only
         if refusal is not None:
             self.problem.emit(refusal)
-        return refusal is None
+        elif not place.is_agreed:
+            self.agreement_wanted.emit(place.target)
+        return refusal is None and place.is_agreed
 
     def _begin_elsewhere(self, run: Run) -> None:
         """Begin a run whose answer does not stand below what was shown."""

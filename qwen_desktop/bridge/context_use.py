@@ -95,14 +95,17 @@ class ContextUse(QObject):
         self._counter.refresh()
 
     def _request(self, text: str) -> GenerationRequest | None:
-        state = self._models.state
-        if self._answering.run is not None or state.info is None or state.busy:
+        state, terms = self._models.state, self._terms()
+        is_ready = state.info is not None and not state.busy
+        if terms.place.is_remote:
+            is_ready = terms.place.target is not None
+        if self._answering.run is not None or not is_ready:
             return None
         conversation = self._shown.conversation
         draft = Draft.read(text)
         message = user_message(draft.text, conversation.tree.head, draft.files)
         messages = (*asking.said(conversation.tree, conversation.tree.head), message)
-        return self._terms().request(conversation, messages)
+        return terms.request(conversation, messages)
 
     @Slot(object)
     def _on_counted(self, count: PromptCount | Report | None) -> None:
@@ -117,7 +120,8 @@ class ContextUse(QObject):
             self._emit_usage()
         if state.info is None or state.busy:
             self._foresee(None)
-        self._counter.start_over()
+        if not self._terms().place.is_remote:  # a server's is none of its business
+            self._counter.start_over()
 
     def _foresee(self, forecast: Forecast | None) -> None:
         if forecast != self._forecast:
@@ -129,8 +133,10 @@ class ContextUse(QObject):
         if run is not None and run.usage is not None and self._shown.shows(run):
             self.usage.emit(run.usage)
             return
-        info = self._models.state.info
-        self.usage.emit(last_usage(self._shown.path, info) if info else None)
+        info, terms = self._models.state.info, self._terms()
+        length = info.context_length if info is not None and not terms.place.is_remote else 0
+        path = self._shown.path
+        self.usage.emit(last_usage(path, terms.model, length) if terms.model else None)
 
     def _emit_unseen(self, *, again: bool = False) -> None:
         """Tell what the model does not see, if that changed or `again`."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QThread, QTimer, Signal, Slot
 
 from qwen_desktop.bridge.engine_worker import EngineWorker
+from qwen_desktop.bridge.remote_lane import RemoteLane
 from qwen_desktop.bridge.study_work import StudyJob
 from qwen_desktop.chat.events import Finished, GenerationEvent
 from qwen_desktop.chat.inspected import AnswerPrompt
@@ -25,6 +26,8 @@ from qwen_desktop.chat.study import StudySetup
 from qwen_desktop.errors import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qwen_desktop.engine.gpus import Machine
 
 SHUTDOWN_MS = 2000
@@ -36,7 +39,8 @@ REST_AFTER_MS = 20_000
 class EngineClient(QObject):
     """Main-thread side of the engine. Owned by the application; relays the worker's signals.
 
-    They are told in `EngineWorker`.
+    They are told in `EngineWorker`. A request with `remote` goes to its server instead, on another
+    thread; `key_of` gives the key of a connection by its id, on that thread.
     """
 
     progress = Signal(str, object)
@@ -132,6 +136,15 @@ class EngineClient(QObject):
         self._worker.study_outlined.connect(self.study_outlined)
         self._worker.study_moved.connect(self.study_moved)
         self._worker.study_ended.connect(self.study_ended)
+        self.key_of: Callable[[str], str | None] = lambda _: None
+        self._remote = RemoteLane(lambda connection_id: self.key_of(connection_id), self)
+        self._remote.worker.accepted.connect(self.accepted)
+        self._remote.worker.overflowed.connect(self.overflowed)
+        self._remote.worker.counted.connect(self.counted)
+        self._remote.worker.count_failed.connect(self.count_failed)
+        self._remote.worker.generated.connect(self.generated)
+        self._remote.worker.failed.connect(self.failed)
+        self._remote.worker.titled.connect(self.titled)
 
     def start(self) -> None:
         """Start the thread. Requests made before wait for it."""
@@ -201,6 +214,9 @@ class EngineClient(QObject):
         Reading that is under way goes on meanwhile: it may be just what the request needs.
         """
         self._counting.set()
+        if request.remote is not None:
+            self._remote.check(run_id, request)
+            return
         self._rest_later()
         self._check.emit(run_id, request)
 
@@ -211,11 +227,18 @@ class EngineClient(QObject):
         """
         self._counting.set()
         self._counting = cancel
+        if request.remote is not None:
+            self._remote.count(job_id, request, cancel)
+            return
         self._rest_later()
         self._count.emit(job_id, request, cancel)
 
     def generate(self, run_id: str, request: GenerationRequest, stop: threading.Event) -> None:
         """Ask for an answer; `generated` (at last with `Finished`) or `failed` answers."""
+        if request.remote is not None:
+            self._stops[run_id] = stop
+            self._remote.generate(run_id, request, stop)
+            return
         self._interrupt()
         self._stops[run_id] = stop
         self._generate.emit(run_id, request, stop)
@@ -267,8 +290,10 @@ class EngineClient(QObject):
     def prepare(self, request: GenerationRequest) -> None:
         """Let the engine read what the next request will begin with, until there is one.
 
-        `request.messages` ends with an answer that is complete.
+        `request.messages` ends with an answer that is complete. A server reads nothing ahead.
         """
+        if request.remote is not None:
+            return
         self._interrupt()
         self._idle_for = request.conversation_id
         self._prepare.emit(request, self._idling)
@@ -279,7 +304,10 @@ class EngineClient(QObject):
 
         `titled` answers, unless anything is asked before: then it is left unanswered.
         """
-        self._title.emit(request, self._idling)
+        if request.remote is not None:
+            self._remote.title(request)
+        else:
+            self._title.emit(request, self._idling)
 
     @Slot()
     def _rest_now(self) -> None:
@@ -314,13 +342,14 @@ class EngineClient(QObject):
         self._studying.set()
         for stop in self._stops.values():
             stop.set()
+        told = self._remote.close()
         if not self._thread.isRunning():
-            return True
+            return told
         stop = threading.Event()
         if not rest:
             stop.set()
         self._finish.emit(stop)
         if self._thread.wait(REST_AT_END_MS):
-            return True
+            return told
         stop.set()
-        return self._thread.wait(SHUTDOWN_MS - REST_AT_END_MS)
+        return self._thread.wait(SHUTDOWN_MS - REST_AT_END_MS) and told

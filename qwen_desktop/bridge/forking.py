@@ -13,6 +13,9 @@ BEING_WRITTEN = Report(
     QT_TRANSLATE_NOOP("errors", "Wait for it or stop it."),
 )
 NO_TOKENS = Report(QT_TRANSLATE_NOOP("errors", "The tokens of this answer were not kept."), _ANEW)
+NOT_THERE = Report(
+    QT_TRANSLATE_NOOP("errors", "A server answers this chat: it begins every answer anew."), _ANEW
+)
 UNKNOWN_ORIGIN = Report(
     QT_TRANSLATE_NOOP("errors", "It is not known which checkpoint wrote this answer."), _ANEW
 )

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from qwen_desktop.bridge import asking
 from qwen_desktop.bridge.answering import Answering
-from qwen_desktop.bridge.asking import Terms
+from qwen_desktop.bridge.asking import ChatPlace, Terms
 from qwen_desktop.bridge.branching import BEING_WRITTEN, Branching
 from qwen_desktop.bridge.chat_list import ChatList
 from qwen_desktop.bridge.composing import Composing
@@ -24,7 +24,8 @@ from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.run import RunState
 from qwen_desktop.bridge.shown import Shown
 from qwen_desktop.bridge.store_client import StoreClient
-from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.connection import RemoteTarget
+from qwen_desktop.chat.context import ChatOptions, RemoteChoice
 from qwen_desktop.chat.messages import Message
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import BY_NAME, Value
@@ -72,6 +73,8 @@ class Reading(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        # Who a choice means; None where its connection is gone.
+        self.target_of: Callable[[RemoteChoice], RemoteTarget | None] = lambda _: None
         self._store = store
         self._engine = engine
         self._models = models
@@ -109,6 +112,12 @@ class Reading(QObject):
         return self.current.options
 
     @property
+    def place(self) -> ChatPlace:
+        """Where the shown conversation is answered."""
+        choice = self.options.remote
+        return ChatPlace(choice, self.target_of(choice) if choice is not None else None)
+
+    @property
     def values(self) -> Mapping[str, Value]:
         """The settings in effect for the shown conversation: general ones and its own."""
         return asking.values_in_effect(self._general(), self.options)
@@ -117,7 +126,7 @@ class Reading(QObject):
     def recommended(self) -> Mapping[str, float]:
         """What the open model's sampling values are where none is set, in the mode chosen now."""
         info = self._models.state.info
-        if info is None:
+        if info is None or self.place.is_remote:
             return {}
         return dict(info.thinking_sampling if self.values["thinking"] else info.sampling)
 
@@ -332,9 +341,13 @@ class Reading(QObject):
 
     def set_options(self, options: ChatOptions) -> None:
         """What the shown conversation wants from its next request on."""
+        is_elsewhere = options.remote != self.options.remote
         self._shown.set_options(options)
         self.options_changed.emit(options)
-        self._context.count_again()
+        if is_elsewhere:
+            self._context.show_path()
+        else:
+            self._context.count_again()
 
     @Slot(str, object)
     def on_setting(self, name: str, _value: Value) -> None:
@@ -342,6 +355,10 @@ class Reading(QObject):
         if BY_NAME[name].group in ("generation", "context"):
             self.options_changed.emit(self.options)
             self._context.count_again()
+
+    def count_anew(self) -> None:
+        """Something else is asked now: count again."""
+        self._context.show_path()
 
     def count(self, text: str) -> None:
         """Count the prompt with `text` as its last message: `counted` tells, a little later."""
@@ -358,7 +375,7 @@ class Reading(QObject):
 
     def _terms(self) -> Terms:
         info = self._models.state.info
-        return Terms.of(self._general(), self.options, info.name if info else "")
+        return Terms.of(self._general(), self.options, info.name if info else "", self.place)
 
     # -- conversations that go and come back -----------------------------------------------
 

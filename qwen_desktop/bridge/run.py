@@ -27,7 +27,7 @@ from qwen_desktop.chat.messages import (
     TokenScore,
     new_id,
 )
-from qwen_desktop.chat.model import GenerationRequest, ModelInfo
+from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.tree import Conversation, Tree
 
 # A piece of an answer for the journal: its kind, new text and new tokens.
@@ -228,6 +228,7 @@ class Run:
                 end_token=finished.end_token,
                 drafted=finished.drafted,
                 accepted=finished.accepted,
+                estimated=finished.estimated,
             )
             self.answer = replace(self.answer, provenance=provenance)
 
@@ -259,19 +260,21 @@ class Run:
         return replace(now, tree=Tree.of(messages, head), updated_at=self.before.updated_at)
 
 
-def last_usage(messages: tuple[Message, ...], info: ModelInfo) -> Usage | None:
+def last_usage(messages: tuple[Message, ...], model: str, context_length: int) -> Usage | None:
     """The usage an opened conversation starts with: that of its last answer.
 
-    None where another model wrote it: its tokens and its speed say nothing of this one.
+    None where another model than `model` wrote it: its tokens and its speed say nothing of this
+    one. `context_length` is that of the model; 0 where it is not known.
     """
     for message in reversed(messages):
         stats: AnswerStats | None = message.stats
         if stats is not None and stats.prompt_tokens:
-            if stats.model != info.name:
+            if stats.model != model:
                 return None
             source = message.provenance or Provenance()
-            limit = source.context_limit or info.context_length
-            tokens = min(stats.prompt_tokens + stats.new_tokens, limit)
+            limit = source.context_limit or context_length
+            tokens = stats.prompt_tokens + stats.new_tokens
+            tokens = min(tokens, limit) if limit else tokens
             return Usage(stats, tokens, limit, source.unseen)
     return None
 

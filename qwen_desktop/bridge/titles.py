@@ -8,6 +8,7 @@ after the next answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, Slot
 
@@ -45,6 +46,8 @@ class Titles(QObject):
         self._chats = chats
         self._engine = engine
         self._values = values
+        # Whether a server may be asked, by the id of its connection.
+        self.may_ask: Callable[[str], bool] = lambda _: False
         self._answered: set[str] = set()  # conversations that the model has said something about
         chats.answered.connect(self._on_answered)
         engine.titled.connect(self._on_titled)
@@ -57,8 +60,11 @@ class Titles(QObject):
         if conversation.id in self._answered:
             return
         request = title_request(conversation)
+        target = run.request.remote
+        if target is not None and not self.may_ask(target.connection.id):
+            return
         if request is not None:
-            self._engine.title(request)
+            self._engine.title(replace(request, remote=target))
 
     @Slot(str, str)
     def _on_titled(self, conversation_id: str, said: str) -> None:

@@ -81,6 +81,12 @@ class Connection:
         return urlsplit(self.base).netloc
 
     @property
+    def origin(self) -> str:
+        """The server for programs: scheme, name and port, as browsers tell servers apart."""
+        split = urlsplit(self.base)
+        return f"{split.scheme}://{split.netloc}".lower()
+
+    @property
     def is_here(self) -> bool:
         """Whether the address is this machine itself."""
         return is_loopback(urlsplit(self.base).hostname or "")

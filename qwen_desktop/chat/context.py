@@ -30,13 +30,13 @@ class Policy(str, Enum):
 class RemoteChoice:
     """A model of a server that answers a conversation, by the user's choice.
 
-    `connection` is the id of a connection. `agreed`: the user knows that all of the conversation
-    goes there; until then nothing is sent.
+    `connection` is the id of a connection. `agreed` is the server of which the user knows that all
+    of the conversation goes there; to another one nothing is sent.
     """
 
     connection: str
     model: str
-    agreed: bool = False
+    agreed: str = ""
 
 
 @dataclass(frozen=True)

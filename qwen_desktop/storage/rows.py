@@ -87,10 +87,10 @@ def _remote_from(raw: object) -> RemoteChoice | None:
     """Who answers a conversation; None, which sends nothing anywhere, where that is damaged."""
     if not isinstance(raw, dict):
         return None
-    connection, model, agreed = raw.get("connection"), raw.get("model"), raw.get("agreed")
-    if not isinstance(connection, str) or not connection or not isinstance(model, str):
+    connection, model, agreed = raw.get("connection"), raw.get("model"), raw.get("agreed", "")
+    if not (isinstance(connection, str) and isinstance(model, str) and isinstance(agreed, str)):
         return None
-    return RemoteChoice(connection, model, agreed is True)
+    return RemoteChoice(connection, model, agreed) if connection else None
 
 
 def message_from(row: tuple[Any, ...], reader: ProvenanceReader | None) -> Message:

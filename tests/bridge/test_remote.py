@@ -1,0 +1,366 @@
+"""Chats that servers answer: a real store, a real client, and a server on loopback."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends import null
+
+from qwen_desktop.bridge import asking
+from qwen_desktop.bridge.connections import Connections
+from qwen_desktop.bridge.file_jobs import FileJobs
+from qwen_desktop.bridge.forking import NOT_THERE
+from qwen_desktop.bridge.placing import Placing
+from qwen_desktop.bridge.titles import Titles
+from qwen_desktop.chat.connection import Connection, RemoteModel
+from qwen_desktop.chat.context import ChatOptions
+from qwen_desktop.chat.downloads import TokenPlace
+from qwen_desktop.chat.messages import Role, Status
+from qwen_desktop.storage.connections import ConnectionEntry, ConnectionFile
+from tests.bridge.conftest import Desk
+from tests.engine.remote.fakeserver import KEY, chunk, fake, usage
+
+
+class Vault(KeyringBackend):
+    """A keyring in memory that knows on which threads it was asked."""
+
+    priority = 1
+
+    def __init__(self):
+        super().__init__()
+        self.kept, self.threads = {}, set()
+
+    def get_password(self, service, username):
+        self.threads.add(threading.current_thread())
+        return self.kept.get((service, username))
+
+    def set_password(self, service, username, password):
+        self.threads.add(threading.current_thread())
+        self.kept[service, username] = password
+
+    def delete_password(self, service, username):
+        del self.kept[service, username]
+
+
+@pytest.fixture
+def vault():
+    before, made = keyring.get_keyring(), Vault()
+    keyring.set_keyring(made)
+    yield made
+    keyring.set_keyring(before)
+
+
+class Lab:
+    """A desk without a checkpoint, and a connection to a server that answers as told."""
+
+    def __init__(self, qtbot, folder):
+        self.folder = folder
+        self.files = FileJobs()
+        self.desk = Desk(qtbot, folder / "conversations.db")
+        self.connections = Connections(ConnectionFile(folder / "connections.json"), self.files)
+        self.placing = Placing(self.desk.chats, self.connections)
+        self.titles = Titles(self.desk.chats, self.desk.engine, lambda: self.desk.settings)
+        self.desk.engine.key_of = self.connections.key_of
+        self.wanted = []
+        self.desk.chats.agreement_wanted.connect(self.wanted.append)
+
+    @property
+    def chats(self):
+        return self.desk.chats
+
+    def know(self, server, **values):
+        made = Connection("Lab", server.address, id="lab", model="m")
+        entry = ConnectionEntry(made, (RemoteModel("m", 4096),), **values)
+        self.connections.save(entry)
+
+    def close(self):
+        self.connections.close()
+        self.desk.close()
+        self.files.close()
+        for made in (self.connections, self.placing, self.titles):
+            made.deleteLater()
+
+
+@pytest.fixture
+def lab(qtbot, tmp_path, vault):
+    made = Lab(qtbot, tmp_path / "profile")
+    yield made
+    made.close()
+
+
+def says(*words):
+    def answer(exchange):
+        exchange.stream(
+            *(chunk(word) for word in words), chunk(finish="stop"), usage(7, len(words))
+        )
+
+    return answer
+
+
+def asked(server):
+    """The requests for answers that came."""
+    return [one for one in server.seen if one.path.endswith("/chat/completions")]
+
+
+def test_a_server_answers_without_a_checkpoint(lab):
+    with fake(says("Soft ", "rain")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.place.is_remote
+        answer = lab.desk.ask_and_wait("A haiku about rain")
+        assert answer.text == "Soft rain"
+        assert answer.status is Status.COMPLETE
+        assert answer.stats.model == "m"
+        assert answer.stats.prompt_tokens == 7
+        assert answer.provenance.connection == "Lab"
+        assert not lab.wanted  # everything was typed when it was seen where it goes
+        assert len(asked(server)) == 1  # no title, nothing read ahead
+    assert lab.desk.engine._worker.engine is None
+
+
+def test_who_answers_is_kept_with_the_chat_and_new_ones_are_local(lab, tmp_path):
+    with fake(says("Hi")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        conversation = lab.chats.current
+        lab.chats.new()
+        assert not lab.chats.place.is_remote
+        store = lab.desk.on_disk(tmp_path / "copy")
+        assert store.load(conversation.id).options.remote.connection == "lab"
+        store.close()
+        lab.chats.open(conversation.id)
+        lab.desk.wait(lambda: lab.chats.current.id == conversation.id)
+        assert lab.chats.place.target.model == "m"
+
+
+def test_what_was_said_here_goes_to_a_server_once_the_user_agrees(lab, endless):
+    lab.desk.load(endless)
+    lab.desk.ask_and_wait("Something private")
+    with fake(says("Hi"), says("Hi again")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert not lab.chats.ask("More")
+        assert [target.connection.host for target in lab.wanted] == [server.address[7:].split("/")[0]]
+        assert lab.placing.said == 2
+        assert not server.seen
+        lab.placing.agree()
+        assert lab.desk.ask_and_wait("More").text == "Hi"
+        assert lab.desk.ask_and_wait("More yet").text == "Hi again"
+        assert len(lab.wanted) == 1
+        assert asked(server)[0].body["messages"][0]["content"] == "Something private"
+        # Back to the checkpoint: what is said there is asked about again.
+        lab.placing.use_checkpoint()
+        lab.desk.ask_and_wait("Private again")
+        lab.placing.use_server("lab", "m")
+        assert not lab.chats.ask("And now?")
+        assert len(lab.wanted) == 2
+
+
+def test_another_address_is_another_server_to_agree_to(lab):
+    with fake(says("Hi")) as server, fake(says("Hi")) as other:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        lab.know(other)
+        assert not lab.chats.ask("More")
+        assert lab.wanted[0].connection.base == other.address
+        assert not other.seen
+
+
+def test_a_connection_that_is_gone_is_told_and_nothing_else_is_asked(lab, endless):
+    lab.desk.load(endless)
+    with fake() as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.connections.remove("lab")
+        assert not lab.chats.ask("Hello")
+        assert lab.desk.problems == [asking.NO_CONNECTION]
+        assert not server.seen
+        assert lab.chats.request() is None
+
+
+def test_stop_keeps_the_text_and_a_cut_answer_stays_with_its_reason(lab):
+    def hangs(exchange):
+        exchange.begin()
+        exchange.event(chunk("Half"))
+        exchange.hang()
+
+    with fake(hangs) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.ask("Hello")
+        lab.desk.wait(lambda: lab.path_text() == "Half")
+        lab.chats.stop()
+        lab.desk.wait(lambda: lab.desk.saved)
+        assert lab.desk.saved[0].status is Status.STOPPED
+        assert lab.desk.saved[0].text == "Half"
+    # The server is gone: the question and the reason stay.
+    assert lab.chats.ask("More")
+    lab.desk.wait(lambda: len(lab.desk.saved) == 2)
+    assert lab.desk.saved[1].status is Status.FAILED
+    assert lab.chats.report_for(lab.desk.saved[1].id).code.startswith("remote-")
+
+
+def test_a_slow_server_does_not_hold_up_a_checkpoint(lab, endless):
+    def hangs(exchange):
+        exchange.begin()
+        exchange.hang()
+
+    with fake(hangs) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.ask("Hello")
+        lab.desk.wait(lambda: asked(server))
+        lab.desk.load(endless)
+        assert lab.desk.models.state.info is not None
+        assert lab.chats.run.running
+        lab.chats.stop()
+        lab.desk.wait(lambda: not lab.chats.run.running)
+
+
+def test_titles_are_asked_of_a_server_where_the_user_lets_it(lab):
+    with fake(says("Soft rain"), says("Rain")) as server:
+        lab.know(server, titles=True)
+        lab.desk.set(title_by_model=True)
+        lab.titles.may_ask = lambda one: lab.connections.entry(one).titles
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("A haiku about rain please")
+        lab.desk.wait(lambda: lab.chats.current.summary().title == "Rain")
+        assert len(asked(server)) == 2
+
+
+def test_a_server_writes_no_answer_anew_from_a_token(lab, endless):
+    lab.desk.load(endless)
+    answer = lab.desk.ask_and_wait("Hello")
+    with fake() as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.fork_refusal(answer.id) == NOT_THERE
+
+
+def test_counts_are_estimates_and_ask_nobody(lab):
+    counts = []
+    lab.chats.counted.connect(counts.append)
+    with fake() as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.chats.count("Hello there, how are you?")
+        lab.desk.wait(lambda: counts and counts[-1] is not None)
+        assert counts[-1].estimated
+        assert counts[-1].limit == 4096
+        assert not server.seen
+
+
+# -- keys and the list ---------------------------------------------------------------------------
+
+
+def key_told(lab, ask):
+    told = []
+    lab.connections.key_told.connect(lambda one, access: told.append(access))
+    ask()
+    lab.desk.wait(lambda: told)
+    return told[-1]
+
+
+def nowhere(folder, secret):
+    for file in folder.rglob("*"):
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes(), file
+
+
+def test_a_key_lies_in_the_keyring_and_nowhere_else(lab, vault):
+    with fake(says("Hi")) as server:
+        lab.know(server)
+        access = key_told(lab, lambda: lab.connections.set_key("lab", f" {KEY}\n"))
+        assert access.place is TokenPlace.KEYRING
+        assert list(vault.kept.values()) == [KEY]
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        assert asked(server)[0].headers["Authorization"] == f"Bearer {KEY}"
+        access = key_told(lab, lambda: lab.connections.forget_key("lab"))
+        assert access.place is TokenPlace.NONE
+        assert not vault.kept
+    lab.desk.close()
+    lab.files.close()
+    nowhere(lab.folder, KEY)
+    assert threading.main_thread() not in vault.threads
+
+
+def test_a_key_does_not_follow_to_another_server(lab, vault):
+    with fake() as server, fake(says("Hi")) as other:
+        lab.know(server)
+        key_told(lab, lambda: lab.connections.set_key("lab", KEY))
+        lab.know(other)
+        lab.desk.wait(lambda: not vault.kept)
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        assert KEY not in asked(other)[0].headers.get("Authorization", "")
+
+
+def test_without_a_keyring_a_key_lasts_as_long_as_the_run(lab):
+    keyring.set_keyring(null.Keyring())
+    with fake(says("Hi")) as server:
+        lab.know(server)
+        access = key_told(lab, lambda: lab.connections.set_key("lab", KEY))
+        assert access.place is TokenPlace.RUN
+        assert not access.has_keyring
+        assert lab.connections.key_of("lab") == KEY
+        lab.connections.remove("lab")
+        assert lab.connections.key_of("lab") is None
+    lab.files.close()
+    nowhere(lab.folder, KEY)
+
+
+def test_a_test_tells_models_and_takes_a_key_that_is_only_typed(lab, vault):
+    found, failed = [], []
+    lab.connections.tested.connect(lambda job, one: found.append((job, one)))
+    lab.connections.untested.connect(lambda job, one: failed.append((job, one)))
+    with fake() as server:
+        made = Connection("Lab", server.address)
+        job = lab.connections.test(made, KEY)
+        lab.desk.wait(lambda: found)
+        assert found[0][0] == job
+        assert [model.name for model in found[0][1].models]
+        assert any(KEY in one.headers.get("Authorization", "") for one in server.seen)
+    job = lab.connections.test(made)
+    lab.desk.wait(lambda: failed)
+    assert failed[0][0] == job
+    assert not failed[0][1].is_bug
+    assert not vault.kept
+
+
+def test_the_list_is_kept_without_secrets_that_were_in_an_address(lab):
+    made = Connection("Lab", "http://user:hunter2@127.0.0.1:9/v1?key=hunter2", id="lab")
+    lab.connections.save(ConnectionEntry(made, (RemoteModel("m", 8),), titles=True))
+    lab.files.close()
+    (entry,) = ConnectionFile(lab.folder / "connections.json").entries
+    assert entry.connection.address == "http://127.0.0.1:9/v1"
+    assert entry.models == (RemoteModel("m", 8),)
+    assert entry.titles
+    nowhere(lab.folder, "hunter2")
+
+
+def test_options_of_a_chat_can_be_reset_and_leave_in_no_file(lab):
+    from qwen_desktop.chat.record import Record
+    from qwen_desktop.storage.conversation_json import encoded, from_value
+
+    with fake(says("Hi")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        text = encoded(Record(lab.chats.current))
+        back = from_value(json.loads(text)).conversation
+        assert back.options == ChatOptions()
+        answer = next(m for m in back.tree.messages.values() if m.role is Role.ASSISTANT)
+        assert answer.provenance.connection == "Lab"
+        assert answer.provenance == lab.desk.saved[0].provenance
+        assert replace(lab.chats.options, remote=None) == ChatOptions()
+
+
+Lab.path_text = lambda self: self.desk.path()[-1].text if self.desk.path() else ""
