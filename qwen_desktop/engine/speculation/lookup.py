@@ -67,7 +67,7 @@ class Lookup:
         self.match = 0
         # Places of tokens that come after one like the newest.
         places = np.flatnonzero(tokens[: end - 1] == tokens[end - 1]) + 1 if end else tokens[:0]
-        for back in range(2, MOST + 1):
+        for back in range(2, min(MOST, end) + 1):
             places = places[places >= back]
             places = places[tokens[places - back] == tokens[end - back]]
             if not len(places):
