@@ -22,7 +22,7 @@ from qwen_desktop.chat.hub import (
     Standing,
 )
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
-from qwen_desktop.hub import checking, fetching, source_file, trouble
+from qwen_desktop.hub import checking, fetching, source_file, tidying, trouble
 from qwen_desktop.hub.fetching import Shared
 from qwen_desktop.hub.item import Item
 from qwen_desktop.hub.pace import Limit, Speed
@@ -87,6 +87,7 @@ class Download:
         plan = plan_anew(self._plan.folder, listing, {one.file.path for one in self._plan.files})
         if not plan.fits:
             raise _no_room(plan)
+        tidying.tidy(plan.folder, plan.files)
         record = _Record(plan)
         record.write()
         shared = Shared(
@@ -173,6 +174,8 @@ class _Record:
         """Write it down. Raises OSError."""
         listing, folder = self._plan.listing, self._plan.folder
         files = wanted(listing).files
+        others = {one.file.path: one.file for one in self._plan.files}
+        files += tuple(file for file in others.values() if file not in files)
         complete = all(
             (folder / file.path).is_file() and (folder / file.path).stat().st_size == file.size
             for file in files
@@ -248,6 +251,7 @@ def discard(folder: Path) -> None:
                 part = ranges.with_suffix("")
                 for path in (part, ranges):
                     path.unlink(missing_ok=True)
+            tidying.remove_unfinished([folder, *(one for one in folder.rglob("*") if one.is_dir())])
             own = {LOCK, source_file.NAME}
             left = [path for path in folder.iterdir() if path.name not in own]
             if not left:

@@ -88,13 +88,14 @@ def work(shared: Shared, number: int) -> None:
         while (claimed := _claim(shared, number)) is not None:
             item, start, stop = claimed
             try:
+                # Also where another connection failed: a server that wants a pause gets one.
+                if shared.patience.wait(shared.stopped):
+                    return
                 _fetch_patiently(shared, item, start, stop)
             finally:
                 with shared.changed:
                     item.release(start, stop)
                     shared.changed.notify_all()
-            if shared.patience.wait(shared.stopped):
-                return
     except Cancelled:
         pass
     except BaseException as error:  # noqa: BLE001 - the thread that waits tells it

@@ -18,11 +18,16 @@ POINTER = b"version https://git-lfs"
 def plan(folder: Path, listing: Listing, only: Collection[str] | None = None) -> DownloadPlan:
     """How the files that a load needs stand in `folder`, and whether the rest fits on its disk.
 
-    `only`: paths, where not all of them are wanted. Raises Known where `listing` has nothing that
-    could be loaded, a path is hostile, or the disk cannot be asked.
+    `only`: paths, where not all of them are wanted, or others too. Raises Known where `listing` has
+    nothing that could be loaded, a path is hostile, or the disk cannot be asked.
     """
     chosen = wanted(listing)
-    files = [file for file in chosen.files if only is None or file.path in only]
+    files, left_out = list(chosen.files), chosen.left_out
+    if only is not None:
+        needed_paths = {file.path for file in files}
+        files = [file for file in files if file.path in only]
+        files += [f for f in listing.files if f.path in only and f.path not in needed_paths]
+        left_out = tuple((path, reason) for path, reason in left_out if path not in only)
     try:
         same = _compared(folder, files)
         planned = tuple(_look(folder, listing, file, file.path in same) for file in files)
@@ -30,7 +35,7 @@ def plan(folder: Path, listing: Listing, only: Collection[str] | None = None) ->
         needed = sum(one.file.size - one.here for one in planned)
     except OSError as error:
         raise trouble.of_disk(error, folder) from error
-    return DownloadPlan(folder, listing, planned, chosen.left_out, free, needed)
+    return DownloadPlan(folder, listing, planned, left_out, free, needed)
 
 
 def part_of(target: Path) -> Path:

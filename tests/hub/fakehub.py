@@ -51,6 +51,7 @@ class Served:
     status: int = 0
     sent: int = 0
     is_over: bool = False
+    moment: float = field(default_factory=time.monotonic)  # when it was asked
 
 
 @dataclass

@@ -287,6 +287,16 @@ def test_one_refusal_of_any_kind_passes(hub, kind, stage, file, tmp_path):
     assert_whole(tmp_path, repo)
 
 
+@pytest.mark.parametrize("stage", ["resolve", "bytes"])
+def test_a_server_that_wants_a_pause_gets_one_from_every_connection(hub, stage, tmp_path):
+    hub.add(NAME, files())
+    pause = {"status": 429, "headers": {"Retry-After": "0.6"}}
+    hub.misbehave("status", on=stage, file=WEIGHTS, **pause)
+    fetch(hub, tmp_path, connections=8)
+    first, second = hub.asked(stage, WEIGHTS)
+    assert second.moment - first.moment >= 0.6
+
+
 def test_what_was_cut_is_not_fetched_twice(hub, tmp_path):
     repo = hub.add(NAME, files())
     for at in (400_000, 900_000, 1_900_000, 2_500_000):

@@ -171,6 +171,18 @@ def test_what_a_paused_download_left_can_be_thrown_away(hub, tmp_path):
         fetch(hub, tmp_path)
 
 
+def test_what_a_process_left_that_was_killed_goes_with_the_next_run(hub, tmp_path):
+    repo = hub.add(NAME, files())
+    fetch(hub, tmp_path)
+    source = (tmp_path / ".qwen-desktop-source.json").read_bytes()
+    (tmp_path / f"{WEIGHTS}.part.ranges").write_bytes(b"killed before it was removed")
+    (tmp_path / f"{WEIGHTS}.part.ranges.77.tmp").write_bytes(b"killed while it was written")
+    (tmp_path / ".qwen-desktop-source.json.77.tmp").write_bytes(source[:9])
+    fetch(hub, tmp_path)
+    assert_whole(tmp_path, repo)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
 def test_a_limit_holds_over_all_connections_and_may_be_lifted(hub, tmp_path):
     repo = hub.add(NAME, shards((LARGE, LARGE)))
     download = Download(planned(hub, tmp_path), endpoint(hub), connections=4, limit=MIB)
