@@ -99,6 +99,14 @@ def test_everything_of_the_origin_is_told(show):
     }
 
 
+def test_what_was_guessed_ahead_is_told(show):
+    assert "Guessed ahead" not in dict(rows(show().origin.shown))
+    origin = replace(ORIGIN, drafted=1200, accepted=1034, draft_model="Qwen2.5-0.5B")
+    told = dict(rows(show(replace(ANSWER, provenance=origin)).origin.shown))
+    assert told["Guessed ahead"] == "1,034 of 1,200 tokens came"
+    assert told["Draft model"] == "Qwen2.5-0.5B"
+
+
 def test_what_is_unknown_is_left_out(show):
     bare = dict(rows(show(replace(ANSWER, provenance=Provenance())).origin.shown))
     assert bare["Chat template (SHA-256)"] == "None: a base model"

@@ -73,6 +73,7 @@ def test_the_head_says_how_it_was_opened(card, checkpoint):
     assert values["precision"] == "FP32"
     assert values["device"] == "CPU"
     assert values["runner"]
+    assert values["guesses"] == "From the text"
     assert card.place.text() == str(checkpoint)
 
 
