@@ -76,6 +76,8 @@ DESK = {
     "xdotool": "xdotool",
     "xvfb": "Xvfb",
 }
+# And of the browser that the tests of the local server's page use.
+BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
 # Where programs lie that are not meant to be typed.
 HELPERS = ("/usr/libexec", "/usr/lib/at-spi2-core", "/usr/lib/at-spi2")
 
@@ -113,7 +115,7 @@ def read_stamp() -> dict[str, object]:
 
 
 def features(stamp: dict[str, object]) -> set[str]:
-    """What the environment was prepared for: "dev", "qt", "window", "fonts", "spelling", "desk"."""
+    """What the environment was prepared for: "dev", "qt", "window", "fonts", "desk" and others."""
     found = stamp.get("features")
     return {str(name) for name in found} if isinstance(found, list) else set()
 
@@ -149,6 +151,7 @@ def prepare(*wanted: str) -> None:
             "fonts": need_fonts,
             "spelling": need_spelling,
             "desk": need_desk,
+            "browser": need_browser,
         }
         for feature, provide in system.items():
             if feature in need - done:
@@ -369,6 +372,15 @@ def need_desk() -> None:
         install_packages(packages, "the black-box tests")
 
 
+def need_browser() -> None:
+    """Tests of the local server's page are skipped without a browser; nothing fails for it."""
+    packages = [package for package, name in BROWSER.items() if desk_program(name) is None]
+    if packages and not can_install():
+        say("Tests of the local server's page will be skipped. For them: " + apt_line(packages))
+    else:
+        install_packages(packages, "tests in a browser")
+
+
 def can_install() -> bool:
     """Whether system packages can be installed here: root on a Debian-like system."""
     import shutil
@@ -541,7 +553,7 @@ def offscreen() -> dict[str, str]:
 
 def test(arguments: list[str]) -> int:
     """Run pytest. Paths are meant from the root of the project."""
-    prepare("dev", "qt", "fonts", "spelling", "desk")
+    prepare("dev", "qt", "fonts", "spelling", "desk", "browser")
     os.chdir(ROOT)
     return become(["-m", "pytest", *arguments], **offscreen())
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.model import LoadRequest
-from qwen_desktop.errors import Known
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 PORT = 8080
 WAITING = 8
@@ -87,11 +86,19 @@ def order(given: argparse.Namespace, code_folder: Path) -> ServeOrder:
     """What was asked for, from what argparse read. Raises Known where there is no such key."""
     made = bool(getattr(given, "generate_key", False))
     name = getattr(given, "api_key_env", "")
-    key = new_key() if made else ""
+    key = ""
+    if made:
+        from qwen_desktop.serve.keys import new_key
+
+        key = new_key()
     if name:
         key = os.environ.get(name, "").strip()
         if not key or len(key) > LONGEST_KEY or not key.isascii():
-            raise Known("The environment variable {name} holds no key.", "Set it first.", name=name)
+            raise Known(
+                QT_TRANSLATE_NOOP("errors", "The environment variable {name} holds no key."),
+                QT_TRANSLATE_NOOP("errors", "Set it first, to plain characters."),
+                name=name,
+            )
     return ServeOrder(
         LoadRequest(
             given.folder.expanduser().absolute(),
@@ -108,8 +115,3 @@ def order(given: argparse.Namespace, code_folder: Path) -> ServeOrder:
         getattr(given, "queue", WAITING),
         tuple(getattr(given, "allow_origin", ())),
     )
-
-
-def new_key() -> str:
-    """A key that nobody guesses."""
-    return "qd-" + secrets.token_urlsafe(24)

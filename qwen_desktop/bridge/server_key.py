@@ -10,7 +10,7 @@ import threading
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from qwen_desktop.serve_options import new_key
+from qwen_desktop.serve.keys import new_key
 
 NAME = "local server"  # of the keyring's entry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, Slot
+from PySide6.QtCore import QLocale, Qt, Slot
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SIZE = (720, 560)
 PORT = 8080
+NUMBERS = 3  # columns of the log from here on
 
 
 class ServingDialog(Dialog):
@@ -246,7 +247,10 @@ class ServingDialog(Dialog):
         row = self.log.rowCount()
         self.log.insertRow(row)
         for column, text in enumerate(texts):
-            self.log.setItem(row, column, QTableWidgetItem(text))
+            item = QTableWidgetItem(text)
+            if column >= NUMBERS:
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.log.setItem(row, column, item)
         self.log.scrollToBottom()
 
     @Slot(object)

@@ -232,6 +232,8 @@ def test_without_a_screen_of_their_own_and_without_root_black_box_tests_are_skip
     said = capsys.readouterr().out
     assert "skipped" in said
     assert all(package in said for package in dev.DESK)
+    dev.need_browser()
+    assert "chromium chromium-driver" in capsys.readouterr().out
 
 
 # --- Running -------------------------------------------------------------------------------------
