@@ -155,8 +155,12 @@ class Asking:
             link,
             lambda: _stream(link, body),
             self._stop,
-            timeouts.connect + timeouts.first_token,
-            timeouts.between_tokens,
+            # Some tell at once that an answer begins, and read the prompt then.
+            lambda: (
+                timeouts.between_tokens
+                if answer.has_begun
+                else timeouts.connect + timeouts.first_token
+            ),
         )
         opened = False
         try:

@@ -105,7 +105,7 @@ class RemoteEngine:
             yield ask(link)
 
         try:
-            for item in read(link, produce, stop, most, most):
+            for item in read(link, produce, stop, lambda: most):
                 if not isinstance(item, Waiting):
                     found: T = item
                     return found

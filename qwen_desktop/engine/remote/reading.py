@@ -40,13 +40,12 @@ def read(
     link: Link,
     produce: Callable[[], Iterator[Any]],
     stop: threading.Event,
-    first: float,
-    between: float,
+    patience: Callable[[], float],
 ) -> Generator[Any, None, None]:
     """What `produce` gives, made on another thread, with a `Waiting` in each second without any.
 
-    Raises what it raises, Stopped, and Silent where nothing comes for `first` seconds, later for
-    `between`. Whoever leaves cuts the link.
+    Raises what it raises, Stopped, and Silent where nothing comes for `patience` seconds, which are
+    asked for anew at each look. Whoever leaves cuts the link.
     """
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -65,8 +64,7 @@ def read(
 
     # A name that is looked up cannot be interrupted: such a thread is left to end by itself.
     threading.Thread(target=work, name="server stream", daemon=True).start()
-    began, limit = time.monotonic(), first
-    told = began
+    began = told = time.monotonic()
     try:
         while True:
             if stop.is_set():
@@ -74,7 +72,7 @@ def read(
             try:
                 item = items.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                now = time.monotonic()
+                now, limit = time.monotonic(), patience()
                 if now - began > limit:
                     raise Silent(limit) from None
                 if now - told >= TELL_SECONDS:
@@ -87,7 +85,6 @@ def read(
                 raise item.error
             yield item
             began = told = time.monotonic()
-            limit = between
     finally:
         link.cut()
 

@@ -200,6 +200,18 @@ def test_silence(remote, amid):
     assert (said, known.code) == ("so far" if amid else "", "remote-silent")
 
 
+def test_a_prompt_may_be_read_after_the_answer_was_announced(remote, stop):
+    def slow(x: Exchange):
+        x.begin()
+        x.event(chunk("", role="assistant"))
+        x.ended.wait(0.5)
+        x.event(chunk("ok", finish="stop"))
+
+    with fake(slow) as server:
+        request = request_to(server.address, timeouts=Timeouts(5, 20, 0.1))
+        assert list(remote.generate(request, stop))[-1].reason is FinishReason.STOP
+
+
 def test_nobody_there(remote):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
