@@ -73,16 +73,20 @@ def test_truth_is_no_number_and_a_number_is_no_truth():
     assert not BY_NAME["theme"].accepts("sepia")
 
 
+ASKED_APART = {"exact_stops"}  # of a request to the local server: no line of a field can hold them
+ROWS = [f for f in fields(GenerationSettings) if f.name not in ASKED_APART]
+
+
 def test_every_field_of_a_request_is_a_row_with_the_same_default():
     settings = GenerationSettings()
-    for f in fields(GenerationSettings):
+    for f in ROWS:
         assert getattr(settings, f.name) == BY_NAME[f.name].default
 
 
 @given(st.dictionaries(st.sampled_from([*BY_NAME, "unheard_of"]), ANYTHING))
 def test_a_request_takes_good_values_and_falls_back_for_the_rest(values):
     settings = GenerationSettings.from_values(values)
-    for f in fields(GenerationSettings):
+    for f in ROWS:
         setting = BY_NAME[f.name]
         good = f.name in values and setting.accepts(values[f.name])
         assert getattr(settings, f.name) == (values[f.name] if good else setting.default)
