@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
 from qwen_desktop.chat.draft import Draft
+from qwen_desktop.chat.events import Stage
 from qwen_desktop.chat.messages import Role
 from qwen_desktop.chat.places import ReadingPlaces
 from qwen_desktop.errors import Report
@@ -203,7 +204,11 @@ class ConversationPane(QObject):
         progress = run.progress
         here = run.running and run.conversation_id == self._chats.current.id
         if here and progress is not None and run.answer_id:
-            self.timeline.set_prefill(run.answer_id, progress.done, progress.total)
+            if progress.stage is Stage.WAITING:
+                rest = max(1, progress.total - progress.done)
+                self.timeline.set_prefill(run.answer_id, 0, 0, pause=rest)
+            else:
+                self.timeline.set_prefill(run.answer_id, progress.done, progress.total)
         self._refresh_offers()
 
     @Slot()

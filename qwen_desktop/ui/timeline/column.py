@@ -157,11 +157,15 @@ class MessageColumn(ArrangedColumn):
         self._follow_status(message)
         self._refreshed(index)
 
-    def set_prefill(self, message_id: str, done: int, total: int) -> None:
-        """How many of the prompt's tokens are read, shown until the answer begins."""
+    def set_prefill(self, message_id: str, done: int, total: int, pause: int = 0) -> None:
+        """How many of the prompt's tokens are read, shown until the answer begins.
+
+        A server tells none (0, 0); a busy one wants a `pause` of so many seconds.
+        """
         index = self._index.get(message_id)
         if index is not None:
             self._items[index].progress = (done, total)
+            self._items[index].pause = pause
             self._refreshed(index)
 
     def clear(self) -> None:

@@ -26,7 +26,8 @@ class Item:
     message: Message
     shown: int = 0  # characters of a long message
     reasoning_open: bool | None = None  # None: as the state of the answer has it
-    progress: tuple[int, int] | None = None  # prompt tokens read, of how many
+    progress: tuple[int, int] | None = None  # prompt tokens read, of how many; (0, 0): unknown
+    pause: int = 0  # seconds that a busy server still wants to be left alone
     versions: tuple[int, int] | None = None  # which one, of how many; None: there is but one
     unseen: bool = False  # the model is no longer shown it
     gap: Gap | None = None

@@ -31,7 +31,16 @@ class MessageView(MessageParts):
         item = self._item
         editing = item.draft is not None
         folds = self._shared.collapse_reasoning
-        state = (last, item.progress, item.versions, item.unseen, item.gap, editing, folds)
+        state = (
+            last,
+            item.progress,
+            item.pause,
+            item.versions,
+            item.unseen,
+            item.gap,
+            editing,
+            folds,
+        )
         if self._shown is not None and item.message is self._shown[0] and state == self._shown[1]:
             return
         self._shown = (item.message, state)
@@ -166,6 +175,13 @@ class MessageView(MessageParts):
             self._waiting.setText("")
             return
         locale = QLocale()
+        if self._item.pause:
+            text = self.tr("The server is busy; asked again in %1 s")
+            self._waiting.setText(text.replace("%1", locale.toString(self._item.pause)))
+            return
+        if not progress[1]:
+            self._waiting.setText(self.tr("Waiting for the server…"))
+            return
         text = self.tr("Reading the prompt, %1 of %2 tokens")
         text = text.replace("%1", locale.toString(progress[0]))
         self._waiting.setText(text.replace("%2", locale.toString(progress[1])))

@@ -144,6 +144,12 @@ def test_prefill_is_shown_until_the_text_begins(timeline):
     view = timeline.view_at(1)
     labels = [child.text() for child in view.children() if hasattr(child, "setTextFormat")]
     assert "Reading the prompt, 512 of 2,048 tokens" in labels
+    timeline.set_prefill(message.id, 0, 0, pause=7)
+    labels = [child.text() for child in view.children() if hasattr(child, "setTextFormat")]
+    assert "The server is busy; asked again in 7 s" in labels
+    timeline.set_prefill(message.id, 0, 0)
+    labels = [child.text() for child in view.children() if hasattr(child, "setTextFormat")]
+    assert "Waiting for the server…" in labels
     timeline.change(message.appended(PartKind.TEXT, "Hi"))
     shown = [c for c in view.children() if hasattr(c, "setTextFormat") and c.isVisible()]
     assert [label.text() for label in shown] == ["Qwen-7B-Chat"]
