@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import openai
 import pytest
 from openai import OpenAI
 
+from tests.engine.checkpoints import THINKING_OPEN, chatty_checkpoint, make_tokenizer
 from tests.serve.process import DEMO, Served, served
 
 MODEL = "demo-checkpoint"
@@ -296,3 +298,27 @@ def test_nothing_of_what_was_said_is_in_the_log(client: OpenAI, server: Served) 
 def test_health_tells_that_it_is_ready(server: Served) -> None:
     with urllib.request.urlopen(f"{server.address}/health") as answer:
         assert answer.read() == b'{"status":"ok"}'
+
+
+def test_reasoning_comes_apart_and_can_be_left_out(tmp_path: Path) -> None:
+    folder = chatty_checkpoint(tmp_path / "Thinker")
+    make_tokenizer(THINKING_OPEN).save_pretrained(folder)
+    with served(folder) as server, OpenAI(base_url=server.url, api_key="none") as client:
+        usual = {"model": "Thinker", "messages": QUESTION, "max_tokens": 250, "seed": 1}
+        answer = client.chat.completions.create(**usual, extra_body={"thinking_budget": 6})
+        message, usage = answer.choices[0].message, answer.usage
+        assert message.model_extra["reasoning_content"]
+        assert message.content
+        assert 6 <= usage.completion_tokens_details.reasoning_tokens < usage.completion_tokens
+        chunks = client.chat.completions.create(
+            **usual, stream=True, extra_body={"thinking_budget": 6}
+        )
+        deltas = [chunk.choices[0].delta for chunk in chunks]
+        thought = "".join((d.model_extra or {}).get("reasoning_content", "") for d in deltas)
+        assert thought == message.model_extra["reasoning_content"]
+        assert "".join(d.content or "" for d in deltas) == message.content
+        without = client.chat.completions.create(
+            **usual, extra_body={"chat_template_kwargs": {"enable_thinking": False}}
+        )
+        assert "reasoning_content" not in without.choices[0].message.model_extra
+        assert without.usage.completion_tokens_details.reasoning_tokens == 0
