@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 DEPTH = 128  # scores of which the highest stands for all at first
 _SPARSE = 8  # times as many columns as scores are wanted, for `likeliest` to go by columns
 _FEW = 2**13  # numbers that are sorted
+_DRAWS = 6  # from all, of which one is most likely from the nucleus
 _TRIES = 24  # to close in on the border of a nucleus; equals on it cannot be told apart
 _LEAST = 1e-30  # the lowest share at which the border is looked for
 _CAREFUL = 1 - 1e-5  # what sums of floats may be off by
@@ -144,18 +145,54 @@ def drawn(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """An index into `weights` [n] (none below 0, in any order), as likely as its weight says."""
     if weights.device.type != "cpu":
         return first_to_ring(weights, generator)
-    chance = float(torch.rand((), dtype=torch.float64, generator=generator))
-    row = weights.numpy()
-    if len(row) > DEPTH * DEPTH:  # sums of rows first: a sum of all on the way takes long
-        width = len(row) // DEPTH
-        firsts = np.arange(0, len(row), width)
-        through = np.cumsum(np.add.reduceat(row, firsts, dtype=np.float64))
-        one = min(int(np.searchsorted(through, chance * through[-1], "right")), len(firsts) - 1)
-        before = through[one - 1] if one else 0.0
-        rest = chance * through[-1] - before
-        first = int(firsts[one])
-        return torch.tensor(first + _where(row[first : first + width], rest))
-    return torch.tensor(_where(row, chance * float(row.sum(dtype=np.float64))))
+    return torch.tensor(_Urn(weights.numpy()).draw(generator))
+
+
+def drawn_from_nucleus(
+    shares: torch.Tensor, top_p: float, min_p: float, generator: torch.Generator
+) -> int | None:
+    """An index drawn from the `nucleus` whose `shares` [n] are those of `exponentials`, on a CPU.
+
+    The border of a large nucleus takes long to find. So one of all is drawn, and again where it is
+    not in the nucleus: that it is in there shows by the sum of those that are likelier. None after
+    some draws in vain: then there is nothing for it but to find the border.
+    """
+    row = shares.numpy()
+    urn = _Urn(row)
+    wanted, room = top_p * urn.total, np.empty_like(row)
+    for _ in range(_DRAWS):
+        index = urn.draw(generator)
+        share = row[index]
+        if share < np.float32(min_p):
+            continue
+        above = float(np.multiply(row, row > share, out=room).sum())
+        if above < wanted:  # of equals on the border the first ones are in
+            before = above + float(share) * np.count_nonzero(row[:index] == share)
+            if before < wanted:
+                return index
+    return None
+
+
+class _Urn:
+    """Draws indices into `row` (none below 0) as likely as its numbers say."""
+
+    def __init__(self, row: Array) -> None:
+        # Sums of parts first: in a long row, a sum of all on the way takes long.
+        width = len(row) // DEPTH if len(row) > DEPTH * DEPTH else len(row)
+        self._row, self._width = row, width
+        self._firsts = np.arange(0, len(row), width)
+        self._through = np.cumsum(np.add.reduceat(row, self._firsts, dtype=np.float64))
+        self.total = float(self._through[-1])
+
+    def draw(self, generator: torch.Generator) -> int:
+        """One index, by one number of `generator`."""
+        chance = float(torch.rand((), dtype=torch.float64, generator=generator))
+        sought = chance * self.total
+        part = int(np.searchsorted(self._through, sought, "right"))
+        part = min(part, len(self._firsts) - 1)
+        before = self._through[part - 1] if part else 0.0
+        first = int(self._firsts[part])
+        return first + _where(self._row[first : first + self._width], sought - before)
 
 
 def first_to_ring(weights: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

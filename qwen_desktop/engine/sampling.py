@@ -17,12 +17,20 @@ import numpy as np
 import torch
 
 from qwen_desktop.chat.settings import GenerationSettings
-from qwen_desktop.engine.likeliest import drawn, exponentials, highest, likeliest, nucleus
+from qwen_desktop.engine.likeliest import (
+    drawn,
+    drawn_from_nucleus,
+    exponentials,
+    highest,
+    likeliest,
+    nucleus,
+)
 from qwen_desktop.engine.penalties import Penalties
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 # For a checkpoint that recommends nothing: what Qwen recommends for its chat models.
 DEFAULT_TEMPERATURE, DEFAULT_TOP_K, DEFAULT_TOP_P = 0.7, 20, 0.8
+MOSTLY = 0.5  # top-p from which a draw from all tokens is worth a try
 GREEDY = 1e-5  # temperatures up to this one; dividing by them would overflow
 SEEDS = 2**31  # one of so many is drawn where none is set
 TIES = 32  # tokens as likely as the k-th that top-k may keep besides, as transformers keeps all
@@ -39,6 +47,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     seed: int = 0
+
+    @property
+    def draws_from_all(self) -> bool:
+        """Whether most of what is drawn from all tokens is within top-p."""
+        return MOSTLY <= self.top_p < 1.0
 
     @property
     def numbers(self) -> tuple[tuple[str, float], ...]:
@@ -158,9 +171,19 @@ class Sampler:
                 raise not_numbers(scores, "in the answer")
             if self._sampling.temperature <= GREEDY:
                 return token
-            ids, weights = distribution(scores, self._sampling)
-            place = drawn(weights, self._generator)
-            return int(place if ids is None else ids[place])
+            return self._drawn(scores)
+
+    def _drawn(self, scores: torch.Tensor) -> int:
+        """A token on a CPU, for temperature > 0."""
+        sampling = self._sampling
+        if sampling.draws_from_all and not 0 < sampling.top_k < len(scores):
+            shares = exponentials(_divided(scores, sampling.temperature))
+            found = drawn_from_nucleus(shares, sampling.top_p, sampling.min_p, self._generator)
+            if found is not None:
+                return found
+        ids, weights = distribution(scores, sampling)
+        place = drawn(weights, self._generator)
+        return int(place if ids is None else ids[place])
 
     def _on_card(self, scores: torch.Tensor) -> int:
         """The same with one wait, for the token and for whether there are numbers."""

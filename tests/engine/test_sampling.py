@@ -20,7 +20,14 @@ from transformers.generation.logits_process import (
 )
 
 from qwen_desktop.chat.settings import BY_NAME, GenerationSettings
-from qwen_desktop.engine.likeliest import drawn, exponentials, likeliest, log_total, nucleus
+from qwen_desktop.engine.likeliest import (
+    drawn,
+    drawn_from_nucleus,
+    exponentials,
+    likeliest,
+    log_total,
+    nucleus,
+)
 from qwen_desktop.engine.sampling import Sampler, Sampling, distribution, settle
 from qwen_desktop.errors import Known
 
@@ -139,6 +146,44 @@ def test_a_nucleus_of_a_whole_vocabulary_is_that_of_sorting(seed, spread, top_p,
     assert float(row.sum() - row[kept].min()) <= (top_p + 1e-5) * mass  # … and none too many
     if not kept.all():
         assert shares[kept].min() >= shares[~kept].max() - 1e-6
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    spread=st.sampled_from([0.0, 0.2, 1.0, 3.0]),
+    top_p=st.sampled_from([0.5, 0.8, 0.95]),
+    min_p=st.sampled_from([0.0, 0.05]),
+    levels=st.booleans(),  # few values make many equals
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_drawn_from_all_is_in_the_nucleus(seed, spread, top_p, min_p, levels):
+    scores = logits_of(20_000, seed, spread)
+    scores = scores.round() if levels else scores
+    shares, generator = exponentials(scores), torch.Generator().manual_seed(seed)
+    ids, weights = nucleus(scores, top_p, min_p)
+    kept = set((weights.nonzero().ravel() if ids is None else ids[weights > 0]).tolist())
+    for _ in range(20):
+        found = drawn_from_nucleus(shares, top_p, min_p, generator)
+        # On the border sums of floats decide.
+        assert (
+            found is None
+            or found in kept
+            or shares[found] >= 0.999 * min(float(shares[list(kept)].min()), 1.0)
+        )
+
+
+@pytest.mark.parametrize(("top_p", "min_p"), [(0.5, 0.0), (0.9, 0.0), (0.9, 0.2)])
+def test_draws_within_top_p_alone_follow_the_probabilities(top_p, min_p):
+    scores = logits_of(40, 5, 1.0)
+    sampling = Sampling(0.9, top_p=top_p, min_p=min_p, seed=1)
+    sampler, draws = Sampler(sampling, [], CPU), 6000
+    counts = torch.bincount(torch.tensor([sampler(scores) for _ in range(draws)]), minlength=40)
+    expected = reference(scores, sampling, [0])
+    assert int(counts[expected == 0].sum()) == 0
+    kept = expected > 0
+    difference = (counts[kept] - draws * expected[kept]).square() / (draws * expected[kept])
+    freedom = int(kept.sum()) - 1
+    assert float(difference.sum()) < freedom + 4 * math.sqrt(2 * freedom)
 
 
 def test_a_draw_from_a_whole_vocabulary_follows_its_weights():

@@ -88,7 +88,7 @@ def test_greedy_ids_are_those_without(made, family):
     ],
 )
 def test_a_seed_gives_what_it_gives_without(made, sampling):
-    """Each token takes one number of the seed, also those that were guessed."""
+    """Each token takes the numbers of the seed that it takes without, also a guessed one."""
     runner = runner_of(made("qwen3"))
     wanted, *_ = answered(runner, sampling, guess=False)
     found, feeding, _ = answered(runner, sampling, guess=True)

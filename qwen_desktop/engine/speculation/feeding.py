@@ -4,7 +4,7 @@ The loop chooses by the logits after each token in turn, with all penalties and 
 say, exactly as without drafts. Where it chooses the token that was guessed, the logits after that
 one are there already; where not, what was fed is taken back. So a draft is accepted with the chance
 that the model gives it, what is chosen otherwise has the rest of the distribution, and each token
-takes one number of the seed, as without.
+takes the numbers of the seed that it takes without.
 """
 
 from __future__ import annotations
