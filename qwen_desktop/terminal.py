@@ -24,7 +24,7 @@ INTERRUPTED = 130  # exit status, as shells have it
 @contextmanager
 def opened(profile: Profile) -> Iterator[Store]:
     """The store of a profile that nobody else uses meanwhile. Raises Known where one does."""
-    # Not every command has a profile; the lock is Qt's.
+    # Not every command has a profile.
     from qwen_desktop.bridge import profile_lock
     from qwen_desktop.storage import profile_restore
     from qwen_desktop.storage.store import Store

@@ -1,12 +1,12 @@
-"""From what the user asks for to a run: which messages, which settings. Pure functions."""
+"""From what the user asks for to a run: which messages, which settings. Pure functions, no Qt."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from qwen_desktop.bridge.models import ModelState
 from qwen_desktop.bridge.run import Run, RunKind
 from qwen_desktop.chat.connection import RemoteTarget
 from qwen_desktop.chat.context import ChatOptions, Policy, RemoteChoice
@@ -24,6 +24,9 @@ from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.chat.settings import BY_NAME, GenerationSettings, Value
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report
+
+if TYPE_CHECKING:
+    from qwen_desktop.bridge.models import ModelState
 
 NOTHING_TYPED = Report(
     QT_TRANSLATE_NOOP("errors", "There is nothing to send."),
