@@ -1,4 +1,4 @@
-"""Everything about models and downloads is looked at, in a process that has no network.
+"""A chat, then everything about models and downloads, in a process that has no network.
 
     python -m tests.e2e.models_steps PROFILE
 
@@ -23,6 +23,9 @@ def look_at_all(profile: Path) -> None:
     driver = Driver(profile)
     window, downloads = driver.app.window, driver.app.downloads
     driver.wait_ready()
+    driver.send("What is a token?")
+    driver.wait("an answer", lambda: driver.answers())
+    driver.wait_idle()
     driver.wait("the download of the last run", lambda: len(downloads.entries) == 1)
     assert downloads.entries[0].stage is Stage.PAUSED
     window.shelf.show()

@@ -1,7 +1,4 @@
-"""One step of `tests.e2e.steps`, or a command of the program, in a process that has no network.
-
-    python -m tests.e2e.offline STEP PROFILE [ARGUMENTS…]
-    python -m tests.e2e.offline --command ARGUMENTS…
+"""Takes the network from a process: `forbid`, before the program is imported.
 
 Whoever opens a socket of the internet ends the process: in Python with a traceback, and on Linux
 in any library by a signal of the system, which is asked before everything else to allow none. So
@@ -71,19 +68,3 @@ def _forbid_by_system(architecture: int, socket_call: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or libc.prctl(_SET_SECCOMP, _FILTER, program):
         raise OSError(ctypes.get_errno(), "this system cannot forbid the network")
-
-
-def main() -> int:
-    """Run the step or the command."""
-    forbid()
-    if sys.argv[1] == "--command":
-        from qwen_desktop import cli
-
-        return cli.main(sys.argv[2:])
-    from tests.e2e import steps
-
-    return steps.main(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
