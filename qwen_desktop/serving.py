@@ -110,9 +110,7 @@ def run(order: ServeOrder) -> int:
     options = ServeOptions(order.host, order.port, order.key, order.waiting, order.origins)
     if not options.is_loopback and not options.key:
         raise Known(
-            QT_TRANSLATE_NOOP(
-                "errors", "{host} is open to other machines: it needs a key."
-            ),
+            QT_TRANSLATE_NOOP("errors", "{host} is open to other machines: it needs a key."),
             QT_TRANSLATE_NOOP("errors", "Add --generate-key, or --api-key-env NAME."),
             host=order.host,
         )

@@ -131,7 +131,7 @@ def test_a_request_waits_for_the_answer_in_the_window(dialog, loaded, qtbot):
     loaded.preferences.set("max_new_tokens", 3000)
     loaded.preferences.set("loop_guard", False)
     assert loaded.chats.ask("A long one")
-    wait(qtbot, lambda: loaded.chats.run.running)
+    wait(qtbot, lambda: loaded.chats.current.tree.path()[-1].text)  # the engine has come to it
     asked = Asking(url)
     wait(qtbot, lambda: "waits for the answer in the window" in dialog.words.text())
     loaded.chats.stop()
