@@ -110,22 +110,11 @@ def take_away(folder: Path, paths: Iterable[str]) -> None:
 
     Only `paths` and what belongs to the downloader itself go. Raises Known.
     """
-    from qwen_desktop.hub.download import LOCK, discard
-    from qwen_desktop.hub.source_file import NAME
+    from qwen_desktop.hub.download import discard
     from qwen_desktop.storage import trouble
 
-    files = [folder.joinpath(*path.split("/")) for path in paths]
     try:
-        discard(folder)
-        for file in files:
-            file.unlink(missing_ok=True)
-        inside = {parent for file in files for parent in file.parents}
-        for inner in sorted(inside, key=lambda path: len(path.parts), reverse=True):
-            if folder in inner.parents:
-                _remove_empty(inner)
-        if folder.is_dir() and {one.name for one in folder.iterdir()} <= {NAME, LOCK}:
-            for own in (NAME, LOCK):
-                (folder / own).unlink(missing_ok=True)
+        discard(folder, paths)
         for outer in (folder, folder.parent):
             _remove_empty(outer)
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -238,10 +238,11 @@ class _Telling:
         )
 
 
-def discard(folder: Path) -> None:
+def discard(folder: Path, paths: Iterable[str] = ()) -> None:
     """Remove what paused downloads left in `folder`, and the folder where nothing else is in it.
 
-    Whole files stay. Raises Known where a download is at work there or the disk refuses.
+    Of whole files only `paths` of the repository go. Raises Known where a download is at work
+    there or the disk refuses.
     """
     if not folder.is_dir():
         return
@@ -252,6 +253,7 @@ def discard(folder: Path) -> None:
                 for path in (part, ranges):
                     path.unlink(missing_ok=True)
             tidying.remove_unfinished([folder, *(one for one in folder.rglob("*") if one.is_dir())])
+            tidying.remove_whole(folder, paths)
             own = {LOCK, source_file.NAME}
             left = [path for path in folder.iterdir() if path.name not in own]
             if not left:

@@ -128,6 +128,8 @@ class Item:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         if not self.ranges.total:
             journal.name_of(self.part).unlink(missing_ok=True)
+        if self.part.is_symlink():
+            self.part.unlink()
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         self._handle = os.open(self.part, flags, 0o644)
         os.truncate(self._handle, self.file.size)
@@ -174,6 +176,7 @@ class Item:
     def make_empty(self) -> None:
         """A file of no bytes needs no fetching. Raises OSError."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.target.unlink(missing_ok=True)  # it may be a link
         self.target.write_bytes(b"")
         self.is_done = True
 

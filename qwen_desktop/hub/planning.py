@@ -86,6 +86,8 @@ def is_beginning(target: Path, file: RemoteFile) -> bool:
 
     Only with a hash, which shows in the end whether it was.
     """
+    if target.is_symlink():  # going on would write to what it leads to
+        return False
     try:
         size = target.stat().st_size
         with target.open("rb") as head:

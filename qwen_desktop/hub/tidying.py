@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qwen_desktop.chat.hub import PlannedFile, Standing
+from qwen_desktop.errors import Known
 from qwen_desktop.hub import journal, safe_paths, source_file
 from qwen_desktop.hub.planning import part_of
 
@@ -28,6 +29,24 @@ def tidy(folder: Path, files: Iterable[PlannedFile]) -> None:
             for path in (part, journal.name_of(part)):
                 path.unlink(missing_ok=True)
     remove_unfinished(folders)
+
+
+def remove_whole(folder: Path, paths: Iterable[str]) -> None:
+    """The files at `paths` of a repository, and folders below `folder` that they leave empty.
+
+    What a link leads to out of `folder` stays. Raises OSError.
+    """
+    inside = set()
+    for path in paths:
+        try:
+            file = safe_paths.inside(folder, path)
+        except Known:
+            continue
+        file.unlink(missing_ok=True)
+        inside.update(parent for parent in file.parents if folder in parent.parents)
+    for inner in sorted(inside, key=lambda path: len(path.parts), reverse=True):
+        if inner.is_dir() and not inner.is_symlink() and next(inner.iterdir(), None) is None:
+            inner.rmdir()
 
 
 def remove_unfinished(folders: Iterable[Path]) -> None:
