@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop import __version__, get_options, serve_options
+from qwen_desktop import __version__, get_options, serve_options, talk_options
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
 from qwen_desktop.chat.model import LoadRequest
@@ -22,7 +22,7 @@ from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
-COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get", "serve")
+COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get", "serve", "chat")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
 MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
 
@@ -107,6 +107,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--headless", action="store_true", help="no window: ask a first question by itself"
     )
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """The table of settings as options of their own."""
     settings = parser.add_argument_group("settings for this run")
     for setting in SETTINGS:
         default = "as the checkpoint recommends" if setting.default is None else setting.default
@@ -160,6 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     get_options.add_command(commands)
     _add_loading(serve_options.add_command(commands), "")
+    chat = talk_options.add_command(commands)
+    _add_loading(chat, "")
+    _add_profile(chat)
+    _add_settings(chat)
     _add_outgoing(commands)
     return parser
 
@@ -329,6 +338,10 @@ def main(arguments: Sequence[str]) -> int:
             from qwen_desktop import serving
 
             return serving.run(serve_options.order(given, options.profile.compiled_code))
+        if given.command == "chat":
+            from qwen_desktop.talk import running
+
+            return running.run(talk_options.order(given, options))
         if given.command == "import":
             from qwen_desktop import importing
 

@@ -1,0 +1,128 @@
+"""What commands show, as tables of rich. All texts of others are cleaned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from qwen_desktop.chat.inspected import Inspected
+from qwen_desktop.chat.ledger import Forecast, Ledger, MemorySample
+from qwen_desktop.chat.messages import AnswerStats, Message, Role, Status
+from qwen_desktop.chat.settings import Setting, Value
+from qwen_desktop.talk.clean import clean, one_line
+from qwen_desktop.talk.commands import COMMANDS
+
+MIB = 2**20
+_PIECE = 60  # characters of a segment that are shown
+
+
+def _table(*headings: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
+
+
+def commands() -> Table:
+    """All commands with their short forms."""
+    table = _table("command", "short", "")
+    for one in COMMANDS:
+        short = " ".join(f":{name}" for name in one.short)
+        table.add_row(Text(f":{one.name} {one.takes}".strip()), Text(short), Text(one.help))
+    return table
+
+
+def settings(table: Iterable[Setting], values: Mapping[str, Value]) -> Table:
+    """Settings with the values in effect."""
+    shown = _table("name", "value", "")
+    for one in table:
+        shown.add_row(Text(one.name), Text(value_text(values.get(one.name))), Text(one.help))
+    return shown
+
+
+def value_text(value: Value) -> str:
+    """A value as it may be typed."""
+    if value is None:
+        return "auto"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return clean(str(value)).replace("\n", "\\n")
+
+
+def history(messages: Iterable[Message]) -> Iterable[Text]:
+    """What was said, a text for each message."""
+    for message in messages:
+        who = "you" if message.role is Role.USER else message.role.value
+        if message.role is Role.ASSISTANT and message.stats is not None:
+            who = message.stats.model or who
+        text = Text(f"{one_line(who)}: ", style="bold")
+        text.append(clean(message.text), style="not bold")
+        if message.status is not Status.COMPLETE:
+            text.append(f" ({message.status.value})", style="dim")
+        yield text
+
+
+def chats(found: Sequence[tuple[str, str, float]]) -> Table:
+    """Chats (id, title, time) by number."""
+    table = _table("", "chat", "changed", right=("",))
+    for number, (_, title, changed) in enumerate(found, 1):
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))
+        table.add_row(str(number), Text(one_line(title) or "(untitled)"), day)
+    return table
+
+
+def _rows(ledger: Ledger) -> Iterable[tuple[str, int]]:
+    yield "weights", ledger.weights
+    yield "KV cache, this chat", ledger.kv
+    yield "KV caches, other chats", ledger.kv_others
+    yield "activations", ledger.activations
+    yield "allocator's slack", ledger.slack
+    yield "runtime", ledger.runtime
+    yield "other programs", ledger.other
+    yield "free", ledger.free
+    yield "total", ledger.total
+
+
+def memory(sample: MemorySample) -> Table:
+    """The ledger of each device in MiB."""
+    table = _table("memory", *(Text(one_line(one.name)).plain for one in sample.ledgers))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    columns = [list(_rows(one)) for one in sample.ledgers]
+    for row in zip(*columns, strict=True):
+        table.add_row(row[0][0], *(f"{size / MIB:,.0f} MiB" for _, size in row))
+    return table
+
+
+def forecast(one: Forecast) -> str:
+    """How far a chat can go."""
+    text = f"{one.used:,} of {one.limit:,} tokens used; the context has {one.context:,}"
+    if one.met:
+        return f"{text}; it is full, and older turns are left out"
+    if one.turn:
+        text += f"; about {one.turns:,} more turns of {one.turn:,} tokens"
+    return f"{text}; bounded by the {one.bound.value}"
+
+
+def prompt(seen: Inspected) -> Table:
+    """The pieces of a prompt, with the ids of each."""
+    table = _table("part", "tokens", "text", "ids", right=("tokens",))
+    for part in seen.segments:
+        text = seen.tokens.text(part.start, part.end)
+        ids = " ".join(str(one) for one in seen.tokens.ids[part.start : part.end])
+        name = f"{part.kind.value} ({part.role})" if part.role else part.kind.value
+        shown = clean(text).replace("\n", "↵")
+        shown = shown if len(shown) <= _PIECE else shown[: _PIECE - 1] + "…"
+        table.add_row(name, f"{part.tokens:,}", Text(shown), ids)
+    return table
+
+
+def usage(stats: AnswerStats) -> str:
+    """What an answer took, on one line."""
+    said = f"{stats.new_tokens:,} tokens"
+    if stats.decode_speed:
+        said += f", {stats.decode_speed:.1f} tok/s"
+    return f"{said}; prompt {stats.prompt_tokens:,}, reused {stats.reused_tokens:,}"
