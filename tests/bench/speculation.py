@@ -6,7 +6,8 @@ answer that gives a text of `TEXT` tokens back with every 40th changed, as one t
 and one of tokens that came in no such order before. Everything else is real: steps of one row and
 of several, their logits, the sampler, what is looked up, costs and chances as they are learnt, and
 what is taken back. Only whether a choice is near another one does not count, as that of random
-weights often is. Answers with and without take turns, in one process; a ratio is that of medians.
+weights often is. Two answers, with and without, take turns
+token by token in one process; a ratio is the median of the rounds' own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 import statistics
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ class Model:
         self.runner = self._loaded.runner
         if hasattr(self.runner, "wait"):
             self.runner.wait()
-        self._session = Session("bench", self.runner)
+        self._sessions = {how: Session(how, self.runner) for how in ("off", "auto")}
         self._speculation = Speculation(self.runner, frozenset())
 
     @property
@@ -75,8 +77,10 @@ class Model:
         known = self._speculation._costs
         return ", ".join(f"{n}: {known.of(n):.2f}" for n in SIZES if n in known._ratios)
 
-    def answer(self, prompt_ids: tuple[int, ...], said: list[int], how: str) -> tuple[float, Any]:
-        """Tokens a second after the first one, and what fed them."""
+    def answer(
+        self, prompt_ids: tuple[int, ...], said: list[int], how: str
+    ) -> tuple[Iterator[Any], Any]:
+        """The tokens as they come, and what feeds them."""
         from qwen_desktop.chat.settings import GenerationSettings
         from qwen_desktop.engine.choose import Chooser
         from qwen_desktop.engine.decode import Token, decode
@@ -95,22 +99,34 @@ class Model:
                 super().is_clear(logits, doubt)
                 return True
 
-        able, coming = self.runner.capabilities, iter(said)
+        able, coming, session = self.runner.capabilities, iter(said), self._sessions[how]
         prompt, relief = Prompt(prompt_ids, 0, False), Relief(able.device, lambda: 0)
         chooser = Dictated(Sampler(Sampling(0.0), prompt_ids, able.device), self._loaded.tokenizer)
         feeding = self._speculation.feeding(
-            self._session, prompt, GenerationSettings(speculation=how), chooser, relief, NEVER
+            session, prompt, GenerationSettings(speculation=how), chooser, relief, NEVER
         )
-        marks = [
-            time.perf_counter()
-            for step in decode(
-                self._session, prompt, chooser, chunk=able.prefill_chunk, relief=relief,
-                end_ids=frozenset(), max_new_tokens=len(said),
-                context_length=able.context_length, cancel=NEVER, feeding=feeding,
-            )
-            if isinstance(step, Token)
-        ]  # fmt: skip
-        return (len(marks) - 1) / (marks[-1] - marks[0]), feeding
+        steps = decode(
+            session, prompt, chooser, chunk=able.prefill_chunk, relief=relief,
+            end_ids=frozenset(), max_new_tokens=len(said),
+            context_length=able.context_length, cancel=NEVER, feeding=feeding,
+        )  # fmt: skip
+        return (step for step in steps if isinstance(step, Token)), feeding
+
+    def both(self, prompt_ids: tuple[int, ...], said: list[int]) -> tuple[float, float, Any]:
+        """Tokens a second without and with guesses, token by token in turn, and what guessed."""
+        ways = [self.answer(prompt_ids, said, how) for how in ("off", "auto")]
+        seconds = [0.0, 0.0]
+        for steps, _ in ways:
+            next(steps)
+        for _ in said[1:]:
+            for way, (steps, _) in enumerate(ways):
+                began = time.perf_counter()
+                next(steps)
+                seconds[way] += time.perf_counter() - began
+        for steps, _ in ways:
+            steps.close()
+        without, with_it = ((len(said) - 1) / total for total in seconds)
+        return without, with_it, ways[1][1]
 
 
 def main() -> None:
@@ -131,17 +147,11 @@ def main() -> None:
         model = Model(folder, KINDS[kind][0], given.threads)
         print(f"{kind}: {model.runner.capabilities.name}, load {load_now()}", flush=True)
         for text, said in answers.items():
-            speeds: dict[str, list[float]] = {"off": [], "auto": []}
-            guessed = came = 0
-            for _ in range(given.rounds):
-                for how, found in speeds.items():
-                    speed, feeding = model.answer(prompt, said, how)
-                    found.append(speed)
-                    if how == "auto":
-                        guessed, came = feeding.drafted, feeding.accepted
-            without, with_it = (statistics.median(speeds[how]) for how in ("off", "auto"))
-            ratio = statistics.median(
-                on / off for off, on in zip(speeds["off"], speeds["auto"], strict=True)
+            rounds = [model.both(prompt, said) for _ in range(given.rounds)]
+            without, with_it = (statistics.median(one[way] for one in rounds) for way in (0, 1))
+            ratio = statistics.median(one[1] / one[0] for one in rounds)
+            guessed, came = (
+                sum(getattr(one[2], of) for one in rounds) for of in ("drafted", "accepted")
             )
             print(
                 f"  {text:<10} without {without:6.1f} tok/s, with {with_it:6.1f}: {ratio:.2f} "

@@ -9,6 +9,7 @@ tried before the chances call for it.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,7 @@ _STEPS = 9  # of one row, of which the median is what a step takes
 _TRIES = 5  # of each size, of which the median counts
 _LEAST = 3  # steps of one row before anything is compared with them
 _HOPED = 0.1  # of a step that a row more takes, where nothing is known of it
-_OLD = 512  # tokens after which a cost may have changed
+_OLD = 256  # tokens after which a cost may have changed
 _STALE = 64  # tokens after which a step of one row is measured again
 _WEIGHT = 3.0  # tokens that an expectation counts for
 _KEPT = 0.97  # of the weight of what came before, with each token
@@ -80,17 +81,16 @@ class Costs:
             else:
                 high = point
                 break
-        if high is None:
-            slope = max(_HOPED, (low[1] - 1.0) / max(1, low[0] - 1))
-        else:
+        slope = _HOPED  # beyond what is known: kernels of many rows are others than those of few
+        if high is not None:
             slope = (high[1] - low[1]) / (high[0] - low[0])
         return max(1.0, low[1] + slope * (rows - low[0]))
 
     def _believed(self, rows: int) -> float:
-        """What was measured; in doubt, as after one try or a long time, half of it is hope."""
+        """What was measured; after one try, or a long time, it is half hope."""
         found, hope = statistics.median_low(self._ratios[rows]), 1.0 + _HOPED * (rows - 1)
         doubtful = len(self._ratios[rows]) < 2 or self._is_old(rows)
-        return (found + hope) / 2 if doubtful and found > hope else found
+        return math.sqrt(found * hope) if doubtful and found > hope else found
 
     def _is_old(self, rows: int) -> bool:
         return self._tokens - self._tried.get(rows, self._tokens) > _OLD
