@@ -105,6 +105,13 @@ def _normal(address: str) -> str:
         fine = split.scheme in ("http", "https") and split.hostname and split.port != 0
     except ValueError:
         fine = False
+    if fine and "@" in split.netloc:
+        raise Known(
+            QT_TRANSLATE_NOOP("errors", "The address of {host} has a name or a password in it."),
+            QT_TRANSLATE_NOOP("errors", "Leave them out: addresses are written into folders."),
+            code="hub-address",
+            host=split.hostname,
+        )
     if not fine or any(c.isspace() for c in text) or split.query or split.fragment:
         raise Known(
             QT_TRANSLATE_NOOP("errors", "“{address}” is not the address of a server."),

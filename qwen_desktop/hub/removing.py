@@ -65,8 +65,10 @@ def plan_removal(folder: Path) -> Removal:
 def carry_out(removal: Removal) -> int:
     """Delete what `removal` says; the bytes that were freed. What has gone already is passed over.
 
-    Raises Known where the system refuses a file: those before it are gone.
+    Raises Known where a download is at work in the folder, and where the system refuses a file:
+    those before it are gone.
     """
+    _refuse_under_download(removal.folder)
     freed = 0
     root = _root(removal.folder)
     home = root.resolve()
@@ -91,6 +93,19 @@ def carry_out(removal: Removal) -> int:
         except OSError:  # something came in between: it stays
             continue
     return freed
+
+
+def _refuse_under_download(folder: Path) -> None:
+    """Raise Known where a download is at work in `folder`."""
+    from qwen_desktop.hub.download import LOCK, locked
+
+    if not (folder / LOCK).is_file():
+        return
+    try:
+        with locked(folder):  # and given back: Windows deletes no lock that is held
+            return
+    except OSError as error:
+        raise _cannot_delete(folder / LOCK, error) from error
 
 
 def _unlink(path: Path) -> None:

@@ -36,7 +36,7 @@ def remove_whole(folder: Path, paths: Iterable[str]) -> None:
 
     What a link leads to out of `folder` stays. Raises OSError.
     """
-    inside = set()
+    inside: set[Path] = set()
     for path in paths:
         try:
             file = safe_paths.inside(folder, path)

@@ -99,7 +99,7 @@ class Web:
         with self.get(url, what) as answer:
             body = answer.read_all(MAX_JSON)
             link = _LINK.search(answer.header("link"))
-            following = urljoin(answer.url, link[1]) if link else ""
+            following = self._joined(answer.url, link[1], what) if link else ""
             if _is_html(answer.header("content-type"), body):
                 raise trouble.portal(answer.host, answer.url)
         try:
@@ -132,9 +132,18 @@ class Web:
                 response.drain_conn()
             except Exception as error:
                 raise self._translated(error, url) from error
-            url = urljoin(url, location)
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise trouble.nonsense(self.host, f"{what}: {location}"[:500])
+            url = self._joined(url, location, what)
+
+    def _joined(self, base: str, reference: str, what: str) -> str:
+        """Where a server sends on to. Raises Known where that is no address."""
+        try:
+            url = urljoin(base, reference)
+            split = urlsplit(url)
+            if split.scheme in ("http", "https") and split.hostname and split.port != 0:
+                return url
+        except ValueError:  # brackets that match nothing, ports that there are not
+            pass
+        raise trouble.nonsense(self.host, f"{what}: {reference}"[:500])
 
     def _own_headers(self, url: str) -> dict[str, str]:
         """Who asks. The token goes to the endpoint's own server and to no other."""

@@ -126,3 +126,13 @@ def test_a_token_comes_from_the_hubs_own_file_too(bare, tmp_path):
     assert saved_token(FACE) == "hf_file"
     bare.setenv("HF_TOKEN", "hf_env")
     assert saved_token(FACE) == "hf_env"
+
+
+@pytest.mark.parametrize("text", ["https://me:hunter2@mirror.example", "me:hunter2@mirror.example"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(text):
+    """It would be written into the folder of every checkpoint, and into the list of downloads."""
+    with pytest.raises(Known) as caught:
+        endpoint(Hub.HUGGING_FACE, text)
+    assert caught.value.code == "hub-address"
+    assert "hunter2" not in str(caught.value) + caught.value.details
+    assert "mirror.example" in str(caught.value)

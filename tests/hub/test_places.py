@@ -11,6 +11,7 @@ import pytest
 
 from qwen_desktop.errors import Known
 from qwen_desktop.hub import places
+from qwen_desktop.hub.download import locked
 from qwen_desktop.hub.removing import carry_out, plan_removal
 
 GO = threading.Event()
@@ -237,3 +238,14 @@ def test_what_is_no_checkpoint_is_not_deleted(tmp_path, monkeypatch, which) -> N
         plan_removal(folder)
     assert found.value.code == "not-deleted"
     assert target.is_dir()
+
+
+def test_a_folder_that_a_download_is_at_work_in_is_not_deleted(tmp_path) -> None:
+    folder = checkpoint(tmp_path / "one")
+    removal = plan_removal(folder)
+    with locked(folder), pytest.raises(Known) as caught:
+        carry_out(removal)
+    assert caught.value.code == "download-locked"
+    assert (folder / "model.safetensors").exists()
+    carry_out(plan_removal(folder))
+    assert not folder.exists()

@@ -99,3 +99,13 @@ def test_https_where_the_server_speaks_http_is_told():
 )
 def test_the_servers_pause_is_understood(headers, seconds):
     assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:99999/x", "http://[x/y", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize("token", ["", "hf_secret"])
+def test_a_hub_that_sends_on_to_no_address_is_told_of_in_a_sentence(hub, to, token):
+    hub.add(str(NAME), {"config.json": b"{}"})
+    hub.misbehave("redirect", on="info", to=to, times=0)
+    with pytest.raises(Known) as caught:
+        fetch_listing(Endpoint(Hub.HUGGING_FACE, hub.endpoint, token), NAME)
+    assert caught.value.code == "hub-nonsense"
