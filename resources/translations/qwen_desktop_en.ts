@@ -66,6 +66,26 @@
     </message>
 </context>
 <context>
+    <name>Connecting</name>
+    <message numerus="yes">
+        <source>This sends the whole chat, %Ln messages, to {host}.</source>
+        <translation>
+            <numerusform>This sends the whole chat, %Ln message, to {host}.</numerusform>
+            <numerusform>This sends the whole chat, %Ln messages, to {host}.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ConnectionsDialog</name>
+    <message numerus="yes">
+        <source>%Ln models: {names}</source>
+        <translation>
+            <numerusform>%Ln model: {names}</numerusform>
+            <numerusform>%Ln models: {names}</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>FileTextDialog</name>
     <message numerus="yes">
         <source>the first %Ln characters are shown; all are copied</source>

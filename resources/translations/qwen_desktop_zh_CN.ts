@@ -311,6 +311,10 @@
         <translation>正在“{title}”中回答</translation>
     </message>
     <message>
+        <source>The connection was removed: choose another one</source>
+        <translation>该连接已移除：请另选一个</translation>
+    </message>
+    <message>
         <source>Loading…</source>
         <translation>正在加载…</translation>
     </message>
@@ -1165,6 +1169,10 @@
         <translation>{used} / {length} 个词元</translation>
     </message>
     <message>
+        <source>{used} tokens</source>
+        <translation>{used} 个词元</translation>
+    </message>
+    <message>
         <source>The model thinks before it answers</source>
         <translation>模型先思考再回答</translation>
     </message>
@@ -1191,6 +1199,180 @@
     <message>
         <source>Attached as a file. Ctrl+Shift+V pastes long text as it is.</source>
         <translation>已作为文件附加。Ctrl+Shift+V 可原样粘贴长文本。</translation>
+    </message>
+</context>
+<context>
+    <name>Connecting</name>
+    <message>
+        <source>This chat is answered by</source>
+        <translation>此对话的回答者</translation>
+    </message>
+    <message>
+        <source>A checkpoint on this computer</source>
+        <translation>这台电脑上的检查点</translation>
+    </message>
+    <message>
+        <source>Nothing leaves this computer.</source>
+        <translation>任何内容都不会离开这台电脑。</translation>
+    </message>
+    <message>
+        <source>Test the connection to see its models…</source>
+        <translation>测试连接以查看其模型…</translation>
+    </message>
+    <message>
+        <source>Connections…</source>
+        <translation>连接…</translation>
+    </message>
+    <message>
+        <source>Who answers this chat</source>
+        <translation>谁回答此对话</translation>
+    </message>
+    <message>
+        <source>Connection removed</source>
+        <translation>连接已移除</translation>
+    </message>
+    <message>
+        <source>The connection that answers this chat is gone. Choose another.</source>
+        <translation>回答此对话的连接已不存在。请另选一个。</translation>
+    </message>
+    <message>
+        <source>This chat is answered by {model} on {host} (“{name}”): what you send goes there.</source>
+        <translation>此对话由 {host} 上的 {model}（“{name}”）回答：你发送的内容会发往那里。</translation>
+    </message>
+    <message>
+        <source>Answered on {host}</source>
+        <translation>由 {host} 回答</translation>
+    </message>
+    <message numerus="yes">
+        <source>This sends the whole chat, %Ln messages, to {host}.</source>
+        <translation>
+            <numerusform>这会把整个对话（%Ln 条消息）发送到 {host}。</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>“{name}” answers it from then on, and gets all of it with every message. You are not asked again for this chat while it stays there.</source>
+        <translation>此后由“{name}”回答，每条消息都会把全部内容发给它。此对话留在那里期间不再询问。</translation>
+    </message>
+    <message>
+        <source>Send this chat to a server?</source>
+        <translation>把此对话发送到服务器？</translation>
+    </message>
+    <message>
+        <source>Send</source>
+        <translation>发送</translation>
+    </message>
+</context>
+<context>
+    <name>ConnectionsDialog</name>
+    <message>
+        <source>Connections</source>
+        <translation>连接</translation>
+    </message>
+    <message>
+        <source>Servers that may answer chats in place of the checkpoint here. Nothing goes to one unless you choose it for a chat, at the name of the model above the chat.</source>
+        <translation>可以代替本机检查点回答对话的服务器。除非你在对话上方的模型名称处为某个对话选择它，否则不会向它发送任何内容。</translation>
+    </message>
+    <message>
+        <source>New</source>
+        <translation>新建</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>名称</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>服务器</translation>
+    </message>
+    <message>
+        <source>Find out</source>
+        <translation>自动识别</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>密钥</translation>
+    </message>
+    <message>
+        <source>Only where the server wants one</source>
+        <translation>仅在服务器要求时</translation>
+    </message>
+    <message>
+        <source>Remove key</source>
+        <translation>移除密钥</translation>
+    </message>
+    <message>
+        <source>Default model</source>
+        <translation>默认模型</translation>
+    </message>
+    <message>
+        <source>Test lists those there are</source>
+        <translation>“测试”会列出可用的模型</translation>
+    </message>
+    <message>
+        <source>Its models may be asked for titles of chats they answer</source>
+        <translation>可以请它的模型为所回答的对话拟标题</translation>
+    </message>
+    <message>
+        <source>Where Titles by the model is on. Else the first words of a chat are its title.</source>
+        <translation>在开启“由模型拟标题”时。否则用对话开头的文字作标题。</translation>
+    </message>
+    <message>
+        <source>Seconds to connect</source>
+        <translation>连接限时（秒）</translation>
+    </message>
+    <message>
+        <source>Seconds to the first token</source>
+        <translation>首个词元限时（秒）</translation>
+    </message>
+    <message>
+        <source>Seconds between tokens</source>
+        <translation>词元之间限时（秒）</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>测试</translation>
+    </message>
+    <message>
+        <source>Cancel the test</source>
+        <translation>取消测试</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
+    </message>
+    <message>
+        <source>The key is in the keyring of the system.</source>
+        <translation>密钥在系统密钥环中。</translation>
+    </message>
+    <message>
+        <source>The key is kept until the program ends: it is in no file.</source>
+        <translation>密钥保留到程序结束：不在任何文件中。</translation>
+    </message>
+    <message>
+        <source>There is no key.</source>
+        <translation>没有密钥。</translation>
+    </message>
+    <message>
+        <source>Asking {host}…</source>
+        <translation>正在询问 {host}…</translation>
+    </message>
+    <message>
+        <source>{program} answered in {milliseconds} ms.</source>
+        <translation>{program} 在 {milliseconds} 毫秒内应答。</translation>
+    </message>
+    <message numerus="yes">
+        <source>%Ln models: {names}</source>
+        <translation>
+            <numerusform>%Ln 个模型：{names}</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -2495,6 +2677,14 @@
         <translation>新对话</translation>
     </message>
     <message>
+        <source>{model} on {host}</source>
+        <translation>{host} 上的 {model}</translation>
+    </message>
+    <message>
+        <source>Answered on a server: {what}</source>
+        <translation>由服务器回答：{what}</translation>
+    </message>
+    <message>
         <source>Loading {name}…</source>
         <translation>正在加载 {name}…</translation>
     </message>
@@ -3452,6 +3642,14 @@
         <translation>%1 的回答</translation>
     </message>
     <message>
+        <source>The server is busy; asked again in %1 s</source>
+        <translation>服务器繁忙；%1 秒后重试</translation>
+    </message>
+    <message>
+        <source>Waiting for the server…</source>
+        <translation>正在等待服务器…</translation>
+    </message>
+    <message>
         <source>Reading the prompt, %1 of %2 tokens</source>
         <translation>正在读取提示词，%1 / %2 个词元</translation>
     </message>
@@ -4321,12 +4519,20 @@
 <context>
     <name>PromptLine</name>
     <message>
+        <source>about {count}</source>
+        <translation>约 {count}</translation>
+    </message>
+    <message>
         <source>Too long: {prompt} of {budget} tokens</source>
         <translation>过长：{prompt} / {budget} 个词元</translation>
     </message>
     <message>
         <source>Prompt {prompt} of {budget} tokens</source>
         <translation>提示词 {prompt} / {budget} 个词元</translation>
+    </message>
+    <message>
+        <source>Prompt {prompt} tokens</source>
+        <translation>提示词 {prompt} 个词元</translation>
     </message>
     <message>
         <source>Prompt {prompt} of {limit} tokens, {left} left for the answer</source>
@@ -4828,6 +5034,203 @@
     <message>
         <source>{count} selected</source>
         <translation>已选 {count} 个</translation>
+    </message>
+</context>
+<context>
+    <name>ServerView</name>
+    <message>
+        <source>Server of this chat</source>
+        <translation>此对话的服务器</translation>
+    </message>
+    <message>
+        <source>Server</source>
+        <translation>服务器</translation>
+    </message>
+    <message>
+        <source>Model</source>
+        <translation>模型</translation>
+    </message>
+    <message>
+        <source>Context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>KV cache in use</source>
+        <translation>KV 缓存占用</translation>
+    </message>
+    <message>
+        <source>KV cache in use on the server</source>
+        <translation>服务器上的 KV 缓存占用</translation>
+    </message>
+    <message>
+        <source>Requests</source>
+        <translation>请求</translation>
+    </message>
+    <message>
+        <source>{count} tokens</source>
+        <translation>{count} 个词元</translation>
+    </message>
+    <message>
+        <source>{count} running</source>
+        <translation>{count} 个进行中</translation>
+    </message>
+    <message>
+        <source>{count} waiting</source>
+        <translation>{count} 个等待中</translation>
+    </message>
+</context>
+<context>
+    <name>ServingDialog</name>
+    <message>
+        <source>Local server</source>
+        <translation>本地服务器</translation>
+    </message>
+    <message>
+        <source>Other programs of this computer can ask the open model here, as they would ask OpenAI&apos;s API. Nothing that they ask is stored.</source>
+        <translation>这台电脑上的其他程序可以在这里询问已打开的模型，方式与 OpenAI 的 API 相同。它们询问的内容不会保存。</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>端口</translation>
+    </message>
+    <message>
+        <source>Ask for a key</source>
+        <translation>要求密钥</translation>
+    </message>
+    <message>
+        <source>Key</source>
+        <translation>密钥</translation>
+    </message>
+    <message>
+        <source>Show</source>
+        <translation>显示</translation>
+    </message>
+    <message>
+        <source>Copy key</source>
+        <translation>复制密钥</translation>
+    </message>
+    <message>
+        <source>New key</source>
+        <translation>新密钥</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>开始</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Copy address</source>
+        <translation>复制地址</translation>
+    </message>
+    <message>
+        <source>Copy page</source>
+        <translation>复制网页地址</translation>
+    </message>
+    <message>
+        <source>The address of a page to chat at, for a browser</source>
+        <translation>供浏览器使用的对话网页地址</translation>
+    </message>
+    <message>
+        <source>Time</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Path</source>
+        <translation>路径</translation>
+    </message>
+    <message>
+        <source>Status</source>
+        <translation>状态</translation>
+    </message>
+    <message>
+        <source>Read</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>Kept</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Written</source>
+        <translation>写出</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>词元/秒</translation>
+    </message>
+    <message>
+        <source>Requests; of texts nothing is noted</source>
+        <translation>请求；不记录任何文本</translation>
+    </message>
+    <message>
+        <source>Requests</source>
+        <translation>请求</translation>
+    </message>
+    <message>
+        <source>Stop</source>
+        <translation>停止</translation>
+    </message>
+    <message>
+        <source>Stopping…</source>
+        <translation>正在停止…</translation>
+    </message>
+    <message>
+        <source>Starting…</source>
+        <translation>正在启动…</translation>
+    </message>
+    <message>
+        <source>The server is off.</source>
+        <translation>服务器已关闭。</translation>
+    </message>
+    <message>
+        <source>Running. A request waits for the answer in the window.</source>
+        <translation>运行中。一个请求正在等待窗口中的回答。</translation>
+    </message>
+    <message>
+        <source>Running. Answering a request; {count} wait.</source>
+        <translation>运行中。正在回答一个请求；{count} 个在等待。</translation>
+    </message>
+    <message>
+        <source>Running. Answering a request.</source>
+        <translation>运行中。正在回答一个请求。</translation>
+    </message>
+    <message>
+        <source>Running.</source>
+        <translation>运行中。</translation>
+    </message>
+    <message>
+        <source>Looking into the keyring of the system…</source>
+        <translation>正在查看系统密钥环…</translation>
+    </message>
+    <message>
+        <source>Kept in the keyring of the system.</source>
+        <translation>保存在系统密钥环中。</translation>
+    </message>
+    <message>
+        <source>This system has no keyring: the key holds until the program ends.</source>
+        <translation>本系统没有密钥环：密钥保留到程序结束。</translation>
+    </message>
+    <message>
+        <source>left</source>
+        <translation>已离开</translation>
+    </message>
+</context>
+<context>
+    <name>ServingView</name>
+    <message>
+        <source>Close message</source>
+        <translation>关闭消息</translation>
+    </message>
+    <message>
+        <source>The local server is answering another program; your message is next.</source>
+        <translation>本地服务器正在回答另一个程序；接下来是你的消息。</translation>
+    </message>
+    <message>
+        <source>Show the server</source>
+        <translation>显示服务器</translation>
     </message>
 </context>
 <context>
@@ -5852,6 +6255,22 @@
         <translation>用三种方式测量越来越长的提示词的占用。</translation>
     </message>
     <message>
+        <source>Connections…</source>
+        <translation>连接…</translation>
+    </message>
+    <message>
+        <source>Servers that may answer chats in place of the checkpoint here.</source>
+        <translation>可以代替本机检查点回答对话的服务器。</translation>
+    </message>
+    <message>
+        <source>Local server…</source>
+        <translation>本地服务器…</translation>
+    </message>
+    <message>
+        <source>Let other programs of this computer ask the open model.</source>
+        <translation>让这台电脑上的其他程序询问已打开的模型。</translation>
+    </message>
+    <message>
         <source>Inspect prompt…</source>
         <translation>查看提示词…</translation>
     </message>
@@ -6228,8 +6647,8 @@
         <translation>Qwen Desktop 已经打开并在使用 {folder} 中的数据。</translation>
     </message>
     <message>
-        <source>Use its window, or start with another --profile DIR.</source>
-        <translation>请使用已打开的窗口，或用另一个 --profile DIR 启动。</translation>
+        <source>Use its window or close it, or start with another --profile DIR or --temporary.</source>
+        <translation>请使用其窗口或将其关闭，或用另一个 --profile DIR 或 --temporary 启动。</translation>
     </message>
     <message>
         <source>There is nothing to send.</source>
@@ -6534,6 +6953,10 @@
     <message>
         <source>Open a checkpoint folder first.</source>
         <translation>请先打开检查点文件夹。</translation>
+    </message>
+    <message>
+        <source>The local server has stopped.</source>
+        <translation>本地服务器已停止。</translation>
     </message>
     <message>
         <source>The chat has {have} tokens; {budget} fit beside an answer.</source>
@@ -7208,6 +7631,10 @@
         <translation>没有保留这个回答的词元。</translation>
     </message>
     <message>
+        <source>A server answers this chat: it begins every answer anew.</source>
+        <translation>此对话由服务器回答：它每次都从头开始回答。</translation>
+    </message>
+    <message>
         <source>It is not known which checkpoint wrote this answer.</source>
         <translation>不知道是哪个检查点写的这个回答。</translation>
     </message>
@@ -7312,6 +7739,14 @@
         <translation>请改为设置环境变量 {variable}。</translation>
     </message>
     <message>
+        <source>The address of {host} has a name or a password in it.</source>
+        <translation>{host} 的地址中含有用户名或密码。</translation>
+    </message>
+    <message>
+        <source>Leave them out: addresses are written into folders.</source>
+        <translation>请去掉：地址会写入文件夹中。</translation>
+    </message>
+    <message>
         <source>“{address}” is not the address of a server.</source>
         <translation>“{address}”不是服务器地址。</translation>
     </message>
@@ -7356,6 +7791,22 @@
         <translation>请在其页面接受许可证，并使用有权读取的帐户的令牌。</translation>
     </message>
     <message>
+        <source>Check the address of the connection.</source>
+        <translation>请检查连接的地址。</translation>
+    </message>
+    <message>
+        <source>Write it as http://host:port/v1.</source>
+        <translation>请写成 http://主机:端口/v1。</translation>
+    </message>
+    <message>
+        <source>{host} refuses access with this key.</source>
+        <translation>{host} 拒绝使用此密钥访问。</translation>
+    </message>
+    <message>
+        <source>Use the key of an account that may use this model.</source>
+        <translation>请使用有权使用此模型的帐户的密钥。</translation>
+    </message>
+    <message>
         <source>The proxy wants a user name and a password.</source>
         <translation>代理要求用户名和密码。</translation>
     </message>
@@ -7364,8 +7815,100 @@
         <translation>请写在地址中：http://用户名:密码@主机:端口</translation>
     </message>
     <message>
+        <source>{host} sends on to another address.</source>
+        <translation>{host} 重定向到另一个地址。</translation>
+    </message>
+    <message>
+        <source>A chat goes only where you sent it: enter the other address instead.</source>
+        <translation>对话只会发往你指定的地方：请改填另一个地址。</translation>
+    </message>
+    <message>
+        <source>{host} has nothing to chat with at {address}.</source>
+        <translation>{host} 的 {address} 处没有可对话的服务。</translation>
+    </message>
+    <message>
+        <source>Most addresses end in /v1. Check it in Connections.</source>
+        <translation>多数地址以 /v1 结尾。请在“连接”中检查。</translation>
+    </message>
+    <message>
         <source>{host} was asked too often and wants a pause.</source>
         <translation>{host} 被询问得过于频繁，要求暂停。</translation>
+    </message>
+    <message>
+        <source>Try again later, or check the limits of your account.</source>
+        <translation>请稍后重试，或检查帐户限额。</translation>
+    </message>
+    <message>
+        <source>{host} refused the request (status {status}): {said}</source>
+        <translation>{host} 拒绝了请求（状态 {status}）：{said}</translation>
+    </message>
+    <message>
+        <source>Check the settings of this chat and the connection.</source>
+        <translation>请检查此对话与连接的设置。</translation>
+    </message>
+    <message>
+        <source>{host} has trouble of its own (status {status}): {said}</source>
+        <translation>{host} 自身出现故障（状态 {status}）：{said}</translation>
+    </message>
+    <message>
+        <source>{host} does not accept the key.</source>
+        <translation>{host} 不接受此密钥。</translation>
+    </message>
+    <message>
+        <source>{host} wants a key.</source>
+        <translation>{host} 要求密钥。</translation>
+    </message>
+    <message>
+        <source>Enter it in Tools, Connections.</source>
+        <translation>请在“工具”→“连接”中输入。</translation>
+    </message>
+    <message>
+        <source>{host} has no model {model}.</source>
+        <translation>{host} 没有模型 {model}。</translation>
+    </message>
+    <message>
+        <source>Choose another at the name of the model above the chat.</source>
+        <translation>请在对话上方的模型名称处另选一个。</translation>
+    </message>
+    <message>
+        <source>{host} has no model {model}. It has: {models}.</source>
+        <translation>{host} 没有模型 {model}。它有：{models}。</translation>
+    </message>
+    <message>
+        <source>The chat is longer than the context on {host}: {said}</source>
+        <translation>对话超出了 {host} 上的上下文长度：{said}</translation>
+    </message>
+    <message>
+        <source>Edit an earlier message, or start a new chat.</source>
+        <translation>请编辑较早的消息，或开始新对话。</translation>
+    </message>
+    <message>
+        <source>The chat has about {have} tokens; {budget} fit beside an answer.</source>
+        <translation>对话约有 {have} 个词元；为回答留出空间后可容纳 {budget} 个。</translation>
+    </message>
+    <message>
+        <source>A web page came in place of an answer of {host}.</source>
+        <translation>收到的是网页，而不是 {host} 的回答。</translation>
+    </message>
+    <message>
+        <source>Where the network wants a login, open a browser and log in. Otherwise check the address of the connection: most end in /v1.</source>
+        <translation>如果网络要求登录，请打开浏览器登录；否则请检查连接的地址：多数以 /v1 结尾。</translation>
+    </message>
+    <message>
+        <source>Check that its address is that of an OpenAI-compatible server.</source>
+        <translation>请确认其地址是兼容 OpenAI 的服务器。</translation>
+    </message>
+    <message>
+        <source>Check HTTPS_PROXY in the environment.</source>
+        <translation>请检查环境变量 HTTPS_PROXY。</translation>
+    </message>
+    <message>
+        <source>Check the network and the address of the connection.</source>
+        <translation>请检查网络与连接的地址。</translation>
+    </message>
+    <message>
+        <source>Check that the server runs, and the network to it.</source>
+        <translation>请检查服务器是否运行，以及到它的网络。</translation>
     </message>
     <message>
         <source>Try again later, or use a token: it raises the limit.</source>
@@ -7468,6 +8011,38 @@
         <translation>与 {host} 的连接中断。</translation>
     </message>
     <message>
+        <source>Nothing came from {host} for {seconds} seconds.</source>
+        <translation>{host} 已有 {seconds} 秒没有发来任何内容。</translation>
+    </message>
+    <message>
+        <source>Try again, or set a longer wait in Tools, Connections.</source>
+        <translation>请重试，或在“工具”→“连接”中设置更长的等待时间。</translation>
+    </message>
+    <message>
+        <source>An answer of a server cannot begin at one of its tokens.</source>
+        <translation>服务器的回答不能从其中某个词元开始。</translation>
+    </message>
+    <message>
+        <source>Regenerate it instead.</source>
+        <translation>请改为重新生成。</translation>
+    </message>
+    <message>
+        <source>{host} cannot go on with this answer.</source>
+        <translation>{host} 无法续写此回答。</translation>
+    </message>
+    <message>
+        <source>Regenerate it, or ask for the rest.</source>
+        <translation>请重新生成，或请它写出其余部分。</translation>
+    </message>
+    <message>
+        <source>The certificate of {host} is not trusted.</source>
+        <translation>{host} 的证书不受信任。</translation>
+    </message>
+    <message>
+        <source>Add the certificate to the system&apos;s own, or check clock and address.</source>
+        <translation>请把证书加入系统，或检查时钟与地址。</translation>
+    </message>
+    <message>
         <source>The proxy does not let this program through to {host}.</source>
         <translation>代理不允许本程序访问 {host}。</translation>
     </message>
@@ -7494,6 +8069,10 @@
     <message>
         <source>{host} does not take connections.</source>
         <translation>{host} 不接受连接。</translation>
+    </message>
+    <message>
+        <source>Start the server, or check the address.</source>
+        <translation>请启动服务器，或检查地址。</translation>
     </message>
     <message>
         <source>{host} does not answer.</source>
@@ -7626,6 +8205,66 @@
     <message>
         <source>What was fetched is still in its folders. The list is in {file}.</source>
         <translation>已获取的内容仍在各自的文件夹中。列表在 {file}。</translation>
+    </message>
+    <message>
+        <source>The environment variable {name} holds no key.</source>
+        <translation>环境变量 {name} 中没有密钥。</translation>
+    </message>
+    <message>
+        <source>Set it first, to plain characters.</source>
+        <translation>请先设置它，只用普通字符。</translation>
+    </message>
+    <message>
+        <source>“{pair}” has no value.</source>
+        <translation>“{pair}”没有值。</translation>
+    </message>
+    <message>
+        <source>Say :conf name=value.</source>
+        <translation>请输入 :conf 名称=值。</translation>
+    </message>
+    <message>
+        <source>There is no setting “{name}”.</source>
+        <translation>没有名为“{name}”的设置。</translation>
+    </message>
+    <message>
+        <source>:conf lists them.</source>
+        <translation>:conf 会列出全部设置。</translation>
+    </message>
+    <message>
+        <source>{name} cannot be “{words}”: {help}</source>
+        <translation>{name} 不能是“{words}”：{help}</translation>
+    </message>
+    <message>
+        <source>Say a file that ends with {endings}.</source>
+        <translation>请给出以 {endings} 结尾的文件。</translation>
+    </message>
+    <message>
+        <source>Nothing was asked in this chat yet.</source>
+        <translation>此对话中还没有提问。</translation>
+    </message>
+    <message>
+        <source>This chat is answered by a server.</source>
+        <translation>此对话由服务器回答。</translation>
+    </message>
+    <message>
+        <source>Go on with it in the window, or begin another chat.</source>
+        <translation>请在窗口中继续，或开始另一个对话。</translation>
+    </message>
+    <message>
+        <source>The prompt has {tokens} tokens; {budget} fit beside an answer.</source>
+        <translation>提示词有 {tokens} 个词元；为回答留出空间后可容纳 {budget} 个。</translation>
+    </message>
+    <message>
+        <source>Shorten it, or say :conf context_policy=drop_oldest.</source>
+        <translation>请缩短，或输入 :conf context_policy=drop_oldest。</translation>
+    </message>
+    <message>
+        <source>The request is not understood: {reason}.</source>
+        <translation>无法理解请求：{reason}。</translation>
+    </message>
+    <message>
+        <source>PDF needs the window&apos;s libraries: export it there.</source>
+        <translation>PDF 需要窗口的库：请在窗口中导出。</translation>
     </message>
 </context>
 <context>
@@ -8187,6 +8826,38 @@
     <message>
         <source>8-bit</source>
         <translation>8 位</translation>
+    </message>
+    <message>
+        <source>Where it ran</source>
+        <translation>运行位置</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>在这台电脑上</translation>
+    </message>
+    <message>
+        <source>On the server {host} (“{name}”)</source>
+        <translation>在服务器 {host}（“{name}”）上</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>地址</translation>
+    </message>
+    <message>
+        <source>Model as the server names it</source>
+        <translation>服务器上的模型名称</translation>
+    </message>
+    <message>
+        <source>Settings the server did not take</source>
+        <translation>服务器未采用的设置</translation>
+    </message>
+    <message>
+        <source>Counts of tokens</source>
+        <translation>词元计数</translation>
+    </message>
+    <message>
+        <source>Estimated: the server told none</source>
+        <translation>估计：服务器没有告知</translation>
     </message>
     <message>
         <source>Checkpoint fingerprint</source>
