@@ -5,6 +5,7 @@ Every function may block for as long as a network or a disk does.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,11 @@ def endpoint_of(server: Server, token: Token) -> Endpoint:
 def folder_in(parent: Path, listing: Listing) -> Path:
     """Where a repository goes below the folder of models: OWNER/NAME."""
     return parent / listing.repository.owner / listing.repository.name
+
+
+def folder_of(text: str) -> Path:
+    """The folder that a user typed: from the home folder on, wherever the program was started."""
+    return Path.home() / os.path.expanduser(text)  # noqa: PTH111 - that of Path raises for "~x"
 
 
 def look_up(asked: LookUp, token: Token, stop: threading.Event) -> DownloadPlan:

@@ -124,7 +124,7 @@ class Downloads(DownloadList):
     def models_folder(self) -> Path:
         """Where the next download goes unless the user says otherwise."""
         if chosen := str(self._preferences.get("models_folder")):
-            return Path(chosen).expanduser()
+            return work.folder_of(chosen)
         for entry in sorted(self._entries, key=lambda entry: entry.added_at, reverse=True):
             parent = entry.folder.parent.parent
             if work.folder_in(parent, entry.listing) == entry.folder:

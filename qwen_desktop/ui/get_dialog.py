@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from qwen_desktop.bridge.download_work import folder_of
 from qwen_desktop.bridge.downloads import Downloads
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat.hub import DownloadPlan, Hub, RepositoryAddress
@@ -215,7 +216,7 @@ class GetDialog(Dialog):
 
     def _parent(self) -> Path:
         text = self.parent_folder.text().strip()
-        return Path(text).expanduser() if text else self._downloads.models_folder
+        return folder_of(text) if text else self._downloads.models_folder
 
     @Slot(str)
     def _on_name(self, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QLineEdit, QPushButton
@@ -211,6 +213,23 @@ def test_a_pasted_address_chooses_its_hub(shop, hub, qtbot):  # noqa: F811
     assert dialog.hub.currentText() == "Hugging Face"
     assert hub.log == []
     dialog.close()
+
+
+@pytest.mark.parametrize("typed", ["models", "~nobody-here/models"])
+def test_a_folder_is_the_same_wherever_the_program_was_started(
+    shop,
+    hub,  # noqa: F811
+    qtbot,
+    typed,
+):
+    dialog = shop.window.downloading.get(TINY)
+    dialog.parent_folder.setText(typed)
+    qtbot.mouseClick(dialog.look, Qt.MouseButton.LeftButton)
+    wait(qtbot, lambda: dialog.download.isEnabled())
+    assert str(Path.home() / typed) in dialog.room.text()
+    dialog.close()
+    shop.preferences.set("models_folder", typed)
+    assert shop.downloads.models_folder == Path.home() / typed
 
 
 def test_everything_is_named_and_reached_by_keys(shop, hub, qtbot):  # noqa: F811
