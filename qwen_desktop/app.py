@@ -151,6 +151,7 @@ class App(QObject):
         from qwen_desktop.bridge.backups import Backups
         from qwen_desktop.bridge.cards import Cards
         from qwen_desktop.bridge.chats import Chats
+        from qwen_desktop.bridge.connections import Connections
         from qwen_desktop.bridge.doctor import Doctor
         from qwen_desktop.bridge.downloads import Downloads
         from qwen_desktop.bridge.engine_client import EngineClient
@@ -165,16 +166,19 @@ class App(QObject):
         from qwen_desktop.bridge.memory import MemoryMonitor
         from qwen_desktop.bridge.models import Models
         from qwen_desktop.bridge.offers import Offers
+        from qwen_desktop.bridge.placing import Placing
         from qwen_desktop.bridge.presets import Presets
         from qwen_desktop.bridge.profile_files import ProfileFiles
         from qwen_desktop.bridge.prompts import Prompts
         from qwen_desktop.bridge.recents import Recents
         from qwen_desktop.bridge.search import Search
+        from qwen_desktop.bridge.server_watch import ServerWatch
         from qwen_desktop.bridge.serving import Serving
         from qwen_desktop.bridge.spelling import Spelling
         from qwen_desktop.bridge.store_client import StoreClient
         from qwen_desktop.bridge.study import Studies
         from qwen_desktop.bridge.titles import Titles
+        from qwen_desktop.storage.connections import ConnectionFile
         from qwen_desktop.storage.downloads import DownloadsFile
         from qwen_desktop.storage.library import LibraryFile
         from qwen_desktop.storage.presets import PresetFile
@@ -224,6 +228,13 @@ class App(QObject):
         self.window.study_by(self.studies)
         self.serving = Serving(self.engine, self.models, self.chats, self)
         self.window.serve_by(self.serving)
+        servers = ConnectionFile(self.options.profile.connections)
+        self.connections = Connections(servers, self.files, self)
+        self.engine.key_of = self.connections.key_of
+        self.titles.may_ask = self.connections.may_title
+        self.placing = Placing(self.chats, self.connections, self)
+        self.server_watch = ServerWatch(self.chats, self.placing, self.connections, self)
+        self.window.connect_servers_by(self.connections, self.placing, self.server_watch)
         self.hub_access = HubAccess(self.preferences, self)
         self.downloads = Downloads(
             DownloadsFile(self.options.profile.downloads),
@@ -428,6 +439,8 @@ class App(QObject):
             self.models.close()
             self.studies.close()
             self.serving.close()
+            self.connections.close()
+            self.server_watch.close()
             self.downloads.close()
             self.library.close()
             self.offers.close()

@@ -68,6 +68,11 @@ class Connections(QObject):
         entry = self._entries.get(connection_id)
         return entry.connection if entry is not None else None
 
+    def may_title(self, connection_id: str) -> bool:
+        """Whether a connection may be asked for titles of chats."""
+        entry = self._entries.get(connection_id)
+        return entry is not None and entry.titles
+
     def model(self, connection_id: str, name: str) -> RemoteModel:
         """What is known of a model of a connection."""
         entry = self._entries.get(connection_id)

@@ -181,13 +181,20 @@ SPECS: tuple[Spec, ...] = (
         ),
     ),
     Spec(
+        "connections",
+        QT_TRANSLATE_NOOP("actions", "Connections…"),
+        ("Ctrl+Shift+N",),
+        Group.TOOLS,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Servers that may answer chats in place of the checkpoint here."
+        ),
+    ),
+    Spec(
         "server",
         QT_TRANSLATE_NOOP("actions", "Local server…"),
         ("Ctrl+Shift+X",),
         Group.TOOLS,
-        tip=QT_TRANSLATE_NOOP(
-            "actions", "Let other programs of this computer ask the open model."
-        ),
+        tip=QT_TRANSLATE_NOOP("actions", "Let other programs of this computer ask the open model."),
     ),
     Spec(
         "inspect",

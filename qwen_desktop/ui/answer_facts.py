@@ -25,6 +25,14 @@ _KV = {
     KvFormat.MODEL.value: QT_TRANSLATE_NOOP("provenance", "As the model computes"),
     KvFormat.INT8.value: QT_TRANSLATE_NOOP("provenance", "8-bit"),
 }
+_WHERE = QT_TRANSLATE_NOOP("provenance", "Where it ran")
+_HERE = QT_TRANSLATE_NOOP("provenance", "On this computer")
+_SERVER = QT_TRANSLATE_NOOP("provenance", "On the server {host} (“{name}”)")
+_ADDRESS = QT_TRANSLATE_NOOP("provenance", "Address")
+_SERVED = QT_TRANSLATE_NOOP("provenance", "Model as the server names it")
+_NOT_TAKEN = QT_TRANSLATE_NOOP("provenance", "Settings the server did not take")
+_COUNTS = QT_TRANSLATE_NOOP("provenance", "Counts of tokens")
+_ESTIMATED = QT_TRANSLATE_NOOP("provenance", "Estimated: the server told none")
 _FINGERPRINT = QT_TRANSLATE_NOOP("provenance", "Checkpoint fingerprint")
 _TEMPLATE = QT_TRANSLATE_NOOP("provenance", "Chat template (SHA-256)")
 _NO_TEMPLATE = QT_TRANSLATE_NOOP("provenance", "None: a base model")
@@ -63,13 +71,19 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
     if provenance is None:
         return []
     p, locale = provenance, QLocale()
+    template = p.template or ("" if p.address else _tr(_NO_TEMPLATE))
     rows = [
+        (_WHERE, server_text(p) or _tr(_HERE)),
+        (_ADDRESS, p.address),
+        (_SERVED, p.remote_model),
+        (_NOT_TAKEN, p.not_taken),
+        (_COUNTS, _tr(_ESTIMATED) if p.estimated else ""),
         (_FINGERPRINT, p.fingerprint),
-        (_TEMPLATE, p.template or _tr(_NO_TEMPLATE)),
+        (_TEMPLATE, template),
         (_FAMILY, p.family),
         (_PRECISION, p.precision),
-        (_KV_FORMAT, _tr(_KV[p.kv_format]) if p.kv_format in _KV else p.kv_format),
-        (_DEVICE, p.device),
+        (_KV_FORMAT, _kv_text(p)),
+        (_DEVICE, "" if p.address else p.device),
         (_ENGINE, p.engine),
         (_THINKING, _tr(_ON if p.thinking else _OFF)),
     ]
@@ -94,6 +108,19 @@ def origin_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
     if p.stop_reason:
         found.append((_tr(_ENDED), ending_words(p)))
     return found
+
+
+def server_text(provenance: Provenance) -> str:
+    """The server that an answer came from, for people; "" where it was made here."""
+    if not provenance.address:
+        return ""
+    return _tr(_SERVER).format(name=provenance.connection, host=provenance.device)
+
+
+def _kv_text(p: Provenance) -> str:
+    if p.address:
+        return ""
+    return _tr(_KV[p.kv_format]) if p.kv_format in _KV else p.kv_format
 
 
 def sampling_rows(provenance: Provenance) -> list[tuple[str, str]]:

@@ -103,6 +103,11 @@ class Asking(QObject):
         self._attempt = Attempt(again, lambda: text)
         again()
 
+    def again(self) -> None:
+        """Ask once more for what was asked for last."""
+        if self._attempt is not None:
+            self._attempt.again()
+
     @Slot()
     def leave_trouble(self) -> None:
         """Another chat is shown: what the banner says of the one before goes with it."""
@@ -132,7 +137,8 @@ class Asking(QObject):
         """Send or Stop, and why not; the thinking switch; the tokens counted anew."""
         self._refresh_state()
         info = self._models.state.info
-        thinks = info is not None and info.can_think
+        # Of a server it is not known; one that cannot is told so, or leaves it.
+        thinks = self._chats.place.is_remote or (info is not None and info.can_think)
         self._composer.set_thinking(bool(self._chats.values.get(THINKING)) if thinks else None)
         self._count()
 
@@ -147,6 +153,9 @@ class Asking(QObject):
         if run.running:
             title = run.title or self.tr("New chat")
             return self.tr("Answering in “{title}”").format(title=title)
+        if self._chats.place.is_remote:
+            is_gone = self._chats.place.target is None
+            return self.tr("The connection was removed: choose another one") if is_gone else ""
         if state.busy:
             return self.tr("Loading…")
         if state.engaged:
@@ -162,11 +171,14 @@ class Asking(QObject):
     @Slot(object)
     def follow(self, state: ModelState) -> None:
         """Who will read the message: the model that is open."""
-        info = state.info
-        self._composer.set_model_name(
-            info.name if info is not None else "",
-            completes=info is not None and not info.has_chat_template,
-        )
+        info, choice = state.info, self._chats.place.choice
+        if choice is not None:
+            self._composer.set_model_name(choice.model)
+        else:
+            self._composer.set_model_name(
+                info.name if info is not None else "",
+                completes=info is not None and not info.has_chat_template,
+            )
         self.refresh()
 
     @Slot(object)

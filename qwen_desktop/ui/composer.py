@@ -145,6 +145,7 @@ class Composer(QWidget):
         foot.addWidget(self.prompts)
         foot.addWidget(self.options)
         foot.addWidget(self.thinking)
+        self._foot = foot
         foot.addWidget(self.hint, 1)
         foot.addWidget(self.button)
         inner.addLayout(foot)
@@ -170,6 +171,12 @@ class Composer(QWidget):
             row.addWidget(widget, 1000)
             row.addStretch(1)
             column.addLayout(row)
+
+    def add_chip(self, chip: QWidget) -> None:
+        """Show a control beside the switches; it comes after them in the order of Tab."""
+        self._foot.insertWidget(self._foot.indexOf(self.hint), chip)
+        self.setTabOrder(self.thinking, chip)
+        self.setTabOrder(chip, self.button)
 
     # -- text ------------------------------------------------------------------------------
 
@@ -256,7 +263,7 @@ class Composer(QWidget):
 
     def set_usage(self, usage: Usage | None) -> None:
         """Fill the context bar."""
-        self.bar.setVisible(usage is not None)
+        self.bar.setVisible(usage is not None and usage.context_length > 0)
         unseen = ""
         if usage is not None and usage.unseen:
             unseen = self.tr(
@@ -270,11 +277,13 @@ class Composer(QWidget):
         used, length = usage.context_tokens, usage.context_length
         nearly_full = length > 0 and used > NEARLY_FULL * length
         self.bar.colour = "warning" if nearly_full else "accent"
-        self.bar.set_share(used, length)
+        self.bar.set_share(used, max(length, 1))
         locale = self.locale()
         text = self.tr("{used} / {length} tokens").format(
             used=locale.toString(used), length=locale.toString(length)
         )
+        if not length:  # a server that does not tell
+            text = self.tr("{used} tokens").format(used=locale.toString(used))
         self.count.setText(text)
         self.bar.setAccessibleDescription(f"{text}. {unseen}" if unseen else text)
         self.count.tint = "warning" if nearly_full else "dim"

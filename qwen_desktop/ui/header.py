@@ -39,7 +39,9 @@ class Header(QWidget):
         self.setObjectName("header")
         self._demo = demo
         self._state: ModelState | None = None
+        self._server = ("", "")  # model and host, where one answers the shown chat
         self.recents: Callable[[], Sequence[Recent]] = tuple
+        self.add_places: Callable[[QMenu], None] = lambda _menu: None  # who can answer the chat
         self.shortcut: Callable[[str], QKeySequence] = lambda _: QKeySequence()  # of an action
         self.menu = IconButton("menu", self.tr("Main menu"))
         self.menu.setObjectName("mainMenuButton")
@@ -81,9 +83,28 @@ class Header(QWidget):
         """Show the conversation's title."""
         self.title.setText(title or self.tr("New chat"))
 
+    def set_server(self, model: str, host: str) -> None:
+        """A model of the server `host` answers the shown chat; "" for the open checkpoint."""
+        self._server = (model, host)
+        self.model.set_icon("server" if model else "")
+        if self._state is not None:
+            self.set_model(self._state)
+
+    def _show_server(self) -> None:
+        model, host = self._server
+        self.mode.hide()
+        self.model.setText(f"{model}  ▾")
+        told = self.tr("{model} on {host}").format(model=model, host=host) if host else model
+        self.model.setAccessibleName(self.tr("Answered on a server: {what}").format(what=told))
+        self.model.setToolTip(plain_tip(told))
+        self.model.setAccessibleDescription("")
+
     def set_model(self, state: ModelState) -> None:
-        """Show the open model, or the one being loaded."""
+        """Show the open model, or the one being loaded; the server's where one answers."""
         self._state = state
+        if self._server[0]:
+            self._show_server()
+            return
         self.mode.setVisible(
             not state.busy and state.info is not None and not state.info.has_chat_template
         )
@@ -143,6 +164,8 @@ class Header(QWidget):
         if self._demo.is_dir():
             is_open = info is not None and info.demo is not None
             self._add_checkpoint(menu, self.tr("Demo checkpoint"), self._demo, is_open=is_open)
+        menu.addSeparator()
+        self.add_places(menu)
         size = menu.sizeHint()
         corner = self.model.mapToGlobal(QPoint(self.model.width(), self.model.height() + 4))
         menu.popup(corner - QPoint(size.width(), 0))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.attaching import Attaching
     from qwen_desktop.bridge.cards import Cards
     from qwen_desktop.bridge.chats import Chats
+    from qwen_desktop.bridge.connections import Connections
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.downloads import Downloads
     from qwen_desktop.bridge.exporting import Exporting
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.memory import MemoryMonitor
     from qwen_desktop.bridge.models import Models, ModelState
     from qwen_desktop.bridge.offers import Offers
+    from qwen_desktop.bridge.placing import Placing
     from qwen_desktop.bridge.preferences import PreferencesModel
     from qwen_desktop.bridge.presets import Presets
     from qwen_desktop.bridge.profile_files import ProfileFiles
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.recents import Recents
     from qwen_desktop.bridge.run import RunState
     from qwen_desktop.bridge.search import Search
+    from qwen_desktop.bridge.server_watch import ServerWatch
     from qwen_desktop.bridge.serving import Serving
     from qwen_desktop.bridge.spelling import Spelling
     from qwen_desktop.bridge.study import Studies
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.attach import Attach
     from qwen_desktop.ui.charting import Charting
     from qwen_desktop.ui.checkpoints import Checkpoints
+    from qwen_desktop.ui.connecting import Connecting
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.downloading import Downloading
     from qwen_desktop.ui.finding import Finding
@@ -94,6 +98,7 @@ class MainWindow(Frame):
     inspection: Inspection
     outgoing: Outgoing
     serving: ServingView
+    connecting: Connecting
     shelf: Shelf
     whole_profile: WholeProfile
 
@@ -155,6 +160,7 @@ class MainWindow(Frame):
                 "inspect": lambda: self.inspection.show_now(),
                 "study": lambda: self.studying.show(),
                 "server": lambda: self.serving.show(),
+                "connections": lambda: self.connecting.show_connections(),
                 "turn_steps": lambda: self.pane.looks.show_turn(),
                 "next_conversation": lambda: self.switching.step(1),
                 "previous_conversation": lambda: self.switching.step(-1),
@@ -257,6 +263,14 @@ class MainWindow(Frame):
 
         self.studying = Studying(self, studies)
 
+    def connect_servers_by(
+        self, connections: Connections, placing: Placing, watch: ServerWatch
+    ) -> None:
+        """Let servers answer chats. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.connecting import Connecting
+
+        self.connecting = Connecting(self, self._chats, self._models, connections, placing, watch)
+
     def serve_by(self, serving: Serving) -> None:
         """Let the open model be served. To be called once, after `connect_to`."""
         from qwen_desktop.ui.serving import ServingView
@@ -319,6 +333,7 @@ class MainWindow(Frame):
         self.build_rest()
         self._memory.sampled.connect(self.panel.set_sample)
         self.charting.build(self.panel.chart_slot)
+        self.connecting.build()
         self.panel.cancel_requested.connect(self._models.cancel)
         self.empty.asked.connect(self.asking.suggest)
         self.panel.card_requested.connect(self.checkpoints.show_card)

@@ -77,6 +77,10 @@ class MemoryPanel(Surface):
         column = QVBoxLayout(inner)
         column.setContentsMargins(16, 14, 16, 16)
         column.setSpacing(10)
+        # Where the server comes that answers the shown chat.
+        self.server_slot = QVBoxLayout()
+        self.server_slot.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(self.server_slot)
         column.addLayout(self._devices)
         column.addWidget(self.alarm)
         column.addWidget(self.forecast)
@@ -267,6 +271,7 @@ class MemoryPanel(Surface):
             Stage.COMPILING: self.tr("Compiling for this processor, once"),
             Stage.WARMING_UP: self.tr("Warming up"),
             Stage.PREFILL: self.tr("Reading the prompt"),
+            Stage.WAITING: self.tr("Waiting for the server"),
         }
         name = names[progress.stage]
         if progress.stage is Stage.READING and progress.parts > 1:

@@ -49,12 +49,18 @@ class PromptLine(ElidedLabel):
     def _text(self, count: PromptCount, going: int) -> str:
         locale = self.locale()
         prompt, budget = locale.toString(count.prompt), locale.toString(count.budget)
+        if count.estimated:  # only the server knows
+            prompt = self.tr("about {count}").format(count=prompt)
         if count.overflows:
             return self.tr("Too long: {prompt} of {budget} tokens").format(
                 prompt=prompt, budget=budget
             )
         text = self.tr("Prompt {prompt} of {budget} tokens").format(prompt=prompt, budget=budget)
-        if count.prompt > count.budget:  # the last message alone: it may take of the answer's room
+        if not count.limit:
+            text = self.tr("Prompt {prompt} tokens").format(prompt=prompt)
+        elif (
+            count.prompt > count.budget
+        ):  # the last message alone: it may take of the answer's room
             text = self.tr("Prompt {prompt} of {limit} tokens, {left} left for the answer").format(
                 prompt=prompt,
                 limit=locale.toString(count.limit),
@@ -71,7 +77,9 @@ class PromptLine(ElidedLabel):
     def _tint(self, count: PromptCount, going: int) -> str:
         if count.overflows or going:
             return "error"
-        return "warning" if count.prompt > NEARLY_FULL * count.budget else "dim"
+        return (
+            "warning" if count.prompt > NEARLY_FULL * (count.budget or count.prompt * 2) else "dim"
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """What fits, in the colour the theme has now."""

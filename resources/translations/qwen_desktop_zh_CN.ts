@@ -3536,6 +3536,10 @@
         <translation>正在读取提示词</translation>
     </message>
     <message>
+        <source>Waiting for the server</source>
+        <translation>正在等待服务器</translation>
+    </message>
+    <message>
         <source>Reading shard {number} of {count}</source>
         <translation>正在读取分片 {number}/{count}</translation>
     </message>

@@ -146,7 +146,9 @@ def test_what_was_said_here_goes_to_a_server_once_the_user_agrees(lab, endless):
         lab.know(server)
         lab.placing.use_server("lab", "m")
         assert not lab.chats.ask("More")
-        assert [target.connection.host for target in lab.wanted] == [server.address[7:].split("/")[0]]
+        assert [target.connection.host for target in lab.wanted] == [
+            server.address[7:].split("/")[0]
+        ]
         assert lab.placing.said == 2
         assert not server.seen
         lab.placing.agree()

@@ -79,6 +79,7 @@ def rows(model: QAbstractItemModel) -> list[list[str]]:
 
 def test_everything_of_the_origin_is_told(show):
     assert dict(rows(show().origin.shown)) == {
+        "Where it ran": "On this computer",
         "Checkpoint fingerprint": "ab" * 32,
         "Chat template (SHA-256)": "cd" * 32,
         "Family": "qwen3",
