@@ -148,6 +148,8 @@ class Connecting(QObject):
         place = self._placing.place
         self.chip.setVisible(place.is_remote)
         self._window.header.set_server("", "")
+        target = place.target
+        self._window.empty.set_server(target.connection.host if target is not None else "")
         if place.choice is None:
             return
         if place.target is None:

@@ -91,6 +91,8 @@ class EmptyState(QWidget):
         self._first = 0
         self.knows_others: Callable[[], bool] = lambda: True  # checkpoints besides the demo
         self.has_demo: Callable[[], bool] = lambda: False
+        self._model: ModelState | None = None
+        self._host = ""  # of the server that answers the shown chat
         self.title = Label("", 22, bold=True, wrap=True)
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.line = Label("", 14, dim=True, wrap=True)
@@ -159,6 +161,19 @@ class EmptyState(QWidget):
 
     def set_model(self, state: ModelState | None) -> None:
         """Show what fits the model: suggestions, nothing more, or the ways to one."""
+        self._model = state
+        self._show()
+
+    def set_server(self, host: str) -> None:
+        """The server `host` answers the shown chat; "" for the open checkpoint."""
+        self._host = host
+        self._show()
+
+    def _show(self) -> None:
+        if self._host:
+            self._show_server()
+            return
+        state = self._model
         info = state.info if state is not None else None
         loading = state is None or state.busy
         nothing = info is None and not loading
@@ -179,6 +194,14 @@ class EmptyState(QWidget):
         self.demo_button.setVisible(nothing and self.has_demo())
         self._place()
         self._show_suggestions(info if not loading else None)
+
+    def _show_server(self) -> None:
+        self.title.setText(self.tr("What would you like to ask?"))
+        self.line.setText(self.tr("What you send goes to {host}.").format(host=self._host))
+        for button in (self.open_button, self.get_button, self.demo_button):
+            button.hide()
+        self._place()
+        self._show_suggestions(None)
 
     def _show_suggestions(self, info: ModelInfo | None) -> None:
         demo = info.demo if info is not None else None

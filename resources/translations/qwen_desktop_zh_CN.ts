@@ -1896,6 +1896,10 @@
         <translation>基础模型：它续写文本，没有对话轮次。</translation>
     </message>
     <message>
+        <source>What you send goes to {host}.</source>
+        <translation>你发送的内容会发往 {host}。</translation>
+    </message>
+    <message>
         <source>Demo checkpoint of about {millions} million parameters. It only knows this application.</source>
         <translation>这是约 {millions}00 万参数的演示检查点，只了解本应用。</translation>
     </message>
