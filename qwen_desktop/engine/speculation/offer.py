@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine.choose import Chooser
 from qwen_desktop.engine.feeding import Feeding
 from qwen_desktop.engine.prompt import Prompt
-from qwen_desktop.engine.runner import Runner
+from qwen_desktop.engine.runner import Logits, Runner
 from qwen_desktop.engine.session import Relief, Session
 from qwen_desktop.engine.speculation.costs import Costs
 from qwen_desktop.engine.speculation.draft_model import Drafting, DraftModel
@@ -71,6 +72,13 @@ class Speculation:
         if off or (settings.seed is not None and not chooser.is_greedy):
             return Feeding(session, cancel, relief, runner.expect)
         doubt = _DOUBTS[runner.capabilities.dtype]
+        # The chooser knows what feeds it: a circle of the two would keep the cache alive.
+        clear = weakref.WeakMethod(chooser.is_clear)
+
+        def is_clear(logits: Logits) -> bool:
+            found = clear()
+            return found is not None and found(logits, doubt)
+
         return Speculating(
             session,
             cancel,
@@ -78,7 +86,7 @@ class Speculation:
             runner.expect,
             ids=prompt.ids,
             costs=self._costs,
-            is_clear=lambda logits: chooser.is_clear(logits, doubt),
+            is_clear=is_clear,
             end_ids=self._end_ids,
             drafting=self._drafting,
         )
