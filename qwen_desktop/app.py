@@ -255,6 +255,7 @@ class App(QObject):
             lambda: self.downloads.models_folder,
             self,
         )
+        self.library.removed.connect(self.downloads.on_deleted)
         self.offers = Offers(self.preferences, self.engine.machine, self.hub_access.token, self)
         self.adopting = Adopting(self.preferences, self.hub_access.token, self)
         self.window.stock_by(self.library, self.offers, self.adopting)

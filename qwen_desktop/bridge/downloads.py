@@ -270,6 +270,13 @@ class Downloads(DownloadList):
         if entry_id not in self._jobs:
             self.cancel(entry_id, delete=False)
 
+    @Slot(str, object)
+    def on_deleted(self, folder: str, _freed: int) -> None:
+        """The files of a checkpoint are gone: a download that brought them is done with."""
+        for entry in self._entries:
+            if entry.stage is Stage.DONE and entry.folder == Path(folder):
+                self.forget(entry.id)
+
     def _remove(self, entry: DownloadEntry, delete: bool) -> None:
         self._set(tuple(one for one in self._entries if one.id != entry.id))
         if not delete:

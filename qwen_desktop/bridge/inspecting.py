@@ -30,6 +30,7 @@ class Wait(str, Enum):
     LOADING = "loading"
     NO_MODEL = "no_model"
     NOT_KEPT = "not_kept"  # the prompt of this answer is not on disk
+    ON_SERVER = "on_server"  # a server makes the prompt: nobody here knows its tokens
 
 
 class Look(QObject):
@@ -118,13 +119,15 @@ class LookNow(Look):
         if self._closed:
             return
         self._again.stop()
-        if request is not None:
+        if request is not None and not self._chats.place.is_remote:
             self._ask(request)
             return
         self._drop()
         self._wait(self._why())
 
     def _why(self) -> Wait:
+        if self._chats.place.is_remote:
+            return Wait.ON_SERVER
         if self._chats.run.running:
             return Wait.ANSWERING
         return Wait.LOADING if self._models.state.busy else Wait.NO_MODEL
@@ -135,7 +138,7 @@ class LookNow(Look):
         self._ahead = True
         if run.running and not self._closed and (self.shows is not None or self._job):
             self._drop()
-            self._wait(Wait.ANSWERING)
+            self._wait(self._why())
 
     @Slot()
     def _on_idled(self) -> None:
@@ -163,6 +166,10 @@ class LookBack(Look):
 
     def start(self) -> None:
         """Read its ids from the disk, then ask the engine; again when another model is open."""
+        origin = self.answer.provenance
+        if origin is not None and origin.address:
+            self._wait(Wait.ON_SERVER)
+            return
         self._wait(Wait.READING)
         self._chats.trace_read.connect(self._on_trace)
         self._chats.trace_failed.connect(self._on_no_trace)

@@ -47,6 +47,9 @@ _WAITS = {
     Wait.LOADING: QT_TRANSLATE_NOOP("inspector", "Shown when loading has ended…"),
     Wait.NO_MODEL: QT_TRANSLATE_NOOP("inspector", "No checkpoint is open."),
     Wait.NOT_KEPT: QT_TRANSLATE_NOOP("inspector", "The prompt of this answer was not kept."),
+    Wait.ON_SERVER: QT_TRANSLATE_NOOP(
+        "inspector", "A server gets the messages of this chat; only it knows the tokens."
+    ),
 }
 _DOUBTS = {
     Doubt.OTHER_TOKENIZER: QT_TRANSLATE_NOOP(

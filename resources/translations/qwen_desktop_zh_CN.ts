@@ -8476,6 +8476,10 @@
         <translation>此回答的提示词未保留。</translation>
     </message>
     <message>
+        <source>A server gets the messages of this chat; only it knows the tokens.</source>
+        <translation>服务器得到此对话的消息；词元只有它知道。</translation>
+    </message>
+    <message>
         <source>Another tokenizer made these ids than the one that is open: they are shown without text.</source>
         <translation>这些编号来自另一个分词器，不是现在打开的：只显示编号，没有文字。</translation>
     </message>

@@ -14,6 +14,7 @@ from qwen_desktop.bridge.store_client import StoreClient
 from qwen_desktop.chat.messages import Status
 from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.storage.store import Store
+from tests.bridge.vaults import vault  # noqa: F401 - a fixture
 from tests.engine.checkpoints import chatty_checkpoint
 
 

@@ -134,6 +134,16 @@ def test_a_checkpoint_is_looked_up_fetched_and_found_good(shop, kind):
     assert {one.standing for one in again.files} == {Standing.CHECKED}
 
 
+def test_a_download_whose_files_were_deleted_is_off_the_list(shop):
+    entry_id = shop.downloads.start(shop.plan(TINY))
+    shop.wait(lambda: shop.arrived)
+    folder = shop.downloads.entry(entry_id).folder
+    shop.downloads.on_deleted(str(folder.parent), 0)
+    assert shop.downloads.entry(entry_id) is not None
+    shop.downloads.on_deleted(str(folder), 0)
+    assert shop.downloads.entries == ()
+
+
 def test_what_is_asked_for_waits_for_its_turn_and_can_change_places(shop, hub):  # noqa: F811
     fault = hub.misbehave("hold", file="*.safetensors", at=100_000)
     first = shop.start(LARGE)
@@ -304,36 +314,6 @@ def test_the_file_holds_no_secret_and_survives_damage(shop, shops, tmp_path):
 
 
 # --- Tokens --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def vault(monkeypatch):
-    """A keyring of the keyring package's own kind, in memory."""
-    import keyring
-    from keyring.backend import KeyringBackend
-
-    class Vault(KeyringBackend):
-        priority = 1
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.kept, self.threads = {}, set()
-
-        def get_password(self, service, username):
-            self.threads.add(threading.current_thread())
-            return self.kept.get((service, username))
-
-        def set_password(self, service, username, password):
-            self.threads.add(threading.current_thread())
-            self.kept[service, username] = password
-
-        def delete_password(self, service, username):
-            del self.kept[service, username]
-
-    before, made = keyring.get_keyring(), Vault()
-    keyring.set_keyring(made)
-    yield made
-    keyring.set_keyring(before)
 
 
 def wait_for_access(shop, ask):

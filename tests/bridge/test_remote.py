@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import keyring
 import pytest
-from keyring.backend import KeyringBackend
 from keyring.backends import null
 
 from qwen_desktop.bridge import asking
 from qwen_desktop.bridge.connections import Connections
 from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.bridge.forking import NOT_THERE
+from qwen_desktop.bridge.inspecting import Inspecting, Wait
 from qwen_desktop.bridge.placing import Placing
 from qwen_desktop.bridge.titles import Titles
 from qwen_desktop.chat.connection import Connection, RemoteModel
@@ -24,35 +24,6 @@ from qwen_desktop.chat.messages import Role, Status
 from qwen_desktop.storage.connections import ConnectionEntry, ConnectionFile
 from tests.bridge.conftest import Desk
 from tests.engine.remote.fakeserver import KEY, chunk, fake, usage
-
-
-class Vault(KeyringBackend):
-    """A keyring in memory that knows on which threads it was asked."""
-
-    priority = 1
-
-    def __init__(self):
-        super().__init__()
-        self.kept, self.threads = {}, set()
-
-    def get_password(self, service, username):
-        self.threads.add(threading.current_thread())
-        return self.kept.get((service, username))
-
-    def set_password(self, service, username, password):
-        self.threads.add(threading.current_thread())
-        self.kept[service, username] = password
-
-    def delete_password(self, service, username):
-        del self.kept[service, username]
-
-
-@pytest.fixture
-def vault():
-    before, made = keyring.get_keyring(), Vault()
-    keyring.set_keyring(made)
-    yield made
-    keyring.set_keyring(before)
 
 
 class Lab:
@@ -244,6 +215,22 @@ def test_a_server_writes_no_answer_anew_from_a_token(lab, endless):
         lab.know(server)
         lab.placing.use_server("lab", "m")
         assert lab.chats.fork_refusal(answer.id) == NOT_THERE
+
+
+def test_no_tokens_are_shown_of_what_a_server_is_sent(lab):
+    with fake(says("Yes")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        inspecting = Inspecting(lab.desk.engine, lab.chats, lab.desk.models, lab.chats)
+        answer = lab.desk.ask_and_wait("Well?")
+        for look in (inspecting.now(lab.chats), inspecting.back(answer.id, lab.chats)):
+            waits = []
+            look.waits.connect(waits.append)
+            look.start()
+            lab.chats.count("and more")
+            lab.desk.wait(lambda: waits == [Wait.ON_SERVER] * len(waits) and waits)  # noqa: B023
+            assert look.shows is None
+            look.close()
 
 
 def test_counts_are_estimates_and_ask_nobody(lab):

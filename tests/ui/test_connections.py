@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
-from tests.bridge.test_remote import vault  # noqa: F401 - a fixture
+from tests.bridge.vaults import vault  # noqa: F401 - a fixture
 from tests.engine.remote.fakeserver import KEY, chunk, fake, usage
 
 PATIENCE_MS = 60_000
