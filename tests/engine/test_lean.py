@@ -221,7 +221,7 @@ def test_the_card_of_a_model_says_which_way_computes(opened):
     engine = opened("qwen3")
     assert engine.card().runner.split(";")[0] == "lean forward"
     ask(engine, request("hello"))
-    assert opened("qwen3_moe").card().runner == "transformers"
+    assert opened("qwen3_moe").card().runner.split(";")[0] == "transformers"
 
 
 # -- steps of fixed shapes ---------------------------------------------------------------------
