@@ -11,6 +11,10 @@ def main() -> int:
         from qwen_desktop.storage import pdf_text  # this process is for one file
 
         return pdf_text.main(sys.argv[2])
+    if sys.argv[1:2] == ["--compile-step"]:
+        from qwen_desktop.engine.cpu import start
+
+        return start.main(sys.argv[2:])
     from qwen_desktop import cli
 
     return cli.main(sys.argv[1:])

@@ -125,11 +125,19 @@ def temporary_profile() -> Profile:
 
 
 def resources_dir() -> Path:
-    """The shipped `resources` folder, in a source tree or in a frozen application."""
-    frozen = getattr(sys, "_MEIPASS", None)
-    if frozen is not None:
-        return Path(frozen) / "resources"
-    return Path(__file__).resolve().parent.parent / "resources"
+    """The shipped `resources` folder: of a wheel, a frozen application or a source tree."""
+    package = Path(__file__).resolve().parent
+    installed = package / "resources"
+    if installed.is_dir():
+        return installed
+    return package.parent / "resources"  # a frozen application has the layout of a source tree
+
+
+def this_program() -> tuple[str, ...]:
+    """The words that start this program once more, in a process of its own."""
+    if getattr(sys, "frozen", False):
+        return (sys.executable,)
+    return (sys.executable, "-m", "qwen_desktop")
 
 
 def demo_checkpoint() -> Path:

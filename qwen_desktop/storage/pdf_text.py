@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from qwen_desktop.paths import this_program
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -58,7 +60,7 @@ def read(path: Path, check: Callable[[], None]) -> PdfText:
     """
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            [*_program(), FLAG, str(path.absolute())],
+            [*this_program(), FLAG, str(path.absolute())],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
@@ -76,11 +78,6 @@ def read(path: Path, check: Callable[[], None]) -> PdfText:
             return PdfText(**json.loads(out.read()))
         except (ValueError, TypeError):  # it crashed over the file
             return PdfText(trouble=DAMAGED, details=f"exit status {process.returncode}")
-
-
-def _program() -> Sequence[str]:
-    frozen = getattr(sys, "frozen", False)
-    return (sys.executable,) if frozen else (sys.executable, "-m", "qwen_desktop")
 
 
 def _wait(process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Where compiled code lies, how it gets there, and whether this machine can run it.
 
 Compiling takes ten seconds and more, most of them with the GIL: it is done by a process of its own
-(`python -m qwen_desktop.engine.cpu.start …`), at low priority, which leaves its result in a folder
+(this program, started with `FLAG`), at low priority, which leaves its result in a folder
 that this process then reads in a fraction of a second. The folder's name changes with our code,
 numba's version and the CPU, so that what lies there always fits.
 """
@@ -16,14 +16,18 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from qwen_desktop.paths import this_program
+
 _log = logging.getLogger(__name__)
 
+FLAG = "--compile-step"
 # What the kernels use; without them numba's code would be slower than torch's, or not run.
 NEEDED = ("avx2", "fma", "f16c")
 LAYER = "omp"  # the other layers of numba take a tenth of a millisecond for each parallel loop
@@ -65,8 +69,12 @@ def _stamp() -> str:
     """What compiled code depends on, in a short word."""
     from llvmlite import binding
 
-    found = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).resolve().parent
+    found = hashlib.sha256(bytes(here))  # numba keeps code by the path of its source
+    if getattr(sys, "frozen", False):  # and, of a frozen program, by what that holds
+        state = Path(sys.executable).stat()
+        found.update(f"{state.st_size} {state.st_mtime_ns}".encode())
+    for file in sorted(here.glob("*.py")):
         found.update(file.read_bytes())
     for package in ("numba", "llvmlite", "numpy"):
         found.update(version(package).encode())
@@ -93,7 +101,7 @@ class Compiling:
         arguments = [str(folder), variant.weights, variant.kv, variant.head, str(variant.group)]
         flags = _QUIETLY if sys.platform == "win32" else 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "qwen_desktop.engine.cpu.start", *arguments],
+            [*this_program(), FLAG, *arguments],
             stdin=subprocess.PIPE,  # it ends when nobody holds the other end any more
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -153,16 +161,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """The process that compiles: FOLDER WEIGHTS KV HEAD GROUP."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
-    folder, weights, kv, head, group = sys.argv[1:]
+    folder, weights, kv, head, group = arguments
     compile_now(Path(folder), Variant(weights, kv, head, int(group)))
     forget_others(Path(folder))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
