@@ -7,6 +7,7 @@
     python3 dev.py test [PYTEST ARGS]     run the tests
     python3 dev.py check                  lint, format, types, layers
     python3 dev.py bench [NAME] [--json]  measure; without a name: list what can be measured
+    python3 dev.py package [--smoke]      build what can be installed, and try it
     python3 dev.py screenshots [DIR]      take pictures of the window in its states
     python3 dev.py demo-model [--evaluate]  train the demo checkpoint, or measure its answers
 
@@ -78,6 +79,8 @@ DESK = {
 }
 # And of the browser that the tests of the local server's page use.
 BROWSER = {"chromium": "chromium", "chromium-driver": "chromedriver"}
+# And of the programs that packages are made with.
+PACKING = {"binutils": "objdump", "xz-utils": "xz"}
 # Where programs lie that are not meant to be typed.
 HELPERS = ("/usr/libexec", "/usr/lib/at-spi2-core", "/usr/lib/at-spi2")
 
@@ -152,6 +155,7 @@ def prepare(*wanted: str) -> None:
             "spelling": need_spelling,
             "desk": need_desk,
             "browser": need_browser,
+            "package": need_packing,
         }
         for feature, provide in system.items():
             if feature in need - done:
@@ -381,6 +385,12 @@ def need_browser() -> None:
         install_packages(packages, "tests in a browser")
 
 
+def need_packing() -> None:
+    """Nothing is built without the programs that take libraries apart."""
+    packages = [package for package, name in PACKING.items() if desk_program(name) is None]
+    install_packages(packages, "building packages")
+
+
 def can_install() -> bool:
     """Whether system packages can be installed here: root on a Debian-like system."""
     import shutil
@@ -571,6 +581,7 @@ def check(arguments: list[str]) -> int:
         "ruff format": ["-m", "ruff", "format", "--check", "."],
         "mypy": ["-m", "mypy"],
         "mypy dev.py": ["-m", "mypy", "dev.py"],
+        "mypy packaging": ["-m", "mypy", "--explicit-package-bases", "resources/packaging"],
         "layers": ["-c", linter],
     }
     failed = []
@@ -611,6 +622,13 @@ def demo_model(arguments: list[str]) -> int:
     )
 
 
+def package(arguments: list[str]) -> int:
+    """Build what can be installed, for this system; with --smoke, try it too."""
+    prepare("dev", "qt", "package", *(("window", "desk") if "--smoke" in arguments else ()))
+    os.chdir(ROOT)
+    return become([str(ROOT / "resources" / "packaging" / "package.py"), *arguments])
+
+
 def screenshots(arguments: list[str]) -> int:
     """Take pictures of the window in its states."""
     prepare("dev", "qt", "fonts")
@@ -623,6 +641,7 @@ COMMANDS = {
     "check": check,
     "bench": bench,
     "demo-model": demo_model,
+    "package": package,
     "screenshots": screenshots,
 }
 
