@@ -5,125 +5,41 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from qwen_desktop import __version__, get_options, serve_options, talk_options
+from qwen_desktop import (
+    __version__,
+    get_options,
+    serve_options,
+    study_options,
+    talk_options,
+    transfer_options,
+)
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
-from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
-from qwen_desktop.chat.model import LoadRequest
-from qwen_desktop.chat.settings import SETTINGS, Setting, Value
-from qwen_desktop.chat.study import MAX_LENGTHS, StudySetup, Way, read_lengths, read_ways
+from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.errors import Known
+from qwen_desktop.option_groups import add_loading, add_profile, add_settings
 from qwen_desktop.options import Options
 from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
 COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get", "serve", "chat")
 FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
-MAX_STRETCH = 64  # times; which of them a checkpoint can do, it says itself
-
-
-def _flag_type(setting: Setting) -> object:
-    def parse(text: str) -> Value:
-        value: Value = text
-        if setting.kind is bool:
-            if text not in ("on", "off"):
-                raise argparse.ArgumentTypeError("say on or off")
-            value = text == "on"
-        elif setting.kind in (int, float):
-            value = setting.kind(text)
-        if not setting.accepts(value):
-            low, high = setting.minimum, setting.maximum
-            choices = ", ".join(key for key, _ in setting.choices)
-            raise argparse.ArgumentTypeError(
-                f"one of {choices}" if choices else f"must lie between {low:g} and {high:g}"
-            )
-        return value
-
-    parse.__name__ = setting.kind.__name__  # argparse names it in its message
-    return parse
-
-
-def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|split|[a-z]+(:\d+)?", text):
-        raise argparse.ArgumentTypeError("say auto, cpu, cuda, cuda:1 or split")
-    return text
-
-
-def _factor(text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = 0.0
-    if not 1 <= factor <= MAX_STRETCH:
-        raise argparse.ArgumentTypeError(f"say a number from 1 to {MAX_STRETCH}")
-    return factor
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--profile", metavar="DIR", type=Path, help="keep all data in this folder")
-    where.add_argument("--temporary", action="store_true", help="keep nothing after this run")
-
-
-def _add_loading(parser: argparse.ArgumentParser, usual: str) -> None:
-    """How a checkpoint is opened; `usual` tells what holds where nothing is said."""
-    parser.add_argument(
-        "--precision",
-        choices=[precision.value for precision in Precision],
-        help=f"of its weights. Default: {usual}auto.",
-    )
-    parser.add_argument(
-        "--device",
-        metavar="auto|cpu|cuda[:N]|split",
-        type=_device,
-        help=f"where it runs; split is over all cards and main memory. Default: {usual}auto.",
-    )
-    parser.add_argument(
-        "--kv",
-        choices=[kv.value for kv in KvFormat],
-        help="what its KV cache is kept in; int8 takes about half of 16 bits. Default: "
-        f"{usual}model.",
-    )
-    parser.add_argument(
-        "--rope-factor",
-        metavar="N",
-        type=_factor,
-        help=f"stretch its context N times by YaRN; 1 is not at all. Default: {usual}1.",
-    )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="open this folder at start")
-    _add_loading(parser, "as the last time, else ")
-    _add_profile(parser)
+    add_loading(parser, "as the last time, else ")
+    add_profile(parser)
     parser.add_argument(
         "--ask", metavar="TEXT", help="no window: answer once in the terminal, keep it, exit"
     )
     parser.add_argument(
         "--headless", action="store_true", help="no window: ask a first question by itself"
     )
-    _add_settings(parser)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """The table of settings as options of their own."""
-    settings = parser.add_argument_group("settings for this run")
-    for setting in SETTINGS:
-        default = "as the checkpoint recommends" if setting.default is None else setting.default
-        settings.add_argument(
-            "--" + setting.name.replace("_", "-"),
-            dest=f"setting_{setting.name}",
-            metavar="|".join(key for key, _ in setting.choices) or setting.kind.__name__,
-            type=_flag_type(setting),  # type: ignore[arg-type]
-            help=f"{setting.help} Default: {default if default != '' else 'none'}.".replace(
-                "%", "%%"
-            ),
-        )
+    add_settings(parser)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "everything came in.",
         argument_default=argparse.SUPPRESS,
     )
-    _add_profile(importing)
+    add_profile(importing)
     importing.add_argument("files", metavar="FILE", nargs="+", type=Path)
     inspect = commands.add_parser(
         "inspect",
@@ -162,108 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("folder", metavar="DIR", type=Path)
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_study(commands)
+    study_options.add_command(commands)
     get_options.add_command(commands)
-    _add_loading(serve_options.add_command(commands), "")
+    add_loading(serve_options.add_command(commands), "")
     chat = talk_options.add_command(commands)
-    _add_loading(chat, "")
-    _add_profile(chat)
-    _add_settings(chat)
-    _add_outgoing(commands)
+    add_loading(chat, "")
+    add_profile(chat)
+    add_settings(chat)
+    transfer_options.add_commands(commands)
     return parser
-
-
-def _add_study(commands: Any) -> None:
-    """The command that measures; `commands` is argparse's."""
-    study = commands.add_parser(
-        "study",
-        help="measure what prompts of growing length take: memory and speed, in three ways",
-        description="Measure memory and speed for prompts of growing length: as this program "
-        "reads them, all read anew each turn, and with eager attention, all logits and no cache. "
-        "Each result is in FILE as soon as it is there; the same command goes on from a FILE that "
-        "is not complete. The exit status is 0 where all was measured.",
-        argument_default=argparse.SUPPRESS,
-    )
-    study.add_argument("folder", metavar="DIR", type=Path)
-    study.add_argument("--out", metavar="FILE", type=Path, required=True, help="a CSV file")
-    study.add_argument("--plot", metavar="FILE", type=_picture, help="draw it: .png or .svg")
-    study.add_argument(
-        "--lengths",
-        metavar="N,N…",
-        type=_lengths,
-        default=(),
-        help="tokens of the prompts. Default: 64, 128, 256 … as far as it fits; 8,192 on a CPU.",
-    )
-    study.add_argument(
-        "--ways",
-        metavar="|".join(way.value for way in Way) + ",…",
-        type=_ways,
-        default=tuple(Way),
-        help="how they are read. Default: in all three ways.",
-    )
-    _add_loading(study, "")
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    try:
-        return read_lengths(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"say at most {MAX_LENGTHS} numbers of tokens from 2 on: 64,256,1024"
-        ) from None
-
-
-def _ways(text: str) -> tuple[Way, ...]:
-    try:
-        return read_ways(text.split(","))
-    except ValueError:
-        known = ", ".join(way.value for way in Way)
-        raise argparse.ArgumentTypeError(f"one or more of {known}") from None
-
-
-def _picture(text: str) -> Path:
-    if Path(text).suffix.lower() not in (".png", ".svg"):
-        raise argparse.ArgumentTypeError("say a file that ends with .png or .svg")
-    return Path(text)
-
-
-def _add_outgoing(commands: Any) -> None:
-    """The commands about what leaves the profile; `commands` is argparse's."""
-    export = commands.add_parser(
-        "export",
-        help="write chats into files, without a window",
-        description="Write chats into TARGET: a folder, in which no file is replaced; a "
-        "file with --one-file, or where it is one chat.",
-        argument_default=argparse.SUPPRESS,
-    )
-    _add_profile(export)
-    which = export.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="archived ones included")
-    which.add_argument("--id", dest="ids", metavar="ID", action="append", help="may be repeated")
-    export.add_argument(
-        "--format", default="markdown", choices=[form.value for form in Format], help="of the files"
-    )
-    export.add_argument("--one-file", action="store_true", help="all chats in one file")
-    export.add_argument("--versions", action="store_true", help="all versions of messages")
-    export.add_argument("--reasoning", action="store_true", help="with the reasoning")
-    export.add_argument(
-        "--details", action="store_true", help="with times, and how each answer was computed"
-    )
-    export.add_argument("target", metavar="TARGET", type=Path)
-    profile = commands.add_parser(
-        "profile",
-        help="save the whole profile as one file, or bring one back, without a window",
-        description="Save chats, settings and presets as one file, or bring them back.",
-        argument_default=argparse.SUPPRESS,
-    )
-    _add_profile(profile)
-    profile.add_argument("what", choices=("save", "restore"))
-    how = profile.add_mutually_exclusive_group()
-    how.add_argument("--merge", action="store_true", help="add the chats that are missing")
-    how.add_argument(
-        "--replace", action="store_true", help="put it in place of this profile, which is kept"
-    )
-    profile.add_argument("file", metavar="FILE", type=Path)
 
 
 def _with_command(arguments: Sequence[str]) -> list[str]:
@@ -329,7 +152,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(parser, given)
     try:
         if given.command == "study":
-            return _study(given)
+            from qwen_desktop import studying
+
+            return studying.run(study_options.order(given))
         if given.command == "get":
             from qwen_desktop import getting
 
@@ -360,53 +185,15 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _study(given: argparse.Namespace) -> int:
-    from qwen_desktop import studying
-
-    load = LoadRequest(
-        given.folder.expanduser().absolute(),
-        Precision(given.precision or "auto"),
-        given.device or "auto",
-        kv=KvFormat(given.kv or "model"),
-        rope_factor=given.rope_factor or 1.0,
-    )
-    plot = getattr(given, "plot", None)
-    return studying.run(
-        studying.StudyOrder(
-            load,
-            StudySetup(given.lengths, given.ways),
-            given.out.expanduser().absolute(),
-            plot.expanduser().absolute() if plot is not None else None,
-        )
-    )
-
-
 def _transfer(parser: argparse.ArgumentParser, given: argparse.Namespace, profile: Profile) -> int:
     from qwen_desktop import transfer
 
-    def is_set(name: str) -> bool:
-        return bool(getattr(given, name, False))
-
-    if given.command == "profile":
-        file = given.file.expanduser().absolute()
-        if given.what == "save":
-            if is_set("merge") or is_set("replace"):
-                parser.error("--merge and --replace are for profile restore")
-            return transfer.save_profile(profile, file)
-        chosen = is_set("merge") or is_set("replace")
-        return transfer.restore_profile(
-            profile, file, replace=is_set("replace") if chosen else None
-        )
-    options = ExportOptions(
-        Format(given.format),
-        versions=is_set("versions"),
-        reasoning=is_set("reasoning"),
-        details=is_set("details"),
-        one_file=is_set("one_file"),
-    )
-    ids = None if is_set("all") else tuple(given.ids)
-    target = given.target.expanduser().absolute()
-    return transfer.export(profile, ExportRequest(ids, target, options))
+    if given.command == "export":
+        return transfer.export(profile, transfer_options.export_request(given))
+    file, replace = given.file.expanduser().absolute(), transfer_options.to_replace(parser, given)
+    if given.what == "save":
+        return transfer.save_profile(profile, file)
+    return transfer.restore_profile(profile, file, replace=replace)
 
 
 def _inspect(given: argparse.Namespace) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.option_groups import load_request
 
 PORT = 8080
 WAITING = 8
@@ -100,13 +100,7 @@ def order(given: argparse.Namespace, code_folder: Path) -> ServeOrder:
                 name=name,
             )
     return ServeOrder(
-        LoadRequest(
-            given.folder.expanduser().absolute(),
-            Precision(given.precision or "auto"),
-            given.device or "auto",
-            kv=KvFormat(given.kv or "model"),
-            rope_factor=given.rope_factor or 1.0,
-        ),
+        load_request(given),
         code_folder,
         getattr(given, "host", ServeOrder.host),
         getattr(given, "port", PORT),

@@ -11,23 +11,21 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_desktop.bridge import study_work
 from qwen_desktop.chat.events import Progress
-from qwen_desktop.chat.model import LoadRequest
 from qwen_desktop.chat.study import (
     Ending,
     SeriesEnd,
     Study,
     StudyPoint,
     StudyProgress,
-    StudySetup,
     Way,
 )
 from qwen_desktop.errors import Cancelled
 from qwen_desktop.storage.atomic import write_bytes
+from qwen_desktop.study_options import StudyOrder
 from qwen_desktop.terminal import INTERRUPTED, interrupted_by, say
 
 MIB = 2**20
@@ -37,16 +35,6 @@ _WAYS = {
     Way.REREAD: "all read anew each turn, in one piece",
     Way.EAGER: "eager attention, logits of every position, no cache",
 }
-
-
-@dataclass(frozen=True)
-class StudyOrder:
-    """What the command line asks for. `plot` is a .png or .svg file."""
-
-    load: LoadRequest
-    setup: StudySetup
-    out: Path
-    plot: Path | None = None
 
 
 def run(order: StudyOrder) -> int:
