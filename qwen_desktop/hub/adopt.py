@@ -2,7 +2,8 @@
 
 A `git clone` without its large files, a download that a browser or another program broke off, a
 folder that somebody copied in part. `guesses` asks no network; once a hub has listed the
-repository, `plan_missing` brings what lies about in the folder to its place and says what is left.
+repository, `plan_missing` says what is left, and changes nothing. `take_pieces` brings what lies
+about in the folder to its place when the download runs.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,15 @@ from qwen_desktop.chat.hub import (
     Guess,
     Hub,
     Listing,
+    PlannedFile,
     RemoteFile,
     RepositoryAddress,
     RepositoryName,
+    Standing,
 )
 from qwen_desktop.chat.hub_address import parse
 from qwen_desktop.errors import Known
 from qwen_desktop.hub import planning, safe_paths, source_file, trouble
-from qwen_desktop.hub.wanted import wanted
 
 MAX_TEXT = 256 * 1024  # bytes of a small file that are looked at
 _REMOTE = re.compile(r"^\s*url\s*=\s*(\S+)\s*$", re.MULTILINE)
@@ -191,17 +194,30 @@ def _object(file: Path) -> Mapping[str, Any]:
 def plan_missing(
     folder: Path, listing: Listing, only: Collection[str] | None = None
 ) -> DownloadPlan:
-    """What a download of `listing` into `folder` has to fetch, after `take_pieces`.
+    """What a download of `listing` into `folder` has to fetch, `take_pieces` counted in.
 
     `only`: paths, where not all of the files that a load needs are wanted. What is whole by its
-    size is kept, and compared with the hub's hash when the download runs. Raises Known as
-    `planning.plan` does.
+    size is kept, and compared with the hub's hash when the download runs. Changes nothing. Raises
+    Known as `planning.plan` does.
     """
-    take_pieces(folder, listing)
-    return planning.plan(folder, listing, only)
+    plan = planning.plan(folder, listing, only)
+    try:
+        files = tuple(_with_piece(folder, one) for one in plan.files)
+    except OSError as error:
+        raise trouble.of_disk(error, folder) from error
+    saved = sum(new.here - old.here for new, old in zip(files, plan.files, strict=True))
+    return replace(plan, files=files, space_needed=plan.space_needed - saved)
 
 
-def take_pieces(folder: Path, listing: Listing) -> tuple[str, ...]:
+def _with_piece(folder: Path, planned: PlannedFile) -> PlannedFile:
+    piece = _piece(folder, planned.file)
+    if piece is None or _size(piece) <= planned.here:
+        return planned
+    whole = _size(piece) == planned.file.size
+    return PlannedFile(planned.file, Standing.PRESENT if whole else Standing.PARTIAL, _size(piece))
+
+
+def take_pieces(folder: Path, files: Iterable[RemoteFile]) -> tuple[str, ...]:
     """Bring files that other programs left under other names to where they belong; their paths.
 
     Whole ones and beginnings: objects of Git LFS, unfinished downloads of browsers and of Hugging
@@ -209,17 +225,24 @@ def take_pieces(folder: Path, listing: Listing) -> tuple[str, ...]:
     """
     taken = []
     try:
-        for file in wanted(listing).files:
-            target = safe_paths.inside(folder, file.path)
-            if target.is_symlink() or _size(target) == file.size:
-                continue
-            piece = max(_pieces(folder, target, file), key=_size, default=None)
-            if piece is not None and _size(piece) > max(_real_size(target), planning.POINTER_SIZE):
-                _bring(piece, target)
+        for file in files:
+            piece = _piece(folder, file)
+            if piece is not None:
+                _bring(piece, safe_paths.inside(folder, file.path))
                 taken.append(file.path)
     except OSError as error:
         raise trouble.of_disk(error, folder) from error
     return tuple(taken)
+
+
+def _piece(folder: Path, file: RemoteFile) -> Path | None:
+    """The largest file that holds more of `file` than its place does."""
+    target = safe_paths.inside(folder, file.path)
+    if target.is_symlink() or _size(target) == file.size:
+        return None
+    piece = max(_pieces(folder, target, file), key=_size, default=None)
+    there = max(_real_size(target), planning.POINTER_SIZE)
+    return piece if piece is not None and _size(piece) > there else None
 
 
 def _pieces(folder: Path, target: Path, file: RemoteFile) -> Iterator[Path]:

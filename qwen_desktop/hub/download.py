@@ -22,7 +22,7 @@ from qwen_desktop.chat.hub import (
     Standing,
 )
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
-from qwen_desktop.hub import checking, fetching, source_file, tidying, trouble
+from qwen_desktop.hub import adopt, checking, fetching, source_file, tidying, trouble
 from qwen_desktop.hub.fetching import Shared
 from qwen_desktop.hub.item import Item
 from qwen_desktop.hub.pace import Limit, Speed
@@ -83,6 +83,7 @@ class Download:
         self, on_progress: Callable[[DownloadProgress], None], cancel: threading.Event
     ) -> Source:
         listing = self._plan.listing
+        adopt.take_pieces(self._plan.folder, [one.file for one in self._plan.files])
         # The folder may have changed since it was looked at, by an earlier run of this very plan.
         plan = plan_anew(self._plan.folder, listing, {one.file.path for one in self._plan.files})
         if not plan.fits:

@@ -187,7 +187,11 @@ def test_objects_that_lfs_has_fetched_are_used(tmp_path, hub, repo) -> None:
 @pytest.mark.parametrize("end", [".crdownload", ".part", ".partial", ".incomplete"])
 def test_what_a_browser_left_is_gone_on_with(tmp_path, hub, repo, end) -> None:
     folder = fill(tmp_path / "model", repo, without=(SECOND,))
-    (folder / (SECOND + end)).write_bytes(repo.files[SECOND].content[:123_456])
+    left = folder / (SECOND + end)
+    left.write_bytes(repo.files[SECOND].content[:123_456])
+    plan = plan_missing(folder, listed(hub))
+    assert plan.missing == plan.space_needed == SIZES[1] - 123_456
+    assert left.is_file()  # looking changes nothing
     finish(hub, folder)
     assert_whole(folder, repo)
     assert hub.sent(SECOND) == SIZES[1] - 123_456
@@ -216,11 +220,11 @@ def test_pieces_of_a_whole_file_are_left_alone(tmp_path, hub, repo) -> None:
     folder = fill(tmp_path / "model", repo)
     piece = folder / f"{SECOND}.crdownload"
     piece.write_bytes(b"x" * 5000)
-    assert take_pieces(folder, listed(hub)) == ()
+    assert take_pieces(folder, listed(hub).files) == ()
     assert piece.exists()
     # A beginning that is longer than the piece stays, too.
     (folder / SECOND).write_bytes(repo.files[SECOND].content[:90_000])
-    assert take_pieces(folder, listed(hub)) == ()
+    assert take_pieces(folder, listed(hub).files) == ()
     assert (folder / SECOND).stat().st_size == 90_000
 
 
@@ -229,7 +233,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path, hub, repo) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"s" * 5000)
     (folder / f"{SECOND}.crdownload").symlink_to(secret)
-    assert take_pieces(folder, listed(hub)) == ()
+    assert take_pieces(folder, listed(hub).files) == ()
     assert secret.read_bytes() == b"s" * 5000
 
 
@@ -238,5 +242,5 @@ def test_what_the_disk_refuses_is_told(tmp_path, hub, repo) -> None:
     (folder / f"{SECOND}.crdownload").write_bytes(b"x" * 5000)
     (folder / SECOND).mkdir()  # a folder of that name cannot be replaced by a file
     with pytest.raises(Known):
-        take_pieces(folder, listed(hub))
+        take_pieces(folder, listed(hub).files)
     assert (folder / f"{SECOND}.crdownload").stat().st_size == 5000
