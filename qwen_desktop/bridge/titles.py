@@ -16,20 +16,8 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.run import Run
 from qwen_desktop.chat import titles
-from qwen_desktop.chat.attached import title_of
-from qwen_desktop.chat.messages import Role, user_message
-from qwen_desktop.chat.model import GenerationRequest
-from qwen_desktop.chat.settings import GenerationSettings, Value
-from qwen_desktop.chat.tree import Conversation
-
-# The likeliest words, and no thoughts: 24 tokens would not hold them.
-SETTINGS = GenerationSettings(
-    thinking=False,
-    max_new_tokens=titles.MAX_TOKENS,
-    temperature=0.0,
-    repetition_penalty=1.0,
-    presence_penalty=0.0,
-)
+from qwen_desktop.chat.settings import Value
+from qwen_desktop.chat.titles import title_request
 
 
 class Titles(QObject):
@@ -72,15 +60,3 @@ class Titles(QObject):
         title = titles.clean(said)
         if title:
             self._chats.set_title_by_model(conversation_id, title)
-
-
-def title_request(conversation: Conversation) -> GenerationRequest | None:
-    """What is asked of the model: by the first question and its answer; None without an answer."""
-    question = ""
-    for message in conversation.tree.path():
-        if message.role is Role.USER:
-            question = question or title_of(message)
-        elif message.role is Role.ASSISTANT and question and message.text.strip():
-            asked = user_message(titles.request_text(question, message.text), None)
-            return GenerationRequest(conversation.id, (asked,), SETTINGS)
-    return None

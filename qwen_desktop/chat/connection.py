@@ -87,9 +87,25 @@ class Connection:
         return f"{split.scheme}://{split.netloc}".lower()
 
     @property
+    def key_name(self) -> str:
+        """What its key is called: another server is another key, whatever a file says of the id."""
+        return f"connection {self.id} {self.origin}"
+
+    @property
     def is_here(self) -> bool:
         """Whether the address is this machine itself."""
         return is_loopback(urlsplit(self.base).hostname or "")
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the address can only be of this machine, or of the network it is in."""
+        import ipaddress
+
+        host = (urlsplit(self.base).hostname or "").lower()
+        try:
+            return ipaddress.ip_address(host).is_private
+        except ValueError:
+            return self.is_here or "." not in host or host.endswith((".local", ".lan", ".internal"))
 
 
 @dataclass(frozen=True)

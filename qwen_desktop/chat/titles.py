@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from qwen_desktop.chat.attached import title_of
+from qwen_desktop.chat.messages import Role, user_message
+from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.tree import Conversation
+
 MAX_TOKENS = 24  # of what the model may say
 MAX_WORDS = 6
 MAX_CHARACTERS = 12  # of a Chinese title, a Latin word among them counting as one
@@ -31,6 +37,27 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _MARKS = "*_`#>~|=\\[]【】{}<"
 _QUOTES = '"“”‘„«»‹›「」『』《》〈〉'
 _ENDS = ".,;:!，。；：！、…—–-'’ " + _QUOTES
+
+# The likeliest words, and no thoughts: 24 tokens would not hold them.
+SETTINGS = GenerationSettings(
+    thinking=False,
+    max_new_tokens=MAX_TOKENS,
+    temperature=0.0,
+    repetition_penalty=1.0,
+    presence_penalty=0.0,
+)
+
+
+def title_request(conversation: Conversation) -> GenerationRequest | None:
+    """What is asked of the model: by the first question and its answer; None without an answer."""
+    question = ""
+    for message in conversation.tree.path():
+        if message.role is Role.USER:
+            question = question or title_of(message)
+        elif message.role is Role.ASSISTANT and question and message.text.strip():
+            asked = user_message(request_text(question, message.text), None)
+            return GenerationRequest(conversation.id, (asked,), SETTINGS)
+    return None
 
 
 def request_text(question: str, answer: str) -> str:

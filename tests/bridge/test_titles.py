@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_desktop.bridge.titles import Titles, title_request
+from qwen_desktop.bridge.titles import Titles
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, Status, user_message
-from qwen_desktop.chat.titles import MAX_LENGTH
+from qwen_desktop.chat.titles import MAX_LENGTH, title_request
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.engine.engine import Engine
 from tests.bridge.conftest import Desk
