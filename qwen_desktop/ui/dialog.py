@@ -1,16 +1,12 @@
-"""What the dialogs share: the frames of their fields seen well in both themes, a Close button."""
+"""What the dialogs share: the look of their fields, seen well in both themes, a Close button."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QPalette, QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
-    QLineEdit,
     QListWidget,
     QPlainTextEdit,
     QPushButton,
@@ -18,8 +14,9 @@ from PySide6.QtWidgets import (
 )
 
 from qwen_desktop.ui import theme
+from qwen_desktop.ui.flat_style import dress
 
-_FRAMED = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QListWidget, QPlainTextEdit)
+_FRAMED = (QListWidget, QPlainTextEdit)
 
 
 class Dialog(QDialog):
@@ -50,8 +47,15 @@ class Dialog(QDialog):
             layout.activate()
             self.setFixedHeight(layout.totalHeightForWidth(self.width()))
 
+    def event(self, event: QEvent) -> bool:
+        """All fields are there when it is polished, and its size is not yet asked for."""
+        if event.type() == QEvent.Type.Polish:
+            dress(self)
+        return super().event(event)
+
     def showEvent(self, event: QShowEvent) -> None:
         """All fields are there now."""
+        dress(self)
         self._frame()
         for button in self.findChildren(QPushButton):
             # Made the default before it was in the dialog, it would cease to be that for good
@@ -69,9 +73,13 @@ class Dialog(QDialog):
 
     def _frame(self) -> None:
         # Fusion draws frames in Window.darker(140), which on a dark window nobody sees.
-        colour = QColor(theme.current().field_border).lighter(140)
+        now = theme.current()
+        colour = QColor(now.field_border).lighter(140)
         for widget in self.findChildren(QWidget):
             if isinstance(widget, _FRAMED):
                 own = widget.palette()
                 own.setColor(QPalette.ColorRole.Window, colour)
+                if isinstance(widget, QListWidget):  # a row is chosen as in the list of chats
+                    own.setColor(QPalette.ColorRole.Highlight, QColor(now.selected))
+                    own.setColor(QPalette.ColorRole.HighlightedText, QColor(now.text))
                 widget.setPalette(own)
