@@ -26,7 +26,8 @@ from qwen_desktop.paths import Profile, default_profile, temporary_profile
 
 OPEN = "open"
 COMMANDS = (OPEN, "inspect", "import", "export", "profile", "study", "get", "serve", "chat")
-FLAGS = ("-h", "--help", "--version", "--temporary", "--headless")  # options without a value
+# Options without a value.
+FLAGS = ("-h", "--help", "--version", "--temporary", "--headless", "--diagnose", "--json")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
         "a chat, an export of another program, or a checkpoint folder, to be opened.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--diagnose", action="store_true", help="no window: print what helps to find a fault"
+    )
+    parser.add_argument("--json", action="store_true", help="with --diagnose: one JSON object")
     _add_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     # Left out by most: see `_with_command`. Options behind the files are options all the same.
@@ -107,15 +112,17 @@ def parse(arguments: Sequence[str]) -> Options:
     return _options(parser, parser.parse_args(_with_command(arguments)))
 
 
+def chosen_profile(given: argparse.Namespace) -> Profile:
+    """The profile that the command line names, else the user's own."""
+    if given.profile is None:
+        return default_profile()
+    return Profile(given.profile.expanduser().absolute())
+
+
 def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
     if given.ask is not None and not given.ask.strip():
         parser.error("--ask needs a question")
-    if given.temporary:
-        profile = temporary_profile()
-    elif given.profile is not None:
-        profile = Profile(given.profile.expanduser().absolute())
-    else:
-        profile = default_profile()
+    profile = temporary_profile() if given.temporary else chosen_profile(given)
     overrides = {
         setting.name: value
         for setting in SETTINGS
@@ -149,6 +156,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(_with_command(arguments))
     if given.command == "inspect":
         return _inspect(given)
+    if given.diagnose:
+        from qwen_desktop import diagnosing
+
+        return diagnosing.run(chosen_profile(given), as_json=given.json)
     options = _options(parser, given)
     try:
         if given.command == "study":
@@ -158,7 +169,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.command == "get":
             from qwen_desktop import getting
 
-            return getting.run(get_options.order(given, options.profile.models))
+            return getting.run(get_options.order(given, options.profile))
         if given.command == "serve":
             from qwen_desktop import serving
 

@@ -61,6 +61,20 @@ def read() -> tuple[Component, ...]:
     return load(file) if file.is_file() else collect()
 
 
+def versions() -> list[tuple[str, str]]:
+    """Name and version of what this program is made of, by name."""
+    file = bundled_file()
+    if file.is_file():
+        return [(component.name, component.version) for component in load(file)]
+    found = []
+    for name in needed():
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:  # its metadata are in pieces
+            continue
+    return sorted(found, key=lambda one: one[0].lower())
+
+
 def collect(
     distributions: Iterable[str] | None = None, extra: Iterable[Component] = ()
 ) -> tuple[Component, ...]:

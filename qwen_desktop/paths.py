@@ -100,6 +100,11 @@ class Profile:
         return self.root / "qwen-desktop.log"
 
     @property
+    def crashes(self) -> Path:
+        """Reports of crashes. They hold no value of a variable and nothing of a chat."""
+        return self.root / "crashes"
+
+    @property
     def restore_mark(self) -> Path:
         """Stands while a saved profile waits beside it to take the place of this one."""
         return self.root / "restore" / "ready.json"

@@ -105,6 +105,18 @@ def make_folder(profile: Profile) -> None:
         ) from error
 
 
+def is_taken(profile: Profile) -> bool:
+    """Whether another process has the profile now. Makes nothing, and holds it for no time."""
+    try:
+        descriptor = os.open(profile.root / "lock", os.O_RDWR)
+    except OSError:  # nobody has made one
+        return False
+    try:
+        return not _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def taken(profile: Profile) -> ProfileLock:
     """The lock of the profile, taken. Raises Known where another instance has it.
 

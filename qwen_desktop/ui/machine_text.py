@@ -1,16 +1,14 @@
-"""What a report of trouble says of this installation, and what it leaves out of the rest."""
+"""What a report of trouble says of this installation."""
 
 from __future__ import annotations
 
 import platform
 import sys
 from importlib import metadata
-from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, qVersion
 from PySide6.QtGui import QGuiApplication
 
-_LONGEST = 300  # characters of a line: longer ones hold data rather than a cause
 _LIBRARIES = ("PySide6_Essentials", "torch", "transformers")
 
 
@@ -34,14 +32,3 @@ def _version(library: str) -> str:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def without_private(text: str) -> str:
-    """`text` without the name of the user's home, and without the rest of very long lines."""
-    home = str(Path.home())
-    if len(home) > 1:
-        for written in {home, home.replace("\\", "/"), home.replace("\\", "\\\\")}:
-            text = text.replace(written, "~")
-    return "\n".join(
-        line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…" for line in text.splitlines()
-    )

@@ -8,10 +8,11 @@ from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QPushButton, QVB
 
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.errors import Report
+from qwen_desktop.redaction import without_private
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Label
 from qwen_desktop.ui.dialog import Dialog
-from qwen_desktop.ui.machine_text import machine_text, without_private
+from qwen_desktop.ui.machine_text import machine_text
 
 
 class ProblemDialog(Dialog):

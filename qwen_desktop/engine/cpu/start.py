@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,6 +62,22 @@ def why_not_here() -> str:
     features = binding.get_host_cpu_features()
     missing = [name for name in NEEDED if not features.get(name)]
     return f"the CPU lacks {', '.join(missing)}" if missing else ""
+
+
+def features() -> list[str]:
+    """Of what the CPU can do, what decides on the speed of products; empty where nobody tells."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return []
+    kinds = ("sse4.2", "avx", "fma", "f16c", "amx")
+    found: Mapping[str, bool] = binding.get_host_cpu_features()
+    return sorted(name for name, has in found.items() if has and name.startswith(kinds))
+
+
+def compiled_here(folder: Path) -> list[str]:
+    """The names of the variants that lie in `folder`, ready to be read on this machine."""
+    return sorted(file.stem for file in (folder / _stamp()).glob("*.done"))
 
 
 @lru_cache(maxsize=1)
