@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwen_desktop.paths import Profile
+
 HUBS = ("huggingface", "modelscope")  # the values of `chat.hub.Hub`, which not every start needs
 MB = 10**6
 MAX_CONNECTIONS = 16
@@ -14,16 +16,19 @@ MAX_CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asks for. `folder` None: in `models`, by the repository's name."""
+    """What the command line asks for; None is as the settings of `profile` say.
+
+    `folder` None: in the folder of models, by the repository's name.
+    """
 
     repository: str
-    models: Path
+    profile: Profile
     folder: Path | None = None
     hub: str = ""  # one of HUBS
     revision: str = ""
     endpoint: str = ""
-    limit: float = 0.0  # bytes a second, 0 for none
-    connections: int = 4
+    limit: float | None = None  # bytes a second, 0 for none
+    connections: int | None = None
     all_files: bool = False
     as_json: bool = False
 
@@ -45,13 +50,13 @@ def add_command(commands: Any) -> None:
         "--from",
         dest="hub",
         choices=HUBS,
-        help=f"the hub. Default: that of an address, else {HUBS[0]}.",
+        help="the hub. Default: that of an address, else as the settings say.",
     )
     get.add_argument(
         "--to",
         metavar="DIR",
         type=Path,
-        help="the folder of the files. Default: one among the models of the profile.",
+        help="the folder of the files. Default: one in the folder of models of the settings.",
     )
     get.add_argument("--revision", metavar="NAME", help="a branch, a tag or a commit")
     get.add_argument("--endpoint", metavar="URL", help="a mirror that speaks as the hub does")
@@ -60,13 +65,13 @@ def add_command(commands: Any) -> None:
         "--connections",
         metavar="N",
         type=_connections,
-        help=f"1 to {MAX_CONNECTIONS} at a time. Default: {Order.connections}.",
+        help=f"1 to {MAX_CONNECTIONS} at a time. Default: as the settings say.",
     )
     get.add_argument(
         "--all-files", action="store_true", help="also those that a load does not need"
     )
     get.add_argument("--json", action="store_true", help="print one JSON object a line")
-    get.add_argument("--profile", metavar="DIR", type=Path, help="the one with the models")
+    get.add_argument("--profile", metavar="DIR", type=Path, help="with the models and the settings")
 
 
 def _limit(text: str) -> float:
@@ -85,18 +90,18 @@ def _connections(text: str) -> int:
     return int(text)
 
 
-def order(given: argparse.Namespace, models: Path) -> Order:
-    """What was asked for, from what argparse read. `models`: where folders go by themselves."""
+def order(given: argparse.Namespace, profile: Profile) -> Order:
+    """What was asked for, from what argparse read."""
     folder = getattr(given, "to", None)
     return Order(
         given.repository,
-        models,
+        profile,
         folder.expanduser().absolute() if folder is not None else None,
         getattr(given, "hub", ""),
         getattr(given, "revision", ""),
         getattr(given, "endpoint", ""),
-        getattr(given, "limit", 0.0),
-        getattr(given, "connections", Order.connections),
+        getattr(given, "limit", None),
+        getattr(given, "connections", None),
         getattr(given, "all_files", False),
         getattr(given, "json", False),
     )

@@ -18,6 +18,7 @@ folder does not open, 130 where Ctrl+C paused it; the same command goes on from 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -31,16 +32,17 @@ from qwen_desktop.chat.hub import (
     FileState,
     Hub,
     Listing,
-    RepositoryAddress,
     Standing,
 )
 from qwen_desktop.errors import Cancelled, Known, Report
 from qwen_desktop.get_options import MB, Order
+from qwen_desktop.storage.preferences import Preferences
 from qwen_desktop.terminal import INTERRUPTED, interrupted_by, say
 
 LINE_S = 10.0  # between two lines of progress where no bar can be drawn
 DRAW_S = 0.1
 BAR = 24  # characters
+MIB = 2**20
 
 
 def run(wanted: Order) -> int:
@@ -66,22 +68,39 @@ def _fetch(wanted: Order, teller: Teller, stop: threading.Event) -> Path:
     from qwen_desktop.hub.endpoints import endpoint
     from qwen_desktop.hub.listing import fetch_listing
 
+    settings = _Settings(Preferences(wanted.profile.preferences))
     named = parse(wanted.repository)
-    hub = Hub(wanted.hub) if wanted.hub else named.hub or Hub.HUGGING_FACE
+    hub = Hub(wanted.hub) if wanted.hub else named.hub or settings.hub
     address = wanted.endpoint or (named.endpoint if named.hub is hub else "")
-    there = endpoint(hub, address)
+    there = endpoint(hub, address or settings.address(hub), None, settings.proxy)
     listing = fetch_listing(there, named.repository, wanted.revision or named.revision, stop)
-    folder = wanted.folder or _folder(wanted.models, named)
+    models = settings.models or wanted.profile.models
+    folder = wanted.folder or models / named.repository.owner / named.repository.name
     only = frozenset(file.path for file in listing.files) if wanted.all_files else None
     planned = plan_missing(folder, listing, only)
     teller.begins(planned)
-    download = Download(planned, there, connections=wanted.connections, limit=int(wanted.limit))
+    connections = wanted.connections or settings.connections
+    limit = settings.limit if wanted.limit is None else int(wanted.limit)
+    download = Download(planned, there, connections=connections, limit=limit)
     download.run(teller.goes_on, stop)
     return folder
 
 
-def _folder(models: Path, named: RepositoryAddress) -> Path:
-    return models / named.repository.owner / named.repository.name
+class _Settings:
+    """What the window's settings say of downloads."""
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._get = preferences.get
+        self.hub = Hub(str(self._get("hub")))
+        self.proxy = str(self._get("proxy"))
+        self.connections = int(str(self._get("connections")))
+        self.limit = int(float(str(self._get("download_limit"))) * MIB)  # bytes a second
+        folder = str(self._get("models_folder"))
+        self.models = Path.home() / os.path.expanduser(folder) if folder else None  # noqa: PTH111
+
+    def address(self, hub: Hub) -> str:
+        """Of a mirror, "" for the hub's own."""
+        return str(self._get(f"{hub.value}_address"))
 
 
 class Teller:

@@ -43,7 +43,7 @@ class Adopting(QObject):
     def look_up(self, folder: Path, address: RepositoryAddress, hub: Hub) -> str:
         """Ask `hub` what the repository has, and see what of it `folder` lacks; the id.
 
-        Pieces of its files that lie about in the folder are brought to their places.
+        Pieces of its files that lie about in the folder count as what is there.
         """
         own = address.endpoint if address.hub in (None, hub) else ""
         settings = str(self._preferences.get(_ADDRESSES[hub]))

@@ -70,6 +70,28 @@ def test_without_a_folder_it_goes_among_the_models_of_the_profile(repo, tmp_path
     assert_same(tmp_path / "models" / "Qwen" / "Demo", repo)
 
 
+def test_the_settings_of_the_window_hold(repo, hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", "http://127.0.0.1:9")
+    settings = {
+        "hub": "modelscope",
+        "modelscope_address": hub.endpoint,
+        "models_folder": str(tmp_path / "shelf"),
+    }
+    (tmp_path / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert cli.main(["get", NAME, "--profile", str(tmp_path)]) == 0
+    assert_same(tmp_path / "shelf" / "Qwen" / "Demo", repo)
+    assert Hub.MODELSCOPE.label in capsys.readouterr().err
+    # What the command line says goes before them.
+    assert cli.main(["get", NAME, "--from", "huggingface", "--profile", str(tmp_path)]) == 1
+
+
+def test_the_proxy_of_the_settings_is_used(repo, tmp_path, capsys):
+    (tmp_path / "settings.json").write_text('{"proxy": "socks9://127.0.0.1:9"}', encoding="utf-8")
+    assert cli.main(["get", NAME, "--profile", str(tmp_path)]) == 1
+    assert "proxy" in capsys.readouterr().err
+
+
 def test_an_address_of_a_page_names_the_mirror(repo, hub, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     address = f"{hub.endpoint}/{NAME}/tree/main"
