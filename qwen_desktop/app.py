@@ -231,6 +231,9 @@ class App(QObject):
         servers = ConnectionFile(self.options.profile.connections)
         self.connections = Connections(servers, self.files, self)
         self.engine.key_of = self.connections.key_of
+        self.engine.proxy = lambda: self.connections.proxy
+        self.connections.on_setting("proxy", self.preferences.get("proxy"))
+        self.preferences.changed.connect(self.connections.on_setting)
         self.titles.may_ask = self.connections.may_title
         self.placing = Placing(self.chats, self.connections, self)
         self.server_watch = ServerWatch(self.chats, self.placing, self.connections, self)

@@ -32,6 +32,7 @@ class Connections(QObject):
 
     Signals: `changed()`: another list; `key_told(id, Access)` answers `look_key`, `set_key` and
     `forget_key`; `tested(job, ConnectionTest)` or `untested(job, Report)` answers `test`.
+    `proxy` is that of the settings, read by threads.
     """
 
     changed = Signal()
@@ -46,11 +47,12 @@ class Connections(QObject):
         self._file = file
         self._files = files
         self._entries = {entry.connection.id: entry for entry in file.entries}
-        self._names = {entry.connection.id: _name_of(entry.connection) for entry in file.entries}
+        self._names = {entry.connection.id: entry.connection.key_name for entry in file.entries}
         self._own: dict[str, str] = {}  # keys of this run by their names; read by threads
         self._tests: dict[str, threading.Event] = {}  # by job
         self._emitting = threading.Lock()
         self._closed = False
+        self.proxy = ""
         self.tested.connect(self._on_tested)
 
     @property
@@ -79,6 +81,12 @@ class Connections(QObject):
         models = entry.models if entry is not None else ()
         return next((one for one in models if one.name == name), RemoteModel(name))
 
+    @Slot(str, object)
+    def on_setting(self, name: str, value: object) -> None:
+        """A setting has changed, or is told at the start."""
+        if name == "proxy":
+            self.proxy = str(value)
+
     # -- changing --------------------------------------------------------------------------
 
     def save(self, entry: ConnectionEntry) -> None:
@@ -86,7 +94,7 @@ class Connections(QObject):
 
         The key of another server is not its key: it goes where the address leads elsewhere.
         """
-        connection_id, name = entry.connection.id, _name_of(entry.connection)
+        connection_id, name = entry.connection.id, entry.connection.key_name
         before = self._names.get(connection_id)
         if before not in (None, name):
             self._forget(str(before))
@@ -176,7 +184,7 @@ class Connections(QObject):
         """
         job, stop, typed = new_id(), threading.Event(), _one_line(key)
         self._tests[job] = stop
-        is_kept = self._names.get(connection.id) == _name_of(connection)
+        is_kept = self._names.get(connection.id) == connection.key_name
 
         def key_of(connection_id: str) -> str | None:
             return typed or (self.key_of(connection_id) if is_kept else None)
@@ -185,7 +193,7 @@ class Connections(QObject):
             from qwen_desktop.engine.remote import RemoteEngine
 
             try:
-                found = RemoteEngine(key_of).test(connection, stop)
+                found = RemoteEngine(key_of, lambda: self.proxy).test(connection, stop)
             except Cancelled:
                 return
             except BaseException as error:  # noqa: BLE001 - the border of this thread
@@ -223,11 +231,6 @@ class Connections(QObject):
         with self._emitting:
             if not self._closed:
                 signal.emit(*values)  # type: ignore[attr-defined]
-
-
-def _name_of(connection: Connection) -> str:
-    """What its key is called: another server is another key, whatever a file says of the id."""
-    return f"connection {connection.id} {connection.origin}"
 
 
 def _one_line(key: str) -> str:

@@ -40,7 +40,8 @@ class EngineClient(QObject):
     """Main-thread side of the engine. Owned by the application; relays the worker's signals.
 
     They are told in `EngineWorker`. A request with `remote` goes to its server instead, on another
-    thread; `key_of` gives the key of a connection by its id, on that thread.
+    thread; `key_of` gives the key of a connection by its id, `proxy` the proxy that the user chose,
+    on that thread.
     """
 
     progress = Signal(str, object)
@@ -137,7 +138,8 @@ class EngineClient(QObject):
         self._worker.study_moved.connect(self.study_moved)
         self._worker.study_ended.connect(self.study_ended)
         self.key_of: Callable[[str], str | None] = lambda _: None
-        self._remote = RemoteLane(lambda connection_id: self.key_of(connection_id), self)
+        self.proxy: Callable[[], str] = lambda: ""
+        self._remote = RemoteLane(lambda one: self.key_of(one), lambda: self.proxy(), self)
         self._remote.worker.accepted.connect(self.accepted)
         self._remote.worker.overflowed.connect(self.overflowed)
         self._remote.worker.counted.connect(self.counted)

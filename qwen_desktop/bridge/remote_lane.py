@@ -36,9 +36,15 @@ class _Worker(QObject):
     failed = Signal(str, object)
     titled = Signal(str, str)
 
-    def __init__(self, key_of: Callable[[str], str | None], closing: threading.Event) -> None:
+    def __init__(
+        self,
+        key_of: Callable[[str], str | None],
+        proxy: Callable[[], str],
+        closing: threading.Event,
+    ) -> None:
         super().__init__()
         self._key_of = key_of
+        self._proxy = proxy
         self._closing = closing
         self._made: RemoteEngine | None = None
 
@@ -46,7 +52,7 @@ class _Worker(QObject):
         if self._made is None:
             from qwen_desktop.engine.remote import RemoteEngine
 
-            self._made = RemoteEngine(self._key_of)
+            self._made = RemoteEngine(self._key_of, self._proxy)
         return self._made
 
     @Slot(str, object)
@@ -116,13 +122,18 @@ class RemoteLane(QObject):
     _generate = Signal(str, object, object)
     _title = Signal(object, object)
 
-    def __init__(self, key_of: Callable[[str], str | None], parent: QObject) -> None:
+    def __init__(
+        self,
+        key_of: Callable[[str], str | None],
+        proxy: Callable[[], str],
+        parent: QObject,
+    ) -> None:
         super().__init__(parent)
         self._closing = threading.Event()
         self._titling = threading.Event()  # ends a title: whoever waits comes first
         self._thread = QThread(self)
         self._thread.setObjectName("servers")
-        self.worker = _Worker(key_of, self._closing)
+        self.worker = _Worker(key_of, proxy, self._closing)
         self.worker.moveToThread(self._thread)
         self._check.connect(self.worker.check)
         self._count.connect(self.worker.count)

@@ -101,7 +101,9 @@ class ServerWatch(QObject):
 
         state: ServerState | None = None
         try:
-            state = RemoteEngine(self._connections.key_of).state(connection, self._stop)
+            known = self._connections
+            engine = RemoteEngine(known.key_of, lambda: known.proxy)
+            state = engine.state(connection, self._stop)
         except Exception:  # noqa: BLE001 - a gauge does without
             state = None
         if not self._stop.is_set():

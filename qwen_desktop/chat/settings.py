@@ -523,7 +523,9 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         QT_TRANSLATE_NOOP("settings", "Proxy"),
         QT_TRANSLATE_NOOP(
-            "settings", "As http://host:port; empty: as the environment says (HTTPS_PROXY)."
+            "settings",
+            "As http://host:port or socks5h://host:port; empty: as the environment says "
+            "(HTTPS_PROXY). Servers that answer chats are reached by it, too.",
         ),
         "downloads",
         line=True,

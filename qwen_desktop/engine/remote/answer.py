@@ -11,8 +11,10 @@ from qwen_desktop.chat.events import Delta, FinishReason, GenerationEvent, Score
 from qwen_desktop.chat.messages import AnswerStats, PartKind, TokenScore
 from qwen_desktop.chat.settings import GenerationSettings
 from qwen_desktop.engine.loops import LoopGuard
+from qwen_desktop.engine.remote import trouble
 from qwen_desktop.engine.segments import Piece, Segmenter, joined
 from qwen_desktop.engine.stops import StopStrings
+from qwen_desktop.errors import Known
 
 USAGE_SECONDS = 0.5
 
@@ -93,6 +95,21 @@ class RemoteAnswer:
             return FinishReason.STOP_STRING
         return FinishReason.LENGTH if self._reason == "length" else FinishReason.STOP
 
+    def odd_end(self, host: str) -> Known | None:
+        """The sentence where the server ended the answer for a reason that is none of the model's.
+
+        What came stands; None for an ordinary end.
+        """
+        if self.is_over:
+            return None
+        if self._reason == "content_filter":
+            return trouble.held_back(host)
+        if self._reason in ("tool_calls", "function_call") and not self._counts[PartKind.TEXT]:
+            return trouble.wants_tool(host)
+        if self._reason in ("error", "abort"):
+            return trouble.failed(host, self._reason, "")
+        return None
+
     def take(self, chunk: Any) -> Iterator[GenerationEvent]:
         """The events of one chunk. Raises ValueError where it makes no sense."""
         self._take_usage(getattr(chunk, "usage", None))
@@ -145,6 +162,7 @@ class RemoteAnswer:
 
     def _grow(self, pieces: list[Piece], text: str) -> Iterator[GenerationEvent]:
         now = time.perf_counter()
+        self._usage_told = False  # counts that came before are not those of the whole
         first = not self._first
         self._first = self._first or now
         self._last = now

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwen_desktop.chat.connection import RemoteTarget, ServerKind
+from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.events import (
     Finished,
     FinishReason,
@@ -19,19 +20,17 @@ from qwen_desktop.chat.events import (
 )
 from qwen_desktop.chat.messages import Provenance, Role
 from qwen_desktop.chat.model import GenerationRequest
-from qwen_desktop.engine.remote import trouble
+from qwen_desktop.engine.remote import network, trouble
 from qwen_desktop.engine.remote.answer import RemoteAnswer
-from qwen_desktop.engine.remote.fields import body_of, refused
-from qwen_desktop.engine.remote.link import Link, retry_after
+from qwen_desktop.engine.remote.fields import body_of
+from qwen_desktop.engine.remote.link import Link
 from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, read
+from qwen_desktop.engine.remote.refusals import Again, Changes, understood
 from qwen_desktop.engine.remote.talk import Talk, talk_of
 from qwen_desktop.errors import Cancelled, Known
 
 CONNECTS = 3  # attempts to connect
 CONNECT_PAUSE = 0.3  # seconds, longer with each
-FIELDS = 4  # times that refused fields are left out
-BUSY_SECONDS = 180.0  # of pauses that a busy server may ask for in all
-BUSY_PAUSE = 2.0  # seconds where it does not say how long; twice as long with each
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,11 @@ class Facts:
         return f"{self.kind.label} {self.version}".strip()
 
 
-class _Again(Exception):  # noqa: N818 - names what it is
-    """Ask again after a pause of so many seconds; `busy`: as the server wants."""
-
-    def __init__(self, seconds: float = 0.0, *, busy: bool = False) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-        self.busy = busy
-
-
 class Asking:
     """One request. `without` are fields the server refuses, `ratio` bytes of text per token.
 
     `look` tells what the server is, `length` then the length of the context, `names` its models.
+    `proxy` is that of the settings.
     """
 
     def __init__(
@@ -74,6 +65,7 @@ class Asking:
         names: Callable[[], tuple[str, ...]],
         ratio: float,
         without: frozenset[str],
+        proxy: str = "",
     ) -> None:
         self._target = target
         self._connection = target.connection
@@ -82,12 +74,23 @@ class Asking:
         self._stop = stop
         self._look, self._length, self._names = look, length, names
         self._ratio = ratio
-        self.without = without
+        self._proxy = proxy
+        self._changes = Changes(without)
         self.ratio_found = 0.0  # bytes of text per token, where the server counted
         self._left: tuple[str, ...] = ()
-        self._connects = self._fields = self._busy = 0
-        self._paused = 0.0
-        self._thinking = _thinks(request)
+        self._sent: Talk | None = None  # as the last attempt had it
+        self._connects = 0
+        self._thinking = thinks(request)
+
+    @property
+    def without(self) -> frozenset[str]:
+        """Fields that the server is known to refuse."""
+        return self._changes.without
+
+    @property
+    def limit_found(self) -> int:
+        """The length of the context by the server's word in this request; 0: it said none."""
+        return self._changes.limit
 
     def events(self) -> Iterator[GenerationEvent]:
         """All events of the answer. Raises Known."""
@@ -95,8 +98,8 @@ class Asking:
         while True:
             try:
                 facts = self._look()
-                limit = self._length()
-                talk = talk_of(self._request, limit, self._ratio)
+                limit = self._changes.limit or self._length()
+                talk = self._sent = self._talk(limit)
                 if talk.overflows:
                     raise trouble.overflow(talk.tokens, talk.budget)
                 yield from self._attempt(facts, talk, limit)
@@ -104,8 +107,8 @@ class Asking:
                 if known.code not in _UNCONNECTED or self._connects + 1 >= CONNECTS:
                     raise
                 self._connects += 1
-                again = _Again(CONNECT_PAUSE * self._connects)
-            except _Again as asked:
+                again = Again(CONNECT_PAUSE * self._connects)
+            except Again as asked:
                 again = asked
             except (Stopped, Cancelled):
                 yield Finished(FinishReason.STOPPED)
@@ -117,7 +120,7 @@ class Asking:
                 yield Finished(FinishReason.STOPPED)
                 return
 
-    def _pause(self, again: _Again) -> Iterator[GenerationEvent]:
+    def _pause(self, again: Again) -> Iterator[GenerationEvent]:
         """Wait as long as asked, telling it each second; a stop ends it."""
         end = time.monotonic() + again.seconds
         total = max(1, round(again.seconds))
@@ -136,7 +139,7 @@ class Asking:
             facts.kind,
             thinking=self._thinking,
             continued=talk.continued,
-            without=self.without,
+            without=self._changes.without | self._changes.once,
         )
         last = self._request.messages[-1] if self._request.messages else None
         answer = RemoteAnswer(
@@ -149,7 +152,7 @@ class Asking:
             continued=talk.continued,
             before=last.text if talk.continued and last is not None else "",
         )
-        link = Link(self._connection, self._key)
+        link = Link(self._connection, self._key, self._proxy)
         timeouts = self._connection.timeouts
         items = read(
             link,
@@ -180,7 +183,7 @@ class Asking:
             yield Finished(FinishReason.STOPPED, estimated=answer.is_estimated)
             return
         except Exception as error:  # noqa: BLE001 - told apart in `_known`
-            known = self._known(error, body, opened=opened)
+            known = self._known(error, body, link, opened=opened)
             if opened:
                 yield from answer.end()
             raise known from None
@@ -188,12 +191,16 @@ class Asking:
             items.close()
         yield from answer.end()
         if not (answer.has_ended or answer.is_over):
-            raise trouble.cut_off(self._connection.host, "the stream ended without a reason")
+            raise network.cut_off(self._connection.host, "the stream ended without a reason")
+        if (odd := answer.odd_end(self._connection.host)) is not None:
+            raise odd
         self._measure(answer, body)
         yield Finished(answer.reason, estimated=answer.is_estimated)
 
-    def _known(self, error: Exception, body: dict[str, Any], *, opened: bool) -> BaseException:
-        """What to raise for `error`: Known, or _Again where the same may go better."""
+    def _known(
+        self, error: Exception, body: dict[str, Any], link: Link, *, opened: bool
+    ) -> BaseException:
+        """What to raise for `error`: Known, or Again where the same may go better."""
         import openai
 
         host = self._connection.host
@@ -202,10 +209,18 @@ class Asking:
         if isinstance(error, Silent):
             return trouble.silent(host, error.seconds)
         if isinstance(error, openai.APIStatusError):
-            return self._refusal(error, body)
+            return understood(
+                error,
+                self._target,
+                body,
+                self._key,
+                changes=self._changes,
+                shorten=self._shorten,
+                names=self._names,
+            )
         if isinstance(error, openai.APIConnectionError):  # a timeout is one too
-            known = trouble.of_network(error.__cause__ or error, host)
-            return trouble.cut_off(host, known.details) if opened else known
+            known = link.of_network(error.__cause__ or error)
+            return network.cut_off(host, known.details) if opened else known
         if isinstance(error, openai.APIError):
             return trouble.failed(
                 host,
@@ -216,42 +231,21 @@ class Asking:
             return trouble.nonsense(host, type(error).__name__)
         return error  # a bug of ours
 
-    def _refusal(self, error: Any, body: dict[str, Any]) -> BaseException:
-        host, status = self._connection.host, int(error.status_code)
-        raw = error.body if error.body is not None else error.response.text
-        said = trouble.said_by(raw, self._key)
-        if status in (429, 503):
-            asked = retry_after(error.response.headers)
-            pause = asked if asked is not None else BUSY_PAUSE * 2**self._busy
-            may = asked is not None or status == 429
-            if may and self._paused + pause <= BUSY_SECONDS:
-                self._busy += 1
-                self._paused += pause
-                return _Again(pause, busy=True)
-        names = refused(said, status, body)
-        if "continue_final_message" in names or "add_generation_prompt" in names:
-            return trouble.cannot_continue(host)
-        if names and self._fields < FIELDS:
-            self._fields += 1
-            self.without |= frozenset(names)
-            return _Again()
-        if status in (400, 413, 422) and trouble.is_too_long(said):
-            return trouble.too_long(host, said)
-        if status in (400, 404) and (status == 404 or "model" in said.lower()):
-            known = self._no_model()
-            if known is not None:
-                return known
-        return trouble.of_status(self._connection, status, said, key=bool(self._key))
+    def _shorten(self, said: str) -> bool:
+        """Make the chat shorter, as its policy allows; False where nothing of it may go."""
+        before, limit = self._sent, self._changes.limit or self._length()
+        while self._request.policy is not Policy.ASK and self._changes.shorten(said, limit):
+            limit = self._changes.limit or limit
+            talk = self._talk(limit)
+            if before is None or len(talk.messages) < len(before.messages):
+                return True
+            if "max_tokens" not in self._changes.once:  # it is the answer that does not fit
+                self._changes.once |= {"max_tokens", "max_completion_tokens"}
+                return True
+        return False
 
-    def _no_model(self) -> Known | None:
-        """The sentence for a model that is not there; None where that is not the trouble."""
-        try:
-            names = self._names()
-        except (Known, Cancelled):
-            return None
-        if self._target.model in names or not names:
-            return None
-        return trouble.no_model(self._connection.host, self._target.model, names)
+    def _talk(self, limit: int) -> Talk:
+        return talk_of(self._request, limit, self._ratio / self._changes.scale)
 
     def _origin(self, facts: Facts, talk: Talk, limit: int, served: str) -> Provenance:
         settings = self._request.settings
@@ -333,7 +327,7 @@ def _stream_type() -> Any:
     return openai.Stream[chunk]
 
 
-def _thinks(request: GenerationRequest) -> bool:
+def thinks(request: GenerationRequest) -> bool:
     """Whether the model is to think; an answer that was begun goes on as it was."""
     last = request.messages[-1] if request.messages else None
     if last is not None and last.role is Role.ASSISTANT and last.provenance is not None:

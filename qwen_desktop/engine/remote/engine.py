@@ -21,13 +21,13 @@ from qwen_desktop.chat.connection import (
     ServerKind,
     ServerState,
 )
-from qwen_desktop.chat.events import Delta, GenerationEvent, PromptCount
+from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, PromptCount
 from qwen_desktop.chat.messages import Message, PartKind, Role
 from qwen_desktop.chat.model import GenerationRequest
-from qwen_desktop.engine.remote import listing, metrics, trouble
+from qwen_desktop.engine.remote import listing, metrics, network, trouble
 from qwen_desktop.engine.remote.asking import Asking, Facts
 from qwen_desktop.engine.remote.link import Link
-from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, read
+from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, aside, read
 from qwen_desktop.engine.remote.talk import (
     BYTES_PER_TOKEN,
     budget_of,
@@ -51,16 +51,21 @@ class _Learned:
 
 
 class RemoteEngine:
-    """Asks servers. `key_of` gives the key of a connection by its id, None for no key.
+    """Asks servers. `key_of` gives the key of a connection by its id, None for no key; `proxy`
+    the address of the proxy that the user chose, "" for what the environment says.
 
     Nothing is sent before one of the methods is called, and `count_prompt` sends nothing at all.
     """
 
-    def __init__(self, key_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, key_of: Callable[[str], str | None], proxy: Callable[[], str] = lambda: ""
+    ) -> None:
         self._key_of = key_of
+        self._proxy = proxy
         self._learned: dict[tuple[str, ServerKind], _Learned] = {}
         self._refused: dict[tuple[str, str], frozenset[str]] = {}  # fields, by server and model
         self._bytes_per_token: dict[tuple[str, str], float] = {}
+        self._limits: dict[tuple[str, str], int] = {}  # that a refusal told, by server and model
 
     # Servers
 
@@ -78,6 +83,7 @@ class RemoteEngine:
             models = listing.models_of(link)
             latency = time.perf_counter() - began
             kind = listing.kind_of(link, models)
+            models = listing.with_lengths(link, kind, models)
             return ConnectionTest(latency, models, kind, listing.version_of(link, kind))
 
         found = self._run(connection, ask, stop, listing.SECONDS * 2)
@@ -99,12 +105,11 @@ class RemoteEngine:
     def _run(
         self, connection: Connection, ask: Callable[[Link], T], stop: threading.Event, most: float
     ) -> T:
-        link = Link(connection, self._key_of(connection.id))
-
         def produce() -> Iterator[T]:
             yield ask(link)
 
         try:
+            link = Link(connection, self._key(connection, stop), self._proxy())
             for item in read(link, produce, stop, lambda: most):
                 if not isinstance(item, Waiting):
                     found: T = item
@@ -113,7 +118,11 @@ class RemoteEngine:
             raise Cancelled from None
         except Silent as silent:
             raise trouble.silent(connection.host, silent.seconds) from None
-        raise trouble.cut_off(connection.host)
+        raise network.cut_off(connection.host)
+
+    def _key(self, connection: Connection, stop: threading.Event) -> str | None:
+        """The key of a connection. Raises Stopped: a keyring may wait for the user."""
+        return aside(lambda: self._key_of(connection.id), stop)
 
     def _learn(
         self, connection: Connection, facts: Facts, models: tuple[RemoteModel, ...]
@@ -166,12 +175,29 @@ class RemoteEngine:
 
     def context_length(self, target: RemoteTarget) -> int:
         """Tokens of the model's context, 0 where nobody has told. Asks nobody."""
-        if target.context_length:
-            return target.context_length
         connection = target.connection
+        told = self._limits.get((connection.base, target.model), 0) or target.context_length
+        if told:
+            return told
         learned = self._learned.get((connection.base, connection.kind))
         models = learned.models if learned is not None else ()
         return next((m.context_length for m in models if m.name == target.model), 0)
+
+    def _loaded_length(self, target: RemoteTarget, stop: threading.Event) -> int:
+        """The length of a context that its server knows once the model is loaded; else 0."""
+        connection = target.connection
+        learned = self._learned.get((connection.base, connection.kind))
+        if learned is None or learned.facts.kind is not ServerKind.OLLAMA:
+            return 0
+        asked = (RemoteModel(target.model),)
+
+        def ask(link: Link) -> int:
+            return listing.with_lengths(link, ServerKind.OLLAMA, asked)[0].context_length
+
+        try:
+            return self._run(connection, ask, stop, listing.SHORT_SECONDS)
+        except Known:
+            return 0
 
     def generate(
         self, request: GenerationRequest, stop: threading.Event
@@ -191,21 +217,29 @@ class RemoteEngine:
         if last is not None and last.role is Role.ASSISTANT and not last.text:
             raise trouble.cannot_continue(connection.host)  # cut within a thought
         place = (connection.base, target.model)
+        try:
+            key = self._key(connection, stop)
+        except Stopped:
+            yield Finished(FinishReason.STOPPED)
+            return
         asking = Asking(
             target,
             request,
-            self._key_of(connection.id),
+            key,
             stop,
             look=lambda: self._look(connection, stop).facts,
-            length=lambda: self.context_length(target),
+            length=lambda: self.context_length(target) or self._loaded_length(target, stop),
             names=lambda: tuple(m.name for m in self.models(connection, stop)),
             ratio=self._ratio(target),
             without=self._refused.get(place, frozenset()),
+            proxy=self._proxy(),
         )
         try:
             yield from asking.events()
         finally:
             self._refused[place] = asking.without
+            if asking.limit_found:
+                self._limits[place] = asking.limit_found
             if asking.ratio_found:
                 self._bytes_per_token[place] = asking.ratio_found
 

@@ -97,9 +97,13 @@ def body_of(
             body["add_generation_prompt"] = False
     elif continued and kind is ServerKind.DASHSCOPE:
         messages[-1]["partial"] = True
-    for name in without:
+    if "max_tokens" in without and "max_completion_tokens" not in without:
+        body["max_completion_tokens"] = body["max_tokens"]  # its newer name
+    for name in sorted(without):
         if name not in _NEEDED and body.pop(name, None) is not None:
             left.append(name)
+    if "max_completion_tokens" in body:
+        left.remove("max_tokens")
     return body, tuple(left)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_desktop import __version__
 from qwen_desktop.chat.connection import Connection
-from qwen_desktop.engine.remote import trouble
+from qwen_desktop.engine.remote import network, trouble
+from qwen_desktop.engine.remote.proxies import proxy_for, proxy_of
 from qwen_desktop.errors import Cancelled, Known
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ _HEADERS = (
 class Link:
     """An OpenAI client and the sockets it opens. Made for one request, closed after it.
 
-    The proxy of the environment is used, though not for this machine itself. Redirects are not
+    `proxy` is that of the settings; `proxies.py` tells which one is taken. Redirects are not
     followed: a chat goes to the address the user gave. Raises Known for an address that is none.
     """
 
-    def __init__(self, connection: Connection, key: str | None) -> None:
+    def __init__(self, connection: Connection, key: str | None, proxy: str = "") -> None:
         import openai
 
         if not connection.base:
@@ -53,16 +54,19 @@ class Link:
         self.is_cut = False
         timeouts = connection.timeouts
         timeout = openai.Timeout(None, connect=timeouts.connect, write=WRITE_SECONDS)
+        self._proxy = proxy_for(connection, proxy)
+        tls = _tls()
         try:
             self.http = openai.DefaultHttpxClient(
                 timeout=timeout,
-                trust_env=not connection.is_here,
+                proxy=proxy_of(self._proxy, tls),
+                trust_env=False,
                 follow_redirects=False,
                 event_hooks={"request": [self._on_request]},
-                verify=_tls(),
+                verify=tls,
             )
-        except (ValueError, ImportError) as error:  # a proxy that makes no sense, or SOCKS
-            raise trouble.of_network(_ProxyError(type(error).__name__), connection.host) from None
+        except ValueError as error:
+            raise network.bad_proxy(type(error).__name__) from None
         self._foreign = (request_errors(), OSError, ValueError)
         self.client: openai.OpenAI = openai.OpenAI(
             api_key=self.key or "none",
@@ -99,7 +103,11 @@ class Link:
             return Cancelled()
         if isinstance(error, ValueError):  # JSON, UTF-8
             return trouble.nonsense(self.connection.host, type(error).__name__)
-        return trouble.of_network(error, self.connection.host)
+        return self.of_network(error)
+
+    def of_network(self, error: BaseException) -> Known:
+        """The sentence for an exception of the HTTP client, before anything came."""
+        return network.of_network(error, self.connection.host, proxied=bool(self._proxy))
 
     def cut(self) -> None:
         """End the connection at once, from any thread, and let none begin."""
@@ -130,13 +138,6 @@ class Link:
             self._sockets.append(sock)
             if self.is_cut:
                 _shut(sock)
-
-
-class _ProxyError(Exception):
-    """Named as the client's own, for a proxy that it does not even try."""
-
-
-_ProxyError.__name__ = "ProxyError"
 
 
 def request_errors() -> type[Exception]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,13 +24,13 @@ _OWNERS = {
     "library": ServerKind.OLLAMA,
     "qwen-desktop": ServerKind.QWEN_DESKTOP,
 }
-# Where each tells its version, and under which names.
-_VERSIONS: Mapping[ServerKind, tuple[str, tuple[str, ...]]] = {
-    ServerKind.VLLM: ("/version", ("version",)),
-    ServerKind.SGLANG: ("/get_server_info", ("version",)),
-    ServerKind.OLLAMA: ("/api/version", ("version",)),
-    ServerKind.TGI: ("/info", ("version",)),
-    ServerKind.LLAMA_SERVER: ("/props", ("build_info",)),
+# Where each tells its version, the newest path first, and under which name.
+_VERSIONS: Mapping[ServerKind, tuple[tuple[str, ...], str]] = {
+    ServerKind.VLLM: (("/version",), "version"),
+    ServerKind.SGLANG: (("/server_info", "/get_server_info"), "version"),
+    ServerKind.OLLAMA: (("/api/version",), "version"),
+    ServerKind.TGI: (("/info",), "version"),
+    ServerKind.LLAMA_SERVER: (("/props",), "build_info"),
 }
 _LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 
@@ -63,11 +64,44 @@ def _model(row: Mapping[str, Any]) -> RemoteModel | None:
     meta = row.get("meta")
     places = [row, meta] if isinstance(meta, dict) else [row]
     lengths = (place.get(field) for field in _LENGTHS for place in places)
-    length = next((n for n in lengths if type(n) is int and 0 < n < 1 << 40), 0)
+    length = next(filter(None, map(_length, lengths)), 0)
     owner = row.get("owned_by")
     if owner == "local" and "has_chat_template" in row:
         owner = ServerKind.QWEN_DESKTOP.value
     return RemoteModel(name, length, owner if isinstance(owner, str) else "")
+
+
+def _length(told: object) -> int:
+    """Tokens of a context; 0 where `told` is no such number."""
+    return told if isinstance(told, int) and type(told) is int and 0 < told < 1 << 40 else 0
+
+
+def with_lengths(
+    link: Link, kind: ServerKind, models: tuple[RemoteModel, ...]
+) -> tuple[RemoteModel, ...]:
+    """`models` with the lengths of their contexts where the server tells them beside its list.
+
+    Ollama knows that of a model once it is loaded. Raises Cancelled.
+    """
+    if all(model.context_length for model in models):
+        return models
+    told: dict[str, object] = {}
+    if kind is ServerKind.TGI:
+        told[""] = _json(link, "/info").get("max_total_tokens")
+    elif kind is ServerKind.LLAMA_SERVER:
+        settings = _json(link, "/props").get("default_generation_settings")
+        told[""] = settings.get("n_ctx") if isinstance(settings, dict) else None
+    elif kind is ServerKind.OLLAMA:
+        rows = _json(link, "/api/ps").get("models")
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                told[str(row.get("model") or row.get("name"))] = row.get("context_length")
+    return tuple(
+        model
+        if model.context_length
+        else replace(model, context_length=_length(told.get(model.name, told.get(""))))
+        for model in models
+    )
 
 
 def kind_of(link: Link, models: tuple[RemoteModel, ...]) -> ServerKind:
@@ -81,7 +115,7 @@ def kind_of(link: Link, models: tuple[RemoteModel, ...]) -> ServerKind:
     for model in models:
         if model.owner in _OWNERS:
             return _OWNERS[model.owner]
-    if not models or connection.is_here or "." not in host:  # a public service is not probed
+    if not models or connection.is_near:  # a public service is not probed
         if isinstance(_json(link, "/api/version").get("version"), str):
             return ServerKind.OLLAMA
         if "max_total_tokens" in _json(link, "/info"):
@@ -93,9 +127,11 @@ def version_of(link: Link, kind: ServerKind) -> str:
     """The server's version; "" where it tells none. Raises Cancelled."""
     if kind not in _VERSIONS:
         return ""
-    path, names = _VERSIONS[kind]
-    told = _json(link, path)
-    return next((str(told[name])[:60] for name in names if isinstance(told.get(name), str)), "")
+    paths, name = _VERSIONS[kind]
+    for path in paths:
+        if isinstance(told := _json(link, path).get(name), str):
+            return told[:60]
+    return ""
 
 
 def _json(link: Link, path: str) -> Mapping[str, Any]:

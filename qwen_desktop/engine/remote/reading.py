@@ -6,9 +6,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from qwen_desktop.engine.remote.link import Link
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.05  # between two looks at the stop
 TELL_SECONDS = 1.0  # between two words that nothing has come
@@ -34,6 +36,32 @@ class Silent(Exception):  # noqa: N818
 
 
 _END = object()
+
+
+def aside(work: Callable[[], T], stop: threading.Event) -> T:
+    """What `work` gives, asked on a thread that is left at a stop. Raises Stopped, or as `work`.
+
+    For what cannot be interrupted: a keyring may wait until the user has unlocked it.
+    """
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            items.put(work())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            items.put(_Raised(error))
+
+    threading.Thread(target=run, name="connection key", daemon=True).start()
+    while not stop.is_set():
+        try:
+            item = items.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            continue
+        if isinstance(item, _Raised):
+            raise item.error
+        found: T = item
+        return found
+    raise Stopped
 
 
 def read(

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qwen_desktop.chat.connection import Connection
+from qwen_desktop.engine.remote import network
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 SAID = 400  # characters of what a server said
 NAMED = 8  # models in a sentence
 
-KEPT = QT_TRANSLATE_NOOP("errors", "Try again later; what has come so far is kept.")
 CHECK = QT_TRANSLATE_NOOP("errors", "Check the address of the connection.")
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|context (?:length|size|window)|max_model_len|too many tokens"
     r"|prompt is too long|exceeds? the (?:available|maximum)|inputs? (?:length|tokens?) .*exceed"
-    r"|range of input length",
+    r"|range of input length|`?inputs`? tokens \+|longer than the model",
     re.I,
 )
 
@@ -56,12 +54,7 @@ def of_status(
             host=host,
         )
     if status == 407:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "The proxy wants a user name and a password."),
-            QT_TRANSLATE_NOOP("errors", "Give them in its address: http://user:password@host:port"),
-            details=details,
-            code="remote-proxy",
-        )
+        return network.proxy_login(details)
     if 300 <= status < 400:
         return Known(
             QT_TRANSLATE_NOOP("errors", "{host} sends on to another address."),
@@ -107,14 +100,14 @@ def failed(host: str, status: str, said: str) -> Known:
     if not said:
         return Known(
             QT_TRANSLATE_NOOP("errors", "{host} has trouble of its own (status {status})."),
-            KEPT,
+            network.KEPT,
             code="remote-failed",
             host=host,
             status=status,
         )
     return Known(
         QT_TRANSLATE_NOOP("errors", "{host} has trouble of its own (status {status}): {said}"),
-        KEPT,
+        network.KEPT,
         details=f"status {status}",
         code="remote-failed",
         host=host,
@@ -211,17 +204,6 @@ def nonsense(host: str, details: str = "") -> Known:
     )
 
 
-def cut_off(host: str, details: str = "") -> Known:
-    """The connection, or the answer, ended in the middle."""
-    return Known(
-        QT_TRANSLATE_NOOP("errors", "The connection to {host} broke off."),
-        KEPT,
-        details=details,
-        code="remote-cut",
-        host=host,
-    )
-
-
 def silent(host: str, seconds: float) -> Known:
     """Nothing came for as long as the connection allows."""
     return Known(
@@ -230,6 +212,38 @@ def silent(host: str, seconds: float) -> Known:
         code="remote-silent",
         host=host,
         seconds=f"{seconds:g}",
+    )
+
+
+def no_quota(host: str, said: str) -> Known:
+    """The account has nothing left: waiting would not help."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The account on {host} has nothing left: {said}"),
+        QT_TRANSLATE_NOOP("errors", "Look at its limits, or choose another server."),
+        details="status 429",
+        code="remote-quota",
+        host=host,
+        said=said or "-",
+    )
+
+
+def held_back(host: str) -> Known:
+    """The server cut the answer by a filter."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "{host} held back the rest of this answer by a filter."),
+        QT_TRANSLATE_NOOP("errors", "Ask in other words, or let another model answer."),
+        code="remote-filtered",
+        host=host,
+    )
+
+
+def wants_tool(host: str) -> Known:
+    """The model called a tool in place of an answer; none was offered."""
+    return Known(
+        QT_TRANSLATE_NOOP("errors", "The model on {host} called a tool; a chat here has none."),
+        QT_TRANSLATE_NOOP("errors", "Regenerate the answer, or let another model answer."),
+        code="remote-tool",
+        host=host,
     )
 
 
@@ -250,76 +264,6 @@ def cannot_continue(host: str) -> Known:
         code="remote-continue",
         host=host,
     )
-
-
-def of_network(error: BaseException, host: str) -> Known:
-    """The sentence for an exception of the HTTP client."""
-    causes = list(_causes(error))
-    names = {type(cause).__name__ for cause in causes}
-    details = " < ".join(type(cause).__name__ for cause in causes)
-    text = " ".join(str(cause) for cause in causes)
-    # The client's transport keeps only the words of what it caught.
-    if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes) or "CERTIFICATE_" in text:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "The certificate of {host} is not trusted."),
-            QT_TRANSLATE_NOOP(
-                "errors", "Add the certificate to the system's own, or check clock and address."
-            ),
-            details=details,
-            code="remote-certificate",
-            host=host,
-        )
-    if "ProxyError" in names:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "The proxy does not let this program through to {host}."),
-            QT_TRANSLATE_NOOP("errors", "Check HTTPS_PROXY in the environment."),
-            details=details,
-            code="remote-proxy",
-            host=host,
-        )
-    if any(isinstance(cause, ssl.SSLError) for cause in causes) or "[SSL" in text:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "{host} could not be reached over a safe connection."),
-            QT_TRANSLATE_NOOP(
-                "errors", "Check that its address is right, and https or http as the server wants."
-            ),
-            details=details,
-            code="remote-tls",
-            host=host,
-        )
-    if any(isinstance(cause, socket.gaierror) for cause in causes) or "Name or service" in text:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "The name {host} could not be found."),
-            QT_TRANSLATE_NOOP("errors", "Check the network and the address of the connection."),
-            details=details,
-            code="remote-dns",
-            host=host,
-        )
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "{host} does not take connections."),
-            QT_TRANSLATE_NOOP("errors", "Start the server, or check the address."),
-            details=details,
-            code="remote-refused",
-            host=host,
-        )
-    if names & {"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "TimeoutError"}:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "{host} does not answer."),
-            QT_TRANSLATE_NOOP("errors", "Check that the server runs, and the network to it."),
-            details=details,
-            code="remote-unanswered",
-            host=host,
-        )
-    if "ConnectError" in names:
-        return Known(
-            QT_TRANSLATE_NOOP("errors", "There is no way to {host} from here."),
-            QT_TRANSLATE_NOOP("errors", "Check the network and the address of the connection."),
-            details=details,
-            code="remote-offline",
-            host=host,
-        )
-    return cut_off(host, details)
 
 
 def is_too_long(said: str) -> bool:
@@ -354,12 +298,3 @@ def _message(body: Any) -> str:
     if isinstance(body, list):
         return "; ".join(filter(None, (_message(one) for one in body[:8])))
     return str(body) if body is not None else ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    step: BaseException | None = error
-    while step is not None and id(step) not in seen:
-        seen.add(id(step))
-        yield step
-        step = step.__cause__ or step.__context__

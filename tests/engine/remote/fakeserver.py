@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Answer = Callable[["Exchange"], None]
@@ -39,7 +41,11 @@ class Exchange:
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes, ended: threading.Event):
         self._handler = handler
-        self.path = handler.path
+        # A proxy is asked by whole addresses.
+        self.host, self.path = "", handler.path
+        if "://" in handler.path:
+            self.host, _, path = handler.path.partition("://")[2].partition("/")
+            self.path = f"/{path}"
         self.headers = dict(handler.headers.items())
         self.raw = body
         self.body: dict[str, Any] = json.loads(body) if body else {}
@@ -106,7 +112,7 @@ class Exchange:
 class FakeServer:
     """Answers chats by `answer`, the last of `answers` again and again. Keeps what it was asked."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, certificate: Path | None = None) -> None:
         self.answers = list(answers) or [lambda x: x.stream(chunk("Hello"), chunk(finish="stop"))]
         self.asked: list[Exchange] = []  # chats
         self.seen: list[Exchange] = []  # all of them
@@ -130,18 +136,25 @@ class FakeServer:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            self._http.socket = tls.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._thread.start()
         self.port = self._http.server_address[1]
-        self.address = f"http://127.0.0.1:{self.port}/v1"
+        scheme = "http" if certificate is None else "https"
+        self.address = f"{scheme}://127.0.0.1:{self.port}/v1"
 
     def _get(self, handler: BaseHTTPRequestHandler) -> None:
         exchange = Exchange(handler, b"", self.ended)
         self.seen.append(exchange)
-        if handler.path in self.pages:
-            self.pages[handler.path](exchange)
-        elif handler.path == "/v1/models":
+        if exchange.path in self.pages:
+            self.pages[exchange.path](exchange)
+        elif exchange.path == "/v1/models":
             exchange.json(self.models)
         else:
             exchange.json({"detail": "Not Found"}, 404)
@@ -168,9 +181,9 @@ class FakeServer:
 
 
 @contextmanager
-def fake(*answers: Answer) -> Iterator[FakeServer]:
-    """A server for one test."""
-    server = FakeServer(*answers)
+def fake(*answers: Answer, certificate: Path | None = None) -> Iterator[FakeServer]:
+    """A server for one test; over TLS with a `certificate` and its key."""
+    server = FakeServer(*answers, certificate=certificate)
     try:
         yield server
     finally:

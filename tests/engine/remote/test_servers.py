@@ -80,13 +80,27 @@ def llama(server):
     server.models = {"data": [{"id": "m", "owned_by": "llamacpp", "meta": meta}]}
 
 
+def llama_props(server):
+    meta = {"n_ctx_train": 262144, "n_vocab": 151936}
+    server.models = {"data": [{"id": "m", "owned_by": "llamacpp", "meta": meta}]}
+    told = {"build_info": "b8681", "default_generation_settings": {"n_ctx": 65536}}
+    server.pages["/props"] = lambda x: x.json(told)
+
+
+def sglang(server):
+    server.models = {"data": [{"id": "m", "owned_by": "sglang", "max_model_len": 40960}]}
+    server.pages["/server_info"] = lambda x: x.json({"version": "0.5.4"})
+
+
 @pytest.mark.parametrize(
     ("prepare", "kind", "version", "length"),
     [
         (ollama, ServerKind.OLLAMA, "0.12.3", 0),
-        (tgi, ServerKind.TGI, "3.3.4", 0),
+        (tgi, ServerKind.TGI, "3.3.4", 4096),
         (vllm, ServerKind.VLLM, "0.11.0", 32768),
         (llama, ServerKind.LLAMA_SERVER, "", 8192),
+        (llama_props, ServerKind.LLAMA_SERVER, "b8681", 65536),
+        (sglang, ServerKind.SGLANG, "0.5.4", 40960),
         (lambda server: None, ServerKind.OPENAI, "", 0),
     ],
 )

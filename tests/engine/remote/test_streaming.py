@@ -50,6 +50,29 @@ def test_answer_with_the_server_s_own_counts(remote: RemoteEngine, stop):
     assert (origin.remote_model, origin.engine) == ("as-served", "vLLM")
 
 
+def test_counts_of_the_middle_are_not_those_of_the_end(remote: RemoteEngine, stop):
+    """Some servers count in each chunk; where the last count is missing it is an estimate."""
+    early = {**chunk("one"), "usage": usage(40, 1)["usage"]}
+    parts = [chunk(role="assistant", content=""), early, chunk(" two"), chunk(finish="stop")]
+    with fake(lambda x: x.stream(*parts)) as server:
+        events = list(remote.generate(request_to(server.address), stop))
+    assert text_of(events) == "one two"
+    assert events[-1].estimated
+
+
+def test_ollama_tells_the_context_once_the_model_is_loaded(remote: RemoteEngine, stop):
+    loaded = []
+    with fake(lambda x: (loaded.append(1), x.stream(chunk("ok"), chunk(finish="stop")))) as server:
+        server.models = {"data": [{"id": "m", "owned_by": "library"}]}
+        rows = [{"name": "m", "model": "m", "context_length": 4096}]
+        server.pages["/api/ps"] = lambda x: x.json({"models": rows if loaded else []})
+        limits = []
+        for _ in range(2):
+            events = list(remote.generate(request_to(server.address), stop))
+            limits.append(last(events, Started).provenance.context_limit)
+    assert limits == [0, 4096]
+
+
 def test_counts_are_said_to_be_estimates(remote: RemoteEngine, stop):
     with fake(answer("abc", finish="length")) as server:
         events = list(remote.generate(request_to(server.address), stop))

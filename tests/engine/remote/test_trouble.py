@@ -6,11 +6,18 @@ import logging
 import socket
 import threading
 import traceback
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwen_desktop.chat.connection import Connection, RemoteTarget, Timeouts
+from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Started
+from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
+from qwen_desktop.engine.remote.fields import refused
+from qwen_desktop.engine.remote.refusals import longest
 from qwen_desktop.errors import Known, report_of
 from tests.engine.remote.conftest import request_to
 from tests.engine.remote.fakeserver import KEY, Exchange, chunk, fake
@@ -98,6 +105,135 @@ def test_too_long(remote):
         _, known = failure(remote, server.address)
     assert known.code == "remote-context"
     assert "4096" in str(known)
+
+
+def long_request(address, **options):
+    """A chat of twenty turns, of about two thousand tokens by an estimate."""
+    said = []
+    for number in range(20):
+        asked = user_message(f"question {number} " + "word " * 30, said[-1].id if said else None)
+        parts = (Part(PartKind.TEXT, "answer " * 30),)
+        said += [asked, Message(Role.ASSISTANT, parts, parent_id=asked.id)]
+    return request_to(address, *said, user_message("the last", said[-1].id), **options)
+
+
+class Small:
+    """A server whose context takes `most` characters of messages, and says `said` otherwise."""
+
+    def __init__(self, most, said):
+        self.most, self.said = most, said
+
+    def __call__(self, x: Exchange):
+        if sum(len(row["content"]) for row in x.body["messages"]) > self.most:
+            x.json({"error": {"message": self.said}}, 400)
+        else:
+            x.stream(chunk("ok"), chunk(finish="stop"))
+
+
+TOO_LONG = {
+    "vLLM": "This model's maximum context length is 1000 tokens. However, you requested 9000.",
+    "SGLang": "The input (2000 tokens) is longer than the model's context length (1000 tokens).",
+    "llama-server": "request (2000 tokens) exceeds the available context size (1000 tokens)",
+    "DashScope": "InvalidParameter: Range of input length should be [1, 1000]",
+    "TGI": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 1000. Given: 9",
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+def test_a_length_that_a_refusal_names_is_kept_to(remote, stop, name):
+    """Nobody had told it before: the oldest turns go, as the chat wants, and it is answered."""
+    with fake(Small(3400, TOO_LONG[name])) as server:
+        request = long_request(server.address)
+        events = list(remote.generate(request, stop))
+        assert events[-1].reason is FinishReason.STOP
+        sent = [row["content"] for row in server.asked[-1].body["messages"]]
+        assert sent[-1] == "the last"
+        (started,) = [e for e in events if isinstance(e, Started)]
+        assert started.provenance.context_limit == 1000
+        assert len(started.provenance.unseen) + len(sent) == len(request.messages)
+        tries = len(server.asked)
+        list(remote.generate(request, stop))
+        assert len(server.asked) == tries + 1, "it is remembered"
+        assert remote.count_prompt(request).limit == 1000
+
+
+def test_an_estimate_that_was_too_low_is_raised(remote, stop):
+    said = "This model's maximum context length is 2500 tokens, and the prompt is longer."
+    with fake(Small(2000, said)) as server:
+        server.models = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 2500}]}
+        assert list(remote.generate(long_request(server.address), stop))[-1].reason
+        assert len(server.asked) < 7
+        _, known = failure(remote, server.address, system_prompt="x" * 3000)
+        assert known.code == "remote-context", "what has to stay does not fit"
+
+
+def test_nothing_is_left_out_where_the_user_wants_to_be_asked(remote, stop):
+    with fake(Small(1500, TOO_LONG["vLLM"])) as server:
+        request = replace(long_request(server.address), policy=Policy.ASK)
+        with pytest.raises(Known) as caught:
+            list(remote.generate(request, stop))
+        assert caught.value.code == "remote-context"
+        assert len(server.asked) == 1
+
+
+def test_an_answer_that_would_be_too_long_is_asked_for_without_a_limit(remote, stop):
+    def picky(x: Exchange):
+        if "max_tokens" in x.body or "max_completion_tokens" in x.body:
+            said = "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's"
+            x.json({"error": {"message": f"{said} maximum context length is 2048 tokens"}}, 400)
+        else:
+            x.stream(chunk("ok"), chunk(finish="stop"))
+
+    with fake(picky) as server:
+        for times in (2, 4):  # the next may fit: it is told again
+            list(remote.generate(request_to(server.address), stop))
+            assert len(server.asked) == times
+            assert "max_tokens" in server.asked[-2].body
+
+
+def test_the_newer_name_of_a_field(remote, stop):
+    said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+
+    def picky(x: Exchange):
+        if "max_tokens" in x.body:
+            x.json({"error": {"message": said + "'max_completion_tokens' instead."}}, 400)
+        else:
+            x.stream(chunk("ok"), chunk(finish="stop"))
+
+    with fake(picky) as server:
+        events = list(remote.generate(request_to(server.address, max_new_tokens=77), stop))
+        assert server.asked[-1].body["max_completion_tokens"] == 77
+    (started,) = [e for e in events if isinstance(e, Started)]
+    assert started.provenance.not_taken == ""
+
+
+def test_an_account_with_nothing_left_is_not_waited_for(remote):
+    said = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    with fake(refuse(429, said, Retry_After="1")) as server:
+        _, known = failure(remote, server.address)
+        assert len(server.asked) == 1
+    assert known.code == "remote-quota"
+
+
+@pytest.mark.parametrize(
+    ("finish", "delta", "code"),
+    [
+        ("content_filter", {"content": "so far"}, "remote-filtered"),
+        ("tool_calls", {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}, "remote-tool"),
+        ("abort", {"content": "so far"}, "remote-failed"),
+    ],
+)
+def test_an_end_that_is_not_the_model_s(remote, finish, delta, code):
+    with fake(lambda x: x.stream(chunk(**delta), chunk(finish=finish))) as server:
+        said, known = failure(remote, server.address)
+    assert said == delta.get("content", "")
+    assert known.code == code
+
+
+@given(st.text())
+def test_any_refusal_is_read(said):
+    longest(said)
+    assert refused(said, 422, {"model": 1, "messages": 2, "top_k": 3}) in ((), ("top_k",))
 
 
 def test_busy_is_waited_for(remote, stop):
