@@ -227,7 +227,9 @@ class App(QObject):
         self.studies = Studies(self.engine, self.models, self.chats, studies, self)
         self.window.study_by(self.studies)
         self.serving = Serving(self.engine, self.models, self.chats, self)
-        self.window.serve_by(self.serving)
+        serving, left = self.window.serve_by(self.serving), self.remembered.state
+        serving.start_with(left.serving_port, left.serving_keyed)
+        serving.chosen.connect(self.remembered.keep_serving)
         servers = ConnectionFile(self.options.profile.connections)
         self.connections = Connections(servers, self.files, self)
         self.engine.key_of = self.connections.key_of

@@ -82,3 +82,8 @@ class Remembered(QObject):
     def keep_export(self, folder: str, form: str) -> None:
         """Remember where was exported to, and how."""
         self.keep(export_folder=folder, export_format=form)
+
+    @Slot(int, bool)
+    def keep_serving(self, port: int, keyed: bool) -> None:
+        """Remember how the local server was started."""
+        self.keep(serving_port=port, serving_keyed=keyed)

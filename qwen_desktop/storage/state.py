@@ -22,6 +22,7 @@ MAX_ROPE_FACTOR = 1000.0
 MAX_SECONDS = 1e11  # Unix seconds; later dates than the calendar of Python has
 CACHED_ROWS = 60  # more than the tallest screen shows
 RECENTS = 12
+MAX_PORT = 65535
 MAX_PX = 2**30
 MAX_COUNT = 2**62  # of parameters, bytes, tokens
 
@@ -42,6 +43,8 @@ class WindowState:
     sidebar_width: int = 0  # px at 100 %; 0 is the usual width
     panel_width: int = 0
     chart_place: str = ""  # of the dialog with the charts, as `geometry`
+    serving_port: int = 0  # of the local server, as it was started last; 0 is the usual one
+    serving_keyed: bool = False  # whether it asked for a key
 
 
 class StateFile:
@@ -64,6 +67,8 @@ class StateFile:
         for name in ("geometry", "chart_place"):
             if not _is_hex(good.get(name, "")):
                 del good[name]
+        if not 0 <= good.get("serving_port", 0) <= MAX_PORT:
+            del good["serving_port"]
         good["recents"] = _recents(entries.get("recents"))
         good["places"] = _places(entries.get("places"))
         return WindowState(**good)

@@ -271,11 +271,12 @@ class MainWindow(Frame):
 
         self.connecting = Connecting(self, self._chats, self._models, connections, placing, watch)
 
-    def serve_by(self, serving: Serving) -> None:
+    def serve_by(self, serving: Serving) -> ServingView:
         """Let the open model be served. To be called once, after `connect_to`."""
         from qwen_desktop.ui.serving import ServingView
 
         self.serving = ServingView(self, serving)
+        return self.serving
 
     def download_by(self, downloads: Downloads, access: HubAccess) -> None:
         """Let checkpoints be downloaded. To be called once, after `connect_to`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from qwen_desktop.bridge.serving import LOG_ROWS
 
@@ -18,25 +18,33 @@ if TYPE_CHECKING:
 
 
 class ServingView(QObject):
-    """Belongs to the window."""
+    """Belongs to the window. Signal: `chosen(port, keyed)`, how the server was started last."""
+
+    chosen = Signal(int, bool)
 
     def __init__(self, window: MainWindow, serving: Serving) -> None:
         super().__init__(window)
         self._window, self._serving = window, serving
+        self._port, self._keyed = 0, False
         self._entries: deque[Entry] = deque(maxlen=LOG_ROWS)
         self.dialog: ServingDialog | None = None
         self.notice: Notice | None = None  # made when it is needed
         serving.changed.connect(self._on_changed)
         serving.served.connect(self._on_served)
 
+    def start_with(self, port: int, keyed: bool) -> None:
+        """What the dialog offers: the port, 0 for the usual one, and whether a key is wanted."""
+        self._port, self._keyed = port, keyed
+
     def show(self) -> None:
         """Open the dialog, or bring it to the front."""
         if self.dialog is None:
             from qwen_desktop.ui.serving_dialog import ServingDialog
 
-            self.dialog = ServingDialog(self._serving, self._window)
-            for entry in self._entries:
-                self.dialog.add_entry(entry)
+            self.dialog = ServingDialog(self._serving, self._port, self._keyed, self._window)
+            self.dialog.add_entries(self._entries)
+            self.dialog.started.connect(self._on_started)
+            self.dialog.cleared.connect(self._entries.clear)
             self.dialog.finished.connect(self._on_finished)
         self.dialog.show()
         self.dialog.raise_()
@@ -45,6 +53,12 @@ class ServingView(QObject):
     @Slot()
     def _on_finished(self) -> None:
         self.dialog = None
+
+    @Slot(int, bool)
+    def _on_started(self, port: int, keyed: bool) -> None:
+        if (port, keyed) != (self._port, self._keyed):
+            self._port, self._keyed = port, keyed
+            self.chosen.emit(port, keyed)
 
     @Slot(object)
     def _on_served(self, entry: Entry) -> None:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, Qt, Slot
+from PySide6.QtCore import QLocale, Signal, Slot
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QGuiApplication
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QPushButton,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from qwen_desktop.bridge.serving import LOG_ROWS
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Label, Line, TintedLabel
 from qwen_desktop.ui.dialog import Dialog
+from qwen_desktop.ui.serving_log import ServingLog, ServingTable
 
 if TYPE_CHECKING:
     from qwen_desktop.bridge.serving import Serving, ServingState
@@ -35,13 +31,22 @@ if TYPE_CHECKING:
 
 SIZE = (720, 560)
 PORT = 8080
-NUMBERS = 3  # columns of the log from here on
+PORTS = (1024, 65535)
 
 
 class ServingDialog(Dialog):
-    """Not modal: one goes on with the chat while it runs. It goes on when the dialog closes."""
+    """Not modal: one goes on with the chat while it runs. It goes on when the dialog closes.
 
-    def __init__(self, serving: Serving, parent: QWidget | None = None) -> None:
+    Signals: `started(port, keyed)`: the server was asked to begin so; `cleared()`: the log was.
+    """
+
+    started = Signal(int, bool)
+    cleared = Signal()
+
+    def __init__(
+        self, serving: Serving, port: int, keyed: bool, parent: QWidget | None = None
+    ) -> None:
+        """`port` and `keyed` are what was chosen last; 0 is the usual port."""
         super().__init__("servingDialog", self.tr("Local server"), parent)
         self.resize(theme.px(SIZE[0]), theme.px(SIZE[1]))
         self.setMinimumSize(520, 420)
@@ -49,6 +54,7 @@ class ServingDialog(Dialog):
         self._build_choices()
         self._build_state()
         self._build_log()
+        self.port.setValue(port or PORT)
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 18, 24, 14)
         column.setSpacing(10)
@@ -69,22 +75,27 @@ class ServingDialog(Dialog):
         column.addLayout(self._places)
         column.addWidget(self.log_label)
         column.addWidget(self.log, 1)
-        column.addWidget(self.close_box())
+        foot = QHBoxLayout()
+        foot.addWidget(self.copy_log)
+        foot.addWidget(self.clear_log)
+        foot.addStretch(1)
+        foot.addWidget(self.close_box())
+        column.addLayout(foot)
         serving.changed.connect(self._show)
         serving.served.connect(self.add_entry)
         serving.problem.connect(self._on_problem)
         serving.key.changed.connect(self._show_key)
         self._show(serving.state)
+        self.keyed.setChecked(keyed or self.keyed.isChecked())
         self._show_key()
-        self.port.setFocus()
+        (self.go if serving.state.running else self.port).setFocus()
 
     # -- its parts -------------------------------------------------------------------------
 
     def _build_choices(self) -> None:
         self.port = QSpinBox()
         self.port.setObjectName("servingPort")
-        self.port.setRange(1024, 65535)
-        self.port.setValue(PORT)
+        self.port.setRange(*PORTS)
         self.port.setGroupSeparatorShown(False)
         port_label = Label(self.tr("Port"), 14)
         port_label.setBuddy(self.port)
@@ -135,28 +146,15 @@ class ServingDialog(Dialog):
         self._places.addWidget(self.page)
 
     def _build_log(self) -> None:
-        heads = (
-            self.tr("Time"),
-            self.tr("Path"),
-            self.tr("Status"),
-            self.tr("Read"),
-            self.tr("Kept"),
-            self.tr("Written"),
-            self.tr("Tokens/s"),
-        )
         self.log_label = Label(self.tr("Requests; of texts nothing is noted"), 13, dim=True)
-        self.log = QTableWidget(0, len(heads))
+        self.entries = ServingLog()
+        self.log = ServingTable(self.entries)
         self.log.setObjectName("servingLog")
         self.log.setAccessibleName(self.tr("Requests"))
         self.log_label.setBuddy(self.log)
-        self.log.setHorizontalHeaderLabels(list(heads))
-        self.log.verticalHeader().hide()
-        self.log.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.log.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.log.setTabKeyNavigation(False)
-        header = self.log.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.copy_log = self._button(self.tr("Copy the log"), "servingCopyLog", self.log.copy)
+        self.clear_log = self._button(self.tr("Clear the log"), "servingClearLog", self._on_clear)
+        self._show_log()
 
     def _button(self, words: str, name: str, call: object) -> QPushButton:
         button = QPushButton(words)
@@ -229,29 +227,23 @@ class ServingDialog(Dialog):
     @Slot(object)
     def add_entry(self, entry: Entry) -> None:
         """A request has ended."""
-        locale = QLocale()
-        status = str(entry.status) if entry.status else "—"
-        if entry.left:
-            status += " · " + self.tr("left")
-        texts = (
-            time.strftime("%H:%M:%S", time.localtime(entry.time)),
-            f"{entry.method} {entry.path}",
-            status,
-            locale.toString(entry.prompt_tokens) if entry.prompt_tokens else "",
-            locale.toString(entry.cached_tokens) if entry.prompt_tokens else "",
-            locale.toString(entry.new_tokens) if entry.prompt_tokens else "",
-            locale.toString(entry.speed, "f", 1) if entry.speed else "",
-        )
-        if self.log.rowCount() >= LOG_ROWS:
-            self.log.removeRow(0)
-        row = self.log.rowCount()
-        self.log.insertRow(row)
-        for column, text in enumerate(texts):
-            item = QTableWidgetItem(text)
-            if column >= NUMBERS:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.log.setItem(row, column, item)
-        self.log.scrollToBottom()
+        self.add_entries((entry,))
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Requests have ended."""
+        self.entries.add(entries)
+        self._show_log()
+
+    def _show_log(self) -> None:
+        for button in (self.copy_log, self.clear_log):
+            button.setEnabled(self.entries.rowCount() > 0)
+
+    @Slot()
+    def _on_clear(self) -> None:
+        self.entries.clear()
+        self._show_log()
+        self.log.setFocus()
+        self.cleared.emit()
 
     @Slot(object)
     def _on_problem(self, report: Report) -> None:
@@ -266,8 +258,10 @@ class ServingDialog(Dialog):
         if state.starting or state.running:
             self._serving.stop()
             return
-        key = self._serving.key.key if self.keyed.isChecked() else ""
-        self._serving.start(self.port.value(), key)
+        self.trouble.hide()
+        keyed = self.keyed.isChecked()
+        self.started.emit(self.port.value(), keyed)
+        self._serving.start(self.port.value(), self._serving.key.key if keyed else "")
 
     @Slot(bool)
     def _on_keyed(self, on: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
+from qwen_desktop.storage.state import StateFile
 from tests.engine.checkpoints import chatty_checkpoint
 
 QUESTION = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "seed": 1}
@@ -91,8 +92,8 @@ def test_from_start_to_stop(dialog, loaded, qtbot):
     assert asked.status == 200
     assert asked.found["usage"]["completion_tokens"] == 4
     assert asked.found["model"] == "Endless-Chat"
-    wait(qtbot, lambda: dialog.log.rowCount() == 1)
-    texts = [dialog.log.item(0, column).text() for column in range(6)]
+    wait(qtbot, lambda: dialog.entries.rowCount() == 1)
+    texts = [dialog.entries.index(0, column).data() for column in range(6)]
     assert texts[1:3] == ["POST /v1/chat/completions", "200"]
     assert texts[5] == "4"
     press(qtbot, dialog.copy)
@@ -107,7 +108,18 @@ def test_from_start_to_stop(dialog, loaded, qtbot):
     assert started(qtbot, dialog)  # and again
     dialog.accept()
     loaded.window.actions_by_name["server"].trigger()
-    assert loaded.window.serving.dialog.log.rowCount() == 1  # the log is still there
+    again = loaded.window.serving.dialog
+    assert again.entries.rowCount() == 1  # the log is still there
+    press(qtbot, again.copy_log)
+    lines = QGuiApplication.clipboard().text().splitlines()
+    assert lines[0].startswith("Time\tPath\tStatus")
+    assert "POST /v1/chat/completions\t200" in lines[1]
+    press(qtbot, again.clear_log)
+    assert again.entries.rowCount() == 0
+    assert not again.clear_log.isEnabled()
+    again.accept()
+    loaded.window.actions_by_name["server"].trigger()
+    assert loaded.window.serving.dialog.entries.rowCount() == 0
 
 
 def test_a_message_waits_for_another_program_and_is_told(dialog, loaded, qtbot):
@@ -178,6 +190,25 @@ def test_a_port_that_is_taken_is_told(dialog, qtbot):
         wait(qtbot, dialog.trouble.isVisible)
         assert "in use" in dialog.trouble.text()
         assert dialog.go.text() == "Start"
+
+
+def test_how_it_was_started_is_remembered(dialog, loaded, qtbot):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    dialog.port.setValue(port)
+    dialog.keyed.click()
+    wait(qtbot, dialog.go.isEnabled)
+    started(qtbot, dialog)
+    wait(qtbot, lambda: StateFile(loaded.options.profile.state).load().serving_port == port)
+    press(qtbot, dialog.go)
+    wait(qtbot, lambda: not loaded.serving.state.running)
+    dialog.accept()
+    loaded.window.actions_by_name["server"].trigger()
+    again = loaded.window.serving.dialog
+    assert (again.port.value(), again.keyed.isChecked()) == (port, True)
+    assert StateFile(loaded.options.profile.state).load().serving_keyed
 
 
 def test_without_a_checkpoint_it_says_so(application, qtbot):
