@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from qwen_desktop.bridge.download_work import here
 from qwen_desktop.chat.downloads import MOST, DownloadEntry, Overview, Stage, overview
 from qwen_desktop.errors import Report, report_of
 
@@ -85,7 +86,7 @@ class DownloadList(QObject):
 
     def _read_file(self) -> None:
         try:
-            entries, report = self._file.read(), self._file.problem
+            entries, report = tuple(map(_as_killed, self._file.read())), self._file.problem
         except BaseException as error:  # noqa: BLE001 - the border of this thread
             entries, report = (), report_of(error)
         self._tell(self._read, entries, report)
@@ -163,3 +164,10 @@ def _shortened(entries: tuple[DownloadEntry, ...]) -> tuple[DownloadEntry, ...]:
         return entries
     old = [entry.id for entry in entries if entry.stage is Stage.DONE][:spare]
     return tuple(entry for entry in entries if entry.id not in old)
+
+
+def _as_killed(entry: DownloadEntry) -> DownloadEntry:
+    """One that ran when the program was killed: how much of it came, only its folder knows."""
+    if entry.stage is not Stage.RUNNING:
+        return entry
+    return replace(entry, done=max(entry.done, here(entry)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwen_desktop.chat.downloads import DownloadEntry
 from qwen_desktop.chat.hub import (
     DownloadPlan,
     DownloadProgress,
@@ -20,6 +21,7 @@ from qwen_desktop.chat.hub import (
     Listing,
     RepositoryAddress,
 )
+from qwen_desktop.errors import Known
 
 if TYPE_CHECKING:
     from qwen_desktop.hub.pace import Limit
@@ -83,6 +85,16 @@ def plan_in(folder: Path, listing: Listing) -> DownloadPlan:
     from qwen_desktop.hub.planning import plan
 
     return plan(folder, listing)
+
+
+def here(entry: DownloadEntry) -> int:
+    """Bytes of a download that are in its folder; 0 where that cannot be said. No network."""
+    from qwen_desktop.hub.planning import plan
+
+    try:
+        return plan(entry.folder, entry.listing, entry.only).here
+    except Known:
+        return 0
 
 
 @dataclass

@@ -198,6 +198,21 @@ def test_after_a_restart_it_is_paused_and_no_hub_is_asked_until_the_user_says_so
     again.wait(lambda: all(e.stage is Stage.DONE for e in again.downloads.entries))
 
 
+def test_after_a_kill_the_list_says_what_is_there(shop, shops, hub):  # noqa: F811
+    hub.misbehave("hold", file="*.safetensors", at=1_200_000)
+    entry_id = shop.start(LARGE)
+    shop.wait(lambda: shop.downloads.entry(entry_id).done > 1_000_000)
+    kept = shop.root / "downloads.json"  # written when a stage changes
+    shop.wait(lambda: b"running" in kept.read_bytes())
+    at_kill = kept.read_bytes()
+    shop.close()
+    kept.write_bytes(at_kill)
+    again = shops(**settings_of(hub))
+    again.wait(lambda: again.downloads.entries)
+    assert again.stage(entry_id) is Stage.PAUSED
+    assert again.downloads.entry(entry_id).done > 1_000_000
+
+
 def test_it_goes_on_by_itself_where_the_settings_say_so(shop, shops, hub):  # noqa: F811
     hub.misbehave("hold", file="*.safetensors", at=100_000)
     entry_id = shop.start(LARGE)
