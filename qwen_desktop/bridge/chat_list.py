@@ -110,6 +110,14 @@ class ChatList(ListPages):
         self.renamed.emit(conversation_id, title)
         self._keep(lambda store: store.rename(conversation_id, title))
 
+    def mark_remote(self, conversation_id: str, on: bool) -> None:
+        """Show that a server answers a conversation from now on, or no longer; it is kept already.
+
+        What was asked of the store before is read again.
+        """
+        if self._patch((conversation_id,), lambda row: replace(row, remote=on)):
+            self.refresh()
+
     def suggest_title(
         self, conversation_id: str, title: str, then: Callable[[bool], None] = _nothing
     ) -> None:

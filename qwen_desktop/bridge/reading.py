@@ -343,6 +343,8 @@ class Reading(QObject):
         """What the shown conversation wants from its next request on."""
         is_elsewhere = options.remote != self.options.remote
         self._shown.set_options(options)
+        if is_elsewhere:
+            self.list.mark_remote(self.current.id, options.remote is not None)
         self.options_changed.emit(options)
         if is_elsewhere:
             self._context.show_path()

@@ -33,6 +33,7 @@ class Summary:
     place: Place = Place.CHATS
     folder: str = ""  # id of a folder; "" for none
     tags: tuple[str, ...] = ()  # in alphabetical order
+    remote: bool = False  # a server answers it, in place of the checkpoint here
 
 
 class Section(str, Enum):

@@ -156,6 +156,7 @@ class Conversation:
             title=self.title or title_from(path),
             preview=one_line(title_of(last), PREVIEW_LENGTH) if last else "",
             updated_at=self.updated_at,
+            remote=self.options.remote is not None,
         )
 
 

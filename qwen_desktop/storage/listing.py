@@ -359,9 +359,10 @@ def _summaries(
             f"SELECT conversation, name FROM tags WHERE conversation IN ({_marks(some)})", some
         ):
             tags.setdefault(number, []).append(rows.text_from(name))
-        for number, deleted_at, archived, folder, *row in connection.execute(
-            "SELECT c.number, c.deleted_at, c.archived, f.id, c.pinned, c.id, c.title, c.preview,"
-            " c.updated_at FROM conversations c LEFT JOIN folders f ON f.number = c.folder"
+        for number, deleted_at, archived, folder, remote, *row in connection.execute(
+            f"SELECT c.number, c.deleted_at, c.archived, f.id, {_REMOTE}, c.pinned, c.id, c.title,"
+            " c.preview, c.updated_at FROM conversations c"
+            " LEFT JOIN folders f ON f.number = c.folder"
             f" WHERE c.number IN ({_marks(some)})",
             some,
         ):
@@ -378,8 +379,13 @@ def _summaries(
                     place=place if deleted_at is None else Place.BIN,
                     folder=rows.text_from(folder),
                     tags=in_order(tags.get(number, ())),
+                    remote=remote == 1,
                 ),
             )
+
+
+# The options as `rows.options_json` writes them. Within a text of theirs a quote has a backslash.
+_REMOTE = """instr(ifnull(c.options, ''), '"remote":{') > 0"""
 
 
 def _pieces(values: Sequence[Any]) -> Iterator[list[Any]]:

@@ -134,7 +134,7 @@ class SidebarCache:
         atomic.write_json(self._file, kept)
 
 
-_CACHED = ("id", "title", "preview", "updated_at", "pinned", "folder", "tags")
+_CACHED = ("id", "title", "preview", "updated_at", "pinned", "folder", "tags", "remote")
 
 
 def _read(file: Path) -> object:
@@ -222,4 +222,5 @@ def _summary(entry: object) -> Summary | None:
         pinned=pinned is True,
         folder=folder if isinstance(folder, str) else "",
         tags=tuple(t for t in tags if isinstance(t, str)) if isinstance(tags, list) else (),
+        remote=entry.get("remote") is True,
     )

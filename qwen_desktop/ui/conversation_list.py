@@ -307,6 +307,8 @@ class ConversationList(QAbstractListModel):
             return self._folder(summary)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return self._spoken(summary)
+        if role == Qt.ItemDataRole.ToolTipRole and summary is not None and summary.remote:
+            return self.tr("A server answers this chat")
         return None
 
     def _title(self, summary: Summary | None) -> str:
@@ -323,6 +325,8 @@ class ConversationList(QAbstractListModel):
         words = [self._title(summary), without_marks(summary.preview)]
         if summary.id == self._busy_id:
             words.append(self.tr("answering"))
+        if summary.remote:
+            words.append(self.tr("answered by a server"))
         if summary.pinned:
             words.append(self.tr("pinned"))
         if folder := self._folder(summary):

@@ -145,11 +145,12 @@ class RowDelegate(QStyledItemDelegate):
         if index.data(BUSY_ROLE):
             dot(painter, QPointF(right - 4, text.top() + theme.px(9)), 4, t.accent)
             right -= 14
-        if summary.pinned:
-            side = theme.px(_MARK)
-            box = QRectF(right - side, text.top() + 3, side, side)
-            icons.draw(painter, "pin", box, t.dim)
-            right -= side + 5
+        for shown, icon in ((summary.pinned, "pin"), (summary.remote, "server")):
+            if shown:
+                side = theme.px(_MARK)
+                box = QRectF(right - side, text.top() + 3, side, side)
+                icons.draw(painter, icon, box, t.dim)
+                right -= side + 5
         return right
 
     def _paint_chips(self, painter: QPainter, text: QRect, summary: Summary, folder: str) -> int:

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from qwen_desktop.chat.context import ChatOptions, RemoteChoice
 from qwen_desktop.chat.messages import AnswerTrace, PartKind, pending_answer, user_message
 from qwen_desktop.chat.summary import (
     Folder,
@@ -404,6 +405,17 @@ def test_a_suggested_title_yields_to_one_that_was_given(store):
     assert not store.suggest_title(id_, "By the model")
     assert not store.suggest_title("nobody", "By the model")
     assert store.listing.rows([id_])[0].title == "Mine"
+
+
+def test_a_row_tells_that_a_server_answers(store):
+    here, there = talk(store, "here", 2.0), talk(store, "there", 1.0)
+    quoting = {"system_prompt": 'keep "remote":{"connection":"x"} as it is'}
+    store.set_options(here, ChatOptions(values=quoting))
+    store.set_options(there, ChatOptions(values=quoting, remote=RemoteChoice("lab", "m")))
+    assert [row.remote for row in store.listing.page(WHOLE, 0, 5)] == [False, True]
+    assert store.load(there).summary().remote
+    store.set_options(there, ChatOptions(values=quoting))
+    assert not store.listing.rows([there])[0].remote
 
 
 def test_the_list_is_counted_and_paged_without_looking_at_rows(store):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QMenu, QPushButton
 
+from qwen_desktop.ui.answer_facts import server_text
+from qwen_desktop.ui.small_dialogs import ConfirmDialog
 from tests.bridge.vaults import vault  # noqa: F401 - a fixture
+from tests.engine.checkpoints import chatty_checkpoint
 from tests.engine.remote.fakeserver import KEY, chunk, fake, usage
 
 PATIENCE_MS = 60_000
@@ -72,6 +75,54 @@ def test_a_chat_goes_to_a_server_and_the_window_says_so(shop, qtbot, server):
     shop.chats.new()
     assert not window.connecting.chip.isVisible()
     assert window.empty.line.text() == before
+
+
+def choose(window, *words):
+    """Choose who answers in the menu of the model's name, by what it says."""
+    menu = QMenu(window)
+    window.connecting.fill(menu)
+    *inner, last = words
+    for part in inner:
+        menu = next(a.menu() for a in menu.actions() if a.menu() and part in a.text())
+    next(a for a in menu.actions() if a.text() == last).trigger()
+
+
+def test_a_chat_goes_to_a_server_and_comes_back(shop, qtbot, server, tmp_path):
+    """Asked here, then there, then here again: nothing goes there that was not agreed to."""
+    window, chats = shop.window, shop.chats
+    shop.engine.start()
+    shop.models.open(chatty_checkpoint(tmp_path / "Endless-Chat"))
+    shop.preferences.set("max_new_tokens", 3)
+    wait(qtbot, lambda: shop.models.state.info is not None and not shop.models.state.busy)
+
+    def ask(text, count):
+        qtbot.keyClicks(window.composer.edit, text)
+        qtbot.keyClick(window.composer.edit, Qt.Key.Key_Return)
+        wait(qtbot, lambda: len(chats.current.tree.path()) == count and not chats.run.running)
+        wait(qtbot, lambda: chats.list.row(chats.current.id) is not None)
+        return chats.current.tree.path()[-1]
+
+    assert not server_text(ask("Hello", 2).provenance)
+    made = connect(shop, qtbot, server)
+    choose(window, "Lab", "m")
+    assert chats.list.row(chats.current.id).remote
+    qtbot.keyClicks(window.composer.edit, "And you?")
+    qtbot.keyClick(window.composer.edit, Qt.Key.Key_Return)
+    question = window.findChild(ConfirmDialog)
+    assert "2 messages" in question.words.text()
+    assert made.host in question.words.text()
+    assert not server.asked
+    qtbot.mouseClick(question.do_button, Qt.MouseButton.LeftButton)
+    wait(qtbot, lambda: len(chats.current.tree.path()) == 4 and not chats.run.running)
+    said = chats.current.tree.path()[-1]
+    assert said.text == "From afar"
+    assert server_text(said.provenance) == f"On the server {made.host} (“Lab”)"
+    choose(window, "Endless-Chat")
+    assert not window.connecting.chip.isVisible()
+    assert not server_text(ask("Here again?", 6).provenance)
+    assert len(server.asked) == 1
+    assert not chats.list.row(chats.current.id).remote
+    assert "Endless-Chat" in window.header.model.text()
 
 
 def test_a_connection_is_removed_and_its_chat_says_so(shop, qtbot, server):

@@ -7,7 +7,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from PySide6.QtCore import QPersistentModelIndex, Qt
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QStyleOptionViewItem
 
 from qwen_desktop.chat.summary import ListFilter, Summary
 from qwen_desktop.ui.conversation_list import (
@@ -19,6 +21,7 @@ from qwen_desktop.ui.conversation_list import (
     SUMMARY_ROLE,
     ConversationList,
 )
+from qwen_desktop.ui.conversation_row import RowDelegate
 from qwen_desktop.ui.list_source import KeptRows
 from qwen_desktop.ui.previews import without_marks
 
@@ -142,3 +145,25 @@ def test_a_preview_is_read_without_marks(preview, read):
     if read is None:  # no marks at all, but for a cell's border
         read = preview.replace(" | ", " ")
     assert without_marks(preview) == read
+
+
+def test_a_chat_that_a_server_answers_is_marked(model, looks):
+    fill(model, row("Here"), row("There", remote=True))
+    here, there = model.index(1), model.index(2)
+    spoken, tip = Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole
+    assert "answered by a server" in there.data(spoken)
+    assert "server" in there.data(tip)
+    assert "server" not in here.data(spoken)
+    assert here.data(tip) is None
+    pictures = []
+    for remote in (False, True):
+        fill(model, row("There", remote=remote))
+        image = QImage(240, ROW_HEIGHT, QImage.Format.Format_RGB32)
+        image.fill(0)
+        option = QStyleOptionViewItem()
+        option.rect = image.rect()
+        painter = QPainter(image)
+        RowDelegate(model).paint(painter, option, model.index(1))
+        painter.end()
+        pictures.append(image)
+    assert pictures[0] != pictures[1]
