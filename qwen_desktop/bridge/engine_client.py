@@ -147,6 +147,8 @@ class EngineClient(QObject):
         self._remote.worker.generated.connect(self.generated)
         self._remote.worker.failed.connect(self.failed)
         self._remote.worker.titled.connect(self.titled)
+        self._remote.worker.inspected.connect(self.inspected)
+        self._remote.worker.inspect_failed.connect(self.inspect_failed)
 
     def start(self) -> None:
         """Start the thread. Requests made before wait for it."""
@@ -181,8 +183,12 @@ class EngineClient(QObject):
     ) -> None:
         """Ask for a prompt taken apart; `inspected` or `inspect_failed` answers.
 
-        Nothing answers where `cancel` is set. While an answer is written it comes after that.
+        Nothing answers where `cancel` is set. While an answer is written it comes after that. What
+        goes to a server is told as a `SentRequest`.
         """
+        if (asked if isinstance(asked, GenerationRequest) else asked.request).remote is not None:
+            self._remote.inspect(job_id, asked, cancel)
+            return
         self._rest_later()
         self._inspect.emit(job_id, asked, cancel)
 

@@ -6,6 +6,7 @@ Lives on the main thread. QtCore only. The engine does the work, after what it i
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from enum import Enum
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -14,9 +15,11 @@ from qwen_desktop.bridge.chats import Chats
 from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.run import RunState
+from qwen_desktop.chat.connection import Connection, RemoteTarget
 from qwen_desktop.chat.inspected import AnswerPrompt, Inspected
 from qwen_desktop.chat.messages import AnswerTrace, Message, new_id
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.sent import SentRequest
 from qwen_desktop.errors import Report
 
 AGAIN_MS = 50  # several changes in one turn of the event loop are one
@@ -29,17 +32,19 @@ class Wait(str, Enum):
     ANSWERING = "answering"  # the engine comes to it after the answer under way
     LOADING = "loading"
     NO_MODEL = "no_model"
+    NO_CONNECTION = "no_connection"  # the server that the chat wants is not in the list any more
     NOT_KEPT = "not_kept"  # the prompt of this answer is not on disk
-    ON_SERVER = "on_server"  # a server makes the prompt: nobody here knows its tokens
 
 
 class Look(QObject):
     """One prompt that somebody looks at, until `close`. `shows`: the last one that was told.
 
-    Signals: `inspected(Inspected)`; `waits(Wait)`: nothing is known now; `failed(Report)`.
+    Signals: `inspected(Inspected)`; `sent(SentRequest)` where a server makes the prompt, of which
+    nobody here knows the tokens; `waits(Wait)`: nothing is known now; `failed(Report)`.
     """
 
     inspected = Signal(object)
+    sent = Signal(object)
     waits = Signal(object)
     failed = Signal(object)
 
@@ -47,7 +52,7 @@ class Look(QObject):
         self, engine: EngineClient, chats: Chats, models: Models, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
-        self.shows: Inspected | None = None
+        self.shows: Inspected | SentRequest | None = None
         self._engine, self._chats, self._models = engine, chats, models
         self._job = ""
         self._cancel = threading.Event()
@@ -78,12 +83,12 @@ class Look(QObject):
         self.waits.emit(why)
 
     @Slot(str, object)
-    def _on_inspected(self, job_id: str, found: Inspected) -> None:
+    def _on_inspected(self, job_id: str, found: Inspected | SentRequest) -> None:
         if job_id == self._job:
             self._job = ""
             if found != self.shows:
                 self.shows = found
-                self.inspected.emit(found)
+                (self.sent if isinstance(found, SentRequest) else self.inspected).emit(found)
 
     @Slot(str, object)
     def _on_failed(self, job_id: str, report: Report) -> None:
@@ -119,17 +124,17 @@ class LookNow(Look):
         if self._closed:
             return
         self._again.stop()
-        if request is not None and not self._chats.place.is_remote:
+        if request is not None:
             self._ask(request)
             return
         self._drop()
         self._wait(self._why())
 
     def _why(self) -> Wait:
-        if self._chats.place.is_remote:
-            return Wait.ON_SERVER
         if self._chats.run.running:
             return Wait.ANSWERING
+        if self._chats.place.is_remote:
+            return Wait.NO_CONNECTION
         return Wait.LOADING if self._models.state.busy else Wait.NO_MODEL
 
     @Slot(object)
@@ -162,15 +167,15 @@ class LookBack(Look):
         super().__init__(engine, chats, models, parent)
         self.answer = answer
         self._asked: AnswerPrompt | None = None
-        self._request = chats.request_of(answer)
+        self._request = replace(chats.request_of(answer), remote=_server_of(answer))
 
     def start(self) -> None:
         """Read its ids from the disk, then ask the engine; again when another model is open."""
-        origin = self.answer.provenance
-        if origin is not None and origin.address:
-            self._wait(Wait.ON_SERVER)
-            return
         self._wait(Wait.READING)
+        if self._request.remote is not None:
+            self._asked = AnswerPrompt(self._request, self.answer, ())
+            self._look()
+            return
         self._chats.trace_read.connect(self._on_trace)
         self._chats.trace_failed.connect(self._on_no_trace)
         self._models.changed.connect(self._on_model)
@@ -201,6 +206,15 @@ class LookBack(Look):
     def _on_model(self, _state: object) -> None:
         if not self._models.state.busy:
             self._look()
+
+
+def _server_of(answer: Message) -> RemoteTarget | None:
+    """The server that an answer came from, by what the answer remembers; None: it was made here."""
+    origin, stats = answer.provenance, answer.stats
+    if origin is None or not origin.address:
+        return None
+    model = stats.model if stats is not None else origin.remote_model
+    return RemoteTarget(Connection(origin.connection, origin.address, ""), model)
 
 
 class Inspecting(QObject):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
+from qwen_desktop.chat.inspected import AnswerPrompt
 from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.errors import Cancelled, Report, report_of
 
@@ -35,6 +36,8 @@ class _Worker(QObject):
     generated = Signal(str, object)
     failed = Signal(str, object)
     titled = Signal(str, str)
+    inspected = Signal(str, object)
+    inspect_failed = Signal(str, object)
 
     def __init__(
         self,
@@ -81,6 +84,20 @@ class _Worker(QObject):
             self.counted.emit(job_id, count)
 
     @Slot(str, object, object)
+    def inspect(
+        self, job_id: str, asked: GenerationRequest | AnswerPrompt, cancel: threading.Event
+    ) -> None:
+        """Take apart what is sent. Asks nobody."""
+        if cancel.is_set() or self._closing.is_set():
+            return
+        try:
+            sent = self._engine().inspect(asked)
+        except BaseException as error:  # noqa: BLE001
+            self.inspect_failed.emit(job_id, _reported(error, quiet=True))
+        else:
+            self.inspected.emit(job_id, sent)
+
+    @Slot(str, object, object)
     def generate(self, run_id: str, request: GenerationRequest, stop: threading.Event) -> None:
         """Stream one answer."""
         if self._closing.is_set():
@@ -121,6 +138,7 @@ class RemoteLane(QObject):
     _count = Signal(str, object, object)
     _generate = Signal(str, object, object)
     _title = Signal(object, object)
+    _inspect = Signal(str, object, object)
 
     def __init__(
         self,
@@ -139,6 +157,7 @@ class RemoteLane(QObject):
         self._count.connect(self.worker.count)
         self._generate.connect(self.worker.generate)
         self._title.connect(self.worker.title)
+        self._inspect.connect(self.worker.inspect)
 
     def check(self, run_id: str, request: GenerationRequest) -> None:
         """As `EngineClient.check`."""
@@ -155,6 +174,13 @@ class RemoteLane(QObject):
         """As `EngineClient.generate`."""
         self._start()
         self._generate.emit(run_id, request, stop)
+
+    def inspect(
+        self, job_id: str, asked: GenerationRequest | AnswerPrompt, cancel: threading.Event
+    ) -> None:
+        """As `EngineClient.inspect`; while an answer comes it waits for that."""
+        self._start()
+        self._inspect.emit(job_id, asked, cancel)
 
     def title(self, request: GenerationRequest) -> None:
         """As `EngineClient.title`."""

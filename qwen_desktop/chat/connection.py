@@ -170,6 +170,12 @@ def normal_address(address: str) -> str:
     return urlunsplit((split.scheme, split.netloc.rpartition("@")[2], path or "/v1", "", ""))
 
 
+def is_of_dashscope(connection: Connection) -> bool:
+    """Whether an address is of Alibaba Cloud, whose service says nothing of what it is."""
+    host = (urlsplit(connection.base).hostname or "").lower()
+    return host.endswith((".aliyuncs.com", ".aliyun.com"))
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host`, a name or an address, is this machine by definition."""
     import ipaddress

@@ -23,12 +23,14 @@ from qwen_desktop.bridge.inspecting import Look, Wait
 from qwen_desktop.bridge.words import translated
 from qwen_desktop.chat import inspected_forms
 from qwen_desktop.chat.inspected import Inspected
+from qwen_desktop.chat.sent import SentRequest
 from qwen_desktop.errors import Report
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.controls import Button, ElidedLabel, IconButton, Label, Line
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.find_bar import FindField
 from qwen_desktop.ui.inspector_segments import SegmentBar, SegmentTable
+from qwen_desktop.ui.inspector_sent import SentView, sent_facts, sent_notes
 from qwen_desktop.ui.inspector_words import COLOURS, facts, notes, place_text, wait_text
 from qwen_desktop.ui.token_text import Mode, Span, TokenText
 
@@ -46,6 +48,7 @@ class Inspector(Dialog):
         self.resize(*(theme.px(side) for side in SIZE))
         self.setMinimumSize(theme.px(560), theme.px(400))
         self.found: Inspected | None = None
+        self.sent: SentRequest | None = None  # in its place where a server makes the prompt
         self._last: Inspected | None = None  # what the tokens are of, also while it is hidden
         self._look = look
         self._chosen = Mode.TEXT
@@ -62,6 +65,7 @@ class Inspector(Dialog):
         ):
             QShortcut(keys, self).activated.connect(act)
         look.inspected.connect(self._show)
+        look.sent.connect(self._show_sent)
         look.waits.connect(self._wait)
         look.failed.connect(self._fail)
         look.start()
@@ -114,9 +118,11 @@ class Inspector(Dialog):
         self.parts.setSizes([theme.px(400), theme.px(600)])
         self.note = Label("", 13, dim=True, wrap=True)
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.messages = SentView()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.note)
         self.pages.addWidget(self.parts)
+        self.pages.addWidget(self.messages)
 
     def _build_bottom(self) -> None:
         self.facts = Label("", 13, wrap=True)
@@ -201,6 +207,7 @@ class Inspector(Dialog):
         """What changed is mostly the end: what is looked at stays where it is."""
         before, top, current = self._last, self.view.first_visible(), self.view.current
         self.found = self._last = found
+        self.sent = None
         self._offer()
         self.bar.set_inspected(found)
         self.table.set_inspected(found)
@@ -223,16 +230,31 @@ class Inspector(Dialog):
         self.notes.setVisible(bool(self.notes.text()))
         self.pages.setCurrentWidget(self.parts)
 
+    @Slot(object)
+    def _show_sent(self, sent: SentRequest) -> None:
+        self._nothing("")
+        self.sent = sent
+        self._offer()
+        self.messages.show_sent(sent)
+        self.facts.setText(sent_facts(sent))
+        self.notes.setText(sent_notes(sent))
+        self.notes.show()
+        self.pages.setCurrentWidget(self.messages)
+
     def _offer(self) -> None:
         """What can be done with what there is: without texts only ids can be shown."""
-        found = self.found
+        found, is_sent = self.found, self.sent is not None
+        for widget in (*self.modes.values(), self.search, self.previous, self.next, self.bar):
+            widget.setHidden(is_sent)
+        self.copy_ids.setHidden(is_sent)
+        self.copy_python.setHidden(is_sent)
         has_text = found is not None and found.has_text
         for mode, button in self.modes.items():
             button.setEnabled(has_text or mode is Mode.IDS)
         self.modes[self._chosen if has_text or found is None else Mode.IDS].setChecked(True)
-        self.copy_text.setEnabled(has_text)
+        self.copy_text.setEnabled(has_text or is_sent)
         self.copy_ids.setEnabled(found is not None)
-        self.copy_json.setEnabled(found is not None)
+        self.copy_json.setEnabled(found is not None or is_sent)
         self.copy_python.setEnabled(found is not None and found.recipe is not None)
 
     @Slot(object)
@@ -244,7 +266,7 @@ class Inspector(Dialog):
         self._nothing(translated(report))
 
     def _nothing(self, words: str) -> None:
-        self.found = None
+        self.found = self.sent = None
         self._offer()
         self.note.setText(words)
         self.note.setAccessibleName(words)
@@ -327,10 +349,14 @@ class Inspector(Dialog):
     # -- copying ---------------------------------------------------------------------------
 
     def _copy(self, button: Button) -> None:
-        if self.found is None:
+        if self.sent is not None:
+            text = self.sent.body if button is self.copy_json else self.sent.text
+        elif self.found is not None:
+            text = self._copies[button][1](self.found)
+        else:
             return
         self._reset_copies()
-        QGuiApplication.clipboard().setText(self._copies[button][1](self.found))
+        QGuiApplication.clipboard().setText(text)
         button.setText(self.tr("Copied"))
         self._back.start()
 

@@ -47,8 +47,8 @@ _WAITS = {
     Wait.LOADING: QT_TRANSLATE_NOOP("inspector", "Shown when loading has ended…"),
     Wait.NO_MODEL: QT_TRANSLATE_NOOP("inspector", "No checkpoint is open."),
     Wait.NOT_KEPT: QT_TRANSLATE_NOOP("inspector", "The prompt of this answer was not kept."),
-    Wait.ON_SERVER: QT_TRANSLATE_NOOP(
-        "inspector", "A server gets the messages of this chat; only it knows the tokens."
+    Wait.NO_CONNECTION: QT_TRANSLATE_NOOP(
+        "inspector", "The connection that answers this chat is not there any more."
     ),
 }
 _DOUBTS = {
@@ -186,18 +186,21 @@ def notes(found: Inspected) -> str:
     for why, words in ((Why.POLICY, _POLICY), (Why.TEMPLATE, _WINDOW), (Why.REASONING, _REASONING)):
         gone = [one for one in found.left_out if one.why is why]
         if gone:
-            lines.append(
-                tr(words).format(
-                    messages=number(len(gone)),
-                    tokens=number(sum(one.tokens for one in gone)),
-                    policy=tr(_POLICIES[found.policy]),
-                )
-            )
+            lines.append(left_out_words(gone, found.policy, words))
     if found.pinned:
         lines.append(tr(_PINNED).format(count=number(len(found.pinned))))
     if found.lookalikes:
         lines.append(tr(_LOOKALIKES).format(count=number(len(found.lookalikes))))
     return "\n".join(lines)
+
+
+def left_out_words(gone: Sequence[LeftOut], policy: Policy, words: str = _POLICY) -> str:
+    """How much is left out, and why."""
+    return tr(words).format(
+        messages=number(len(gone)),
+        tokens=number(sum(one.tokens for one in gone)),
+        policy=tr(_POLICIES[policy]),
+    )
 
 
 def in_order(found: Inspected) -> list[Segment | LeftOut]:

@@ -217,20 +217,61 @@ def test_a_server_writes_no_answer_anew_from_a_token(lab, endless):
         assert lab.chats.fork_refusal(answer.id) == NOT_THERE
 
 
-def test_no_tokens_are_shown_of_what_a_server_is_sent(lab):
-    with fake(says("Yes")) as server:
+def test_the_inspector_shows_what_is_sent_as_it_is_sent(lab):
+    with fake(says("Yes"), says("Yes")) as server:
+        lab.know(server)
+        lab.desk.set(system_prompt="Be <brief>", temperature=0.25)
+        lab.placing.use_server("lab", "m")
+        key_told(lab, lambda: lab.connections.set_key("lab", KEY))
+        inspecting = Inspecting(lab.desk.engine, lab.chats, lab.desk.models, lab.chats)
+        now = inspecting.now(lab.chats)
+        now.start()
+        lab.chats.count("Well?")
+        lab.desk.wait(lambda: now.shows is not None and "Well?" in now.shows.body)
+        assert now.shows.is_guess
+        assert not server.seen, "looking asks nobody"
+        answer = lab.desk.ask_and_wait("Well?")
+        sent = asked(server)[0].body
+        lab.chats.count("More?")
+        lab.desk.wait(lambda: now.shows is not None and "More?" in now.shows.body)
+        assert not now.shows.is_guess
+        shown = json.loads(now.shows.body)
+        now.close()
+        back = inspecting.back(answer.id, lab.chats)
+        back.start()
+        lab.desk.wait(lambda: back.shows is not None)
+        assert json.loads(back.shows.body) == sent
+        assert back.shows.is_remade
+        assert [(m.role, m.content) for m in back.shows.messages] == [
+            ("system", "Be <brief>"),
+            ("user", "Well?"),
+        ]
+        back.close()
+        lab.desk.ask_and_wait("More?")
+        assert asked(server)[1].body == shown
+        assert KEY not in repr(now.shows) + repr(back.shows)
+        lab.connections.remove("lab")
+        waits = []
+        look = inspecting.now(lab.chats)
+        look.waits.connect(waits.append)
+        look.start()
+        assert waits == [Wait.NO_CONNECTION]
+        look.close()
+
+
+def test_an_answer_made_here_is_inspected_here_wherever_the_chat_goes_now(lab, endless):
+    lab.desk.load(endless)
+    answer = lab.desk.ask_and_wait("Hello")
+    with fake() as server:
         lab.know(server)
         lab.placing.use_server("lab", "m")
         inspecting = Inspecting(lab.desk.engine, lab.chats, lab.desk.models, lab.chats)
-        answer = lab.desk.ask_and_wait("Well?")
-        for look in (inspecting.now(lab.chats), inspecting.back(answer.id, lab.chats)):
-            waits = []
-            look.waits.connect(waits.append)
-            look.start()
-            lab.chats.count("and more")
-            lab.desk.wait(lambda: waits == [Wait.ON_SERVER] * len(waits) and waits)  # noqa: B023
-            assert look.shows is None
-            look.close()
+        back = inspecting.back(answer.id, lab.chats)
+        back.start()
+        lab.desk.wait(lambda: back.shows is not None)
+        assert back.shows.tokens.ids
+        back.close()
+        assert not server.seen
 
 
 def test_counts_are_estimates_and_ask_nobody(lab):

@@ -22,10 +22,13 @@ from qwen_desktop.chat.connection import (
     ServerState,
 )
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, GenerationEvent, PromptCount
+from qwen_desktop.chat.inspected import AnswerPrompt
 from qwen_desktop.chat.messages import Message, PartKind, Role
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.sent import SentRequest
 from qwen_desktop.engine.remote import listing, metrics, network, trouble
 from qwen_desktop.engine.remote.asking import Asking, Facts
+from qwen_desktop.engine.remote.inspecting import sent_now, sent_then, with_left_out
 from qwen_desktop.engine.remote.link import Link
 from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, aside, read
 from qwen_desktop.engine.remote.talk import (
@@ -172,6 +175,33 @@ class RemoteEngine:
             files=files,
             estimated=True,
         )
+
+    def inspect(self, asked: GenerationRequest | AnswerPrompt) -> SentRequest:
+        """What a request would send now, or what was sent for an answer. Asks nobody.
+
+        It is made by the same functions as what is sent.
+        """
+        request = asked if isinstance(asked, GenerationRequest) else asked.request
+        target = _target(request)
+        ratio = self._ratio(target)
+        said = {message.id: message for message in request.messages}
+        if isinstance(asked, AnswerPrompt):
+            sent = sent_then(request, target, asked.answer, ratio)
+            origin = asked.answer.provenance
+            unseen = origin.unseen if origin is not None else ()
+        else:
+            connection = target.connection
+            learned = self._learned.get((connection.base, connection.kind))
+            sent = sent_now(
+                request,
+                target,
+                learned.facts.kind if learned is not None else connection.kind,
+                limit=self.context_length(target),
+                ratio=ratio,
+                without=self._refused.get((connection.base, target.model), frozenset()),
+            )
+            unseen = self.count_prompt(request).unseen
+        return with_left_out(sent, {one: said[one] for one in unseen if one in said}, ratio)
 
     def context_length(self, target: RemoteTarget) -> int:
         """Tokens of the model's context, 0 where nobody has told. Asks nobody."""

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from qwen_desktop.chat.connection import RemoteModel, ServerKind
+from qwen_desktop.chat.connection import RemoteModel, ServerKind, is_of_dashscope
 from qwen_desktop.engine.remote import trouble
 from qwen_desktop.engine.remote.link import Link
 from qwen_desktop.errors import Known
@@ -109,8 +108,7 @@ def kind_of(link: Link, models: tuple[RemoteModel, ...]) -> ServerKind:
     connection = link.connection
     if connection.kind is not ServerKind.AUTO:
         return connection.kind
-    host = (urlsplit(connection.base).hostname or "").lower()
-    if host.endswith((".aliyuncs.com", ".aliyun.com")):
+    if is_of_dashscope(connection):
         return ServerKind.DASHSCOPE
     for model in models:
         if model.owner in _OWNERS:

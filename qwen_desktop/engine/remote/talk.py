@@ -25,9 +25,13 @@ ANSWER_SHARE = 4  # of the context at most is kept free for an answer, as for a 
 
 @dataclass(frozen=True)
 class Talk:
-    """The messages that are sent. `tokens` is an estimate, `unseen` are ids of those left out."""
+    """The messages that are sent, with their ids, None for the system prompt of the settings.
+
+    `tokens` is an estimate, `unseen` are ids of those left out.
+    """
 
     messages: list[dict[str, Any]]
+    ids: tuple[str | None, ...]
     tokens: int
     unseen: tuple[str, ...]
     continued: bool
@@ -64,10 +68,12 @@ def talk_of(request: GenerationRequest, limit: int, bytes_per_token: float) -> T
         for index in left_out(turns, around, budget, request.policy):
             gone.update(turns[index].messages)
     kept = [(m, size) for m, size in zip(said, sizes, strict=True) if m.id not in gone]
+    ids = (*(None for _ in rows), *(m.id for m, _ in kept))
     rows += [{"role": Role(m.role).value, "content": whole(content(m))} for m, _ in kept]
     tokens = around + sum(size for m, size in kept if m.role is not Role.SYSTEM)
     return Talk(
         messages=rows,
+        ids=ids,
         tokens=tokens,
         unseen=tuple(m.id for m in said if m.id in gone),
         continued=bool(said) and said[-1].role is Role.ASSISTANT,
