@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ from qwen_desktop import __version__, log  # noqa: E402
 from qwen_desktop.bridge import profile_lock  # noqa: E402
 from qwen_desktop.bridge.file_jobs import FileJobs  # noqa: E402
 from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
+from qwen_desktop.bridge.qt_messages import leave_messages, report_fatal_messages  # noqa: E402
+from qwen_desktop.crash_report import CrashWatch  # noqa: E402
 from qwen_desktop.errors import Known, Report, report_of  # noqa: E402
 from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import demo_checkpoint  # noqa: E402
@@ -102,9 +105,10 @@ class App(QObject):
     exporting: Exporting
     titles: Titles
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, crash_watch: CrashWatch | None = None) -> None:
         super().__init__()
         self.options = options
+        self._crash_watch = crash_watch
         profile = options.profile
         profile_lock.make_folder(profile)
         log.start(profile.log)
@@ -123,6 +127,8 @@ class App(QObject):
         self._load_that_never_ended = self._load_mark.folder()
         i18n.install(application(), str(self.preferences.get("language")))
         self._lock = profile_lock.taken(profile)  # a refusal is told in the language just installed
+        if crash_watch is not None:
+            crash_watch.start()
 
         self.window = MainWindow(self.preferences)
         self.window.restore_state(
@@ -156,6 +162,7 @@ class App(QObject):
         from qwen_desktop.bridge.downloads import Downloads
         from qwen_desktop.bridge.engine_client import EngineClient
         from qwen_desktop.bridge.exporting import Exporting
+        from qwen_desktop.bridge.helping import Helping
         from qwen_desktop.bridge.hub_access import HubAccess
         from qwen_desktop.bridge.importing import Importing
         from qwen_desktop.bridge.indexing import Indexing
@@ -273,6 +280,8 @@ class App(QObject):
         self.window.take_files_by(self.importing)
         self.attaching = Attaching(self)
         self.window.attach_by(self.attaching)
+        self.helping = Helping(self.options.profile, self.preferences, self._crash_watch, self)
+        self.window.help_by(self.helping)
         self.prompts = Prompts(PromptFile(self.options.profile.prompts), self.files, self)
         self.window.prompt_by(self.prompts)
         self.spelling = Spelling(self.options.profile.words, self.files, self.preferences, self)
@@ -350,6 +359,7 @@ class App(QObject):
         self.instance = InstanceServer(self.options.profile, self)
         self.arrivals = Arrivals(self.window, self.models, self.instance)
         self.arrivals.files_arrived.connect(self.open_files)
+        self.helping.review_crashes()
 
     @Slot(object)
     def open_files(self, paths: tuple[Path, ...]) -> None:
@@ -418,6 +428,8 @@ class App(QObject):
             return
         report = report_of(error)
         _log.critical("uncaught: %s", report.details)
+        if self._crash_watch is not None:
+            self._crash_watch.write_error(error, threading.current_thread().name)
         sys.__excepthook__(kind, error, trace)
         if not self._telling:  # what shows it may fail as well
             self._telling = True
@@ -452,6 +464,7 @@ class App(QObject):
             self.offers.close()
             self.adopting.close()
             self.hub_access.close()
+            self.helping.close()
             self.exporting.close()
             self.profile_files.close()
             self.chats.close()
@@ -465,6 +478,8 @@ class App(QObject):
         self._lock.unlock()
         if self._signals is not None:
             self._signals.close()
+        if self._crash_watch is not None:
+            self._crash_watch.stop()
         if self.options.profile.temporary:
             logging.shutdown()
             import shutil
@@ -496,8 +511,10 @@ def application() -> QApplication:
 def run(options: Options) -> int:
     """Open the window and stay until it is closed."""
     qt = application()
+    watch = CrashWatch(options.profile.crashes, __version__)
+    report_fatal_messages(watch)
     try:
-        app = App(options)
+        app = App(options, watch)
     except Known as trouble:
         if trouble.code == profile_lock.TAKEN and _handed_over(options):
             return 0
@@ -507,6 +524,7 @@ def run(options: Options) -> int:
     app.show()
     status = qt.exec()
     app.close()
+    leave_messages()
     return status
 
 

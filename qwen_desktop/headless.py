@@ -16,11 +16,12 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
-from qwen_desktop import app
+from qwen_desktop import __version__, app
 from qwen_desktop.bridge.models import ModelState, Phase
 from qwen_desktop.bridge.saving import SavingState
 from qwen_desktop.chat.events import PromptCount
 from qwen_desktop.chat.messages import Message, PartKind, Role, Status
+from qwen_desktop.crash_report import CrashWatch
 from qwen_desktop.errors import Report
 from qwen_desktop.options import Options
 
@@ -149,7 +150,7 @@ def run(options: Options) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     qt = app.application()
-    built = app.App(options)
+    built = app.App(options, CrashWatch(options.profile.crashes, __version__))
     built.build()
     one = OneQuestion(built, options.ask)
     built.show()

@@ -541,6 +541,19 @@ SETTINGS: tuple[Setting, ...] = (
         "downloads",
     ),
     Setting(
+        "release_address",
+        str,
+        "",
+        QT_TRANSLATE_NOOP("settings", "Address of releases"),
+        QT_TRANSLATE_NOOP(
+            "settings",
+            "Asked for a newer Qwen Desktop when you press the button in About, and never else. "
+            "Empty: nobody is asked.",
+        ),
+        "downloads",
+        line=True,
+    ),
+    Setting(
         "compiled_decode",
         bool,
         True,

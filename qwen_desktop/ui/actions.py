@@ -34,6 +34,7 @@ class Group(str, Enum):
     MODEL = "model"
     TOOLS = "tools"
     DATA = "data"
+    HELP = "help"
     PROGRAM = "program"
 
 
@@ -45,6 +46,7 @@ GROUPS: tuple[tuple[Group, str], ...] = (
     (Group.MODEL, QT_TRANSLATE_NOOP("actions", "Model")),
     (Group.TOOLS, QT_TRANSLATE_NOOP("actions", "Tools")),
     (Group.DATA, QT_TRANSLATE_NOOP("actions", "Import, export, backups")),
+    (Group.HELP, QT_TRANSLATE_NOOP("actions", "Help")),
     (Group.PROGRAM, QT_TRANSLATE_NOOP("actions", "Program")),
 )
 
@@ -230,6 +232,22 @@ SPECS: tuple[Spec, ...] = (
     ),
     Spec("export", QT_TRANSLATE_NOOP("actions", "Export…"), ("Ctrl+Shift+E",), Group.DATA),
     Spec("backups", QT_TRANSLATE_NOOP("actions", "Backups…"), ("Ctrl+Shift+B",), Group.DATA),
+    Spec(
+        "diagnostics",
+        QT_TRANSLATE_NOOP("actions", "Diagnostics…"),
+        ("Ctrl+F1",),
+        Group.HELP,
+        tip=QT_TRANSLATE_NOOP(
+            "actions", "Versions, devices, paths and the database: what helps to find a fault."
+        ),
+    ),
+    Spec(
+        "about",
+        QT_TRANSLATE_NOOP("actions", "About Qwen Desktop…"),
+        ("Shift+F1",),
+        Group.HELP,
+        tip=QT_TRANSLATE_NOOP("actions", "The version, licences, and a look for updates."),
+    ),
     Spec(
         "palette",
         QT_TRANSLATE_NOOP("actions", "Command palette"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qwen_desktop.bridge.doctor import Doctor
     from qwen_desktop.bridge.downloads import Downloads
     from qwen_desktop.bridge.exporting import Exporting
+    from qwen_desktop.bridge.helping import Helping
     from qwen_desktop.bridge.hub_access import HubAccess
     from qwen_desktop.bridge.importing import Importing
     from qwen_desktop.bridge.inspecting import Inspecting
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from qwen_desktop.ui.conversation_pane import ConversationPane
     from qwen_desktop.ui.downloading import Downloading
     from qwen_desktop.ui.finding import Finding
+    from qwen_desktop.ui.helping import HelpView
     from qwen_desktop.ui.incoming import Incoming
     from qwen_desktop.ui.inspection import Inspection
     from qwen_desktop.ui.leaving import Leaving
@@ -94,6 +96,7 @@ class MainWindow(Frame):
     downloading: Downloading
     modelling: Modelling
     studying: Studying
+    helping: HelpView
     incoming: Incoming
     inspection: Inspection
     outgoing: Outgoing
@@ -184,6 +187,8 @@ class MainWindow(Frame):
                 "zoom_reset": lambda: self.appearance.zoom_reset(),
                 "save_as": lambda: self.outgoing.save_as(),
                 "export": lambda: self.outgoing.export_shown(),
+                "diagnostics": lambda: self.helping.show_diagnostics(),
+                "about": lambda: self.helping.show_about(),
                 "backups": lambda: self.safekeeping.show_backups(),
                 "palette": lambda: self.commanding.show_palette(),
                 "menu": lambda: self.commanding.show_menu(),
@@ -296,6 +301,12 @@ class MainWindow(Frame):
 
         self.charting = Charting(self, measuring, place)
         return self.charting
+
+    def help_by(self, helping: Helping) -> None:
+        """Let the program tell of itself. To be called once, after `connect_to`."""
+        from qwen_desktop.ui.helping import HelpView
+
+        self.helping = HelpView(self, helping)
 
     def inspect_by(self, inspecting: Inspecting) -> None:
         """Let prompts be looked at. To be called once, after `connect_to`."""
