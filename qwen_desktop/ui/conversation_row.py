@@ -145,11 +145,11 @@ class RowDelegate(QStyledItemDelegate):
         if index.data(BUSY_ROLE):
             dot(painter, QPointF(right - 4, text.top() + theme.px(9)), 4, t.accent)
             right -= 14
-        for shown, icon in ((summary.pinned, "pin"), (summary.remote, "server")):
+        for shown, mark in ((summary.pinned, "pin"), (summary.remote, "server")):
             if shown:
                 side = theme.px(_MARK)
                 box = QRectF(right - side, text.top() + 3, side, side)
-                icons.draw(painter, icon, box, t.dim)
+                icons.draw(painter, mark, box, t.dim)
                 right -= side + 5
         return right
 

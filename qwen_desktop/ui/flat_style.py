@@ -116,6 +116,16 @@ class FlatStyle(QProxyStyle):
                 return found.adjusted(3, 0, 0, 0)
         return found
 
+    def subElementRect(
+        self, element: QStyle.SubElement, option: QStyleOption, widget: QWidget | None = None
+    ) -> QRect:
+        """The text of a field a little away from its frame."""
+        found = super().subElementRect(element, option, widget)
+        is_text = element == QStyle.SubElement.SE_LineEditContents
+        if is_text and isinstance(widget, QLineEdit) and widget.hasFrame():
+            return found.adjusted(3, 0, -3, 0)
+        return found
+
     # -- painting --------------------------------------------------------------------------
 
     def drawPrimitive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMenu, QPushButton
+from PySide6.QtWidgets import QApplication, QMenu, QPushButton
 
 from qwen_desktop.ui.answer_facts import server_text
 from qwen_desktop.ui.small_dialogs import ConfirmDialog
@@ -42,15 +42,19 @@ def connect(shop, qtbot, server):
     """By the dialog, as a user does it; what is kept then."""
     shop.window.actions_by_name["connections"].trigger()
     dialog = shop.window.connecting.dialog
-    for field, text in ((dialog.name, "Lab"), (dialog.address, server.address), (dialog.key, KEY)):
+    form = dialog.form
+    for field, text in ((form.name, "Lab"), (form.address, server.address), (form.key, KEY)):
         field.clear()
         qtbot.keyClicks(field, text)
     assert not server.seen
     qtbot.mouseClick(button(dialog, "testConnection"), Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: "answered in" in dialog.state.text())
-    assert dialog.model.currentText() == "m"
+    assert form.model.currentText() == "m"
     qtbot.mouseClick(button(dialog, "saveConnection"), Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: shop.connections.entries)
+    wait(qtbot, lambda: "keyring" in form.key_note.text())
+    assert not form.key.text()
+    assert form.forget.isEnabled()
     dialog.close()
     return shop.connections.entries[0].connection
 
@@ -131,6 +135,13 @@ def test_a_connection_is_removed_and_its_chat_says_so(shop, qtbot, server):
     shop.window.connecting.show_connections()
     dialog = shop.window.connecting.dialog
     qtbot.mouseClick(button(dialog, "removeConnection"), Qt.MouseButton.LeftButton)
+    question = dialog.findChild(ConfirmDialog)
+    assert "“Lab” and its key" in question.words.text()
+    qtbot.keyClick(question, Qt.Key.Key_Return)  # Cancel is what Enter presses
+    assert shop.connections.entries
+    qtbot.mouseClick(button(dialog, "removeConnection"), Qt.MouseButton.LeftButton)
+    question = next(q for q in dialog.findChildren(ConfirmDialog) if q.isVisible())
+    qtbot.mouseClick(question.do_button, Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: not shop.connections.entries)
     assert shop.window.connecting.chip.text() == "Connection removed"
     dialog.close()
@@ -141,8 +152,68 @@ def test_what_is_wrong_with_a_server_is_a_sentence(shop, qtbot, server):
     server.pages["/v1/models"] = lambda asked: asked.json({"error": "no"}, 401)
     shop.window.actions_by_name["connections"].trigger()
     dialog = shop.window.connecting.dialog
-    qtbot.keyClicks(dialog.name, "Lab")
-    qtbot.keyClicks(dialog.address, server.address)
+    qtbot.keyClicks(dialog.form.name, "Lab")
+    qtbot.keyClicks(dialog.form.address, server.address)
     qtbot.mouseClick(button(dialog, "testConnection"), Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: "wants a key" in dialog.state.text())
     dialog.close()
+
+
+
+def test_an_address_is_told_as_it_is_asked(shop, qtbot):
+    shop.window.actions_by_name["connections"].trigger()
+    dialog = shop.window.connecting.dialog
+    form = dialog.form
+    for text, words in (
+        ("", ""),
+        ("http://", "no address"),
+        ("192.168.1.20:8000", "https://192.168.1.20:8000/v1"),
+        ("http://192.168.1.20:8000/v1", ""),
+        ("http://models.example.com/v1", "Not encrypted"),
+        ("https://models.example.com/v1", ""),
+    ):
+        form.address.setText(text)
+        assert (words in form.address_note.text()) if words else not form.address_note.text()
+        assert form.address.accessibleDescription() == form.address_note.text()
+        assert button(dialog, "testConnection").isEnabled() == (text not in ("", "http://"))
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not shop.connections.entries  # given up
+
+
+def test_models_of_an_address_that_is_not_kept_are_not_kept(shop, qtbot, server):
+    made = connect(shop, qtbot, server)
+    with fake() as other:
+        other.models = {"object": "list", "data": [{"id": "other"}]}
+        shop.window.connecting.show_connections()
+        dialog = shop.window.connecting.dialog
+        dialog.form.address.setText(other.address)
+        qtbot.mouseClick(button(dialog, "testConnection"), Qt.MouseButton.LeftButton)
+        wait(qtbot, lambda: "other" in dialog.state.text())
+        assert [one.name for one in shop.connections.entry(made.id).models] == ["m"]
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert shop.connections.get(made.id) == made
+
+
+def test_keys_go_through_the_dialog(shop, qtbot, server):
+    """Enter in a field saves, Esc leaves, and Tab goes down the fields."""
+    shop.window.actions_by_name["connections"].trigger()
+    dialog = shop.window.connecting.dialog
+    form = dialog.form
+    wait(qtbot, form.name.hasFocus)
+    names = []
+    for _ in range(11):
+        now = QApplication.focusWidget()
+        names.append(now.accessibleName() or now.text())
+        qtbot.keyClick(now, Qt.Key.Key_Tab)
+    expected = ["Name", "Address", "Server", "Key"]
+    assert names[:4] == expected
+    assert names[4] == "Default model"
+    assert "" not in names
+    form.address.setFocus()
+    qtbot.keyClicks(form.address, server.address)
+    qtbot.keyClick(form.address, Qt.Key.Key_Return)
+    assert [e.connection.name for e in shop.connections.entries] == [f"127.0.0.1:{server.port}"]
+    assert dialog.isVisible()
+    qtbot.keyClick(form.address, Qt.Key.Key_Escape)
+    assert not dialog.isVisible()
+    assert not server.seen
