@@ -177,7 +177,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.command == "chat":
             from qwen_desktop.talk import running
 
-            return running.run(talk_options.order(given, options))
+            return running.run(talk_options.order(parser, given, options))
         if given.command == "import":
             from qwen_desktop import importing
 

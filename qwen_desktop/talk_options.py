@@ -14,13 +14,32 @@ from qwen_desktop.options import Options
 
 @dataclass(frozen=True)
 class TalkOrder:
-    """What the command line asks for. `prompt` "-" is read from standard input."""
+    """What the command line asks for. `prompt` "-" is read from standard input.
 
-    load: LoadRequest
+    `connection` names one that answers in place of the checkpoint in `folder`; `assents`: whatever
+    is said may go there. `files` go with the first message.
+    """
+
     options: Options
+    folder: Path | None = None
     prompt: str | None = None
     as_json: bool = False
     latest: bool = False
+    connection: str = ""
+    model: str = ""
+    assents: bool = False
+    files: tuple[Path, ...] = ()
+
+    def opening(self, folder: Path) -> LoadRequest:
+        """How a checkpoint is to be opened."""
+        options = self.options
+        return LoadRequest(
+            folder,
+            options.precision or Precision.AUTO,
+            options.device or "auto",
+            kv=options.kv or KvFormat.MODEL,
+            rope_factor=options.rope_factor or 1.0,
+        )
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -28,11 +47,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     chat: argparse.ArgumentParser = commands.add_parser(
         "chat",
         help="chat in the terminal, with the chats of the window",
-        description="Chat with a checkpoint in the terminal. Chats are kept where the window keeps "
-        "them. :help lists the commands; docs/terminal.md tells the rest.",
+        description="Chat in the terminal with the checkpoint in DIR, or with a server. Chats are "
+        "kept where the window keeps them. :help lists the commands; docs/terminal.md tells the "
+        "rest.",
         argument_default=argparse.SUPPRESS,
     )
-    chat.add_argument("folder", metavar="DIR", type=Path)
+    chat.add_argument("folder", metavar="DIR", type=Path, nargs="?")
     how = chat.add_mutually_exclusive_group()
     how.add_argument("--prompt", metavar="TEXT", help="answer once and exit; - reads it from stdin")
     how.add_argument(
@@ -44,6 +64,24 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "--continue", dest="latest", action="store_true", help="open the newest chat first"
     )
     chat.add_argument(
+        "--attach",
+        metavar="FILE",
+        dest="attached",
+        action="append",
+        type=Path,
+        help="send a text file or a PDF along; may be repeated",
+    )
+    chat.add_argument(
+        "--connection", metavar="NAME", help="let a server answer: one of the window's connections"
+    )
+    chat.add_argument("--model", metavar="NAME", help="which of its models. Default: its first.")
+    chat.add_argument(
+        "--yes",
+        dest="assents",
+        action="store_true",
+        help="do not ask before chats are sent to the servers that answer them",
+    )
+    chat.add_argument(
         "--system",
         metavar="TEXT",
         dest="setting_system_prompt",
@@ -52,18 +90,26 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     return chat
 
 
-def order(given: argparse.Namespace, options: Options) -> TalkOrder:
-    """What was asked for, from what argparse read."""
-    return TalkOrder(
-        LoadRequest(
-            given.folder.expanduser().absolute(),
-            options.precision or Precision.AUTO,
-            options.device or "auto",
-            kv=options.kv or KvFormat.MODEL,
-            rope_factor=options.rope_factor or 1.0,
-        ),
+def order(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, options: Options
+) -> TalkOrder:
+    """What was asked for, from what argparse read. Ends with `parser`'s error if it makes none."""
+    folder = getattr(given, "folder", None)
+    made = TalkOrder(
         options,
+        folder.expanduser().absolute() if folder is not None else None,
         getattr(given, "prompt", None),
         bool(getattr(given, "json", False)),
         bool(getattr(given, "latest", False)),
+        getattr(given, "connection", ""),
+        getattr(given, "model", ""),
+        bool(getattr(given, "assents", False)),
+        tuple(one.expanduser().absolute() for one in getattr(given, "attached", ())),
     )
+    if made.folder is None and not made.connection:
+        parser.error("chat needs a checkpoint folder, or --connection NAME")
+    if made.model and not made.connection:
+        parser.error("--model is one of a --connection")
+    if made.files and made.as_json:
+        parser.error("--json takes no --attach")
+    return made

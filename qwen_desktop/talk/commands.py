@@ -25,6 +25,11 @@ COMMANDS = (
     Command("conf", (), "[NAME=VALUE …]", "Show the settings of this chat, or change some."),
     Command("reset-conf", (), "", "Take the general settings again."),
     Command("open", (), "[N | WORDS | DIR]", "List or search chats, open one or a checkpoint."),
+    Command("attach", (), "[FILE]", "Send a text file or a PDF along, or list what is attached."),
+    Command("detach", (), "[N]", "Send file N not along, or none of them."),
+    Command(
+        "server", (), "[NAME [MODEL] | off]", "Show or choose the server that answers this chat."
+    ),
     Command("save", (), "FILE", "Write this chat into a file: .md, .html, .txt or .json."),
     Command("regen", (), "", "Answer the last question anew; the old answer stays as a version."),
     Command("edit", (), "[TEXT]", "Say the last question otherwise; the old one stays."),

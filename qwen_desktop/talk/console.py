@@ -2,105 +2,49 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 from prompt_toolkit import PromptSession
 from rich.console import Console
 from rich.text import Text
 
 from qwen_desktop.bridge.run import Run
-from qwen_desktop.chat.commands import value_of
-from qwen_desktop.chat.events import Delta, GenerationEvent, Progress
-from qwen_desktop.chat.exporting import ExportOptions, ExportRequest, Format
 from qwen_desktop.chat.messages import PartKind, Status
 from qwen_desktop.chat.model import LoadRequest
-from qwen_desktop.chat.summary import ListFilter
+from qwen_desktop.chat.settings import Value
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known, report_of
-from qwen_desktop.talk import commands, tables
-from qwen_desktop.talk.clean import clean, one_line
+from qwen_desktop.talk import choosing, commands, files, finding, placing, tables
+from qwen_desktop.talk.clean import clean, one_line, whole
 from qwen_desktop.talk.desk import SETTINGS, Desk
-from qwen_desktop.talk.streaming import AnswerView
+from qwen_desktop.talk.ending import Ending
+from qwen_desktop.talk.streaming import OneLine, show_answer
+from qwen_desktop.talk.titling import Titling
 
-RECENT = 20
 HOW_TO_LEAVE = "Ctrl+D or :exit leaves; Ctrl+C stops an answer."
-_FORMATS = {
-    ".md": Format.MARKDOWN,
-    ".html": Format.HTML,
-    ".txt": Format.TEXT,
-    ".json": Format.JSON,
-}
-
-
-@contextmanager
-def stopped_by_key(stop: threading.Event) -> Iterator[None]:
-    """Within, Ctrl+C sets `stop`; pressed again it has nothing else to do."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class OneLine:
-    """Progress on one line that is gone when it is over; nothing without a terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._shown = False
-
-    def show(self, progress: Progress) -> None:
-        """Show how far it is. From any thread."""
-        if not self._console.is_terminal:
-            return
-        words = progress.stage.value.replace("_", " ")
-        if progress.total > 0:
-            words += f" {100 * progress.done / progress.total:.0f} %"
-        self._console.file.write(f"\r\x1b[2K{words} …")
-        self._console.file.flush()
-        self._shown = True
-
-    def clear(self) -> None:
-        """Take it away."""
-        if self._shown:
-            self._console.file.write("\r\x1b[2K")
-            self._console.file.flush()
-            self._shown = False
-
-
-def show_answer(console: Console, events: Iterator[GenerationEvent], line: OneLine) -> None:
-    """Show an answer while it comes."""
-    with AnswerView(console) as view:
-        for event in events:
-            if isinstance(event, Progress):
-                line.show(event)
-            elif isinstance(event, Delta):
-                line.clear()
-                view.add(event.kind, event.text)
-    line.clear()
 
 
 class Talk:
-    """The loop of a terminal over a desk."""
+    """The loop of a terminal over a desk. `opening` tells how a checkpoint is opened."""
 
     def __init__(
-        self, desk: Desk, load: LoadRequest, console: Console, session: PromptSession[str]
+        self,
+        desk: Desk,
+        opening: Callable[[Path], LoadRequest],
+        console: Console,
+        session: PromptSession[str],
+        ending: Ending,
     ) -> None:
         self._desk = desk
-        self._load = load
+        self._opening = opening
         self._console = console
         self._session = session
+        self._ending = ending
         self._line = OneLine(console)
-        self._listed: list[tuple[str, str, float]] = []
+        self._titling = Titling(desk)
+        self._listed: tuple[finding.Row, ...] = ()
         self._typed = ""  # what the next line begins with: text that was not sent
         self._leaving = False
         self._doers: dict[str, Callable[[str], None]] = {
@@ -109,14 +53,17 @@ class Talk:
             "clear": lambda _: self._console.clear(),
             "clear-his": self._new,
             "history": self._history,
-            "seed": self._seed,
+            "seed": lambda argument: self._one("seed", argument),
             "conf": self._conf,
             "reset-conf": self._reset,
             "open": self._open,
+            "attach": self._attach,
+            "detach": self._detach,
+            "server": self._server,
             "save": self._save,
-            "regen": lambda _: self._answer(self._desk.again()),
+            "regen": lambda _: self._answer(self._desk.again),
             "edit": self._edit,
-            "think": self._think,
+            "think": lambda argument: self._one("thinking", argument),
             "memory": self._memory,
             "prompt": lambda _: self._console.print(
                 tables.prompt(self._desk.source.inspect(self._desk.next_request()))
@@ -124,30 +71,67 @@ class Talk:
         }
 
     def run(self) -> None:
-        """Read and carry out until the user leaves."""
+        """Read and carry out until the user leaves, or the program is ended."""
         self._say("Type a message; :help lists the commands.")
-        while not self._leaving:
-            try:
-                text = self._session.prompt("> ", default=self._typed)
-            except KeyboardInterrupt:
-                if not self._session.default_buffer.text:
-                    self._say(HOW_TO_LEAVE)
+        self._typed = self._desk.draft()
+        self._tell_files()
+        try:
+            while not self._leaving and not self._ending.number:
+                try:
+                    text = self._read(self._prompt(), self._typed)
+                    self._typed = ""
+                    if text.strip():
+                        self._take(text)
+                except KeyboardInterrupt:
+                    self._line.clear()
+                    self._say(HOW_TO_LEAVE if not self._session.default_buffer.text else "Stopped.")
+                except EOFError:
+                    self._typed = whole(self._session.default_buffer.text)
+                    break
+        finally:
+            self._titling.end()
+            self._desk.keep_draft(self._typed)
+
+    def _prompt(self) -> str:
+        """What a line begins with; the name of a server, where what is typed goes to one."""
+        target = self._desk.place.target
+        return f"{one_line(target.connection.name)}> " if target is not None else "> "
+
+    def _read(self, prompt: str, default: str) -> str:
+        """A typed line. Raises KeyboardInterrupt, EOFError where it will not come any more."""
+        app = self._session.app
+
+        def leave() -> None:
+            if app.future is not None and not app.future.done():
+                app.exit(exception=EOFError)
+
+        def end() -> None:
+            if app.is_running and app.loop is not None:
+                app.loop.call_soon_threadsafe(leave)
+
+        def look() -> None:
+            if self._ending.number:  # before it could be told
+                end()
+
+        try:
+            with self._ending.then(end):
+                return whole(self._session.prompt(prompt, default=default, pre_run=look))
+        except KeyboardInterrupt:
+            if text := self._session.default_buffer.text.strip():
+                self._session.history.append_string(text)  # the up key brings it back
                 self._typed = ""
-                continue
-            except EOFError:
-                break
+                return ""
             self._typed = ""
-            if text.strip():
-                self._take(text)
+            raise
 
     def _take(self, text: str) -> None:
+        """Carry out a line. Trouble is said; only Ctrl+C and the end go further."""
         command = commands.read(text)
         try:
+            self._titling.end()
             if command is None:
-                run = self._desk.ask(text)
-                self._answer(run)
-                if not run.stored:
-                    self._typed = text
+                self._typed = text  # until it is on disk
+                self._answer(lambda: self._desk.ask(text))
             elif not command.known:
                 self._say(f"There is no command :{command.name}; :help lists them.")
             else:
@@ -164,20 +148,44 @@ class Talk:
     def _say(self, text: str) -> None:
         self._console.print(Text(clean(text), style="dim"))
 
-    def _answer(self, run: Run) -> None:
-        stop = threading.Event()
+    def _answer(self, make: Callable[[], Run]) -> None:
+        """Carry out the run that `make` makes, once the user agrees to where it goes."""
+        if not self._agreed():
+            self._say("Nothing was sent.")
+            return
+        run, stop = make(), threading.Event()
         try:
-            with stopped_by_key(stop):
-                show_answer(self._console, self._desk.answer(run, stop), self._line)
-        except Known:
-            if run.has_new_message and not run.stored:
-                self._typed = run.typed
-            raise
+            with (
+                self._ending.stopping(stop),
+                closing(self._desk.answer(run, stop)) as events,
+            ):
+                show_answer(self._console, events, self._line)
+        finally:
+            if run.stored:
+                self._typed = ""
         stats, status = run.answer.stats, run.answer.status
         told = tables.usage(stats) if stats is not None and stats.prompt_tokens else ""
         if status is not Status.COMPLETE:
             told = f"{status.value.replace('_', ' ')}; {told}" if told else status.value
         self._say(told)
+        if status is Status.COMPLETE:
+            self._titling.begin()
+
+    def _agreed(self) -> bool:
+        """Whether this chat may go where it is answered; asked once of each server."""
+        place = self._desk.place
+        if place.is_agreed or place.target is None:
+            return True
+        connection = place.target.connection
+        self._say(f"All of this chat will be sent to {connection.name} ({connection.host}).")
+        try:
+            said = PromptSession[str]().prompt("Send it? [y/N] ")
+        except (KeyboardInterrupt, EOFError):
+            return False
+        if said.strip().casefold() not in ("y", "yes"):
+            return False
+        self._desk.agree()
+        return True
 
     # -- commands --------------------------------------------------------------------------
 
@@ -186,8 +194,14 @@ class Talk:
 
     def _new(self, _: str) -> None:
         kept = self._desk.is_kept
+        self._desk.keep_draft("")
         self._desk.new()
         self._say("A new chat." + (" The other one is in the list: :open." if kept else ""))
+        self._take_draft()
+
+    def _take_draft(self) -> None:
+        self._typed = self._desk.draft()
+        self._tell_files()
 
     def _history(self, _: str) -> None:
         messages = self._desk.messages()
@@ -196,49 +210,20 @@ class Talk:
         for text in tables.history(messages):
             self._console.print(text)
 
-    def _seed(self, argument: str) -> None:
+    def _one(self, name: str, argument: str) -> None:
+        """Set a setting, or show it."""
         if argument:
-            self._set("seed", argument)
+            self._set(*choosing.value(name, argument))
         else:
-            self._say(f"seed = {tables.value_text(self._desk.values()['seed'])}")
-
-    def _think(self, argument: str) -> None:
-        if argument:
-            self._set("thinking", argument)
-        else:
-            self._say(f"thinking = {tables.value_text(self._desk.values()['thinking'])}")
+            self._say(f"{name} = {tables.value_text(self._desk.values()[name])}")
 
     def _conf(self, argument: str) -> None:
         if not argument:
             self._console.print(tables.settings(SETTINGS.values(), self._desk.values()))
-            return
-        for pair in _pairs(argument):
-            name, equals, words = pair.partition("=")
-            if not equals:
-                raise Known(
-                    QT_TRANSLATE_NOOP("errors", "“{pair}” has no value."),
-                    QT_TRANSLATE_NOOP("errors", "Say :conf name=value."),
-                    pair=pair,
-                )
-            self._set(name.strip().replace("-", "_"), words)
+        for name, value in choosing.read(argument):
+            self._set(name, value)
 
-    def _set(self, name: str, words: str) -> None:
-        setting = SETTINGS.get(name)
-        if setting is None:
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "There is no setting “{name}”."),
-                QT_TRANSLATE_NOOP("errors", ":conf lists them."),
-                name=name,
-            )
-        try:
-            value = value_of(setting, words)
-        except (ValueError, OverflowError):
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "{name} cannot be “{words}”: {help}"),
-                name=name,
-                words=words,
-                help=setting.help,
-            ) from None
+    def _set(self, name: str, value: Value) -> None:
         self._desk.set(name, value)
         self._say(f"{name} = {tables.value_text(value)}")
 
@@ -247,67 +232,86 @@ class Talk:
         self._say("The general settings hold again.")
 
     def _open(self, argument: str) -> None:
-        folder = Path(argument).expanduser() if argument else None
         if argument.isdigit() and 1 <= int(argument) <= len(self._listed):
-            self._open_chat(self._listed[int(argument) - 1][0])
-        elif folder is not None and folder.is_dir():
-            self._open_checkpoint(folder.absolute())
-        else:
-            self._listed = list(self._found(argument))
-            if self._listed:
-                self._console.print(tables.chats(self._listed))
-                self._say(":open N opens one.")
-            else:
-                self._say("No chat is found.")
-
-    def _found(self, words: str) -> Iterator[tuple[str, str, float]]:
-        store = self._desk.store
-        if not words:
-            for row in store.listing.page(ListFilter(), 0, RECENT):
-                yield row.id, row.title, row.updated_at
+            self._open_chat(self._listed[int(argument) - 1])
             return
-        from qwen_desktop.storage.search import Searcher
+        if argument and files.path_of(argument).is_dir():
+            self._open_checkpoint(files.path_of(argument))
+            return
+        store = self._desk.store
+        rows = finding.found(store, argument) if argument else finding.recent(store)
+        if len(rows) == 1 and rows[0].title == argument:
+            self._open_chat(rows[0])
+            return
+        self._listed = rows
+        if rows:
+            self._console.print(tables.chats(rows))
+            self._say(":open N opens one.")
+        else:
+            self._say("No chat is found.")
 
-        searcher = Searcher(store.database.file)
-        try:
-            hits = searcher.search(words).hits
-        finally:
-            searcher.close()
-        by_id = {hit.conversation_id: hit for hit in reversed(hits)}
-        for hit in sorted(by_id.values(), key=lambda hit: -hit.updated_at)[:RECENT]:
-            yield hit.conversation_id, hit.title.text, hit.updated_at
-
-    def _open_chat(self, conversation_id: str) -> None:
-        self._desk.open(conversation_id)
-        title = self._desk.current.summary().title
+    def _open_chat(self, row: finding.Row) -> None:
+        self._desk.keep_draft("")
+        self._desk.open(row.id)
+        title, place = self._desk.current.summary().title, self._desk.place
         self._say(f"{one_line(title)}: {len(self._desk.messages())} messages; :history shows them.")
+        if place.is_remote:
+            self._say(tables.place(place))
+        self._take_draft()
 
     def _open_checkpoint(self, folder: Path) -> None:
         stop = threading.Event()
-        with stopped_by_key(stop):
+        with self._ending.stopping(stop):
             try:
-                request = replace(self._load, folder=folder)
-                info = self._desk.source.load(request, stop, self._line.show)
+                info = self._desk.source.load(self._opening(folder), stop, self._line.show)
             finally:
                 self._line.clear()
         self._say(f"{info.name}, {info.dtype} on {info.device}")
+        if self._desk.place.is_remote:
+            self._say("This chat is still answered by a server: :server off changes that.")
+
+    def _server(self, argument: str) -> None:
+        if argument == "off":
+            self._desk.use_checkpoint()
+        elif argument:
+            stop = threading.Event()
+            with self._ending.stopping(stop):
+                entry, model = placing.chosen(self._desk, argument, stop)
+            self._desk.use_server(entry.connection.id, model)
+        elif self._desk.servers.entries:
+            self._console.print(tables.servers(self._desk.servers.entries))
+        else:
+            self._say("There are no connections; they are made in the window.")
+        info = self._desk.source.info
+        self._say(tables.place(self._desk.place, info.name if info is not None else ""))
+
+    def _attach(self, argument: str) -> None:
+        if argument:
+            note = files.attach(self._desk, files.path_of(argument))
+            if note is not None:
+                self._say(note.text())
+        elif not self._desk.files:
+            self._say("Nothing is attached.")
+        self._tell_files()
+
+    def _detach(self, argument: str) -> None:
+        kept = self._desk.files
+        if argument and not (argument.isdigit() and 1 <= int(argument) <= len(kept)):
+            raise Known(QT_TRANSLATE_NOOP("errors", "There is no such file: :attach lists them."))
+        number = int(argument) if argument else 0
+        self._desk.files = (*kept[: number - 1], *kept[number:]) if number else ()
+        if self._desk.files:
+            self._tell_files()
+        else:
+            self._say("Nothing is attached.")
+
+    def _tell_files(self) -> None:
+        for number, file in enumerate(self._desk.files, 1):
+            self._say(f"{number}  {file.name}: {len(file.text):,} characters go along")
 
     def _save(self, argument: str) -> None:
-        file = Path(argument).expanduser().absolute()
-        form = _FORMATS.get(file.suffix.lower())
-        if not argument or form is None:
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "Say a file that ends with {endings}."),
-                endings=", ".join(_FORMATS),
-            )
-        if not self._desk.is_kept:
-            raise Known(QT_TRANSLATE_NOOP("errors", "Nothing was asked in this chat yet."))
-        from qwen_desktop.talk.saving import save
-
-        save(
-            self._desk.store.database.file,
-            ExportRequest((self._desk.current.id,), file, ExportOptions(form, one_file=True)),
-        )
+        file = files.path_of(argument)
+        files.save(self._desk, file)
         self._say(str(file))
 
     def _edit(self, argument: str) -> None:
@@ -315,29 +319,22 @@ class Talk:
         text = argument
         if not text:
             try:
-                text = self._session.prompt("edit> ", default=old.text_of(PartKind.TEXT))
+                text = self._read("edit> ", old.text_of(PartKind.TEXT))
             except (KeyboardInterrupt, EOFError):
                 return
         if text.strip():
-            self._answer(self._desk.edit(text))
+            self._typed = f":edit {text}"  # until it is on disk
+            self._answer(lambda: self._desk.edit(text))
 
     def _memory(self, _: str) -> None:
-        self._console.print(tables.memory(self._desk.source.memory()))
+        target = self._desk.place.target
+        if target is not None:
+            state = self._desk.source.server_state(target)
+            self._say(tables.server_state(target.connection, state))
+        if target is None or self._desk.source.info is not None:
+            self._console.print(tables.memory(self._desk.source.memory()))
         count = self._desk.source.count_prompt(self._desk.next_request())
         if count.forecast is not None:
             self._say(tables.forecast(count.forecast))
-
-
-def _pairs(argument: str) -> Iterator[str]:
-    """`a=1 b=2` as pairs; words that are no pair belong to the value before them."""
-    pair = ""
-    for word in argument.split(" "):
-        name = word.partition("=")[0].replace("-", "_")
-        if pair and not ("=" in word and name in SETTINGS):
-            pair += f" {word}"
-            continue
-        if pair:
-            yield pair
-        pair = word
-    if pair:
-        yield pair
+        elif count.estimated:
+            self._say(f"the prompt has about {count.prompt:,} tokens")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from qwen_desktop.bridge.asking import Terms
+from qwen_desktop.bridge.asking import LOCAL, Terms
 from qwen_desktop.chat.events import (
     Delta,
     Finished,
@@ -27,6 +27,7 @@ from qwen_desktop.chat.model import UNKEPT
 from qwen_desktop.chat.settings import Value
 from qwen_desktop.chat.tree import Conversation, Tree
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known, report_of
+from qwen_desktop.talk.clean import whole
 from qwen_desktop.talk.desk import SETTINGS, Desk
 from qwen_desktop.talk.source import Source
 
@@ -53,6 +54,19 @@ def bad(reason: str) -> Known:
     )
 
 
+def heard(raw: bytes) -> dict[str, Any]:
+    """The JSON object on a line. Raises Known."""
+    try:
+        value = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise bad("it is no UTF-8") from None
+    except (ValueError, RecursionError):
+        raise bad("it is no JSON") from None
+    if not isinstance(value, dict):
+        raise bad("it is no object")
+    return value
+
+
 def read(value: Mapping[str, Any]) -> Asked:
     """The request in a JSON object. Raises Known."""
     unknown = set(value) - {"id", "messages", "settings", "keep"}
@@ -65,7 +79,7 @@ def read(value: Mapping[str, Any]) -> Asked:
     for name, one in settings.items():
         if name not in SETTINGS or not SETTINGS[name].accepts(one):
             raise bad(f"the setting {name} cannot be {json.dumps(one)}")
-        values[name] = one
+        values[name] = whole(one) if isinstance(one, str) else one
     messages = _messages(value.get("messages"), values)
     keep = value.get("keep", False)
     if not isinstance(keep, bool):
@@ -82,6 +96,7 @@ def _messages(given: object, values: dict[str, Value]) -> tuple[Message, ...]:
         text = one.get("content") if isinstance(one, dict) else None
         if role not in [known.value for known in Role] or not isinstance(text, str):
             raise bad("a message has a role (system, user, assistant) and a content")
+        text = whole(text)
         if role == Role.SYSTEM.value:
             if number:
                 raise bad("a system message stands first")
@@ -103,18 +118,23 @@ def _messages(given: object, values: dict[str, Value]) -> tuple[Message, ...]:
 class Lines:
     """Answers what lines ask, until `end` is set.
 
-    `keeper` gives the desk of the store, opened at the first use.
+    `keeper` gives the desk of the store, opened at the first use; `place` is who is asked.
     """
 
     def __init__(
-        self, general: Mapping[str, Value], out: TextIO, keeper: Keeper, end: threading.Event
+        self,
+        general: Mapping[str, Value],
+        out: TextIO,
+        keeper: Keeper,
+        end: threading.Event,
     ) -> None:
         self._general = general
         self._out = out
         self._keeper = keeper
         self._asked: queue.SimpleQueue[Asked | Known | None] = queue.SimpleQueue()
-        self._waiting: dict[str, Asked] = {}  # by the JSON of its id; changed under the lock
+        self._waiting: list[Asked] = []  # not answered yet; changed under the lock
         self._lock = threading.Lock()
+        self.place = LOCAL
         self._ended = end
 
     def tell(self, event: str, **values: object) -> None:
@@ -132,7 +152,7 @@ class Lines:
             total=progress.total,
         )
 
-    def run(self, source: Source, lines: Iterable[str]) -> bool:
+    def run(self, source: Source, lines: Iterable[bytes]) -> bool:
         """Answer from `source` until `lines` end; whether all went well."""
         threading.Thread(target=self._read, args=(lines,), name="stdin", daemon=True).start()
         well = True
@@ -149,10 +169,10 @@ class Lines:
                 continue
             well = self._answer(source, asked) and well
             with self._lock:
-                self._waiting.pop(json.dumps(asked.id), None)
+                self._waiting = [one for one in self._waiting if one is not asked]
         return well
 
-    def _read(self, lines: Iterable[str]) -> None:
+    def _read(self, lines: Iterable[bytes]) -> None:
         for line in lines:
             if not line.strip():
                 continue
@@ -162,18 +182,13 @@ class Lines:
                 self._asked.put(known)
         self._asked.put(None)
 
-    def _take(self, line: str) -> None:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            raise bad("it is no JSON") from None
-        if not isinstance(value, dict):
-            raise bad("it is no object")
+    def _take(self, line: bytes) -> None:
+        value = heard(line)
         if "stop" in value:
             with self._lock:
-                asked = self._waiting.get(json.dumps(value["stop"]))
-            if asked is not None:
-                asked.stop.set()
+                for one in self._waiting:
+                    if _same(one.id, value["stop"]):
+                        one.stop.set()
             return
         try:
             asked = read(value)
@@ -181,7 +196,7 @@ class Lines:
             known.values = {**known.values, "id": value.get("id")}
             raise
         with self._lock:
-            self._waiting[json.dumps(asked.id)] = asked
+            self._waiting.append(asked)
         self._asked.put(asked)
 
     def _answer(self, source: Source, asked: Asked) -> bool:
@@ -206,7 +221,8 @@ class Lines:
         general = {**self._general, **asked.values}
         chat = Conversation(id=f"{UNKEPT}lines", tree=Tree.of(asked.messages))
         info = source.info
-        terms = Terms.of(general, chat.options, info.name if info is not None else "")
+        name = info.name if info is not None else ""
+        terms = Terms.of(general, chat.options, name, self.place)
         return source.generate(terms.request(chat, asked.messages), asked.stop)
 
     def _tell_event(self, asked: Asked, event: GenerationEvent) -> None:
@@ -239,3 +255,8 @@ class Lines:
         if asked is None and isinstance(error, Known):
             where = error.values.get("id")
         self.tell("error", id=where, message=report.text(), code=report.code)
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two ids are the same JSON: 1 is neither true nor 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -7,13 +7,15 @@ text comes as it is.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.segment import Segment
 from rich.text import Text
 
+from qwen_desktop.chat.events import Delta, GenerationEvent, Progress
 from qwen_desktop.chat.messages import PartKind
 from qwen_desktop.talk.clean import clean
 
@@ -35,6 +37,19 @@ class SafeMarkdown:
             if segment.control:
                 continue
             yield Segment(clean(segment.text), segment.style)
+
+
+class Tail:
+    """The last lines of something that may be higher than the screen: no others can be redrawn."""
+
+    def __init__(self, shown: RenderableType) -> None:
+        self._shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self._shown, options.update(height=None), pad=False)
+        for line in lines[-max(1, console.height - 2) :]:
+            yield from line
+            yield Segment.line()
 
 
 def blocks(text: str) -> tuple[str, str]:
@@ -100,9 +115,7 @@ class AnswerView:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        # Only the end of a block that is higher than the screen can be drawn again.
-        lines = self._pending.splitlines()[-max(3, self._console.height - 4) :]
-        view = SafeMarkdown("\n".join(lines))
+        view = Tail(SafeMarkdown(self._pending))
         if self._live is None:
             self._live = Live(
                 view,
@@ -131,3 +144,42 @@ class AnswerView:
             if self._kind is PartKind.REASONING:
                 self._console.print()
         self._kind = None
+
+
+class OneLine:
+    """Progress on one line that is gone when it is over; nothing without a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown = False
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is. From any thread."""
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
+            return
+        words = progress.stage.value.replace("_", " ")
+        if progress.total > 0:
+            words += f" {100 * progress.done / progress.total:.0f} %"
+        words = f"{words} …"[: max(1, self._console.width - 1)]  # one that is broken stays
+        self._console.file.write(f"\r\x1b[2K{words}")
+        self._console.file.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take it away."""
+        if self._shown:
+            self._console.file.write("\r\x1b[2K")
+            self._console.file.flush()
+            self._shown = False
+
+
+def show_answer(console: Console, events: Iterator[GenerationEvent], line: OneLine) -> None:
+    """Show an answer while it comes."""
+    with AnswerView(console) as view:
+        for event in events:
+            if isinstance(event, Progress):
+                line.show(event)
+            elif isinstance(event, Delta):
+                line.clear()
+                view.add(event.kind, event.text)
+    line.clear()

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from qwen_desktop.bridge.asking import ChatPlace
+from qwen_desktop.chat.connection import Connection, ServerState
 from qwen_desktop.chat.inspected import Inspected
 from qwen_desktop.chat.ledger import Forecast, Ledger, MemorySample
 from qwen_desktop.chat.messages import AnswerStats, Message, Role, Status
 from qwen_desktop.chat.settings import Setting, Value
+from qwen_desktop.storage.connections import ConnectionEntry
 from qwen_desktop.talk.clean import clean, one_line
 from qwen_desktop.talk.commands import COMMANDS
+from qwen_desktop.talk.finding import Row
 
 MIB = 2**20
 _PIECE = 60  # characters of a segment that are shown
@@ -59,18 +63,58 @@ def history(messages: Iterable[Message]) -> Iterable[Text]:
         if message.role is Role.ASSISTANT and message.stats is not None:
             who = message.stats.model or who
         text = Text(f"{one_line(who)}: ", style="bold")
+        for file in message.files:
+            text.append(f"[{one_line(file.name)}] ", style="not bold dim")
         text.append(clean(message.text), style="not bold")
         if message.status is not Status.COMPLETE:
             text.append(f" ({message.status.value})", style="dim")
         yield text
 
 
-def chats(found: Sequence[tuple[str, str, float]]) -> Table:
-    """Chats (id, title, time) by number."""
+def servers(entries: Iterable[ConnectionEntry]) -> Table:
+    """Connections with the models that are known of them."""
+    table = _table("connection", "server", "models")
+    for entry in entries:
+        one = entry.connection
+        names = " ".join(model.name for model in entry.models) or one.model
+        table.add_row(*(Text(one_line(text)) for text in (one.name, one.host, names)))
+    return table
+
+
+def place(where: ChatPlace, checkpoint: str = "") -> str:
+    """Who answers a chat."""
+    if where.target is not None:
+        connection = where.target.connection
+        answers = one_line(f"{where.target.model} at {connection.name} ({connection.host})")
+        return f"{answers} answers this chat."
+    if where.is_remote:
+        return "The connection that answered this chat is gone: :server NAME, or :server off."
+    if checkpoint:
+        return f"{one_line(checkpoint)} answers this chat, on this machine."
+    return "No checkpoint is open: :open DIR."
+
+
+def server_state(connection: Connection, state: ServerState | None) -> str:
+    """How busy a server is."""
+    name = one_line(f"{connection.name} ({connection.host})")
+    if state is None:
+        return f"{name} does not tell of its memory"
+    told = []
+    if state.kv_usage is not None:
+        told.append(f"{100 * state.kv_usage:.0f} % of its KV memory used")
+    if state.running is not None:
+        told.append(f"{state.running} answers being written")
+    if state.waiting is not None:
+        told.append(f"{state.waiting} waiting")
+    return f"{name}: {', '.join(told)}"
+
+
+def chats(found: Sequence[Row]) -> Table:
+    """Chats by number."""
     table = _table("", "chat", "changed", right=("",))
-    for number, (_, title, changed) in enumerate(found, 1):
-        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))
-        table.add_row(str(number), Text(one_line(title) or "(untitled)"), day)
+    for number, row in enumerate(found, 1):
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.changed))
+        table.add_row(str(number), Text(one_line(row.title) or "(untitled)"), day)
     return table
 
 
