@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
+if sys.platform == "win32":
+    from qwen_desktop import windows
+
 
 def main() -> int:
     """Run the command line; gives the exit status."""
+    if sys.platform == "win32":
+        windows.begin()
     if sys.argv[1:2] == ["--read-pdf"] and len(sys.argv) == 3:
         from qwen_desktop.storage import pdf_text  # this process is for one file
 

@@ -6,6 +6,7 @@ Rule for every caller: never log what a user or a model wrote.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 2 * 2**20
@@ -23,7 +24,8 @@ def start(file: Path, level: int = logging.INFO) -> None:
     logging.getLogger("qwen_desktop").setLevel(level)
     try:
         if file.exists() and file.stat().st_size > MAX_BYTES:
-            file.replace(file.with_name(file.name + ".1"))
+            with suppress(PermissionError):  # on Windows, while another program reads it
+                file.replace(file.with_name(file.name + ".1"))
         # Opened here, where a refusal is met, and not by the first record.
         handler: logging.Handler = logging.FileHandler(file, encoding="utf-8")
     except OSError:  # a read-only profile still has to open

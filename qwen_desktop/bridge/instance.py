@@ -102,13 +102,13 @@ def _names(profile: Profile) -> tuple[str, ...]:
     root = profile.root.resolve()
     digest = hashlib.sha256(os.fsencode(os.path.normcase(root))).hexdigest()[:24]
     named = f"qwen-desktop-{digest}"
-    if sys.platform == "win32":
-        return (named,)
-    inside = str(root / "instance.socket")
-    places = [inside] if len(os.fsencode(inside)) <= LONGEST_NAME else []
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if runtime.is_absolute():
-        places.append(str(runtime / named))
+    places: list[str] = []
+    if sys.platform != "win32":  # there a name is no file
+        inside = str(root / "instance.socket")
+        places += [inside] if len(os.fsencode(inside)) <= LONGEST_NAME else []
+        runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+        if runtime.is_absolute():
+            places.append(str(runtime / named))
     return (*places, named)
 
 

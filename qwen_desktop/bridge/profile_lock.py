@@ -84,12 +84,13 @@ def _locked(descriptor: int) -> bool:
 
 def _is_of(descriptor: int, file: Path) -> bool:
     """Whether an open file is still the one at `file`."""
-    if sys.platform == "win32":
-        return True
-    try:
-        return os.path.samestat(os.fstat(descriptor), file.stat())
-    except OSError:
-        return False
+    same = True
+    if sys.platform != "win32":  # there an open file cannot be removed
+        try:
+            same = os.path.samestat(os.fstat(descriptor), file.stat())
+        except OSError:
+            same = False
+    return same
 
 
 def make_folder(profile: Profile) -> None:

@@ -40,12 +40,14 @@ def open_libraries(count: int | None = None) -> None:
 
 def _open_library(path: Path) -> bool:
     """Load one shared library without the GIL; whether that worked."""
-    import ctypes
-
     if sys.platform == "win32":
-        load = ctypes.WinDLL("kernel32").LoadLibraryW
-        load.argtypes, load.restype = [ctypes.c_wchar_p], ctypes.c_void_p
-        return bool(load(str(path)))
-    dlopen = ctypes.CDLL(None).dlopen
-    dlopen.argtypes, dlopen.restype = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p
-    return bool(dlopen(os.fsencode(path), os.RTLD_NOW))
+        from qwen_desktop import windows
+
+        opened = windows.open_library(str(path))
+    else:
+        import ctypes
+
+        dlopen = ctypes.CDLL(None).dlopen
+        dlopen.argtypes, dlopen.restype = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p
+        opened = bool(dlopen(os.fsencode(path), os.RTLD_NOW))
+    return opened

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable
+from mmap import PAGESIZE
 from pathlib import Path
 from types import TracebackType
 
@@ -31,16 +32,16 @@ _STATM = Path("/proc/self/statm")
 def process_bytes() -> int:
     """Bytes that only this process holds and that are no file's."""
     if _STATM.exists():
-        import resource
-
         _, resident, shared, *_ = _STATM.read_bytes().split()
-        return (int(resident) - int(shared)) * resource.getpagesize()
+        return (int(resident) - int(shared)) * PAGESIZE
     import psutil
 
     process = psutil.Process()
-    if sys.platform == "win32":  # the full answer walks over all pages
-        return int(process.memory_info().private)
-    return int(process.memory_full_info().uss)
+    if sys.platform == "win32":
+        taken = process.memory_info().private  # the full answer walks over all pages
+    else:
+        taken = process.memory_full_info().uss
+    return int(taken)
 
 
 class Meter:

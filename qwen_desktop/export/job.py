@@ -27,7 +27,7 @@ from qwen_desktop.chat.record import Record
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.export import html, markdown, names, plain, turns
 from qwen_desktop.export.words import Words
-from qwen_desktop.storage import conversation_json, trouble
+from qwen_desktop.storage import atomic, conversation_json, trouble
 from qwen_desktop.storage.records import Records
 
 
@@ -98,7 +98,7 @@ class _Job:
 
     def _placed(self, made: list[tuple[Path, str]], target: Path) -> tuple[Path, ...]:
         if self._request.is_one_file:
-            made[0][0].replace(target)
+            atomic.replace(made[0][0], target)
             return (target,)
         target.mkdir(exist_ok=True)
         taken = {name.casefold() for name in os.listdir(target)}  # noqa: PTH208 - names only

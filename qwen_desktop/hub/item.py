@@ -132,7 +132,7 @@ class Item:
             self.part.unlink()
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         self._handle = os.open(self.part, flags, 0o644)
-        os.truncate(self._handle, self.file.size)
+        os.ftruncate(self._handle, self.file.size)
         if self.ranges.total:
             # They may be with the system only; the new journal says that they are on the disk.
             journal.sync(self._handle)

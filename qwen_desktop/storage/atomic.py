@@ -37,7 +37,7 @@ def write_bytes(file: Path, content: bytes) -> None:
                 out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
-            _replace(fresh, file)
+            replace(fresh, file)
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
@@ -45,8 +45,11 @@ def write_bytes(file: Path, content: bytes) -> None:
         raise trouble.from_os(error, file) from error
 
 
-def _replace(fresh: Path, file: Path) -> None:
-    """Rename, with patience on Windows: a virus scanner may hold the old file for a moment."""
+def replace(fresh: Path, file: Path) -> None:
+    """Rename, with patience on Windows: a virus scanner may hold a file for a moment.
+
+    Raises OSError.
+    """
     for wait_s in (0.02, 0.1, 0.5):
         try:
             fresh.replace(file)

@@ -26,14 +26,13 @@ _SUGGESTIONS = 5
 
 def library() -> ctypes.CDLL | None:
     """The library, if the system has it."""
-    if sys.platform == "win32":  # there nothing installs it for all programs
-        return None
-    for name in _LIBRARIES:
-        try:
-            found = ctypes.CDLL(name)
-        except OSError:
-            continue
-        return _declared(found)
+    if sys.platform != "win32":  # there nothing installs it for all programs
+        for name in _LIBRARIES:
+            try:
+                found = ctypes.CDLL(name)
+            except OSError:
+                continue
+            return _declared(found)
     return None
 
 

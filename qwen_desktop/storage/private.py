@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +20,11 @@ def make_folder(folder: Path) -> None:
     A folder that is shared on purpose, or somebody's home, is left as it is: it was only chosen.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if os.name == "nt":
-        return
-    status = folder.stat()
-    is_shared = status.st_mode & stat.S_ISVTX or folder.resolve() in (Path.home(), Path("/"))
-    if status.st_uid == os.getuid() and not is_shared:
-        _close(folder, 0o700, status.st_mode)
+    if sys.platform != "win32":
+        status = folder.stat()
+        is_shared = status.st_mode & stat.S_ISVTX or folder.resolve() in (Path.home(), Path("/"))
+        if status.st_uid == os.getuid() and not is_shared:
+            _close(folder, 0o700, status.st_mode)
 
 
 def make_file(file: Path) -> None:

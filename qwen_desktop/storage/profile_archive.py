@@ -1,4 +1,4 @@
-"""A whole profile as one `.qwenprofile` file: the database, the settings and the presets.
+"""A whole profile as one `.qwenprofile` file: the database, the settings, what was entered.
 
 docs/formats.md tells what is in it. Synchronous, for a thread of its own. Nothing of a file is
 used before all of it was verified; `profile_restore` puts it in place.
@@ -24,9 +24,10 @@ from typing import IO
 from qwen_desktop import __version__
 from qwen_desktop.chat.exporting import ProfileContents
 from qwen_desktop.chat.record import Record
+from qwen_desktop.chat.tree import Conversation
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 from qwen_desktop.paths import Profile
-from qwen_desktop.storage import migrations, trouble
+from qwen_desktop.storage import atomic, migrations, trouble
 from qwen_desktop.storage.database import Database, has_good_schema, translated
 from qwen_desktop.storage.json_place import MAX_COUNT, Place
 from qwen_desktop.storage.records import Records
@@ -34,13 +35,15 @@ from qwen_desktop.storage.store import Store
 
 EXTENSION = ".qwenprofile"
 FORMAT = "qwen-desktop profile"
-VERSION = 3
+VERSION = 4
 PROMPTS = "prompts.json"
 WORDS = "words.txt"
-_SINCE = {PROMPTS: 2, WORDS: 3}  # what has none of these can be read by older versions too
+CONNECTIONS = "connections.json"  # servers, without their keys
+# What has none of these can be read by older versions too.
+_SINCE = {PROMPTS: 2, WORDS: 3, CONNECTIONS: 4}
 MANIFEST = "manifest.json"
 DATABASE = "conversations.db"
-SMALL = ("settings.json", "presets.json", PROMPTS, WORDS)  # where there are such
+SMALL = ("settings.json", "presets.json", PROMPTS, WORDS, CONNECTIONS)  # where there are such
 MEMBERS = (DATABASE, *SMALL)
 
 MAX_SMALL = 2**26  # bytes of the manifest, and of each of these
@@ -71,14 +74,17 @@ def save(profile: Profile, target: Path, step: Step = no_step) -> ProfileContent
             _copy_database(profile.database, workshop / DATABASE, lambda part: step(part / 2))
             counts = _counts(workshop / DATABASE)
             files = {DATABASE: workshop / DATABASE}
-            small = (profile.preferences, profile.presets, profile.prompts, profile.words)
+            small = (
+                *(profile.preferences, profile.presets, profile.prompts, profile.words),
+                profile.connections,
+            )
             for name, file in zip(SMALL, small, strict=True):
                 if file.is_file():
                     files[name] = file
             contents = ProfileContents(target, time.time(), __version__, *counts)
             archive = workshop / "archive"
             _pack(archive, files, contents, lambda part: step(0.5 + part / 2))
-            archive.replace(target)
+            atomic.replace(archive, target)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
     except OSError as error:
@@ -334,11 +340,34 @@ def records_in(
         try:
             # With its traces: whoever takes it may be another thread.
             yield (
-                replace(record, traces=dict(record.traces))
+                replace(
+                    record,
+                    traces=dict(record.traces),
+                    conversation=_without_server(record.conversation),
+                )
                 for record in map(records.read, records.ids())
             )
         finally:
             records.close()
+
+
+def _without_server(conversation: Conversation) -> Conversation:
+    """What comes from elsewhere goes nowhere before the user chose a server for it here."""
+    return replace(conversation, options=replace(conversation.options, remote=None))
+
+
+def forget_agreements(database: Path) -> None:
+    """Let every chat of an unpacked database be asked about before a server gets it. Raises Known.
+
+    Whoever made the file cannot agree for whoever opens it.
+    """
+    with translated(database), closing(sqlite3.connect(database)) as one, one:
+        columns = {row[1] for row in one.execute("PRAGMA table_info(conversations)")}
+        if "options" in columns:
+            one.execute(
+                "UPDATE conversations SET options = json_remove(options, '$.remote.agreed')"
+                " WHERE json_valid(options) AND json_type(options, '$.remote.agreed') IS NOT NULL"
+            )
 
 
 # -- sentences -------------------------------------------------------------------------------
