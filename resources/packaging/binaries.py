@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from contents import QT_PLUGINS
+from contents import QT_PLUGINS, ROOT, needed
 
 Entry = tuple[str, str, str]
 
@@ -131,6 +131,22 @@ def one_openmp(entries: Iterable[Entry]) -> list[Entry]:
         if posixpath.basename(entry[0]) not in names or entry[0].startswith("torch/lib/")
     ]
     return found + [(name, ours, "SYMLINK") for name in names]
+
+
+def licences(entries: Iterable[Entry], file: Path) -> Entry:
+    """Collect the licences of all that goes in into `file`; the entry of that.
+
+    With the libraries of the system among `entries`. The program shows it: `qwen_desktop.licences`.
+    """
+    from qwen_desktop import licences
+
+    extra: tuple[licences.Component, ...] = ()
+    if sys.platform.startswith("linux"):
+        from linux import system_libraries
+
+        extra = system_libraries.components(source for _, source, _ in entries)
+    licences.write(file, [one.name for one in needed()[1:]], extra)
+    return licences.bundled_file().relative_to(ROOT).as_posix(), str(file), "DATA"
 
 
 def stripped(entries: Iterable[Entry], work: Path) -> list[Entry]:

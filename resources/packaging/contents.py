@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,24 +128,10 @@ def foreign_modules() -> list[str]:
 @cache
 def needed() -> tuple[Distribution, ...]:
     """The packages that this program asks for, what they ask for, and so on; itself first."""
-    found: dict[str, Distribution] = {}
-    waiting = [OURS]
-    while waiting:
-        name = waiting.pop()
-        if _plain(name) in found or _plain(name) in _UNUSED:
-            continue
-        try:
-            one = distribution(name)
-        except PackageNotFoundError:  # for another system, or another Python
-            continue
-        found[_plain(name)] = one
-        waiting += [
-            re.split(r"[\s\[<>=!~;(]", asked, maxsplit=1)[0]
-            for asked in one.requires or ()
-            if "extra ==" not in asked
-        ]
-    # Extras that are asked for by name, as `httpx2[socks]`, are in pyproject.toml themselves.
-    return tuple(found.values())
+    from qwen_desktop.licences import needed as asked_for
+
+    names = [OURS, *(name for name in asked_for() if _plain(name) not in _UNUSED)]
+    return tuple(map(distribution, names))
 
 
 def _plain(name: str) -> str:

@@ -53,9 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     if given.smoke:
         if not LINUX:
             parser.error("--smoke is for Linux; docs/packaging.md says how to try it on Windows")
-        from linux import smoke
+        from linux.smoke import run
 
-        return smoke.run(made)
+        return run(made)
     return 0
 
 

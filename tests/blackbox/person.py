@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.blackbox.atspi import Gone, Reader, Widget
@@ -21,11 +21,18 @@ SENDING = "Send message"
 class Person:
     """One start of the program on a desktop, and what is done with it."""
 
-    def __init__(self, desktop: Desktop, profile: Path, *arguments: object) -> None:
+    def __init__(
+        self,
+        desktop: Desktop,
+        profile: Path | None,
+        *arguments: object,
+        program: Sequence[str] = (sys.executable, "-m", "qwen_desktop"),
+    ) -> None:
+        """Start `program`; without `profile`, with that of the person whose desktop it is."""
         self.desktop = desktop
         self.reader = Reader(desktop.bus)
         before = set(self.reader.programs())
-        command = [sys.executable, "-m", "qwen_desktop", "--profile", str(profile)]
+        command = [*program, *(["--profile", str(profile)] if profile else [])]
         self.process = desktop.start(
             "program", [*command, *map(str, arguments)], {"QWEN_DESKTOP_QT_DIALOGS": "1"}, cwd=ROOT
         )

@@ -19,7 +19,7 @@ Qwen Desktop {version} for Linux on x86-64 ({kind})
     sh install.sh           installs it for you alone, into ~/.local; no root needed
     app/qwen-desktop        starts it from here, without installing anything
 
-Needs a desktop with glibc {glibc} or newer (Debian 12, Ubuntu 23.04, Fedora 37 and later).
+Needs a desktop on Linux with glibc {glibc} or newer.
 Removing it again: sh ~/.local/lib/qwen-desktop/uninstall.sh. Chats and settings are kept.
 """
 
