@@ -11,7 +11,15 @@ from pathlib import Path
 from qwen_desktop.chat.exporting import ProfileContents
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import atomic, trouble
-from qwen_desktop.storage.profile_archive import DATABASE, FORMAT, Step, no_step, unpack
+from qwen_desktop.storage.profile_archive import (
+    CONNECTIONS,
+    DATABASE,
+    FORMAT,
+    Step,
+    forget_agreements,
+    no_step,
+    unpack,
+)
 
 
 def prepare(file: Path, profile: Profile, step: Step = no_step) -> ProfileContents:
@@ -27,6 +35,7 @@ def prepare(file: Path, profile: Profile, step: Step = no_step) -> ProfileConten
         raise trouble.from_os(error, waiting) from error
     try:
         contents = unpack(file, waiting, step)
+        forget_agreements(waiting / DATABASE)
         atomic.write_json(profile.restore_mark, {"format": FORMAT, "at": time.time()})
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
@@ -65,6 +74,7 @@ def finish(profile: Profile) -> Path | None:
             "presets.json": profile.presets,
             "prompts.json": profile.prompts,
             "words.txt": profile.words,
+            CONNECTIONS: profile.connections,
         }
         for name, file in present.items():
             if not (waiting / name).exists():

@@ -8,13 +8,17 @@ import shutil
 import sqlite3
 import warnings
 import zipfile
+from dataclasses import replace
 
 import pytest
 
+from qwen_desktop.chat.connection import Connection
+from qwen_desktop.chat.context import ChatOptions, RemoteChoice
 from qwen_desktop.errors import Cancelled, Known
 from qwen_desktop.paths import Profile
 from qwen_desktop.storage import profile_archive as pa
 from qwen_desktop.storage import profile_restore as pr
+from qwen_desktop.storage.connections import ConnectionEntry, ConnectionFile
 from qwen_desktop.storage.records import Records
 from qwen_desktop.storage.store import Store
 from tests.export.conversations import branched, said
@@ -74,6 +78,28 @@ def test_a_profile_is_saved_and_takes_the_place_of_another(profile, saved, tmp_p
     assert pr.finish(other) is None
 
 
+def test_connections_go_along_and_no_chat_goes_to_a_server_before_it_is_asked(profile, tmp_path):
+    """Whoever wrote the file may have let a chat go to a server: that is asked again here."""
+    store = Store.open(profile.database)
+    choice = RemoteChoice("lab", "m", "http://gpu.example:8000")
+    served = replace(said("served").conversation, options=ChatOptions(remote=choice))
+    store.create(served)
+    store.close()
+    one = Connection("Lab", "http://gpu.example:8000/v1", "lab")
+    ConnectionFile(profile.connections).save([ConnectionEntry(one)])
+    file = tmp_path / "all.qwenprofile"
+    pa.save(profile, file)
+    other = Profile(tmp_path / "other")
+    pr.prepare(file, other)
+    pr.finish(other)
+    assert ConnectionFile(other.connections).entries == (ConnectionEntry(one),)
+    kept = {record.conversation.id: record.conversation for record in conversations(other)}
+    assert kept[served.id].options.remote == replace(choice, agreed="")
+    assert len(kept) == 2
+    with pa.records_in(file, tmp_path) as records:
+        assert all(record.conversation.options.remote is None for record in records)
+
+
 def test_what_is_written_meanwhile_does_not_begin_it_again(profile, tmp_path):
     """As every answer does, four times a second."""
     rng = random.Random(1)
@@ -104,7 +130,14 @@ def test_only_what_belongs_to_the_user_is_in_the_file(saved):
 
 
 @pytest.mark.parametrize(
-    ("files", "version"), [((), 1), (("prompts",), 2), (("words",), 3), (("prompts", "words"), 3)]
+    ("files", "version"),
+    [
+        ((), 1),
+        (("prompts",), 2),
+        (("words",), 3),
+        (("prompts", "words"), 3),
+        (("connections",), 4),
+    ],
 )
 def test_older_versions_can_read_what_has_nothing_they_do_not_know(
     profile, tmp_path, files, version
@@ -228,7 +261,7 @@ BROKEN = {
     "no manifest": lambda f, t: repacked_without_manifest(f),
     "manifest of text": lambda f, t: repacked(f, manifest=lambda v: v.update(members="all")),
     "another format": lambda f, t: repacked(f, manifest=lambda v: v.update(format="other")),
-    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=4)),
+    "newer": lambda f, t: repacked(f, manifest=lambda v: v.update(version=5)),
     "newer database": lambda f, t: with_database(f, t, "PRAGMA user_version = 999"),
     "other database": lambda f, t: with_database(f, t, "PRAGMA application_id = 7"),
     "no table of drafts": lambda f, t: with_database(f, t, "DROP TABLE drafts"),
