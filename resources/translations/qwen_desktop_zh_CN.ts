@@ -2,6 +2,49 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="zh_CN" sourcelanguage="en">
 <context>
+    <name>AboutDialog</name>
+    <message>
+        <source>About Qwen Desktop</source>
+        <translation>关于 Qwen Desktop</translation>
+    </message>
+    <message>
+        <source>Version {version}</source>
+        <translation>版本 {version}</translation>
+    </message>
+    <message>
+        <source>Chat with any Qwen checkpoint on your own machine. Free software under the licence {licence}, without any warranty. It is made of parts by others, Qt (LGPL-3.0), PyTorch and Transformers among them.</source>
+        <translation>在自己的电脑上与任何 Qwen 检查点对话。自由软件，许可证为 {licence}，不提供任何担保。其中包含他人的组件，如 Qt（LGPL-3.0）、PyTorch 和 Transformers。</translation>
+    </message>
+    <message>
+        <source>Third-party licences…</source>
+        <translation>第三方许可证…</translation>
+    </message>
+    <message>
+        <source>Check for updates</source>
+        <translation>检查更新</translation>
+    </message>
+    <message>
+        <source>Show the release</source>
+        <translation>查看该版本</translation>
+    </message>
+    <message>
+        <source>Qwen Desktop looks for new versions only when you press the button.</source>
+        <translation>只有按下按钮时，Qwen Desktop 才会查看有没有新版本。</translation>
+    </message>
+    <message>
+        <source>Asking…</source>
+        <translation>正在询问…</translation>
+    </message>
+    <message>
+        <source>Version {version} is there; this is {current}.</source>
+        <translation>已有版本 {version}；当前为 {current}。</translation>
+    </message>
+    <message>
+        <source>This is the newest version, {current}.</source>
+        <translation>当前已是最新版本 {current}。</translation>
+    </message>
+</context>
+<context>
     <name>AccessDialog</name>
     <message>
         <source>Hub access</source>
@@ -1263,23 +1306,7 @@
     </message>
 </context>
 <context>
-    <name>ConnectionsDialog</name>
-    <message>
-        <source>Connections</source>
-        <translation>连接</translation>
-    </message>
-    <message>
-        <source>Servers that may answer chats in place of the checkpoint here. Nothing goes to one unless you choose it for a chat, at the name of the model above the chat.</source>
-        <translation>可以代替本机检查点回答对话的服务器。除非你在对话上方的模型名称处为某个对话选择它，否则不会向它发送任何内容。</translation>
-    </message>
-    <message>
-        <source>New</source>
-        <translation>新建</translation>
-    </message>
-    <message>
-        <source>Remove</source>
-        <translation>移除</translation>
-    </message>
+    <name>ConnectionForm</name>
     <message>
         <source>Name</source>
         <translation>名称</translation>
@@ -1301,10 +1328,6 @@
         <translation>密钥</translation>
     </message>
     <message>
-        <source>Only where the server wants one</source>
-        <translation>仅在服务器要求时</translation>
-    </message>
-    <message>
         <source>Remove key</source>
         <translation>移除密钥</translation>
     </message>
@@ -1315,14 +1338,6 @@
     <message>
         <source>Test lists those there are</source>
         <translation>“测试”会列出可用的模型</translation>
-    </message>
-    <message>
-        <source>Its models may be asked for titles of chats they answer</source>
-        <translation>可以请它的模型为所回答的对话拟标题</translation>
-    </message>
-    <message>
-        <source>Where Titles by the model is on. Else the first words of a chat are its title.</source>
-        <translation>在开启“由模型拟标题”时。否则用对话开头的文字作标题。</translation>
     </message>
     <message>
         <source>Seconds to connect</source>
@@ -1337,16 +1352,12 @@
         <translation>词元之间限时（秒）</translation>
     </message>
     <message>
-        <source>Test</source>
-        <translation>测试</translation>
+        <source>Its models may be asked for titles of chats they answer</source>
+        <translation>可以请它的模型为所回答的对话拟标题</translation>
     </message>
     <message>
-        <source>Cancel the test</source>
-        <translation>取消测试</translation>
-    </message>
-    <message>
-        <source>Save</source>
-        <translation>保存</translation>
+        <source>Where Titles by the model is on. Else the first words of a chat are its title.</source>
+        <translation>在开启“由模型拟标题”时。否则用对话开头的文字作标题。</translation>
     </message>
     <message>
         <source>The key is in the keyring of the system.</source>
@@ -1359,6 +1370,73 @@
     <message>
         <source>There is no key.</source>
         <translation>没有密钥。</translation>
+    </message>
+    <message>
+        <source>This system has no keyring that would keep one.</source>
+        <translation>此系统没有可以保存密钥的密钥环。</translation>
+    </message>
+    <message>
+        <source>Kept; type another to replace it</source>
+        <translation>已保存；输入新的即可替换</translation>
+    </message>
+    <message>
+        <source>Only where the server wants one</source>
+        <translation>仅在服务器要求时</translation>
+    </message>
+    <message>
+        <source>That is no address; write one as http://host:8000/v1.</source>
+        <translation>这不是有效地址；请写成 http://主机:8000/v1 的形式。</translation>
+    </message>
+    <message>
+        <source>Not encrypted: on the way others can read the chat and the key.</source>
+        <translation>未加密：途中他人可以读到对话和密钥。</translation>
+    </message>
+    <message>
+        <source>Asked at {address}</source>
+        <translation>请求地址：{address}</translation>
+    </message>
+</context>
+<context>
+    <name>ConnectionsDialog</name>
+    <message>
+        <source>Connections</source>
+        <translation>连接</translation>
+    </message>
+    <message>
+        <source>Servers that may answer chats in place of the checkpoint here. Nothing goes to one unless you choose it for a chat, at the name of the model above the chat.</source>
+        <translation>可以代替本机检查点回答对话的服务器。除非你在对话上方的模型名称处为某个对话选择它，否则不会向它发送任何内容。</translation>
+    </message>
+    <message>
+        <source>New</source>
+        <translation>新建</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>移除</translation>
+    </message>
+    <message>
+        <source>None yet</source>
+        <translation>还没有</translation>
+    </message>
+    <message>
+        <source>“{name}” and its key are forgotten. Chats that it answers stay, and ask for another.</source>
+        <translation>将忘记“{name}”及其密钥。由它回答的对话会保留，并会请你另选一个。</translation>
+    </message>
+    <message>
+        <source>Remove this connection?</source>
+        <translation>移除此连接？</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>测试</translation>
+    </message>
+    <message>
+        <source>Cancel the test</source>
+        <translation>取消测试</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>保存</translation>
     </message>
     <message>
         <source>Asking {host}…</source>
@@ -1496,6 +1574,10 @@
 <context>
     <name>ConversationList</name>
     <message>
+        <source>answered by a server</source>
+        <translation>由服务器回答</translation>
+    </message>
+    <message>
         <source>pinned</source>
         <translation>已置顶</translation>
     </message>
@@ -1534,6 +1616,10 @@
     <message>
         <source>New chat</source>
         <translation>新对话</translation>
+    </message>
+    <message>
+        <source>A server answers this chat</source>
+        <translation>此对话由服务器回答</translation>
     </message>
     <message>
         <source>Loading…</source>
@@ -2729,6 +2815,61 @@
     </message>
 </context>
 <context>
+    <name>HelpView</name>
+    <message>
+        <source>Diagnostics</source>
+        <translation>诊断信息</translation>
+    </message>
+    <message>
+        <source>What helps to find a fault, to be sent along with a report. It holds nothing of your chats and no names of your files.</source>
+        <translation>有助于查找故障的信息，可随问题报告一起发送。其中不含你的对话内容，也不含你的文件名。</translation>
+    </message>
+    <message>
+        <source>Last crash report</source>
+        <translation>上次的崩溃报告</translation>
+    </message>
+    <message>
+        <source>Close message</source>
+        <translation>关闭消息</translation>
+    </message>
+    <message>
+        <source>The last run ended in a crash. What was on disk is kept.</source>
+        <translation>上次运行因崩溃而结束。磁盘上的内容都已保留。</translation>
+    </message>
+    <message>
+        <source>Show report</source>
+        <translation>查看报告</translation>
+    </message>
+    <message>
+        <source>Crash report</source>
+        <translation>崩溃报告</translation>
+    </message>
+    <message>
+        <source>Where the program was when it crashed, to be sent along with a report. It holds no values: nothing of your chats and no names of your files.</source>
+        <translation>程序崩溃时所处的位置，可随问题报告一起发送。其中没有任何数值：不含你的对话内容，也不含你的文件名。</translation>
+    </message>
+    <message>
+        <source>Show folder</source>
+        <translation>显示文件夹</translation>
+    </message>
+    <message>
+        <source>There is no report of a crash.</source>
+        <translation>没有崩溃报告。</translation>
+    </message>
+    <message>
+        <source>Save report as</source>
+        <translation>报告另存为</translation>
+    </message>
+    <message>
+        <source>Saved “{name}”</source>
+        <translation>已保存“{name}”</translation>
+    </message>
+    <message>
+        <source>Show in folder</source>
+        <translation>在文件夹中显示</translation>
+    </message>
+</context>
+<context>
     <name>HubPart</name>
     <message>
         <source>Paste a token of yours</source>
@@ -3323,6 +3464,33 @@
     <message>
         <source>Deleted: {folder}. {size} are free again.</source>
         <translation>已删除：{folder}。释放了 {size}。</translation>
+    </message>
+</context>
+<context>
+    <name>LicencesDialog</name>
+    <message>
+        <source>Third-party licences</source>
+        <translation>第三方许可证</translation>
+    </message>
+    <message>
+        <source>One moment…</source>
+        <translation>请稍候…</translation>
+    </message>
+    <message>
+        <source>Parts of the program</source>
+        <translation>程序的组件</translation>
+    </message>
+    <message>
+        <source>Text of the licence</source>
+        <translation>许可证全文</translation>
+    </message>
+    <message>
+        <source>Qwen Desktop is made of {count} parts.</source>
+        <translation>Qwen Desktop 由 {count} 个组件构成。</translation>
+    </message>
+    <message>
+        <source>It comes without a text of its licence.</source>
+        <translation>此组件没有附带许可证全文。</translation>
     </message>
 </context>
 <context>
@@ -4719,6 +4887,25 @@
     </message>
 </context>
 <context>
+    <name>ReportDialog</name>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>Save…</source>
+        <translation>保存…</translation>
+    </message>
+    <message>
+        <source>One moment…</source>
+        <translation>请稍候…</translation>
+    </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
+</context>
+<context>
     <name>RestoreDialog</name>
     <message>
         <source>Restore a profile</source>
@@ -5045,6 +5232,13 @@
     </message>
 </context>
 <context>
+    <name>SentView</name>
+    <message>
+        <source>Messages of the request</source>
+        <translation>请求中的消息</translation>
+    </message>
+</context>
+<context>
     <name>ServerView</name>
     <message>
         <source>Server of this chat</source>
@@ -5142,40 +5336,20 @@
         <translation>供浏览器使用的对话网页地址</translation>
     </message>
     <message>
-        <source>Time</source>
-        <translation>时间</translation>
-    </message>
-    <message>
-        <source>Path</source>
-        <translation>路径</translation>
-    </message>
-    <message>
-        <source>Status</source>
-        <translation>状态</translation>
-    </message>
-    <message>
-        <source>Read</source>
-        <translation>读取</translation>
-    </message>
-    <message>
-        <source>Kept</source>
-        <translation>保留</translation>
-    </message>
-    <message>
-        <source>Written</source>
-        <translation>写出</translation>
-    </message>
-    <message>
-        <source>Tokens/s</source>
-        <translation>词元/秒</translation>
-    </message>
-    <message>
         <source>Requests; of texts nothing is noted</source>
         <translation>请求；不记录任何文本</translation>
     </message>
     <message>
         <source>Requests</source>
         <translation>请求</translation>
+    </message>
+    <message>
+        <source>Copy the log</source>
+        <translation>复制日志</translation>
+    </message>
+    <message>
+        <source>Clear the log</source>
+        <translation>清空日志</translation>
     </message>
     <message>
         <source>Stop</source>
@@ -5220,6 +5394,37 @@
     <message>
         <source>This system has no keyring: the key holds until the program ends.</source>
         <translation>本系统没有密钥环：密钥保留到程序结束。</translation>
+    </message>
+</context>
+<context>
+    <name>ServingLog</name>
+    <message>
+        <source>Time</source>
+        <translation>时间</translation>
+    </message>
+    <message>
+        <source>Path</source>
+        <translation>路径</translation>
+    </message>
+    <message>
+        <source>Status</source>
+        <translation>状态</translation>
+    </message>
+    <message>
+        <source>Read</source>
+        <translation>读取</translation>
+    </message>
+    <message>
+        <source>Kept</source>
+        <translation>保留</translation>
+    </message>
+    <message>
+        <source>Written</source>
+        <translation>写出</translation>
+    </message>
+    <message>
+        <source>Tokens/s</source>
+        <translation>词元/秒</translation>
     </message>
     <message>
         <source>left</source>
@@ -6191,6 +6396,10 @@
         <translation>导入、导出、备份</translation>
     </message>
     <message>
+        <source>Help</source>
+        <translation>帮助</translation>
+    </message>
+    <message>
         <source>Program</source>
         <translation>程序</translation>
     </message>
@@ -6313,6 +6522,22 @@
     <message>
         <source>Backups…</source>
         <translation>备份…</translation>
+    </message>
+    <message>
+        <source>Diagnostics…</source>
+        <translation>诊断信息…</translation>
+    </message>
+    <message>
+        <source>Versions, devices, paths and the database: what helps to find a fault.</source>
+        <translation>版本、设备、路径和数据库：有助于查找故障。</translation>
+    </message>
+    <message>
+        <source>About Qwen Desktop…</source>
+        <translation>关于 Qwen Desktop…</translation>
+    </message>
+    <message>
+        <source>The version, licences, and a look for updates.</source>
+        <translation>版本、许可证以及检查更新。</translation>
     </message>
     <message>
         <source>Command palette</source>
@@ -7907,10 +8132,6 @@
         <translation>请确认其地址是兼容 OpenAI 的服务器。</translation>
     </message>
     <message>
-        <source>Check HTTPS_PROXY in the environment.</source>
-        <translation>请检查环境变量 HTTPS_PROXY。</translation>
-    </message>
-    <message>
         <source>Check the network and the address of the connection.</source>
         <translation>请检查网络与连接的地址。</translation>
     </message>
@@ -8027,6 +8248,30 @@
         <translation>请重试，或在“工具”→“连接”中设置更长的等待时间。</translation>
     </message>
     <message>
+        <source>The account on {host} has nothing left: {said}</source>
+        <translation>{host} 上的账户已无余额：{said}</translation>
+    </message>
+    <message>
+        <source>Look at its limits, or choose another server.</source>
+        <translation>请查看其限额，或另选一台服务器。</translation>
+    </message>
+    <message>
+        <source>{host} held back the rest of this answer by a filter.</source>
+        <translation>{host} 的过滤器拦下了此回答的其余部分。</translation>
+    </message>
+    <message>
+        <source>Ask in other words, or let another model answer.</source>
+        <translation>请换一种说法，或让别的模型回答。</translation>
+    </message>
+    <message>
+        <source>The model on {host} called a tool; a chat here has none.</source>
+        <translation>{host} 上的模型调用了工具；这里的对话没有工具。</translation>
+    </message>
+    <message>
+        <source>Regenerate the answer, or let another model answer.</source>
+        <translation>请重新生成回答，或让别的模型回答。</translation>
+    </message>
+    <message>
         <source>An answer of a server cannot begin at one of its tokens.</source>
         <translation>服务器的回答不能从其中某个词元开始。</translation>
     </message>
@@ -8043,12 +8288,24 @@
         <translation>请重新生成，或请它写出其余部分。</translation>
     </message>
     <message>
+        <source>Write it as http://host:port or socks5h://host:port in Settings or in HTTPS_PROXY.</source>
+        <translation>请在设置或 HTTPS_PROXY 中写成 http://主机:端口 或 socks5h://主机:端口。</translation>
+    </message>
+    <message>
         <source>The certificate of {host} is not trusted.</source>
         <translation>{host} 的证书不受信任。</translation>
     </message>
     <message>
         <source>Add the certificate to the system&apos;s own, or check clock and address.</source>
         <translation>请把证书加入系统，或检查时钟与地址。</translation>
+    </message>
+    <message>
+        <source>The proxy on the way to {host} does not take connections.</source>
+        <translation>通往 {host} 的代理不接受连接。</translation>
+    </message>
+    <message>
+        <source>Check the proxy in Settings, or HTTPS_PROXY.</source>
+        <translation>请检查设置中的代理或 HTTPS_PROXY。</translation>
     </message>
     <message>
         <source>The proxy does not let this program through to {host}.</source>
@@ -8251,12 +8508,20 @@
         <translation>此对话中还没有提问。</translation>
     </message>
     <message>
-        <source>This chat is answered by a server.</source>
-        <translation>此对话由服务器回答。</translation>
+        <source>All of the chat would be sent to {name} ({host}).</source>
+        <translation>整个对话将发送到 {name}（{host}）。</translation>
     </message>
     <message>
-        <source>Go on with it in the window, or begin another chat.</source>
-        <translation>请在窗口中继续，或开始另一个对话。</translation>
+        <source>Say --yes if it may.</source>
+        <translation>若可以，请加上 --yes。</translation>
+    </message>
+    <message>
+        <source>The connection that answers this chat is gone.</source>
+        <translation>回答此对话的连接已不存在。</translation>
+    </message>
+    <message>
+        <source>Say :server NAME, or :server off for a checkpoint.</source>
+        <translation>请输入 :server 名称；若要使用检查点，请输入 :server off。</translation>
     </message>
     <message>
         <source>The prompt has {tokens} tokens; {budget} fit beside an answer.</source>
@@ -8273,6 +8538,78 @@
     <message>
         <source>PDF needs the window&apos;s libraries: export it there.</source>
         <translation>PDF 需要窗口的库：请在窗口中导出。</translation>
+    </message>
+    <message>
+        <source>Check the address of releases in Settings.</source>
+        <translation>请检查设置中的发布地址。</translation>
+    </message>
+    <message>
+        <source>{host} knows of no release.</source>
+        <translation>{host} 上没有任何发布版本。</translation>
+    </message>
+    <message>
+        <source>No address of releases is set.</source>
+        <translation>没有设置发布地址。</translation>
+    </message>
+    <message>
+        <source>Enter one in Settings, or look where you got Qwen Desktop from.</source>
+        <translation>请在设置中填写，或到获取 Qwen Desktop 的地方查看。</translation>
+    </message>
+    <message>
+        <source>The address of releases has to begin with https://.</source>
+        <translation>发布地址必须以 https:// 开头。</translation>
+    </message>
+    <message>
+        <source>Check the connection to the internet and the address of releases.</source>
+        <translation>请检查网络连接和发布地址。</translation>
+    </message>
+    <message>
+        <source>What {host} answers tells of no release.</source>
+        <translation>{host} 的答复中没有发布版本的信息。</translation>
+    </message>
+    <message>
+        <source>There is no such file: :attach lists them.</source>
+        <translation>没有这个文件：:attach 会列出文件。</translation>
+    </message>
+    <message>
+        <source>{name} does not say which models it has.</source>
+        <translation>{name} 没有说明它有哪些模型。</translation>
+    </message>
+    <message>
+        <source>Name one: --model NAME, or :server NAME MODEL.</source>
+        <translation>请指定一个：--model 名称，或 :server 名称 模型。</translation>
+    </message>
+    <message>
+        <source>What comes in on stdin is no text.</source>
+        <translation>标准输入中的内容不是文本。</translation>
+    </message>
+    <message>
+        <source>Several connections are called “{name}”.</source>
+        <translation>有多个连接名为“{name}”。</translation>
+    </message>
+    <message>
+        <source>Give them different names: Connections, in the window.</source>
+        <translation>请在窗口的“连接”中为它们取不同的名称。</translation>
+    </message>
+    <message>
+        <source>There is no connection “{name}”; there are: {known}.</source>
+        <translation>没有名为“{name}”的连接；现有：{known}。</translation>
+    </message>
+    <message>
+        <source>There is no connection “{name}”.</source>
+        <translation>没有名为“{name}”的连接。</translation>
+    </message>
+    <message>
+        <source>They are made in the window: Connections to servers.</source>
+        <translation>连接在窗口中建立：服务器连接。</translation>
+    </message>
+    <message>
+        <source>Only {host} knows the tokens of this chat.</source>
+        <translation>只有 {host} 知道此对话的词元。</translation>
+    </message>
+    <message>
+        <source>Say :open DIR, or :server NAME for a server.</source>
+        <translation>请输入 :open 文件夹；若要使用服务器，请输入 :server 名称。</translation>
     </message>
 </context>
 <context>
@@ -8412,6 +8749,46 @@
         <translation>用户</translation>
     </message>
     <message>
+        <source>Settings of the request</source>
+        <translation>请求中的设置</translation>
+    </message>
+    <message>
+        <source>about {count} tokens</source>
+        <translation>约 {count} 个词元</translation>
+    </message>
+    <message>
+        <source>about {count} tokens of {budget} that fit beside an answer</source>
+        <translation>约 {count} 个词元；除回答外可容纳 {budget} 个</translation>
+    </message>
+    <message>
+        <source>the server has not told how long its context is</source>
+        <translation>服务器没有说明其上下文有多长</translation>
+    </message>
+    <message>
+        <source>to {url}</source>
+        <translation>发往 {url}</translation>
+    </message>
+    <message>
+        <source>messages {count}</source>
+        <translation>消息 {count} 条</translation>
+    </message>
+    <message>
+        <source>The server makes the prompt of these messages: only it knows tokens and ids. The key is not shown.</source>
+        <translation>服务器用这些消息拼成提示词：词元和编号只有它知道。密钥不会显示。</translation>
+    </message>
+    <message>
+        <source>What program the server is shows with the first message to it; settings may change then.</source>
+        <translation>服务器用的是什么程序，要等第一条消息发出后才知道；届时设置可能有变化。</translation>
+    </message>
+    <message>
+        <source>Made once more of the chat and of what the answer remembers: system prompt and longest answer are those of now.</source>
+        <translation>根据对话和回答所记录的内容重新生成：系统提示词和最长回答取当前的值。</translation>
+    </message>
+    <message>
+        <source>Settings this server is not told: {names}.</source>
+        <translation>不会告知此服务器的设置：{names}。</translation>
+    </message>
+    <message>
         <source>File</source>
         <translation>文件</translation>
     </message>
@@ -8476,10 +8853,6 @@
         <translation>此回答的提示词未保留。</translation>
     </message>
     <message>
-        <source>A server gets the messages of this chat; only it knows the tokens.</source>
-        <translation>服务器得到此对话的消息；词元只有它知道。</translation>
-    </message>
-    <message>
         <source>Another tokenizer made these ids than the one that is open: they are shown without text.</source>
         <translation>这些编号来自另一个分词器，不是现在打开的：只显示编号，没有文字。</translation>
     </message>
@@ -8522,6 +8895,10 @@
     <message>
         <source>context {limit}</source>
         <translation>上下文 {limit}</translation>
+    </message>
+    <message>
+        <source>The connection that answers this chat is not there any more.</source>
+        <translation>回答此对话的连接已不存在。</translation>
     </message>
     <message>
         <source>from the cache {reused} (underlined), to be read {prefilled}</source>
@@ -9378,8 +9755,8 @@
         <translation>代理</translation>
     </message>
     <message>
-        <source>As http://host:port; empty: as the environment says (HTTPS_PROXY).</source>
-        <translation>写成 http://主机:端口；留空：按环境变量（HTTPS_PROXY）。</translation>
+        <source>As http://host:port or socks5h://host:port; empty: as the environment says (HTTPS_PROXY). Servers that answer chats are reached by it, too.</source>
+        <translation>形如 http://主机:端口 或 socks5h://主机:端口；留空则遵循环境变量（HTTPS_PROXY）。回答对话的服务器也经由它连接。</translation>
     </message>
     <message>
         <source>Go on with downloads at start</source>
@@ -9388,6 +9765,14 @@
     <message>
         <source>Otherwise what was under way stays paused until you resume it.</source>
         <translation>否则未完成的下载保持暂停，直到你继续。</translation>
+    </message>
+    <message>
+        <source>Address of releases</source>
+        <translation>发布地址</translation>
+    </message>
+    <message>
+        <source>Asked for a newer Qwen Desktop when you press the button in About, and never else. Empty: nobody is asked.</source>
+        <translation>仅当你在“关于”中按下按钮时，才会向此地址询问有没有更新的 Qwen Desktop。留空则不询问任何地方。</translation>
     </message>
     <message>
         <source>Code compiled for the processor</source>
