@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import shutil
 import sys
@@ -67,6 +68,7 @@ def run(order: TalkOrder) -> int:
         return 1
     finally:
         if profile.temporary:
+            logging.shutdown()  # Windows removes no file that is open
             shutil.rmtree(profile.root, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 ﻿; The installer for Windows. `python dev.py package` compiles it with Inno Setup 6.3 or later and
 ; says on the command line what it needs:
 ;   /DVersion=0.1.0   as in qwen_desktop/__init__.py
+;   /DNumbers=0.1.0.0 the same for Windows to compare
 ;   /DVariant=cpu     which build of torch is inside
 ;   /DFolder=PATH     the application folder
 ;   /DIcon=PATH       the icon of the program
@@ -8,6 +9,9 @@
 
 #ifndef Version
   #error Version is missing: use "python dev.py package".
+#endif
+#ifndef Numbers
+  #error Numbers is missing: use "python dev.py package".
 #endif
 #ifndef Variant
   #error Variant is missing: use "python dev.py package".
@@ -34,7 +38,8 @@ AppVersion={#Version}
 AppVerName={#Name} {#Version}
 AppPublisher={#Name}
 AppCopyright=Apache-2.0
-VersionInfoVersion={#Version}
+VersionInfoVersion={#Numbers}
+VersionInfoProductTextVersion={#Version}
 VersionInfoDescription={#Name} Setup
 ; For this user alone: no administrator is asked.
 PrivilegesRequired=lowest
@@ -62,7 +67,6 @@ SolidCompression=yes
 DiskSpanning=yes
 DiskSliceSize=2000000000
 #endif
-OutputBaseFilename=qwen-desktop-{#Version}-windows-x64-{#Variant}-setup
 SetupIconFile={#Icon}
 UninstallDisplayName={#Name}
 UninstallDisplayIcon={app}\{#Program}
