@@ -98,9 +98,10 @@ def chats(profile: Profile, is_open: bool) -> Section:
         rows.append(Row("marked_for_a_check", database.mark_of(file).exists()))
         rows.append(Row("backups", len(BackupFolder(file).list())))
     except Known as trouble:
-        rows.append(Row("state", "cannot be read", f"cannot be read: {trouble.report().for_log()}"))
+        rows.append(Row("trouble", trouble.report().for_log()))
     except (sqlite3.Error, OSError) as error:
-        rows.append(Row("state", f"cannot be read: {type(error).__name__}"))
+        kind = "damaged" if database.is_damage(error) else type(error).__name__
+        rows.append(Row("trouble", f"cannot be read: {kind}"))
     return Section("database", "Database", tuple(rows))
 
 

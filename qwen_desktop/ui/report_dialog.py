@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from qwen_desktop.ui import theme
-from qwen_desktop.ui.controls import Label
+from qwen_desktop.ui.controls import Label, ScrollBar
 from qwen_desktop.ui.dialog import Dialog
 
 
@@ -27,7 +27,7 @@ class ReportDialog(Dialog):
         self.text.setObjectName("reportText")
         self.text.setAccessibleName(title)
         self.text.setFont(theme.code_font(12))
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setVerticalScrollBar(ScrollBar(Qt.Orientation.Vertical, self.text))
         self.text.setTabChangesFocus(True)
         self._buttons = self.close_box()
         self.copy_button = self.add_button("copyReport", self.tr("Copy"))
