@@ -7,8 +7,6 @@ import socket
 import ssl
 from pathlib import Path
 
-import urllib3.exceptions as http
-
 from qwen_desktop.chat.hub import Endpoint, Hub
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
@@ -230,6 +228,9 @@ def cut_off(host: str, details: str = "") -> Known:
 
 def of_network(error: Exception, host: str) -> Known:
     """The sentence for an exception of the HTTP library. The border to foreign exceptions."""
+    # Not at the top: where files are looked at too, and its first import opens a socket.
+    import urllib3.exceptions as http
+
     details = f"{type(error).__name__}: {error}"
     causes = _causes(error)
     for cause in causes:
@@ -314,6 +315,9 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def is_lasting(known: Known, error: Exception) -> bool:
     """Whether asking again at once would be of no use."""
+    # Not at the top: where files are looked at too, and its first import opens a socket.
+    import urllib3.exceptions as http
+
     if known.code == "hub-proxy":  # it may also have gone in the middle of something
         kinds = (ConnectionResetError, BrokenPipeError, TimeoutError, http.ReadTimeoutError)
         return not any(isinstance(cause, kinds) for cause in _causes(error))

@@ -120,7 +120,7 @@ class FlatStyle(QProxyStyle):
         self, element: QStyle.SubElement, option: QStyleOption, widget: QWidget | None = None
     ) -> QRect:
         """The text of a field a little away from its frame."""
-        found = super().subElementRect(element, option, widget)
+        found = super().subElementRect(element, option, widget)  # type: ignore[arg-type]
         is_text = element == QStyle.SubElement.SE_LineEditContents
         if is_text and isinstance(widget, QLineEdit) and widget.hasFrame():
             return found.adjusted(3, 0, -3, 0)
