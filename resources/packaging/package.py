@@ -52,7 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     sums(made)
     if given.smoke:
         if not LINUX:
-            parser.error("--smoke is for Linux; docs/packaging.md says how to try it on Windows")
+            from windows import smoke
+
+            return smoke.run(made)
         from linux.smoke import run
 
         return run(made)
@@ -158,7 +160,10 @@ def build_with(folder: Path, hook: str, out: Path) -> None:
 def sums(made: dict[str, Path]) -> None:
     """Write SHA256SUMS beside the files, for those who fetch them."""
     lines = []
-    for file in sorted(path for path in made.values() if path.is_file()):
+    files = [path for path in made.values() if path.is_file()]
+    # A setup program with CUDA is more than one file.
+    files += [part for path in files for part in path.parent.glob(f"{path.stem}-*.bin")]
+    for file in sorted(files):
         found = hashlib.sha256()
         with file.open("rb") as opened:
             for piece in iter(lambda: opened.read(2**20), b""):
