@@ -8,6 +8,7 @@
     python3 dev.py check                  lint, format, types, layers
     python3 dev.py bench [NAME] [--json]  measure; without a name: list what can be measured
     python3 dev.py package [--smoke]      build what can be installed, and try it
+    python3 dev.py release TAG            see whether TAG can be released
     python3 dev.py screenshots [DIR]      take pictures of the window in its states
     python3 dev.py demo-model [--evaluate]  train the demo checkpoint, or measure its answers
 
@@ -629,6 +630,14 @@ def package(arguments: list[str]) -> int:
     return become([str(ROOT / "resources" / "packaging" / "package.py"), *arguments])
 
 
+def release(arguments: list[str]) -> int:
+    """See whether a tag can be released, and bring its packages together. Needs no environment."""
+    import subprocess
+
+    script = ROOT / "resources" / "packaging" / "release.py"
+    return subprocess.call([sys.executable, str(script), *arguments])
+
+
 def screenshots(arguments: list[str]) -> int:
     """Take pictures of the window in its states."""
     prepare("dev", "qt", "fonts")
@@ -642,6 +651,7 @@ COMMANDS = {
     "bench": bench,
     "demo-model": demo_model,
     "package": package,
+    "release": release,
     "screenshots": screenshots,
 }
 
