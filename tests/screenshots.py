@@ -38,6 +38,7 @@ from qwen_desktop.storage.store import Store
 from tests.list_pictures import put_in_order, take_list
 from tests.memory_pictures import take_memory
 from tests.models_pictures import take_models
+from tests.servers_pictures import take_servers
 from tests.turn_pictures import long_talk, take_full, take_stretched, take_thinking, take_turns
 from tests.window_pictures import markdown_talk, take_window
 
@@ -193,6 +194,7 @@ def take(folder: Path, theme: str, language: str) -> None:
     take_list(driver, picture, dialog)
     take_window(driver, picture, dialog, work)
     take_models(driver, dialog, demo_checkpoint(), work)
+    take_servers(driver, picture, dialog)
     app.chats.new()
 
     def send(english: str, chinese: str) -> None:

@@ -79,8 +79,10 @@ class ServingDialog(Dialog):
         foot.addWidget(self.copy_log)
         foot.addWidget(self.clear_log)
         foot.addStretch(1)
-        foot.addWidget(self.close_box())
+        closing = self.close_box()
+        foot.addWidget(closing)
         column.addLayout(foot)
+        (self._close,) = closing.buttons()
         serving.changed.connect(self._show)
         serving.served.connect(self.add_entry)
         serving.problem.connect(self._on_problem)
@@ -174,6 +176,9 @@ class ServingDialog(Dialog):
         self.go.setText(self.tr("Stop") if active else self.tr("Start"))
         self.go.setAccessibleName(self.go.text())
         self.go.setEnabled(not state.stopping)
+        for button, is_default in ((self.go, not active), (self._close, active)):
+            if isinstance(button, QPushButton):  # what Enter does
+                button.setDefault(is_default)
         self.port.setEnabled(not active)
         self.keyed.setEnabled(not active)
         self.address.setText(f"{state.address}/v1" if state.address else "")

@@ -123,16 +123,24 @@ class ServingTable(NumbersTable):
         super().__init__(log, parent)
         across = self.horizontalHeader()
         across.setStretchLastSection(False)
-        across.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         across.setSectionResizeMode(PATH, QHeaderView.ResizeMode.Stretch)
         self._at_end = True
         log.rowsAboutToBeInserted.connect(self._on_before)
         log.rowsInserted.connect(self._on_inserted)
+        for column in range(log.columnCount()):
+            self.resizeColumnToContents(column)
 
     def _on_before(self) -> None:
         bar = self.verticalScrollBar()
         self._at_end = bar.value() >= bar.maximum()
 
     def _on_inserted(self) -> None:
+        self._fit()
         if self._at_end:
             self.scrollToBottom()
+
+    def _fit(self) -> None:
+        """Numbers are seen whole; the path gets the rest."""
+        for column in range(self._numbers.columnCount()):
+            if column != PATH and self.sizeHintForColumn(column) > self.columnWidth(column):
+                self.resizeColumnToContents(column)

@@ -211,6 +211,17 @@ def test_how_it_was_started_is_remembered(dialog, loaded, qtbot):
     assert StateFile(loaded.options.profile.state).load().serving_keyed
 
 
+def test_enter_starts_and_esc_leaves_it_running(dialog, loaded, qtbot):
+    dialog.port.setFocus()
+    qtbot.keyClick(dialog.port, Qt.Key.Key_Return)
+    wait(qtbot, lambda: dialog.address.text())
+    qtbot.keyClick(dialog.address, Qt.Key.Key_Escape)
+    assert loaded.window.serving.dialog is None
+    assert loaded.serving.state.running
+    loaded.serving.stop()
+    wait(qtbot, lambda: not loaded.serving.state.running)
+
+
 def test_without_a_checkpoint_it_says_so(application, qtbot):
     application.window.actions_by_name["server"].trigger()
     dialog = application.window.serving.dialog
