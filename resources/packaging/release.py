@@ -46,7 +46,9 @@ def checked(tag: str, version: str, changes: str) -> str:
     if tag != f"v{version}":
         sys.exit(f"The tag is {tag}, and qwen_desktop/__init__.py says {version}.")
     found = re.search(
-        rf"^## \[?{re.escape(version)}\b[^\n]*\n(.*?)(?=^## |\Z)", changes, re.MULTILINE | re.DOTALL
+        rf"^## \[?{re.escape(version)}(?![\w.-])[^\n]*\n(.*?)(?=^## |\Z)",
+        changes,
+        re.MULTILINE | re.DOTALL,
     )
     if found is None:
         sys.exit(f"CHANGELOG.md says nothing of {version}.")
