@@ -43,6 +43,7 @@ class Measuring(QObject):
         chats.rewound.connect(self._look_soon)
         chats.run_changed.connect(self._on_run)
         models.changed.connect(self._look_soon)
+        chats.options_changed.connect(self._look_soon)
         engine.predicted.connect(self._on_predicted)
 
     @property
@@ -81,9 +82,10 @@ class Measuring(QObject):
         conversation = self._chats.current
         points = self._measurer.points_of(conversation.tree.path())
         state = self._models.state
-        if state.info is None or state.busy:
+        served = self._chats.place.is_remote  # then the open checkpoint takes nothing for this chat
+        if state.info is None or state.busy or served:
             self._asked = ""
-        if state.info is None:
+        if state.info is None or served:
             known = None
         else:
             known = self._predicted

@@ -40,7 +40,7 @@ class ServerWatch(QObject):
         self._asked: set[str] = set()  # servers that the user let be asked in this run
         self._failures = 0
         self._state: ServerState | None = None
-        self._busy = False
+        self._busy = self._running = False
         self._stop = threading.Event()
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY_MS)
@@ -65,8 +65,9 @@ class ServerWatch(QObject):
     @Slot(object)
     def _on_run(self, run: RunState) -> None:
         """Something is sent: the server may be asked how it is from now on."""
+        begins, self._running = run.running and not self._running, run.running
         target = self._placing.place.target
-        if run.running and target is not None and run.conversation_id == self._chats.current.id:
+        if begins and target is not None and run.conversation_id == self._chats.current.id:
             self._asked.add(target.connection.origin)
             if not self._timer.isActive():
                 self._begin()

@@ -39,6 +39,7 @@ class Measured:
     precision: str = ""
     kv_format: str = ""
     device: str = ""
+    served: bool = False  # by a server, whose memory is not known here
 
     @property
     def origin(self) -> tuple[str, str, str, str]:
@@ -169,4 +170,5 @@ def _point(message: Message, turn: int, characters: int) -> Measured:
         precision=origin.precision,
         kv_format=origin.kv_format,
         device=origin.device,
+        served=bool(origin.address),
     )

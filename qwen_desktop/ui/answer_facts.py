@@ -126,6 +126,8 @@ def _kv_text(p: Provenance) -> str:
 def sampling_rows(provenance: Provenance) -> list[tuple[str, str]]:
     """Names and settled values of what chose the tokens, the seed last."""
     rows = [(_sampling_name(name), _number(value)) for name, value in provenance.sampling]
+    if provenance.address and not provenance.seed:  # none was told: the server took one
+        return rows
     return [*rows, (_tr(_SEED), str(provenance.seed))]  # to be typed in again: no separators
 
 

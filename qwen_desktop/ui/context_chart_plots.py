@@ -34,6 +34,9 @@ _TURN = QT_TRANSLATE_NOOP("context_chart", "Turn {number}")
 _NOTHING = QT_TRANSLATE_NOOP(
     "context_chart", "Nothing has been measured in this chat yet. Each answer adds a point."
 )
+_SERVED = QT_TRANSLATE_NOOP(
+    "context_chart", "Servers answered: what that took of their memory is not known here."
+)
 _SMALL_NOTHING = QT_TRANSLATE_NOOP("context_chart", "Each answer adds a point.")
 _KV8 = QT_TRANSLATE_NOOP("context_chart", "8-bit KV")
 _UNKNOWN = QT_TRANSLATE_NOOP("context_chart", "another model")
@@ -136,6 +139,7 @@ def memory_plot(
     if predicted is not None and not points:
         whole = True
     devices = several_devices(points)
+    served = bool(points) and all(one.served for one in points)
     series: list[Series] = []
     limits: list[Limit] = []
     if predicted is not None and predicted.points and (points or not small):
@@ -161,7 +165,7 @@ def memory_plot(
         bytes_axis(tr(_MEMORY)),
         _distinct(series),
         tuple(limits),
-        tr(_SMALL_NOTHING if small else _NOTHING),
+        tr(_SERVED if served else _SMALL_NOTHING if small else _NOTHING),
         title,
     )
 

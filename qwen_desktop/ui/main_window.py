@@ -474,7 +474,8 @@ class MainWindow(Frame):
     @Slot(object)
     def _on_usage(self, usage: Usage | None) -> None:
         self.finish_building()
-        self.panel.set_speed(usage.stats.decode_speed if usage is not None else 0.0)
+        here = usage if not self._chats.place.is_remote else None  # it is of the open checkpoint
+        self.panel.set_speed(here.stats.decode_speed if here is not None else 0.0)
 
     @Slot(object)
     def _on_alarm(self, alarm: Alarm) -> None:

@@ -41,6 +41,11 @@ class Turn:
         return self.answer.provenance or Provenance()
 
     @property
+    def is_served(self) -> bool:
+        """Whether a server answered: much is known to that alone."""
+        return bool(self.origin.address)
+
+    @property
     def prompt_tokens(self) -> int:
         """Tokens of the prompt; 0 where that was not kept."""
         return self.stats.prompt_tokens or len(self.trace.prompt_ids)
@@ -72,6 +77,7 @@ class Page(QWidget):
         super().__init__()
         self.heading = Label(title, 16, bold=True)
         self.words = Label(words, 14, wrap=True)
+        self._served = False
         self._pairs: list[tuple[Label, ElidedLabel]] = []
         self.facts = QGridLayout()
         self.facts.setHorizontalSpacing(16)
@@ -84,6 +90,11 @@ class Page(QWidget):
         self.column.addWidget(self.heading)
         self.column.addWidget(self.words)
         self.column.addLayout(self.facts)
+
+    def fill(self, turn: Turn) -> None:
+        """Show `turn`; what is missing of it was not kept, or is known to its server alone."""
+        self._served = turn.is_served
+        self.show_turn(turn)
 
     def show_turn(self, turn: Turn) -> None:
         """Fill in the values of `turn`."""
@@ -105,14 +116,15 @@ class Page(QWidget):
             value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             self._pairs.append((Label("", 13, dim=True), value))
         half = (len(rows) + 1) // 2
+        missing = self.tr("only the server knows") if self._served else self.tr("not kept")
         for at, (name, value) in enumerate(self._pairs):
             name.setVisible(at < len(rows))
             value.setVisible(at < len(rows))
             if at < len(rows):
                 words, known = rows[at]
                 name.setText(words)
-                value.setText(known or self.tr("not kept"))
-                value.setAccessibleName(f"{words}: {known or self.tr('not kept')}")
+                value.setText(known or missing)
+                value.setAccessibleName(f"{words}: {known or missing}")
                 self.facts.addWidget(name, at % half, 2 * (at // half))
                 self.facts.addWidget(value, at % half, 2 * (at // half) + 1)
 
@@ -160,6 +172,13 @@ class PromptPage(Page):
         if tokens is not None:
             self.view.set_tokens(tokens)
             self.view.set_spans(turns_of(tokens))
+        elif turn.is_served:
+            self.nothing.setText(
+                self.tr(
+                    "A server made the prompt of the messages: only it knows the tokens. The "
+                    "prompt inspector shows what was sent."
+                )
+            )
         elif turn.trace.prompt_ids:
             self.nothing.setText(
                 self.tr("Its text is shown while the checkpoint that read it is open.")

@@ -51,6 +51,8 @@ class AssemblePage(PromptPage):
         counts = ", ".join(f"{locale.toString(count)} {name}" for name, count in counted if count)
         kept = turn.answer.provenance is not None
         template = self.tr("of the checkpoint") if turn.origin.template else self.tr("none")
+        if turn.is_served:
+            template = ""
         thinking = self.tr("on") if turn.origin.thinking else self.tr("off")
         self.set_facts(
             (
@@ -92,7 +94,7 @@ class TokenisePage(PromptPage):
         marks = sum(number in tokens.control for number in tokens.ids) if tokens is not None else 0
         self.set_facts(
             (
-                (self.tr("Tokens"), locale.toString(turn.prompt_tokens or 0)),
+                (self.tr("Tokens"), self._counted(turn)),
                 (self.tr("Characters"), locale.toString(characters) if characters else ""),
                 (
                     self.tr("Characters per token"),
@@ -102,6 +104,14 @@ class TokenisePage(PromptPage):
             )
         )
         self.show_prompt(turn)
+
+    def _counted(self, turn: Turn) -> str:
+        count = QLocale().toString(turn.prompt_tokens)
+        if not turn.is_served:
+            return count
+        if not turn.prompt_tokens:
+            return ""
+        return self.tr("about {count}").format(count=count) if turn.origin.estimated else count
 
 
 class PrefillPage(Page):
@@ -124,7 +134,7 @@ class PrefillPage(Page):
     def value(self, turn: Turn) -> str:
         """How many were read."""
         read = turn.stats.prompt_tokens - turn.stats.reused_tokens
-        if not turn.stats.prompt_tokens:
+        if not self._is_known(turn):
             return ""
         return self.tr("%Ln read", "", read)
 
@@ -132,7 +142,7 @@ class PrefillPage(Page):
         """Counts, pieces, times, bytes."""
         stats, origin, locale = turn.stats, turn.origin, QLocale()
         read = stats.prompt_tokens - stats.reused_tokens
-        known = bool(stats.prompt_tokens)
+        known = self._is_known(turn)
         self.bar.set_counts(stats.reused_tokens, read, origin.prefill_chunk)
         self.bar.setVisible(known)
         pieces = self.bar.pieces
@@ -159,6 +169,11 @@ class PrefillPage(Page):
                 ),
             )
         )
+
+    def _is_known(self, turn: Turn) -> bool:
+        """Whether it was counted what came from a cache; servers tell where anything did."""
+        stats = turn.stats
+        return bool(stats.prompt_tokens and (stats.reused_tokens or not turn.is_served))
 
 
 class DecodePage(Page):
@@ -200,12 +215,16 @@ class DecodePage(Page):
         rows.append((self.tr("Reasoning"), QLocale().toString(stats.reasoning_tokens)))
         self.set_facts(rows)
         scores = aligned(turn.answer.token_ids, turn.trace.scores)[:FIRST]
+        if turn.is_served:  # it tells texts and no ids
+            scores = turn.trace.scores[:FIRST]
         known = [score for score in scores if score is not None]
         self.rows.set_scores(known)
         self.rows.setVisible(bool(known))
         self.note.setText(
             self.tr("The first tokens: the one that came is framed, then what was likeliest.")
             if known
+            else self.tr("The server was not asked how likely its tokens were, or told nothing.")
+            if turn.is_served
             else self._first_words(turn.tokens.answer)
         )
         self.link.setEnabled(bool(turn.answer.token_ids))

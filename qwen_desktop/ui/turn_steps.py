@@ -143,7 +143,7 @@ class TurnSteps(Dialog):
         turn = self._turn
         for page, box in zip(self.pages, self.scheme.boxes, strict=True):
             if turn is not None:
-                page.show_turn(turn)
+                page.fill(turn)
                 box.set_value(page.value(turn))
             elif isinstance(page, PromptPage):
                 page.view.hide()

@@ -15,9 +15,11 @@ from qwen_desktop.bridge.connections import Connections
 from qwen_desktop.bridge.file_jobs import FileJobs
 from qwen_desktop.bridge.forking import NOT_THERE
 from qwen_desktop.bridge.inspecting import Inspecting, Wait
+from qwen_desktop.bridge.measuring import Measuring
 from qwen_desktop.bridge.placing import Placing
+from qwen_desktop.bridge.server_watch import ServerWatch
 from qwen_desktop.bridge.titles import Titles
-from qwen_desktop.chat.connection import Connection, RemoteModel
+from qwen_desktop.chat.connection import Connection, RemoteModel, ServerKind, ServerState
 from qwen_desktop.chat.context import ChatOptions
 from qwen_desktop.chat.downloads import TokenPlace
 from qwen_desktop.chat.messages import Role, Status
@@ -272,6 +274,209 @@ def test_an_answer_made_here_is_inspected_here_wherever_the_chat_goes_now(lab, e
         assert back.shows.tokens.ids
         back.close()
         assert not server.seen
+
+
+def hanging(*words):
+    def answer(exchange):
+        exchange.begin()
+        for word in words:
+            exchange.event(chunk(word))
+        exchange.hang()
+
+    return answer
+
+
+def gated(gate, *words):
+    """Says all but the last word, and that once `gate` is open."""
+
+    def answer(exchange):
+        exchange.begin()
+        for word in words[:-1]:
+            exchange.event(chunk(word))
+        gate.wait(20)
+        exchange.event(chunk(words[-1], finish="stop"))
+
+    return answer
+
+
+def test_a_chat_that_moves_in_mid_answer_gets_its_answer_from_where_it_was_asked(lab, endless):
+    lab.desk.load(endless)
+    gate = threading.Event()
+    with fake(gated(gate, "From ", "afar")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.ask("Hello")
+        lab.desk.wait(lambda: lab.path_text() == "From ")
+        lab.placing.use_checkpoint()
+        assert not lab.chats.place.is_remote
+        gate.set()
+        lab.desk.wait(lambda: lab.desk.saved)
+        answer = lab.desk.saved[0]
+        assert (answer.text, answer.provenance.connection) == ("From afar", "Lab")
+        local = lab.desk.ask_and_wait("And here?")
+        assert not local.provenance.address
+        assert len(asked(server)) == 1
+        # Another version of the first, by the checkpoint; then one of the second, by the server,
+        # which is asked about: what was said here is new to it.
+        lab.chats.retry(answer.id)
+        lab.desk.wait(lambda: len(lab.desk.saved) == 3)
+        assert not lab.desk.saved[2].provenance.address
+        lab.placing.use_server("lab", "m")
+        lab.chats.retry(local.id)
+        assert len(lab.wanted) == 1
+        assert len(asked(server)) == 1
+        lab.placing.agree()
+        server.answers = [says("Again")]
+        lab.chats.retry(local.id)
+        lab.desk.wait(lambda: len(lab.desk.saved) == 4)
+        assert lab.desk.saved[3].provenance.connection == "Lab"
+        assert lab.chats.current.tree.versions(local.id) == (local.id, lab.desk.saved[3].id)
+        question = lab.chats.current.tree.messages[local.parent_id]
+        assert lab.chats.edit(question.id, "And there?")
+        lab.desk.wait(lambda: len(lab.desk.saved) == 5)
+        assert asked(server)[-1].body["messages"][-1]["content"] == "And there?"
+
+
+def test_closing_amid_an_answer_keeps_what_came(lab, tmp_path):
+    with fake(hanging("Half")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        assert lab.chats.ask("Hello")
+        lab.desk.wait(lambda: lab.path_text() == "Half")
+        conversation = lab.chats.current.id
+        lab.desk.close()
+        assert server.left.wait(10), "the server sees that nobody waits"
+        store = lab.desk.on_disk(tmp_path / "copy")
+        answer = store.load(conversation).tree.path()[-1]
+        assert answer.text == "Half"
+        assert answer.status is not Status.COMPLETE
+        store.close()
+
+
+def test_messages_that_a_server_does_not_get_are_told(lab):
+    with fake(says("Yes")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        unseen = []
+        lab.chats.unseen_changed.connect(unseen.append)
+        for number in range(6):
+            lab.desk.ask_and_wait(f"question {number} " + "word " * 1200)
+        answer = lab.desk.saved[-1]
+        assert answer.provenance.unseen
+        assert unseen[-1][: len(answer.provenance.unseen)] == answer.provenance.unseen
+        sent = asked(server)[-1].body["messages"]
+        assert len(sent) + len(answer.provenance.unseen) == 11
+        lab.desk.set(context_policy="ask")
+        over = []
+        lab.chats.overflowed.connect(over.append)
+        assert lab.chats.ask("More " + "word " * 1200)
+        lab.desk.wait(lambda: over)
+        assert over[0].estimated
+        assert len(asked(server)) == 6, "nothing is sent"
+
+
+def test_a_chart_of_a_served_chat_predicts_nothing(lab, endless):
+    measuring = Measuring(lab.chats, lab.desk.models, lab.desk.engine, lab.chats)
+    lab.desk.load(endless)
+    lab.desk.wait(lambda: measuring.predicted is not None)
+    with fake(says("Yes")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.desk.wait(lambda: measuring.predicted is None)
+        lab.desk.ask_and_wait("Hello")
+        lab.desk.wait(lambda: measuring.points)
+        (point,) = measuring.points
+        assert point.served
+        assert (point.peak, point.steady, point.prefill_speed) == (0, 0, 0.0)
+        assert point.tokens == 8
+
+
+# Samples of a page of metrics, as the documentation of each gives names and labels.
+VLLM_PAGE = """# HELP vllm:num_requests_running Number of requests in model execution batches.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="m"} 2.0
+# HELP vllm:num_requests_waiting Number of requests waiting to be processed.
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{engine="0",model_name="m"} 1.0
+# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.
+# TYPE vllm:kv_cache_usage_perc gauge
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.4
+# TYPE vllm:iteration_tokens_total histogram
+vllm:iteration_tokens_total_bucket{le="1.0",model_name="m"} 3.0
+"""
+SGLANG_PAGE = """# HELP sglang:token_usage The token usage
+# TYPE sglang:token_usage gauge
+sglang:token_usage{model_name="m"} 0.28
+# HELP sglang:cache_hit_rate The cache hit rate
+# TYPE sglang:cache_hit_rate gauge
+sglang:cache_hit_rate{model_name="m"} 0.007507552643049313
+# HELP sglang:num_running_reqs The number of running requests
+# TYPE sglang:num_running_reqs gauge
+sglang:num_running_reqs{model_name="m"} 161.0
+# HELP sglang:num_queue_reqs The number of requests in the waiting queue
+# TYPE sglang:num_queue_reqs gauge
+sglang:num_queue_reqs{model_name="m"} 2826.0
+"""
+
+
+def metrics(server, text):
+    server.pages["/metrics"] = lambda x: x.send(text.encode(), "text/plain; version=0.0.4")
+
+
+def looks_at_metrics(server):
+    return [one for one in server.seen if one.path == "/metrics"]
+
+
+@pytest.fixture
+def watch(lab):
+    made = ServerWatch(lab.chats, lab.placing, lab.connections, lab.chats)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "state"),
+    [(VLLM_PAGE, ServerState(0.4, 2, 1)), (SGLANG_PAGE, ServerState(0.28, 161, 2826))],
+)
+def test_how_busy_a_server_is_is_told_once_something_was_sent_there(lab, watch, page, state):
+    told = []
+    watch.told.connect(told.append)
+    with fake(says("Hi")) as server:
+        metrics(server, page)
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.chats.count("Hello")
+        lab.desk.wait(lambda: lab.chats.request() is not None)
+        assert not looks_at_metrics(server), "before, nothing is asked"
+        lab.desk.ask_and_wait("Hello")
+        lab.desk.wait(lambda: told and told[-1] == state)
+        # In a chat that is answered here, nothing is known; back there it is again.
+        lab.chats.new()
+        assert told[-1] is None
+        lab.placing.use_server("lab", "m")
+        lab.desk.wait(lambda: told[-1] == state)
+
+
+def test_a_server_that_does_not_tell_is_left_alone(lab, watch):
+    told = []
+    watch.told.connect(told.append)
+    watch._timer.setInterval(1)
+    with fake(says("Hi")) as server:
+        lab.know(server)
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        lab.desk.wait(lambda: not watch._timer.isActive())
+        assert len(looks_at_metrics(server)) == 3
+        assert not [state for state in told if state is not None]
+
+
+def test_a_kind_that_has_no_such_page_is_not_asked(lab, watch):
+    with fake(says("Hi")) as server:
+        made = Connection("Lab", server.address, id="lab", kind=ServerKind.OLLAMA)
+        lab.connections.save(ConnectionEntry(made, (RemoteModel("m", 4096),)))
+        lab.placing.use_server("lab", "m")
+        lab.desk.ask_and_wait("Hello")
+        assert not looks_at_metrics(server)
 
 
 def test_counts_are_estimates_and_ask_nobody(lab):

@@ -127,6 +127,13 @@ def test_answers_without_figures_leave_no_points_of_zero(looks):
     assert len(speed_plot(bare, None, SPEEDS[0]).series[0].points) == 1
 
 
+def test_answers_of_servers_have_no_memory_here(looks):
+    points = [replace(one, peak=0, steady=0, served=True) for one in POINTS]
+    plot = memory_plot(points, None)
+    assert not [series for series in plot.series if series.points]
+    assert "not known here" in plot.empty
+
+
 def test_values_that_no_axis_reaches_are_left_out(looks):
     odd = (
         point(5, first_token_seconds=1e300, peak=10**300, characters=9000),

@@ -15,6 +15,7 @@ from qwen_desktop.chat.messages import (
     Message,
     Part,
     PartKind,
+    Provenance,
     Role,
     user_message,
 )
@@ -190,6 +191,29 @@ def test_what_was_not_kept_is_said(show):
     other = show(tokens=TurnTokens())
     assert "checkpoint that read it" in other.assemble.nothing.text()
     assert facts(other.tokenise)["Tokens"] == "15"
+
+
+def test_what_only_a_server_knows_is_said(show):
+    """No figure of its own stands where the server told none."""
+    origin = Provenance(
+        address="http://gpu:8000/v1", connection="Lab", device="gpu:8000", stop_reason="stop"
+    )
+    stats = AnswerStats("m", prompt_tokens=15, answer_tokens=6, first_token_seconds=0.5)
+    served = replace(ANSWER, stats=stats, provenance=origin, token_ids=())
+    steps = show(served, AnswerTrace((), SCORES), TurnTokens())
+    kept = {name: value for page in steps.pages for name, value in page.fact_rows()}
+    for name in (
+        *("Chat template", "Characters", "Control tokens", "From the cache", "Read", "Time"),
+        *("In pieces of", "KV cache of the prompt", "End token", "KV cache kept", "Sampling"),
+    ):
+        assert kept[name] == "only the server knows", name
+    assert (kept["Tokens"], kept["Time to first token"]) == ("15", "0.50 s")
+    assert "Seed" not in kept
+    assert steps.prefill.bar.isHidden()
+    assert not steps.decode.rows.isHidden(), "it told texts and their chances"
+    assert "inspector shows what was sent" in steps.assemble.nothing.text()
+    about = show(replace(served, provenance=replace(origin, estimated=True)), AnswerTrace())
+    assert facts(about.tokenise)["Tokens"] == "about 15"
 
 
 def test_without_an_answer_it_explains_all_the_same(show):

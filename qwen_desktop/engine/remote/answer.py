@@ -146,7 +146,8 @@ class RemoteAnswer:
     def usage(self) -> Usage:
         """Counts and speeds so far."""
         made = sum(self._counts.values())
-        now = self._first or time.perf_counter()
+        # How long the prompt was read is not known: a queue and the network are in the time to the
+        # first token, too.
         stats = AnswerStats(
             model=self._model,
             prompt_tokens=self._prompt_tokens,
@@ -154,7 +155,6 @@ class RemoteAnswer:
             reasoning_tokens=self._counts[PartKind.REASONING],
             answer_tokens=self._counts[PartKind.TEXT],
             first_token_seconds=self._first - self._started if self._first else 0.0,
-            prefill_seconds=now - self._started,
             decode_seconds=self._last - self._first,
             reasoning_seconds=self._thought_until - self._thinks_since,
         )
