@@ -131,7 +131,15 @@ def needed() -> tuple[Distribution, ...]:
     from qwen_desktop.licences import needed as asked_for
 
     names = [OURS, *(name for name in asked_for() if _plain(name) not in _UNUSED)]
-    return tuple(map(distribution, names))
+    return tuple(map(_installed, names))
+
+
+def _installed(name: str) -> Distribution:
+    """Of what is installed, not what setuptools has left in a source tree by the same name."""
+    for one in distributions(name=name):
+        if (one.read_text("RECORD") or "") != "":
+            return one
+    return distribution(name)
 
 
 def _plain(name: str) -> str:

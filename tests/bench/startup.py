@@ -2,7 +2,8 @@
 
 Both are started in turn, in one run, so that whatever else the machine does meets both. A time
 begins right before the process is made and ends when the window's first paint event has been
-worked off; the figure is the ratio of the medians.
+worked off; the figure is the ratio of the medians. With --frozen PROGRAM, the program of a package
+is started in turn with them, and compared with the one that runs from source.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ def launch(command: list[str]) -> float:
     raise RuntimeError(f"no first paint (status {done.returncode}):\n{done.stderr}")
 
 
-def measure(runs: int) -> dict[str, object]:
-    """Start both `runs` times in turn, after one start of each that is not counted."""
+def measure(runs: int, frozen: Path | None = None) -> dict[str, object]:
+    """Start each `runs` times in turn, after one start of each that is not counted."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         seeded = Path(folder) / "seeded"
         seeded.mkdir()
@@ -96,29 +97,41 @@ def measure(runs: int) -> dict[str, object]:
             profile = shutil.copytree(seeded, Path(folder) / f"profile{number}")
             return launch([sys.executable, "-m", "qwen_desktop", "--profile", str(profile)])
 
+        def start_frozen(number: int) -> float:
+            profile = shutil.copytree(seeded, Path(folder) / f"frozen{number}")
+            return launch([str(frozen), "--profile", str(profile)])
+
         def start_bare(_: int) -> float:
             return launch([sys.executable, __file__, "--child"])
 
         starts: dict[str, Callable[[int], float]] = {"app": start_app, "bare": start_bare}
-        times: dict[str, list[float]] = {"app": [], "bare": []}
+        if frozen is not None:
+            starts["frozen"] = start_frozen
+        times: dict[str, list[float]] = {name: [] for name in starts}
         for number in range(runs + 1):
-            order = ("bare", "app") if number % 2 else ("app", "bare")
-            for name in order:
+            for name in sorted(starts, reverse=number % 2 == 1):
                 seconds = starts[name](number)
                 if number:
                     times[name].append(seconds * 1000)
     app, bare = statistics.median(times["app"]), statistics.median(times["bare"])
     print(f"{'':<14}{'median ms':>10}{'least ms':>10}{'most ms':>10}")
-    for label, name in (("bare window", "bare"), ("Qwen Desktop", "app")):
-        values = times[name]
+    labels = {"bare": "bare window", "app": "Qwen Desktop", "frozen": "packaged"}
+    for name, values in times.items():
+        label = labels[name]
         print(f"{label:<14}{statistics.median(values):>10.0f}{min(values):>10.0f}", end="")
         print(f"{max(values):>10.0f}")
     print(f"ratio {app / bare:.2f} (median of {runs} starts of each, in turn)")
+    more: dict[str, object] = {}
+    if frozen is not None:
+        packaged = statistics.median(times["frozen"])
+        print(f"packaged to source {packaged / app:.2f}")
+        more = {"frozen_ratio": round(packaged / app, 3), "frozen_ms": round(packaged, 1)}
     return {
         "first_paint_ratio": round(app / bare, 3),
         "app_ms": round(app, 1),
         "bare_ms": round(bare, 1),
         "runs": runs,
+        **more,
     }
 
 
@@ -126,12 +139,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="dev.py bench startup", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--frozen", type=Path, metavar="PROGRAM", help="one of a package, too")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         bare_window()
         return 0
-    result = measure(given.runs)
+    result = measure(given.runs, given.frozen)
     if given.json:
         print(json.dumps(result))
     return 0
