@@ -152,8 +152,12 @@ class CrashWatch:
             old.unlink()
 
     def _head(self) -> str:
-        system = os.uname() if hasattr(os, "uname") else None
-        on = f"{system.sysname} {system.release} {system.machine}" if system else sys.platform
+        if sys.platform == "win32":
+            windows = sys.getwindowsversion()
+            on = f"Windows {windows.major}.{windows.minor}.{windows.build}"
+        else:
+            system = os.uname()
+            on = f"{system.sysname} {system.release} {system.machine}"
         return (
             f"Qwen Desktop {self._version}\n"
             f"Python {sys.version.split()[0]}{' (installed)' if _is_frozen() else ''}\n"

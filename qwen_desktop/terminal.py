@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from qwen_desktop import log
+from qwen_desktop import __version__, log
+from qwen_desktop.crash_report import CrashWatch
 from qwen_desktop.paths import Profile
 
 if TYPE_CHECKING:
@@ -33,15 +34,18 @@ def opened(profile: Profile) -> Iterator[Store]:
         sys.stdout.reconfigure(errors="replace")  # a console may know few characters
     profile_lock.make_folder(profile)
     lock = profile_lock.taken(profile)
+    watch = CrashWatch(profile.crashes, __version__)
     try:
         log.start(profile.log)
         profile_restore.finish(profile)
+        watch.start()
         store = Store.open(profile.database)
         try:
             yield store
         finally:
             store.close()
     finally:
+        watch.stop()
         lock.unlock()
 
 
