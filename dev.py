@@ -563,10 +563,15 @@ def offscreen() -> dict[str, str]:
 
 
 def test(arguments: list[str]) -> int:
-    """Run pytest. Paths are meant from the root of the project."""
+    """Run pytest, by several processes at once (tests/workers.py); `-n 0`: by one.
+
+    Paths are meant from the root of the project.
+    """
     prepare("dev", "qt", "fonts", "spelling", "desk", "browser")
     os.chdir(ROOT)
-    return become(["-m", "pytest", *arguments], **offscreen())
+    # Threads that wait must leave the processors to the other processes.
+    patient = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    return become(["-m", "pytest", "-n", "auto", *arguments], **patient, **offscreen())
 
 
 def check(arguments: list[str]) -> int:

@@ -22,6 +22,14 @@ if os.environ.get("LC_ALL") in ("C", "POSIX"):
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.workers import (
+    in_order_for_workers,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
+
+__all__ = ["pytest_xdist_auto_num_workers", "pytest_xdist_make_scheduler"]  # hooks
+
 # Nothing is timed: a busy machine must not fail a test. CI looks at the same examples every time.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
@@ -43,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
         if item.get_closest_marker("qt_log_ignore") is None:
             item.add_marker(pytest.mark.qt_log_ignore(*QT_MESSAGES_ALLOWED))
+    in_order_for_workers(items)
 
 
 # --- A home of its own ---------------------------------------------------------------------------

@@ -25,6 +25,18 @@ def started() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def one_thread(started: None) -> None:
+    """Also after threads of numba have begun, which make torch use as many."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def two_threads(one_thread: None) -> None:
+    """For tests of compiled code, which shares its work out to them."""
+    torch.set_num_threads(2)
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, started: None) -> Callable[..., Path]:
     """`make_checkpoint` with each variant written once per run; the folders are read-only."""

@@ -28,6 +28,7 @@ def pair(folder, code, precision=Precision.FP32):
     """The compiled runner and the module's, of one model."""
     plan = loader.plan(inspect(folder), LoadRequest(folder, precision=precision, placement="cpu"))
     model = loader.load(plan, NEVER, lambda _: None)
+    torch.set_num_threads(2)  # which it keeps to
     compiled = compiled_runner(model, KvFormat.MODEL, code)
     assert compiled is not None
     assert compiled.wait()

@@ -228,6 +228,7 @@ def after(runner, ids):
     return torch.stack(found)
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_folders_of_codes(folders, code, scheme):
     """As near to the same weights in float32 as torch's kernels are."""
@@ -246,6 +247,7 @@ def test_folders_of_codes(folders, code, scheme):
         assert best.max() - best[found.argmax()] <= 0.1 * best.std()
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_floats_rounded_to_four_bits(floats, code):
     plan, model = opened(floats, Precision.INT4, rows=True)
     runner = compiled_runner(model, KvFormat.MODEL, code)
@@ -273,6 +275,7 @@ def small(monkeypatch):
     monkeypatch.setattr(engines, "COMPILED_FROM", 0)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_an_engine_decodes_codes_by_compiled_code(floats, code, small):
     engine = Engine()
     engine.configure(EngineOptions(code_folder=code))

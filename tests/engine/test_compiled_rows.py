@@ -81,6 +81,7 @@ def test_weights_that_move_are_left_to_torch(product):
     assert torch.equal(linear(x), nn.functional.linear(x, linear.weight, linear.bias))
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8, Precision.INT4])
 def test_prompts_of_a_few_tokens_are_those_of_the_module(tmp_path, code, precision):
     folder = make_checkpoint(tmp_path, "qwen2", **SIZES)
