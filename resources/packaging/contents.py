@@ -303,6 +303,27 @@ def _torch_sources() -> Iterator[tuple[str, str]]:
                     yield str(Path(folder, name)), str(Path(folder).relative_to(root.parent))
 
 
+# -- libraries of CUDA ----------------------------------------------------------------------------
+
+
+def cuda_libraries(site: Path | None = None) -> list[tuple[str, str]]:
+    """The libraries that lie in packages of their own beside torch: pairs as in `data`.
+
+    torch links some of them and opens others by name when it needs them. On Windows they are in
+    torch's own folder, and for the CPU there are none.
+    """
+    site = site or Path(_folder("torch")).parent
+    return [
+        (str(file), file.parent.relative_to(site).as_posix())
+        for file in sorted((site / "nvidia").glob("*/lib/*.so*"))
+        if not file.name.startswith(_CUDA_UNUSED)
+    ]
+
+
+# Reads files from a network's storage into a card, and what it needs is not on a desktop.
+_CUDA_UNUSED = ("libcufile_rdma.",)
+
+
 # -- looking at what is installed -----------------------------------------------------------------
 
 

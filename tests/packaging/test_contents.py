@@ -155,6 +155,18 @@ def test_variant_and_version_are_read_without_importing():
     assert contents.version() == __version__
 
 
+def test_the_libraries_of_cuda_go_along_where_they_lie(tmp_path):
+    for name in ("cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "cudnn/include/cudnn.h"):
+        file = tmp_path / "nvidia" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    found = [(Path(file).name, folder) for file, folder in contents.cuda_libraries(tmp_path)]
+    assert found == [
+        ("libcublas.so.13", "nvidia/cu13/lib"),
+        ("libcudnn.so.9", "nvidia/cudnn/lib"),
+    ]
+
+
 # -- shared libraries -----------------------------------------------------------------------------
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What only one plugin needs: where it is missing, Qt does without that plugin.
-OPTIONAL = ("platformthemes/",)
+# What only one plugin needs: where it is missing, Qt does without that plugin. And CUDA's own, some
+# of which are for networks of computers.
+OPTIONAL = ("platformthemes/", "/nvidia/")
 # Libraries of drivers, which come from no package that one could depend on.
 DRIVERS = ("libcuda.so.1", "libnvidia-ml.so.1", "libcudadebugger.so.1")
 
@@ -64,18 +65,23 @@ def depends(folder: Path) -> tuple[list[str], list[str]]:
     glibc = ".".join(map(str, max(core.glibc, more.glibc)))
     need = {name: text for name, text in need.items() if name != "libc6"}
     need.pop("libc6", None)  # by its symbols instead
-    should = _packages(more.libraries - core.libraries - shipped)
+    should = _packages(more.libraries - core.libraries - shipped - set(DRIVERS), strict=False)
     kept = {name: text for name, text in should.items() if name not in need and name != "libc6"}
     return [f"libc6 (>= {glibc})", *sorted(need.values())], sorted(kept.values())
 
 
-def _packages(libraries: Iterable[str]) -> dict[str, str]:
-    """The packages of libraries, each with the version from which on it will do."""
+def _packages(libraries: Iterable[str], strict: bool = True) -> dict[str, str]:
+    """The packages of libraries, each with the version from which on it will do.
+
+    Raises LookupError for what is in none, where `strict`; else it is left out.
+    """
     places = dict(
         re.findall(r"^\s+(\S+) \([^)]*x86-64[^)]*\) => (\S+)$", _output(["ldconfig", "-p"]), re.M)
     )
     found = {}
     for library in sorted(libraries):
+        if library not in places and not strict:
+            continue
         if library not in places:
             raise LookupError(f"{library} is needed, but no package of this machine has it")
         package = _owner(Path(places[library]))
