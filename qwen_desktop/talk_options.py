@@ -52,7 +52,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "rest.",
         argument_default=argparse.SUPPRESS,
     )
-    chat.add_argument("folder", metavar="DIR", type=Path, nargs="?")
+    chat.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=None)
     how = chat.add_mutually_exclusive_group()
     how.add_argument("--prompt", metavar="TEXT", help="answer once and exit; - reads it from stdin")
     how.add_argument(

@@ -68,6 +68,7 @@ class Desk:
         self.current = Conversation()
         self.files: tuple[Part, ...] = ()  # go with the next message
         self._is_new = True
+        self._draft: str | None = None  # of which the user was given the text
         self._assents = assents
         self._agreed: set[str] = set()  # origins of servers that the user agreed to in this run
 
@@ -161,7 +162,10 @@ class Desk:
 
         Its files are taken along.
         """
-        kept = Draft.read(self.store.drafts().get("" if self._is_new else self.current.id, ""))
+        key = "" if self._is_new else self.current.id
+        written = self.store.drafts().get(key, "")
+        self._draft = key if written else None
+        kept = Draft.read(written)
         self.files = kept.files
         return kept.text
 
@@ -248,9 +252,9 @@ class Desk:
         self.current, self._is_new = run.conversation, False
         if run.kind is RunKind.ASK:
             self.files = ()
-            key = "" if run.is_new else run.conversation.id
-            if self.store.drafts().get(key):
-                self.store.save_draft(key, "")
+            if self._draft is not None:
+                self.store.save_draft(self._draft, "")
+                self._draft = None
         yield from self._generate(run, stop)
 
     def _check(self, run: Run) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from keyring.backend import KeyringBackend
+
 ROOT = Path(__file__).resolve().parents[2]
 _START = (
     "import sys; sys.modules['PySide6'] = sys.modules['shiboken6'] = None;"
@@ -14,20 +16,38 @@ ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != "DISPLAY"},
     "PROMPT_TOOLKIT_NO_CPR": "1",  # nothing here answers where its cursor is
     "TERM": "xterm",
+    "PYTHON_KEYRING_BACKEND": "tests.talk.terminal.Vault",
     "PYTHONPATH": str(ROOT),
 }
 
 
-def arguments(folder: Path, profile: Path, *more: str) -> list[str]:
-    return ["-c", _START, "chat", str(folder), "--profile", str(profile), "--device", "cpu", *more]
+class Vault(KeyringBackend):
+    """A keyring for the process: the key of every connection stands in its environment."""
+
+    priority = 1
+
+    def get_password(self, service, username):
+        return os.environ.get("KEY_OF_TESTS") if username.startswith("connection lab ") else None
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError  # the terminal keeps no keys
 
 
-def run(folder: Path, profile: Path, *more: str, stdin: str = "") -> subprocess.CompletedProcess:
-    return subprocess.run(
+def arguments(folder: Path | None, profile: Path | None, *more: str) -> list[str]:
+    what = [str(folder)] if folder is not None else []
+    where = ["--profile", str(profile)] if profile is not None else []
+    return ["-c", _START, "chat", *what, *where, "--device", "cpu", *more]
+
+
+def run(
+    folder: Path | None, profile: Path, *more: str, stdin: str | bytes = ""
+) -> subprocess.CompletedProcess:
+    done = subprocess.run(
         [sys.executable, *arguments(folder, profile, *more)],
-        input=stdin,
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
-        encoding="utf-8",
         env=ENVIRONMENT,
         timeout=120,
     )
+    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    return done

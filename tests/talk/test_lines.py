@@ -1,10 +1,12 @@
 """`chat DIR --prompt` and `chat DIR --json`, where PySide6 cannot be imported."""
 
 import json
+import subprocess
+import sys
 from itertools import groupby
 
 from qwen_desktop.paths import demo_checkpoint
-from tests.talk.terminal import run
+from tests.talk.terminal import ENVIRONMENT, arguments, run
 
 
 def asked(**values):
@@ -58,6 +60,23 @@ def test_a_chat_is_kept_where_that_is_asked(tmp_path):
     (chat,) = kept(profile)
     assert chat.options.values == {"max_new_tokens": 4, "seed": 3}
     assert len(chat.tree.path()) == 2
+
+
+def test_a_temporary_chat_leaves_nothing(tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    places = {name: str(made) for name in ("HOME", "TMPDIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+    command = [sys.executable, *arguments(demo_checkpoint(), None, "--temporary", "--json")]
+    done = subprocess.run(
+        command,
+        input=asked(id=1, keep=True, settings={"max_new_tokens": 4}).encode(),
+        capture_output=True,
+        env=ENVIRONMENT | places,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b'"finished"' in done.stdout
+    assert not list(made.rglob("*"))
 
 
 def test_one_prompt(tmp_path):

@@ -21,11 +21,11 @@ CTRL_C, CTRL_D, CTRL_J, ALT_ENTER = "\x03", "\x04", "\n", "\x1b\r"
 
 
 class Terminal:
-    def __init__(self, folder: Path, profile: Path, *more: str) -> None:
+    def __init__(self, folder: Path | None, profile: Path, *more: str, **env: str) -> None:
         self.child = pexpect.spawn(
             sys.executable,
             arguments(folder, profile, *more),
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | env,
             encoding="utf-8",
             dimensions=(50, 160),
             timeout=15,
@@ -40,6 +40,13 @@ class Terminal:
         before = self.child.before + self.child.after
         self.child.expect(READY)
         return before + self.child.before
+
+    def complete(self, text: str, expected: str) -> None:
+        """Type a beginning, and Tab until the rest of it stands there."""
+        self.child.send(text)
+        self.child.expect_exact(text[-1])
+        self.child.send("\t")
+        self.child.expect_exact(expected)
 
     def leave(self, keys: str = CTRL_D) -> int:
         self.child.send(keys)
