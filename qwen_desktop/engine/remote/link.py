@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import ssl
@@ -45,6 +46,7 @@ class Link:
     def __init__(self, connection: Connection, key: str | None, proxy: str = "") -> None:
         import openai
 
+        _hush()
         if not connection.base:
             raise trouble.bad_address(connection)
         self.connection = connection
@@ -157,6 +159,15 @@ def retry_after(headers: Any) -> float | None:
     with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     return None
+
+
+def _hush() -> None:
+    """Let the libraries log no requests, whatever the environment (OPENAI_LOG) wants of them.
+
+    What they tell of one holds the chat, and headers.
+    """
+    for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _shut(sock: Any) -> None:
