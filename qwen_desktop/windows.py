@@ -5,6 +5,7 @@ The system is asked through an argument, so that all of it can be tried elsewher
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -36,13 +37,14 @@ def settle_streams() -> None:
     Libraries write to standard error without a look whether there is one. A console has UTF-8
     already; a pipe or a file would have the code page of the machine, which knows no Chinese.
     """
+    asked = os.environ.get("PYTHONIOENCODING")
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
             # Open until the end of the process, as what it stands for.
             nowhere = open(os.devnull, mode, encoding="utf-8", errors="replace")  # noqa: SIM115,PTH123
             setattr(sys, name, nowhere)
-        elif not os.environ.get("PYTHONIOENCODING") and not stream.isatty():
+        elif isinstance(stream, io.TextIOWrapper) and not stream.isatty() and not asked:
             stream.reconfigure(encoding="utf-8")
 
 
