@@ -7,15 +7,17 @@ exit status is 0 after Ctrl+C, which is how it ends.
 from __future__ import annotations
 
 import io
+import logging
 import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from qwen_desktop.chat.events import Progress
-from qwen_desktop.chat.model import EngineOptions, LoadRequest
+from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known, Report, report_of
 from qwen_desktop.serve.running import Running
 from qwen_desktop.serve.served import Entry
@@ -23,6 +25,11 @@ from qwen_desktop.serve.site import ServeOptions
 from qwen_desktop.serve.source import Job, Phase, Standing
 from qwen_desktop.serve_options import ServeOrder
 from qwen_desktop.terminal import interrupted_by, say
+
+if TYPE_CHECKING:
+    from qwen_desktop.engine.engine import Engine
+
+_log = logging.getLogger(__name__)
 
 END_S = 5.0
 STACK = 16 * 2**20  # torch's parallel kernels need more than some platforms give a thread
@@ -41,8 +48,11 @@ class EngineThread:
         """`loading` tells of the load, `ended` that it failed: `trouble` says why."""
         self._load, self._options = load, options
         self._loading, self._ended = loading, ended
-        self._jobs: queue.SimpleQueue[Job | tuple[str, ...] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | GenerationRequest | tuple[str, ...] | None] = (
+            queue.SimpleQueue()
+        )
         self._cancel = threading.Event()
+        self._ahead = threading.Event()  # ends what is read while nobody asks
         self._standing = Standing(Phase.LOADING)
         self.trouble: Report | None = None
         before = threading.stack_size(STACK)
@@ -59,6 +69,11 @@ class EngineThread:
     def begin(self, job: Job) -> None:
         """Answer `job` after what was asked before."""
         self._jobs.put(job)
+        self._ahead.set()
+
+    def prepare(self, request: GenerationRequest) -> None:
+        """Read ahead for the next turn, until something is asked for."""
+        self._jobs.put(request)
 
     def forget(self, conversation_ids: tuple[str, ...]) -> None:
         """Nothing of these has to be kept any more."""
@@ -68,6 +83,7 @@ class EngineThread:
         """End it; answers are stopped by whoever asked. Waits a moment."""
         self._cancel.set()
         self._jobs.put(None)
+        self._ahead.set()
         self._thread.join(END_S)
 
     def _run(self) -> None:
@@ -90,17 +106,34 @@ class EngineThread:
             if isinstance(job, tuple):
                 for conversation_id in job:
                     engine.forget(conversation_id)
-                continue
-            try:
-                for event in engine.generate(job.request, job.stop):
-                    job.put(event)
-            except BaseException as error:  # noqa: BLE001 - the border of this thread
-                job.put(report_of(error))
+            elif isinstance(job, GenerationRequest):
+                self._read_ahead(engine, job)
+            else:
+                _answer(engine, job)
+
+    def _read_ahead(self, engine: Engine, request: GenerationRequest) -> None:
+        self._ahead.clear()
+        if not self._jobs.empty():  # what waits sets no event again
+            return
+        try:
+            for _ in engine.prepare(request, self._ahead):
+                if self._ahead.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - nobody asked for it: it goes to the log
+            _log.warning("not read ahead: %s", type(error).__name__)
 
     def _loading_done(self) -> None:
         info = self._standing.info
         assert info is not None
         say(f"{info.name}, {info.dtype} on {info.device}: ready.", sys.stderr)
+
+
+def _answer(engine: Engine, job: Job) -> None:
+    try:
+        for event in engine.generate(job.request, job.stop):
+            job.put(event)
+    except BaseException as error:  # noqa: BLE001 - the border of the engine's thread
+        job.put(report_of(error))
 
 
 def run(order: ServeOrder) -> int:

@@ -19,6 +19,7 @@ from qwen_desktop.bridge.engine_client import EngineClient
 from qwen_desktop.bridge.models import Models, ModelState
 from qwen_desktop.bridge.server_key import ServerKey
 from qwen_desktop.chat.events import Finished, GenerationEvent
+from qwen_desktop.chat.model import GenerationRequest
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report, report_of
 from qwen_desktop.serve.served import Load
 from qwen_desktop.serve.source import Job, Phase, Standing
@@ -73,6 +74,7 @@ class Serving(QObject):
     _moved = Signal(object)
     _asked = Signal(object)
     _forgotten = Signal(object)
+    _ahead = Signal(object)
 
     def __init__(
         self, engine: EngineClient, models: Models, chats: Chats, parent: QObject | None = None
@@ -95,6 +97,7 @@ class Serving(QObject):
         self._moved.connect(self._on_moved)
         self._asked.connect(self._on_asked)
         self._forgotten.connect(self._on_forgotten)
+        self._ahead.connect(self._on_ahead)
         engine.generated.connect(self._on_generated)
         engine.failed.connect(self._on_failed)
         models.changed.connect(self._on_model)
@@ -170,6 +173,10 @@ class Serving(QObject):
         """Answer `job` when its turn comes. From the server's thread."""
         self._asked.emit(job)
 
+    def prepare(self, request: GenerationRequest) -> None:
+        """Read ahead for the next turn, while nobody asks. From the server's thread."""
+        self._ahead.emit(request)
+
     def forget(self, conversation_ids: tuple[str, ...]) -> None:
         """Keep nothing of these. From the server's thread."""
         self._forgotten.emit(conversation_ids)
@@ -211,6 +218,13 @@ class Serving(QObject):
         self._jobs[job.id] = job
         self._engine.generate(job.id, job.request, job.stop)
         self._refresh()
+
+    @Slot(object)
+    def _on_ahead(self, request: GenerationRequest) -> None:
+        # Not in the way of the window, whose own chat was perhaps read ahead before.
+        busy = self._jobs or self._chats.run.running or self._closing.is_set()
+        if not busy and self._standing.phase is Phase.READY:
+            self._engine.prepare(request)
 
     @Slot(object)
     def _on_forgotten(self, conversation_ids: tuple[str, ...]) -> None:

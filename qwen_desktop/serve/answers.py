@@ -193,6 +193,9 @@ class AnswerResponse(Response):
         if gone:
             desk.source.forget(gone)
         await self._tell_end(written)
+        if asked.chat and written.is_complete:
+            # Clients leave reasoning out: with it the next prompt parts from what is cached.
+            desk.source.prepare(asked.request(talk_id, (*messages, written.message)))
 
     async def _follow(
         self, events: asyncio.Queue[GenerationEvent | Report], written: Written

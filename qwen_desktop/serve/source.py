@@ -52,5 +52,11 @@ class Source(Protocol):
     def begin(self, job: Job) -> None:
         """Answer `job` when what was asked before is done; returns at once."""
 
+    def prepare(self, request: GenerationRequest) -> None:
+        """Read what the next turn begins with, while nobody asks for anything; returns at once.
+
+        The messages of `request` end with the answer that was made.
+        """
+
     def forget(self, conversation_ids: tuple[str, ...]) -> None:
         """Nothing of these has to be kept any more; returns at once."""

@@ -126,6 +126,11 @@ class Written:
             yield self._last()
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the model itself came to the end, or to a string that was asked for as one."""
+        return self.reason in (FinishReason.STOP, FinishReason.STOP_STRING)
+
+    @property
     def message(self) -> Message:
         """The answer with its tokens, to be known again."""
         message = self.answer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import urllib.request
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import openai
 import pytest
@@ -274,16 +274,28 @@ def test_who_waits_hears_of_the_place_and_is_answered(client: OpenAI) -> None:
 
 
 def test_one_too_many_is_turned_away() -> None:
-    with served(DEMO, "--queue", "0") as server:
-        with OpenAI(base_url=server.url, api_key="none", max_retries=0) as client:
-            first = endless(client)
-            next(iter(first))
-            with pytest.raises(openai.RateLimitError) as caught:
-                client.chat.completions.create(model=MODEL, messages=QUESTION)
-            assert caught.value.response.headers["retry-after"]
-            assert caught.value.code == "queue_full"
-            first.close()
-        assert server.stop() == 0
+    with (
+        served(DEMO, "--queue", "0") as server,
+        OpenAI(base_url=server.url, api_key="none", max_retries=0) as client,
+    ):
+        first = endless(client)
+        next(iter(first))
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.chat.completions.create(model=MODEL, messages=QUESTION)
+        assert caught.value.response.headers["retry-after"]
+        assert caught.value.code == "queue_full"
+        ends_in_order(server, first, signal.SIGINT)
+
+
+def ends_in_order(server: Served, stream: object, number: signal.Signals) -> None:
+    """The signal ends a server in the middle of an answer, whose client is told."""
+    server.process.send_signal(number)
+    with pytest.raises(openai.APIError, match="stopped by the server"):
+        for _ in stream:
+            pass
+    assert server.process.wait(PATIENCE_S) == 0
+    wait_for(lambda: any(line.endswith("left") for line in server.lines))
+    assert not any("Traceback" in line for line in server.lines)
 
 
 def test_nothing_of_what_was_said_is_in_the_log(client: OpenAI, server: Served) -> None:
@@ -300,10 +312,17 @@ def test_health_tells_that_it_is_ready(server: Served) -> None:
         assert answer.read() == b'{"status":"ok"}'
 
 
-def test_reasoning_comes_apart_and_can_be_left_out(tmp_path: Path) -> None:
-    folder = chatty_checkpoint(tmp_path / "Thinker")
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A checkpoint that thinks, of random weights, in a process of its own."""
+    folder = chatty_checkpoint(tmp_path_factory.mktemp("thinker") / "Thinker")
     make_tokenizer(THINKING_OPEN).save_pretrained(folder)
-    with served(folder) as server, OpenAI(base_url=server.url, api_key="none") as client:
+    with served(folder) as server:
+        yield server
+
+
+def test_reasoning_comes_apart_and_can_be_left_out(thinker: Served) -> None:
+    with OpenAI(base_url=thinker.url, api_key="none") as client:
         usual = {"model": "Thinker", "messages": QUESTION, "max_tokens": 250, "seed": 1}
         answer = client.chat.completions.create(**usual, extra_body={"thinking_budget": 6})
         message, usage = answer.choices[0].message, answer.usage
@@ -322,3 +341,41 @@ def test_reasoning_comes_apart_and_can_be_left_out(tmp_path: Path) -> None:
         )
         assert "reasoning_content" not in without.choices[0].message.model_extra
         assert without.usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_reasoning_that_clients_leave_out_is_not_read_again(thinker: Served) -> None:
+    """While nobody asks the cache becomes what the next prompt begins with."""
+    with OpenAI(base_url=thinker.url, api_key="none") as client:
+        more = {"thinking_budget": 6, "loop_guard": False}
+
+        def ask(messages: list[dict[str, str]], stop: list[str]) -> object:
+            return client.chat.completions.create(
+                model="Thinker",
+                messages=messages,
+                max_tokens=200,
+                seed=1,
+                stop=stop,
+                extra_body=more,
+            )
+
+        def new_in_the_second_turn(question: str) -> int:
+            messages = [{"role": "user", "content": question}]
+            text = ask(messages, []).choices[0].message.content
+            end = next(text[i : i + 4] for i in range(60, 180) if text.find(text[i : i + 4]) == i)
+            said = ask(messages, [end]).choices[0].message
+            assert said.model_extra["reasoning_content"]
+            assert len(said.content) >= 60
+            answer = {"role": "assistant", "content": said.content}
+            usage = ask([*messages, answer, {"role": "user", "content": "On"}], [end]).usage
+            return usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens
+
+        # A request that comes at once may be quicker than what is read for it.
+        questions = iter(range(1000))
+        wait_for(lambda: new_in_the_second_turn(f"Question {next(questions)}") < 30)
+
+
+def test_the_system_may_end_it_in_the_middle_of_an_answer() -> None:
+    with served(DEMO) as server, OpenAI(base_url=server.url, api_key="none") as client:
+        stream = endless(client)
+        next(iter(stream))
+        ends_in_order(server, stream, signal.SIGTERM)
