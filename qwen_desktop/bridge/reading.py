@@ -20,6 +20,7 @@ from qwen_desktop.bridge.composing import Composing
 from qwen_desktop.bridge.context_use import ContextUse
 from qwen_desktop.bridge.drafts import Drafts
 from qwen_desktop.bridge.engine_client import EngineClient
+from qwen_desktop.bridge.keepsakes import Keepsakes
 from qwen_desktop.bridge.models import Models
 from qwen_desktop.bridge.run import RunState
 from qwen_desktop.bridge.shown import Shown
@@ -38,11 +39,12 @@ if TYPE_CHECKING:
     from qwen_desktop.storage.store import Store
 
 
-class Reading(QObject):
+class Reading(Keepsakes):
     """Owns the shown conversation and the list of all.
 
-    Signals: see each line. Messages, conversations and reports are frozen values. `general` gives
-    the general settings by name; `on_setting` is to be told when one changes.
+    Signals, besides those of `Keepsakes`: see each line. Messages, conversations and reports are
+    frozen values. `general` gives the general settings by name; `on_setting` is to be told when one
+    changes.
     """
 
     started = Signal()  # the store has been opened, or cannot be
@@ -58,11 +60,7 @@ class Reading(QObject):
     unseen_changed = Signal(object)  # tuple[str, ...]: messages the model does not see
     asked = Signal(object)  # GenerationRequest: what would be sent now has changed; None: not now
     options_changed = Signal(object)  # ChatOptions, or the general settings below them: `values`
-    trace_read = Signal(str, object)  # message id, AnswerTrace
-    trace_failed = Signal(str, object)  # message id, Report
-    tokens_read = Signal(str, object)  # message id, TurnTokens; None where no checkpoint is open
     draft_restored = Signal(str)  # text for the composer
-    problem = Signal(object)  # Report
 
     def __init__(
         self,
@@ -72,11 +70,9 @@ class Reading(QObject):
         general: Callable[[], Mapping[str, Value]],
         parent: QObject | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(store, engine, parent)
         # Who a choice means; None where its connection is gone.
         self.target_of: Callable[[RemoteChoice], RemoteTarget | None] = lambda _: None
-        self._store = store
-        self._engine = engine
         self._models = models
         self._general = general
         self._wanted = ("", "")  # the conversation being read from disk, the message to go to
@@ -96,7 +92,6 @@ class Reading(QObject):
         self.list.deleted.connect(self._on_deleted)
         self.list.restored.connect(self._on_restored)
         self.list.removed.connect(self._on_removed)
-        engine.tokens_made.connect(self.tokens_read)
         store.problem.connect(self.problem)
 
     # -- what is shown ---------------------------------------------------------------------
@@ -312,30 +307,6 @@ class Reading(QObject):
         if refusal is not None:
             self.problem.emit(refusal)
         return refusal is None
-
-    def read_trace(self, message_id: str) -> None:
-        """Read what is kept of an answer only to be looked at: `trace_read` tells it.
-
-        Where it cannot be read, `trace_failed` and `problem` do.
-        """
-
-        def failed(report: Report) -> None:
-            self.trace_failed.emit(message_id, report)
-            self.problem.emit(report)
-
-        self._store.submit(
-            lambda store: store.trace(message_id),
-            lambda trace: self.trace_read.emit(message_id, trace),
-            failed,
-        )
-
-    def read_tokens(self, message_id: str, prompt_ids: tuple[int, ...]) -> None:
-        """Spell the tokens of an answer and of its prompt: `tokens_read` tells.
-
-        While an answer is written they come after it.
-        """
-        if (message := self.current.tree.messages.get(message_id)) is not None:
-            self._engine.tokens(message_id, message, prompt_ids)
 
     # -- settings and counting -------------------------------------------------------------
 
