@@ -160,6 +160,8 @@ def main(arguments: Sequence[str]) -> int:
         from qwen_desktop import diagnosing
 
         return diagnosing.run(chosen_profile(given), as_json=given.json)
+    if given.json and given.command in (None, OPEN):
+        parser.error("--json goes with --diagnose, or with a command that has it")
     options = _options(parser, given)
     try:
         if given.command == "study":

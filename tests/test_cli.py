@@ -144,3 +144,11 @@ def test_a_question_takes_no_files(capsys):
     with pytest.raises(SystemExit):
         cli.parse(["--ask", "Why?", "a.json"])
     assert "take no files" in capsys.readouterr().err
+
+
+def test_a_diagnosis_is_the_only_thing_without_a_command_that_is_printed_as_json(capsys):
+    for arguments in (["--json"], ["--json", "chat.qwenchat.json"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+        assert "--json goes with --diagnose" in capsys.readouterr().err

@@ -122,6 +122,19 @@ def test_asking_for_the_lock_leaves_none_and_takes_none(profile):
     profile_lock.taken(profile).unlock()
 
 
+def test_what_a_killed_run_left_in_the_log_is_counted_and_not_folded(profile, store, tmp_path):
+    left = Profile(tmp_path / "left")
+    left.root.mkdir()
+    for file in (profile.database, profile.database.with_name("conversations.db-wal")):
+        (left.root / file.name).write_bytes(file.read_bytes())
+    before = contents(left.root)
+    assert before["conversations.db-wal"][1]
+    found = rows(data.chats(left, is_open=False))
+    assert (found["chats"], found["check"]) == (1, "no fault")
+    after = contents(left.root)
+    assert {name: after[name] for name in before} == before
+
+
 def test_a_damaged_database_is_the_finding(profile, store):
     store.close()
     raw = bytearray(profile.database.read_bytes())
