@@ -242,7 +242,7 @@ def iscc(tmp_path, monkeypatch):
 def test_the_installer_is_named_after_what_is_inside(iscc, tmp_path):
     made = installer.build(tmp_path / "app", tmp_path, tmp_path)
     version, variant = contents.version(), contents.variant()
-    assert made.name == f"qwen-desktop-{version}-windows-x64-{variant}-setup.exe"
+    assert made.name == f"qwen-desktop-{version}-windows-x86_64-{variant}-setup.exe"
     assert made.read_bytes() == b"MZ"
     words = (tmp_path / "said").read_text("utf-8").splitlines()
     given = dict(word[2:].split("=", 1) for word in words if word.startswith("/D"))

@@ -38,7 +38,7 @@ def compiler(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 def name(version: str, variant: str) -> str:
     """The name of the setup program, without ".exe"."""
-    return f"qwen-desktop-{version}-windows-x64-{variant}-setup"
+    return f"qwen-desktop-{version}-windows-x86_64-{variant}-setup"
 
 
 def command(iscc: Path, app: Path, dist: Path, icon: Path) -> list[str]:
