@@ -5,11 +5,12 @@ import unicodedata
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from qwen_desktop.chat.messages import PartKind
 from qwen_desktop.talk.commands import read
-from qwen_desktop.talk.streaming import AnswerView, blocks
+from qwen_desktop.talk.streaming import AnswerView, SafeMarkdown, Tail, blocks
 
 HOSTILE = (
     "a\x1b]0;owned\x07b &#27;[2J &#x9b;31m \x9b2J \u202egnp.exe "
@@ -55,3 +56,13 @@ def test_what_is_said_is_no_command():
     assert read("a :h") is None
     assert read(":Q").name == "exit"
     assert not read(":nonsense").known
+
+
+def test_the_end_of_a_paragraph_higher_than_the_screen_is_seen():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system=None, width=20, height=10)
+    console.print(Tail(SafeMarkdown(" ".join(f"雨{number}" for number in range(200)))))
+    lines = out.getvalue().splitlines()
+    assert "雨199" in lines[-1]
+    assert len(lines) == 8
+    assert all(cell_len(line) <= 20 for line in lines)

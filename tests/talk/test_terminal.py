@@ -28,7 +28,7 @@ class Terminal:
             env=ENVIRONMENT | env,
             encoding="utf-8",
             dimensions=(50, 160),
-            timeout=15,
+            timeout=60,  # a busy machine takes long to start
         )
         self.child.delaybeforesend = None
         self.child.expect(READY)
