@@ -38,7 +38,7 @@ from qwen_desktop.bridge import profile_lock  # noqa: E402
 from qwen_desktop.bridge.file_jobs import FileJobs  # noqa: E402
 from qwen_desktop.bridge.preferences import PreferencesModel  # noqa: E402
 from qwen_desktop.bridge.qt_messages import leave_messages, report_fatal_messages  # noqa: E402
-from qwen_desktop.crash_report import CrashWatch  # noqa: E402
+from qwen_desktop.crash_report import CrashWatch, described  # noqa: E402
 from qwen_desktop.errors import Known, Report, report_of  # noqa: E402
 from qwen_desktop.options import Options  # noqa: E402
 from qwen_desktop.paths import demo_checkpoint  # noqa: E402
@@ -427,7 +427,7 @@ class App(QObject):
             QApplication.quit()
             return
         report = report_of(error)
-        _log.critical("uncaught: %s", report.details)
+        _log.critical("uncaught: %s", described(error))  # its words may quote a chat
         if self._crash_watch is not None:
             self._crash_watch.write_error(error, threading.current_thread().name)
         sys.__excepthook__(kind, error, trace)
