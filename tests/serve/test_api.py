@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import openai
 import pytest
 from openai import OpenAI
 
-from tests.engine.checkpoints import THINKING_OPEN, chatty_checkpoint, make_tokenizer
 from tests.serve.process import DEMO, Served, served
 
 MODEL = "demo-checkpoint"
@@ -312,15 +312,6 @@ def test_health_tells_that_it_is_ready(server: Served) -> None:
         assert answer.read() == b'{"status":"ok"}'
 
 
-@pytest.fixture(scope="module")
-def thinker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A checkpoint that thinks, of random weights, in a process of its own."""
-    folder = chatty_checkpoint(tmp_path_factory.mktemp("thinker") / "Thinker")
-    make_tokenizer(THINKING_OPEN).save_pretrained(folder)
-    with served(folder) as server:
-        yield server
-
-
 def test_reasoning_comes_apart_and_can_be_left_out(thinker: Served) -> None:
     with OpenAI(base_url=thinker.url, api_key="none") as client:
         usual = {"model": "Thinker", "messages": QUESTION, "max_tokens": 250, "seed": 1}
@@ -374,8 +365,11 @@ def test_reasoning_that_clients_leave_out_is_not_read_again(thinker: Served) -> 
         wait_for(lambda: new_in_the_second_turn(f"Question {next(questions)}") < 30)
 
 
-def test_the_system_may_end_it_in_the_middle_of_an_answer() -> None:
+def test_nothing_is_stored_and_the_system_may_end_it_in_the_middle(home: Path) -> None:
+    before = set(home.rglob("*"))
     with served(DEMO) as server, OpenAI(base_url=server.url, api_key="none") as client:
+        client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
         stream = endless(client)
         next(iter(stream))
         ends_in_order(server, stream, signal.SIGTERM)
+    assert {path for path in home.rglob("*") if path.is_file()} <= before

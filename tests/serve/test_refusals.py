@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from openai import OpenAI
 
 from qwen_desktop.serve import reading
 from qwen_desktop.serve.trouble import Refused
-from tests.serve.process import DEMO, Served, served
+from tests.serve.conftest import FRIEND
+from tests.serve.process import DEMO, Served
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello"}]
@@ -185,23 +185,22 @@ def test_our_own_page_may_ask(server: Served) -> None:
     assert server.ask(CHAT, body, {"Origin": server.address})[0] == 200
 
 
-def test_the_key_is_asked_for_and_an_origin_can_be_let_in() -> None:
-    friend = "http://localhost:3000"
-    with served(DEMO, "--generate-key", "--allow-origin", friend) as server:
-        assert server.key.startswith("qd-")
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": server.key}):
-            status, found, text = server.ask(CHAT, {"messages": MESSAGES}, headers)
-            assert (status, error(text)["code"]) == (401, "invalid_api_key")
-            assert found["www-authenticate"] == "Bearer"
-        assert server.ask("/v1/models", headers={"Authorization": "Bearer käy"})[0] == 401
-        assert server.ask("/")[0] == server.ask("/health")[0] == 200
-        with OpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
-            assert len(client.models.list().data) == 1
-        status, headers, _ = server.ask(CHAT, None, {"Origin": friend}, "OPTIONS")
-        assert status == 204
-        assert headers["access-control-allow-origin"] == friend
-        assert "authorization" in headers["access-control-allow-headers"]
-        assert server.key not in "\n".join(server.lines)
+def test_the_key_is_asked_for_and_an_origin_can_be_let_in(keyed_server: Served) -> None:
+    server = keyed_server
+    assert server.key.startswith("qd-")
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": server.key}):
+        status, found, text = server.ask(CHAT, {"messages": MESSAGES}, headers)
+        assert (status, error(text)["code"]) == (401, "invalid_api_key")
+        assert found["www-authenticate"] == "Bearer"
+    assert server.ask("/v1/models", headers={"Authorization": "Bearer käy"})[0] == 401
+    assert server.ask("/")[0] == server.ask("/health")[0] == 200
+    with OpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
+        assert len(client.models.list().data) == 1
+    status, headers, _ = server.ask(CHAT, None, {"Origin": FRIEND}, "OPTIONS")
+    assert status == 204
+    assert headers["access-control-allow-origin"] == FRIEND
+    assert "authorization" in headers["access-control-allow-headers"]
+    assert server.key not in "\n".join(server.lines)
 
 
 @pytest.mark.parametrize(
@@ -237,14 +236,6 @@ def test_a_folder_that_does_not_open_is_told(
 
     assert cli.main(["serve", str(tmp_path), "--port", "0"]) == 1
     assert "config.json" in capsys.readouterr().err
-
-
-def test_nothing_is_stored(home: Path) -> None:
-    before = set(Path(os.environ["HOME"]).rglob("*"))
-    with served() as server:
-        assert server.ask(CHAT, {"messages": MESSAGES, "max_tokens": 4})[0] == 200
-        assert server.stop() == 0
-    assert {path for path in home.rglob("*") if path.is_file()} <= before
 
 
 json_values = st.recursive(
