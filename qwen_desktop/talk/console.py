@@ -119,6 +119,8 @@ class Talk:
         except KeyboardInterrupt:
             if text := self._session.default_buffer.text.strip():
                 self._session.history.append_string(text)  # the up key brings it back
+                if prompt == self._prompt():  # no other line shows the draft
+                    self._desk.forget_draft()
                 self._typed = ""
                 return ""
             self._typed = ""

@@ -170,10 +170,15 @@ class Desk:
         return kept.text
 
     def keep_draft(self, text: str) -> None:
-        """Keep what was not sent; nothing forgets it."""
-        key, written = ("" if self._is_new else self.current.id), self._written(text)
-        if self.store.drafts().get(key, "") != written:
-            self.store.save_draft(key, written)
+        """Keep what was not sent. Where that is nothing a draft stays: a command was typed over it."""
+        if written := self._written(text):
+            self.store.save_draft("" if self._is_new else self.current.id, written)
+
+    def forget_draft(self) -> None:
+        """What `draft` gave was sent, or the user does not want it."""
+        if self._draft is not None:
+            self.store.save_draft(self._draft, "")
+            self._draft = None
 
     def _written(self, text: str) -> str:
         return Draft(text, self.files).written()
@@ -252,9 +257,7 @@ class Desk:
         self.current, self._is_new = run.conversation, False
         if run.kind is RunKind.ASK:
             self.files = ()
-            if self._draft is not None:
-                self.store.save_draft(self._draft, "")
-                self._draft = None
+            self.forget_draft()
         yield from self._generate(run, stop)
 
     def _check(self, run: Run) -> None:

@@ -22,10 +22,10 @@ from qwen_desktop.storage.connections import ConnectionEntry, ConnectionFile
 from qwen_desktop.storage.store import Store
 from tests.engine.remote.fakeserver import KEY, chunk, fake, usage
 from tests.talk.terminal import ENVIRONMENT, arguments, run
-from tests.talk.test_terminal import CTRL_C, READY, Terminal, kept
+from tests.talk.test_terminal import CTRL_C, CTRL_D, READY, Terminal, kept
 
 pexpect = pytest.importorskip("pexpect")
-UP = "\x1b[A"
+UP, CTRL_U = "\x1b[A", "\x15"
 SPARE = {"NO_COLOR": "1"}
 
 
@@ -114,6 +114,14 @@ def test_a_server_is_asked_once_the_user_agrees(tmp_path):
         assert not file.is_file() or KEY.encode() not in file.read_bytes()
 
 
+def drafts(profile):
+    store = Store.open(profile / "conversations.db")
+    try:
+        return store.drafts()
+    finally:
+        store.close()
+
+
 def test_a_chat_of_the_window_goes_on_where_it_was(tmp_path):
     profile = tmp_path / "profile"
     with fake(talks) as server:
@@ -145,6 +153,12 @@ def test_a_chat_of_the_window_goes_on_where_it_was(tmp_path):
         assert content.index("A note") < content.index("Käse")
         it = Terminal(None, profile, "--connection", "Lab one", **SPARE)
         it.child.expect("from the window")
+        assert it.say(f"{CTRL_U}:open Said in the window", "answers this chat")
+        it.child.send(CTRL_D)
+        it.child.expect(pexpect.EOF)
+        it.child.close()
+        it = Terminal(None, profile, "--connection", "Lab one", **SPARE)
+        it.child.expect("from the window")  # a command was typed over it
         it.child.send(CTRL_C)  # to the history
         it.child.expect(READY)
         it.say(":open Said in the window", "answers this chat")
@@ -154,6 +168,7 @@ def test_a_chat_of_the_window_goes_on_where_it_was(tmp_path):
         it.child.send(CTRL_C)
         it.child.expect(READY)
         assert it.leave() == 0
+    assert not drafts(profile)
     chats = {chat.tree.path()[0].text: chat for chat in kept(profile)}
     assert [m.text for m in chats["Said in the window"].tree.path()] == [
         *("Said in the window", "And on", "Soft rain"),
