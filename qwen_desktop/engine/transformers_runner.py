@@ -189,13 +189,26 @@ def _with_plain_strides(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torc
     return (hidden.view(hidden.shape),)
 
 
+_GROUPED = "TRANSFORMERS_SDPA_FORCE_GQA"
+
+
 def _group_queries(wanted: bool) -> None:
     """Let attention with a mask read grouped keys and values as they are.
 
     transformers repeats them for all heads otherwise: a copy of the whole cache for each layer and
     piece. The kernel of a CPU needs none; with a mask, those of cards would be the slow ones.
     """
-    os.environ["TRANSFORMERS_SDPA_FORCE_GQA"] = "1" if wanted else "0"  # read at every call
+    from transformers.integrations import sdpa_attention  # came with the model
+
+    os.environ[_GROUPED] = "1" if wanted else "0"  # read at every call
+    decide = sdpa_attention.use_gqa_in_sdpa
+    if _GROUPED not in decide.__code__.co_consts and not hasattr(decide, _GROUPED):
+
+        def grouped(*tensors: Any) -> bool:
+            return os.environ[_GROUPED] == "1" or bool(decide(*tensors))
+
+        setattr(grouped, _GROUPED, True)
+        sdpa_attention.use_gqa_in_sdpa = grouped  # releases for Python 3.10 read no such variable
 
 
 def _active(config: Any, parameters: list[tuple[str, torch.nn.Parameter]]) -> int:
