@@ -170,7 +170,7 @@ class Desk:
         return kept.text
 
     def keep_draft(self, text: str) -> None:
-        """Keep what was not sent. With nothing to keep a draft stays: a command was typed over it."""
+        """Keep what was not sent; where that is nothing, a command was typed over the draft."""
         if written := self._written(text):
             self.store.save_draft("" if self._is_new else self.current.id, written)
 
