@@ -26,7 +26,7 @@ class AboutDialog(Dialog):
 
     def __init__(self, links: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
         """`links` are words and addresses."""
-        super().__init__("aboutDialog", self.tr("About Qwen Desktop"), parent)
+        super().__init__("aboutDialog", self.tr("About"), parent)
         self.setMinimumWidth(theme.px(460))
         self._page = ""
         picture = QLabel()

@@ -48,6 +48,8 @@ DIALOGS = (
     "Save chat as…",
     "Export…",
     "Backups…",
+    "Diagnostics…",
+    "About Qwen Desktop…",
     "Settings",
     "Keyboard shortcuts",
 )
