@@ -130,7 +130,7 @@ def taken(profile: Profile) -> ProfileLock:
         QT_TRANSLATE_NOOP("errors", "Qwen Desktop is already open with the data in {folder}."),
         QT_TRANSLATE_NOOP(
             "errors",
-            "Use its window or close it, or start with another --profile DIR or --temporary.",
+            "Go on there or close it, or start with another --profile DIR or --temporary.",
         ),
         code=TAKEN,
         folder=profile.root,

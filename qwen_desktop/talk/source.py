@@ -11,6 +11,7 @@ from qwen_desktop.chat.events import GenerationEvent, Progress, PromptCount
 from qwen_desktop.chat.inspected import Inspected
 from qwen_desktop.chat.ledger import MemorySample
 from qwen_desktop.chat.model import EngineOptions, GenerationRequest, LoadRequest, ModelInfo
+from qwen_desktop.chat.sent import SentRequest
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Cancelled, Known
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Source(Protocol):
     def count_prompt(self, request: GenerationRequest) -> PromptCount:
         """The tokens that `generate` would feed; of a server's they are estimated."""
 
-    def inspect(self, request: GenerationRequest) -> Inspected:
-        """The prompt that `generate` would feed, taken apart."""
+    def inspect(self, request: GenerationRequest) -> Inspected | SentRequest:
+        """The prompt that `generate` would feed, taken apart; of a server what it would be sent."""
 
     def memory(self) -> MemorySample:
         """Where the memory has gone."""
@@ -106,13 +107,10 @@ class Engines:
             return self.servers.count_prompt(request)
         return self._checkpoint.count_prompt(request)
 
-    def inspect(self, request: GenerationRequest) -> Inspected:
-        """The prompt that `generate` would feed, taken apart. Raises Known."""
+    def inspect(self, request: GenerationRequest) -> Inspected | SentRequest:
+        """The prompt that `generate` would feed, or what a server would be sent. Raises Known."""
         if request.remote is not None:
-            raise Known(
-                QT_TRANSLATE_NOOP("errors", "Only {host} knows the tokens of this chat."),
-                host=request.remote.connection.host,
-            )
+            return self.servers.inspect(request)
         return self._checkpoint.inspect(request)
 
     def memory(self) -> MemorySample:

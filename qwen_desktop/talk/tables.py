@@ -13,6 +13,7 @@ from qwen_desktop.chat.connection import Connection, ServerState
 from qwen_desktop.chat.inspected import Inspected
 from qwen_desktop.chat.ledger import Forecast, Ledger, MemorySample
 from qwen_desktop.chat.messages import AnswerStats, Message, Role, Status
+from qwen_desktop.chat.sent import SentRequest
 from qwen_desktop.chat.settings import Setting, Value
 from qwen_desktop.storage.connections import ConnectionEntry
 from qwen_desktop.talk.clean import clean, one_line
@@ -151,16 +152,33 @@ def forecast(one: Forecast) -> str:
     return f"{text}; bounded by the {one.bound.value}"
 
 
-def prompt(seen: Inspected) -> Table:
-    """The pieces of a prompt, with the ids of each."""
+def prompt(seen: Inspected | SentRequest) -> Table:
+    """The pieces of a prompt, with the ids of each; of a server's the messages it would be sent."""
+    return _sent(seen) if isinstance(seen, SentRequest) else _pieces(seen)
+
+
+def _sent(seen: SentRequest) -> Table:
+    table = _table("message", "tokens", "text", right=("tokens",))
+    table.caption = Text("Only the server knows the ids. " + one_line(f"POST {seen.url}"))
+    table.caption_justify = "left"
+    for one in seen.messages:
+        table.add_row(one_line(one.role), f"about {one.tokens:,}", Text(_short(one.content)))
+    table.add_row("settings", "", Text(clean(seen.settings)))
+    return table
+
+
+def _short(text: str) -> str:
+    shown = clean(text).replace("\n", "↵")
+    return shown if len(shown) <= _PIECE else shown[: _PIECE - 1] + "…"
+
+
+def _pieces(seen: Inspected) -> Table:
     table = _table("part", "tokens", "text", "ids", right=("tokens",))
     for part in seen.segments:
         text = seen.tokens.text(part.start, part.end)
         ids = " ".join(str(one) for one in seen.tokens.ids[part.start : part.end])
         name = f"{part.kind.value} ({part.role})" if part.role else part.kind.value
-        shown = clean(text).replace("\n", "↵")
-        shown = shown if len(shown) <= _PIECE else shown[: _PIECE - 1] + "…"
-        table.add_row(name, f"{part.tokens:,}", Text(shown), ids)
+        table.add_row(name, f"{part.tokens:,}", Text(_short(text)), ids)
     return table
 
 

@@ -4,8 +4,8 @@
 <context>
     <name>AboutDialog</name>
     <message>
-        <source>About Qwen Desktop</source>
-        <translation>关于 Qwen Desktop</translation>
+        <source>About</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Version {version}</source>
@@ -1707,6 +1707,10 @@
     <message>
         <source>The first tokens: the one that came is framed, then what was likeliest.</source>
         <translation>最初几个词元：加框的是实际出现的，后面是最可能的候选。</translation>
+    </message>
+    <message>
+        <source>The server was not asked how likely its tokens were, or told nothing.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>How likely they were was not kept: “Alternatives per token” was 0.</source>
@@ -4341,6 +4345,10 @@
         <translation>未保留</translation>
     </message>
     <message>
+        <source>only the server knows</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>{seconds} s</source>
         <translation>{seconds} 秒</translation>
     </message>
@@ -4734,6 +4742,10 @@
     <message>
         <source>Open the prompt inspector</source>
         <translation>打开提示词查看器</translation>
+    </message>
+    <message>
+        <source>A server made the prompt of the messages: only it knows the tokens. The prompt inspector shows what was sent.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Its text is shown while the checkpoint that read it is open.</source>
@@ -6040,6 +6052,10 @@
         <source>Control tokens</source>
         <translation>控制词元</translation>
     </message>
+    <message>
+        <source>about {count}</source>
+        <translation type="unfinished">约 {count}</translation>
+    </message>
 </context>
 <context>
     <name>TurnSteps</name>
@@ -6754,6 +6770,10 @@
         <translation>此对话还没有测量值。每个回答会增加一个点。</translation>
     </message>
     <message>
+        <source>Servers answered: what that took of their memory is not known here.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Each answer adds a point.</source>
         <translation>每个回答会增加一个点。</translation>
     </message>
@@ -6880,8 +6900,8 @@
         <translation>Qwen Desktop 已经打开并在使用 {folder} 中的数据。</translation>
     </message>
     <message>
-        <source>Use its window or close it, or start with another --profile DIR or --temporary.</source>
-        <translation>请使用其窗口或将其关闭，或用另一个 --profile DIR 或 --temporary 启动。</translation>
+        <source>Go on there or close it, or start with another --profile DIR or --temporary.</source>
+        <translation>请在那里继续使用或将其关闭，或用另一个 --profile DIR 或 --temporary 启动。</translation>
     </message>
     <message>
         <source>There is nothing to send.</source>
@@ -8602,10 +8622,6 @@
     <message>
         <source>They are made in the window: Connections to servers.</source>
         <translation>连接在窗口中建立：服务器连接。</translation>
-    </message>
-    <message>
-        <source>Only {host} knows the tokens of this chat.</source>
-        <translation>只有 {host} 知道此对话的词元。</translation>
     </message>
     <message>
         <source>Say :open DIR, or :server NAME for a server.</source>

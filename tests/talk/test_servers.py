@@ -98,7 +98,7 @@ def test_a_server_is_asked_once_the_user_agrees(tmp_path):
                 break
             it.say("More", "2 tokens")
         assert titled(profile) == 1
-        it.say(":prompt", "Only 127")
+        it.say(":prompt", "Only the server")
         it.say(":memory", "does not tell")
         it.say(":open", "Of rain")
         it.say(":clh", "A new chat")
