@@ -58,8 +58,10 @@ def chat(request, made, started) -> Iterator[Chat]:
     gc.collect()
     gc.freeze()
     yield chat
-    gc.unfreeze()
     engine.unload()
+    gc.unfreeze()  # and all else again, which other tests would look through with every load
+    gc.collect()
+    gc.freeze()
 
 
 def test_refused_once_nobody_notices(chat):

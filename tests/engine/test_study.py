@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -43,12 +43,10 @@ def engine(request, opened) -> Engine:
 
 
 @pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
+def quick() -> None:
     """Memory is given back at every turn: what is there before is not looked through for it."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def studied(
