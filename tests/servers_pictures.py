@@ -44,7 +44,7 @@ def take_servers(driver: Driver, picture: Picture, save: Save) -> None:
 
 def _dialog(driver: Driver) -> ConnectionsDialog:
     driver.window.connecting.show_connections()
-    dialog = driver.window.connecting.dialog
+    dialog: ConnectionsDialog | None = driver.window.connecting.dialog
     assert dialog is not None
     settle(driver)
     return dialog
