@@ -140,7 +140,7 @@ def test_licences_are_listed_with_their_texts(window, about, qtbot):
     press(qtbot, about, "showLicences")
     shown = dialog(window, qtbot, "licencesDialog")
     names = part(shown, QListWidget, "components")
-    qtbot.waitUntil(lambda: names.count() > 20)
+    qtbot.waitUntil(lambda: names.count() > 20, timeout=60_000)
     assert names.count() == len(licences.read())
     (row,) = [n for n in range(names.count()) if names.item(n).text().startswith("PySide6_Ess")]
     names.setCurrentRow(row)
@@ -158,7 +158,7 @@ def test_licences_that_cannot_be_read_are_a_sentence(window, about, qtbot, tmp_p
     press(qtbot, about, "showLicences")
     shown = dialog(window, qtbot, "licencesDialog")
     words = part(shown, QLabel, "licencesWords")
-    qtbot.waitUntil(lambda: "Something went wrong" in words.text())
+    qtbot.waitUntil(lambda: "Something went wrong" in words.text(), timeout=60_000)
 
 
 def test_diagnostics_are_read_copied_and_saved(application, window, qtbot, tmp_path):
