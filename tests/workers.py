@@ -64,11 +64,16 @@ def rank_of(test: str) -> int:
     return FIRST.index(share) if share in FIRST else len(FIRST)
 
 
+def are_of_one_file(arguments: list[str]) -> bool:
+    """Whether paths or node ids, as pytest takes them, name one file and nothing else."""
+    named = {one.partition("::")[0] for one in arguments}
+    return len(named) == 1 and Path(min(named)).suffix == ".py"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """None for a single file, or where somebody looks on; else one for each processor."""
-    named = [Path(one.partition("::")[0]) for one in config.args]
-    if config.option.capture == "no" or (len(named) == 1 and named[0].suffix == ".py"):
+    if config.option.capture == "no" or are_of_one_file(config.args):
         return 0
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(here, MOST) if here > 1 else 0
