@@ -5,7 +5,7 @@
     <name>AboutDialog</name>
     <message>
         <source>About</source>
-        <translation type="unfinished"></translation>
+        <translation>关于</translation>
     </message>
     <message>
         <source>Version {version}</source>
@@ -1710,7 +1710,7 @@
     </message>
     <message>
         <source>The server was not asked how likely its tokens were, or told nothing.</source>
-        <translation type="unfinished"></translation>
+        <translation>没有向服务器询问词元的概率，或者服务器没有说明。</translation>
     </message>
     <message>
         <source>How likely they were was not kept: “Alternatives per token” was 0.</source>
@@ -4346,7 +4346,7 @@
     </message>
     <message>
         <source>only the server knows</source>
-        <translation type="unfinished"></translation>
+        <translation>只有服务器知道</translation>
     </message>
     <message>
         <source>{seconds} s</source>
@@ -4745,7 +4745,7 @@
     </message>
     <message>
         <source>A server made the prompt of the messages: only it knows the tokens. The prompt inspector shows what was sent.</source>
-        <translation type="unfinished"></translation>
+        <translation>服务器用这些消息拼成了提示词：词元只有它知道。提示词检查器会显示发送了什么。</translation>
     </message>
     <message>
         <source>Its text is shown while the checkpoint that read it is open.</source>
@@ -6054,7 +6054,7 @@
     </message>
     <message>
         <source>about {count}</source>
-        <translation type="unfinished">约 {count}</translation>
+        <translation>约 {count}</translation>
     </message>
 </context>
 <context>
@@ -6771,7 +6771,7 @@
     </message>
     <message>
         <source>Servers answered: what that took of their memory is not known here.</source>
-        <translation type="unfinished"></translation>
+        <translation>由服务器回答：其中占用了它们多少内存，这里无从知晓。</translation>
     </message>
     <message>
         <source>Each answer adds a point.</source>
