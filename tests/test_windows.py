@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import subprocess
 import sys
 from functools import cache
@@ -193,6 +194,13 @@ def test_no_module_needs_another_system_to_be_imported():
         if name in ONLY_POSIX
     ]
     assert found == []
+
+
+def test_no_test_needs_another_system_to_be_found():
+    names = "|".join(sorted(ONLY_POSIX))
+    needed = re.compile(rf"^(?:import|from) (?:{names})\b", re.MULTILINE)
+    files = Path(__file__).parent.rglob("*.py")
+    assert [str(file) for file in files if needed.search(file.read_text("utf-8"))] == []
 
 
 def test_text_files_have_an_encoding():

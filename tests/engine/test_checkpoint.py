@@ -113,6 +113,8 @@ def pipe(name: str):
     """Something that nobody ever writes to: a reader would wait for ever."""
 
     def damage(folder: Path) -> None:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no pipes in folders here")
         (folder / name).unlink()
         os.mkfifo(folder / name)
 
