@@ -45,6 +45,7 @@ _NO_FOLDERS = (
     "PySide6/Qt/libexec/",
     "PySide6/Qt/translations/",  # of Qt's dialogs: ours are in resources
     "PySide6/translations/",
+    "PySide6/opengl32sw.dll",  # OpenGL without a card, of which widgets need none
     "PySide6/qml/",
 )
 

@@ -177,6 +177,8 @@ def test_the_libraries_of_cuda_go_along_where_they_lie(tmp_path):
         ("PySide6/Qt/plugins/platforms/libqvnc.so", False),
         ("PySide6/plugins/platforms/qwindows.dll", True),
         ("PySide6\\plugins\\sqldrivers\\qsqlite.dll", False),
+        ("PySide6\\opengl32sw.dll", False),
+        ("PySide6\\Qt6Widgets.dll", True),
         ("PySide6/Qt/qml/QtQuick/plugin.so", False),
         ("torch/lib/libtorch_cpu.so", True),
         ("torch/bin/torch_shm_manager", True),
