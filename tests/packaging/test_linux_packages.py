@@ -215,7 +215,10 @@ def test_programs_that_are_started_get_the_libraries_of_the_system(monkeypatch):
     hook = str(contents.ROOT / "resources" / "packaging" / "hooks" / "start.py")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/qwen-desktop/_internal")
     monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/cuda/lib")
+    monkeypatch.setenv("PYINSTALLER_RESET_ENVIRONMENT", "")
     runpy.run_path(hook)
+    # Of those that were frozen too, the loader prepares its own environment once more.
+    assert os.environ["PYINSTALLER_RESET_ENVIRONMENT"] == "1"
     assert os.environ["LD_LIBRARY_PATH"] == "/opt/cuda/lib"
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
     runpy.run_path(hook)

@@ -1,19 +1,19 @@
-"""Runs before the program does: other programs started from here get the system's environment."""
+"""Runs before the program does: programs that are started from here find the system as it was."""
 
 
 def _restore() -> None:
     import os
     import sys
 
-    if not sys.platform.startswith("linux"):
-        return
-    # The loader of the application folder points these at our libraries, which were found by then.
-    for name in ("LD_LIBRARY_PATH",):
-        before = os.environ.pop(f"{name}_ORIG", None)
+    # A program that was frozen as well, this one among them, is to prepare itself as at any start.
+    os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
+    if sys.platform.startswith("linux"):
+        # The loader has pointed this at our libraries, which are found by now.
+        before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
         if before is None:
-            os.environ.pop(name, None)
+            os.environ.pop("LD_LIBRARY_PATH", None)
         else:
-            os.environ[name] = before
+            os.environ["LD_LIBRARY_PATH"] = before
 
 
 _restore()
