@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from qwen_desktop.chat.events import Delta, FinishReason, GenerationEvent, Scored, Usage
 from qwen_desktop.chat.messages import AnswerStats, PartKind, TokenScore
 from qwen_desktop.chat.settings import GenerationSettings
+from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.loops import LoopGuard
 from qwen_desktop.engine.remote import trouble
 from qwen_desktop.engine.segments import Piece, Segmenter, joined
@@ -17,6 +19,12 @@ from qwen_desktop.engine.stops import StopStrings
 from qwen_desktop.errors import Known
 
 USAGE_SECONDS = 0.5
+# A server may not keep to the length that was asked for: characters of an answer until it is left.
+SPARE = 1 << 20  # thoughts, which not all servers count, and a short answer in long pieces
+PER_TOKEN = 32  # many more than the tokens of any text have on average
+_MOST_TOKENS = 1 << 31  # larger counts make no sense
+TOP = 32  # alternatives of a token that are looked at
+_MOST_NAMED = 200  # characters of a token in a table of scores
 
 # Models whose chat format opens the thought itself: without a parser on the server, their text
 # begins within it.
@@ -52,6 +60,8 @@ class RemoteAnswer:
         held = self._stops.held
         self._ahead = held  # of what comes next, this has been told already
         self._guard = LoopGuard(self._piece) if settings.loop_guard else None
+        self._room = settings.max_new_tokens * PER_TOKEN + SPARE
+        self._halves: dict[str, str] = {}  # of a character, by the field whose rest has to come
         self._pieces: dict[str, int] = {}  # numbers that stand for tokens
         self._texts: list[str] = []
         self._counts = {PartKind.REASONING: 0, PartKind.TEXT: 0}
@@ -68,8 +78,8 @@ class RemoteAnswer:
 
     @property
     def is_over(self) -> bool:
-        """Whether a stop string came or it goes in circles: the rest is not wanted."""
-        return self._stops.found or self.loops
+        """Whether the rest is not wanted: a stop string came, it goes in circles, or has no end."""
+        return self._stops.found or self.loops or self._room < 0
 
     @property
     def has_begun(self) -> bool:
@@ -93,7 +103,8 @@ class RemoteAnswer:
             return FinishReason.LOOPING
         if self._stops.found or self._stopped_by:
             return FinishReason.STOP_STRING
-        return FinishReason.LENGTH if self._reason == "length" else FinishReason.STOP
+        is_long = self._reason == "length" or self._room < 0
+        return FinishReason.LENGTH if is_long else FinishReason.STOP
 
     def odd_end(self, host: str) -> Known | None:
         """The sentence where the server ended the answer for a reason that is none of the model's.
@@ -120,8 +131,8 @@ class RemoteAnswer:
             raise ValueError("a chunk without choices")
         for choice in choices[:1]:
             delta = getattr(choice, "delta", None)
-            reasoning = _text(delta, "reasoning_content") or _text(delta, "reasoning")
-            content = _text(delta, "content") or _text(delta, "refusal")
+            reasoning = self._said(delta, "reasoning_content") or self._said(delta, "reasoning")
+            content = self._said(delta, "content") or self._said(delta, "refusal")
             if reasoning:
                 yield from self._grow([(PartKind.REASONING, reasoning)], reasoning)
             if content:
@@ -162,6 +173,7 @@ class RemoteAnswer:
 
     def _grow(self, pieces: list[Piece], text: str) -> Iterator[GenerationEvent]:
         now = time.perf_counter()
+        self._room -= len(text)
         self._usage_told = False  # counts that came before are not those of the whole
         first = not self._first
         self._first = self._first or now
@@ -180,6 +192,16 @@ class RemoteAnswer:
         if first or now - self._told >= USAGE_SECONDS:
             self._told = now
             yield self.usage()
+
+    def _said(self, delta: Any, name: str) -> str:
+        """The text of a field. A character that was cut in two is told when it is whole."""
+        text = _text(delta, name)
+        if not text:
+            return ""
+        text = self._halves.pop(name, "") + text
+        if "\ud800" <= text[-1] <= "\udbff":
+            self._halves[name], text = text[-1], text[:-1]
+        return whole(text)
 
     @property
     def _kind(self) -> PartKind:
@@ -241,24 +263,36 @@ class RemoteAnswer:
         return getattr(chunk, "usage", None) is not None
 
     def _scored(self, logprobs: Any) -> Iterator[GenerationEvent]:
-        rows = getattr(logprobs, "content", None)
-        scores = [score for row in rows or () if (score := _score(row)) is not None]
+        rows = _rows(logprobs, "content")
+        scores = [score for row in rows if (score := _score(row)) is not None]
         if scores:
             yield Scored(tuple(scores))
 
 
 def _score(row: Any) -> TokenScore | None:
     """A token with its alternatives. A server tells texts and no ids: those are -1."""
-    text, value = getattr(row, "token", None), getattr(row, "logprob", None)
-    if not isinstance(text, str) or not isinstance(value, (int, float)):
+    if (own := _rated(row)) is None:
         return None
-    top = tuple(
-        (-1, one.token, float(one.logprob))
-        for one in getattr(row, "top_logprobs", None) or ()
-        if isinstance(getattr(one, "token", None), str)
-        and isinstance(getattr(one, "logprob", None), (int, float))
-    )
-    return TokenScore(-1, text, float(value), top)
+    others = (_rated(one) for one in _rows(row, "top_logprobs")[:TOP])
+    return TokenScore(-1, *own, tuple((-1, *one) for one in others if one is not None))
+
+
+def _rated(row: Any) -> tuple[str, float] | None:
+    """A token's text and its log probability; None where one of them makes no sense."""
+    text, value = getattr(row, "token", None), getattr(row, "logprob", None)
+    if (
+        not isinstance(text, str)
+        or not isinstance(value, (int, float))
+        or not abs(value) < math.inf
+    ):
+        return None
+    # Of a whole number that no float holds, the nearest would say as little.
+    return whole(text[:_MOST_NAMED]), float(max(-1e6, min(1e6, value)))
+
+
+def _rows(owner: Any, name: str) -> list[Any]:
+    value = getattr(owner, name, None)
+    return value if isinstance(value, list) else []
 
 
 def _text(delta: Any, name: str) -> str:
@@ -270,4 +304,4 @@ def _text(delta: Any, name: str) -> str:
 
 def _count(owner: Any, name: str) -> int | None:
     value = getattr(owner, name, None)
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None

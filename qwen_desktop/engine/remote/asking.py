@@ -20,10 +20,11 @@ from qwen_desktop.chat.events import (
 )
 from qwen_desktop.chat.messages import Provenance, Role
 from qwen_desktop.chat.model import GenerationRequest
+from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.remote import network, trouble
 from qwen_desktop.engine.remote.answer import RemoteAnswer
 from qwen_desktop.engine.remote.fields import body_of
-from qwen_desktop.engine.remote.link import Link
+from qwen_desktop.engine.remote.link import Link, request_errors
 from qwen_desktop.engine.remote.reading import Silent, Stopped, Waiting, read
 from qwen_desktop.engine.remote.refusals import Again, Changes, understood
 from qwen_desktop.engine.remote.talk import Talk, talk_of
@@ -31,6 +32,7 @@ from qwen_desktop.errors import Cancelled, Known
 
 CONNECTS = 3  # attempts to connect
 CONNECT_PAUSE = 0.3  # seconds, longer with each
+NAMED = 200  # characters of the name that a server gives its model
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class Asking:
                 if answer.has_begun
                 else timeouts.connect + timeouts.first_token
             ),
+            tells,
         )
         opened = False
         try:
@@ -218,7 +221,8 @@ class Asking:
                 shorten=self._shorten,
                 names=self._names,
             )
-        if isinstance(error, openai.APIConnectionError):  # a timeout is one too
+        # A timeout is one too; amid the words of a refusal it is the HTTP library that tells.
+        if isinstance(error, (openai.APIConnectionError, request_errors())):
             known = link.of_network(error.__cause__ or error)
             return network.cut_off(host, known.details) if opened else known
         if isinstance(error, openai.APIError):
@@ -227,7 +231,7 @@ class Asking:
                 str(error.code or "-"),
                 trouble.said_by(error.body or error.message, self._key),
             )
-        if isinstance(error, ValueError):
+        if isinstance(error, (ValueError, RecursionError)):  # JSON may be nested without end
             return trouble.nonsense(host, type(error).__name__)
         return error  # a bug of ours
 
@@ -279,6 +283,9 @@ class Asking:
             self.ratio_found = min(8.0, max(0.8, size / tokens))
 
 
+# Where the words of a chunk are, or what stands in their place.
+_OF_DELTA = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call")
+
 # Nobody was reached: nothing has been sent.
 _UNCONNECTED = frozenset(("remote-refused", "remote-offline"))
 
@@ -306,12 +313,25 @@ def _stream(link: Link, body: dict[str, Any]) -> Iterator[Any]:
             if first:
                 first = False
                 model = getattr(chunk, "model", None)
-                yield model if isinstance(model, str) else ""
+                yield whole(model[:NAMED]) if isinstance(model, str) else ""
             yield chunk
     finally:
         stream.close()
     if first:
         yield ""
+
+
+def tells(item: Any) -> bool:
+    """Whether a chunk of a stream brings the answer on, and does not only keep it open."""
+    choices = getattr(item, "choices", None)
+    if not isinstance(choices, list):
+        return True  # the name of the model; of what makes no sense others judge
+    for choice in choices[:1]:
+        delta = getattr(choice, "delta", None)
+        said = (getattr(delta, name, None) for name in _OF_DELTA)
+        if getattr(choice, "finish_reason", None) or any(said):
+            return True
+    return False
 
 
 def _chunk_type() -> Any:

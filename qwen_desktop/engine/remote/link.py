@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import openai
 
 WRITE_SECONDS = 60.0
-MOST = 8 << 20  # bytes of an answer that is read whole
 
 # All that a server is told beside the request itself: nothing of this machine, nothing that the
 # environment adds for other programs.
@@ -46,6 +45,8 @@ class Link:
     def __init__(self, connection: Connection, key: str | None, proxy: str = "") -> None:
         import openai
 
+        from qwen_desktop.engine.remote.bounded import MOST, Bounded
+
         _hush()
         if not connection.base:
             raise trouble.bad_address(connection)
@@ -58,17 +59,22 @@ class Link:
         timeout = openai.Timeout(None, connect=timeouts.connect, write=WRITE_SECONDS)
         self._proxy = proxy_for(connection, proxy)
         tls = _tls()
+
+        def bound(response: Any) -> None:
+            response.stream = Bounded(response, connection.host)
+
         try:
             self.http = openai.DefaultHttpxClient(
                 timeout=timeout,
                 proxy=proxy_of(self._proxy, tls),
                 trust_env=False,
                 follow_redirects=False,
-                event_hooks={"request": [self._on_request]},
+                event_hooks={"request": [self._on_request], "response": [bound]},
                 verify=tls,
             )
         except ValueError as error:
             raise network.bad_proxy(type(error).__name__) from None
+        self._most = MOST
         self._foreign = (request_errors(), OSError, ValueError)
         self.client: openai.OpenAI = openai.OpenAI(
             api_key=self.key or "none",
@@ -91,7 +97,7 @@ class Link:
                 body = b""
                 for piece in response.iter_bytes():
                     body += piece
-                    if len(body) > MOST or time.monotonic() > deadline:
+                    if len(body) > self._most or time.monotonic() > deadline:
                         raise trouble.nonsense(self.connection.host, f"GET {path}: over the limit")
                 return response.status_code, body, response.headers.get("content-type", "")
         except Known:
@@ -127,6 +133,7 @@ class Link:
         for name in list(request.headers):
             if name.lower() not in _HEADERS:
                 del request.headers[name]
+        request.headers["Accept-Encoding"] = "identity"  # what unfolds has no bounds
         request.headers["User-Agent"] = f"Qwen-Desktop/{__version__}"
         if self.key:
             request.headers["Authorization"] = f"Bearer {self.key}"

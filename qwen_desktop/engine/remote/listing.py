@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from qwen_desktop.chat.connection import RemoteModel, ServerKind, is_of_dashscope
@@ -14,6 +15,8 @@ from qwen_desktop.errors import Known
 
 SECONDS = 15.0
 SHORT_SECONDS = 3.0
+MOST_MODELS = 1000  # of a list
+NAMED = 500  # characters of a name
 
 # By who owns a model, as the lists of these programs say.
 _OWNERS = {
@@ -53,12 +56,12 @@ def models_of(link: Link, seconds: float = SECONDS) -> tuple[RemoteModel, ...]:
     if not isinstance(rows, list):
         raise trouble.nonsense(connection.host, "GET /models: no list")
     found = (_model(row) for row in rows if isinstance(row, dict))
-    return tuple(model for model in found if model is not None)
+    return tuple(islice((model for model in found if model is not None), MOST_MODELS))
 
 
 def _model(row: Mapping[str, Any]) -> RemoteModel | None:
     name = row.get("id") or row.get("name")
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not 0 < len(name) <= NAMED or not name.isprintable():
         return None
     meta = row.get("meta")
     places = [row, meta] if isinstance(meta, dict) else [row]

@@ -69,18 +69,19 @@ def read(
     produce: Callable[[], Iterator[Any]],
     stop: threading.Event,
     patience: Callable[[], float],
+    tells: Callable[[Any], bool] = lambda _: True,
 ) -> Generator[Any, None, None]:
     """What `produce` gives, made on another thread, with a `Waiting` in each second without any.
 
-    Raises what it raises, Stopped, and Silent where nothing comes for `patience` seconds, which are
-    asked for anew at each look. Whoever leaves cuts the link.
+    Raises what it raises, Stopped, and Silent where nothing that `tells` something comes for
+    `patience` seconds, which are asked for anew at each look. Whoever leaves cuts the link.
     """
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             for item in produce():
-                items.put(item)
+                items.put((time.monotonic(), item))
                 if link.is_cut:
                     return
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
@@ -111,8 +112,13 @@ def read(
                 return
             if isinstance(item, _Raised):
                 raise item.error
-            yield item
-            began = told = time.monotonic()
+            came, value = item
+            is_news = tells(value)
+            if not is_news and came - began > (limit := patience()):
+                raise Silent(limit)
+            yield value
+            told = time.monotonic()  # whoever takes the items may have been busy
+            began = told if is_news else began
     finally:
         link.cut()
 

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from qwen_desktop.chat.connection import Connection
+from qwen_desktop.chat.text import whole
 from qwen_desktop.engine.remote import network
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 
 SAID = 400  # characters of what a server said
 NAMED = 8  # models in a sentence
+_DEEP = 20  # objects in objects that are looked into for what a server says
 
 CHECK = QT_TRANSLATE_NOOP("errors", "Check the address of the connection.")
 
@@ -276,25 +278,28 @@ def said_by(body: Any, key: str | None) -> str:
     text = _message(body)
     if key:
         text = text.replace(key, "•••")
-    text = " ".join(text.split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in whole(text)).split())
     return text if len(text) <= SAID else text[: SAID - 1] + "…"
 
 
-def _message(body: Any) -> str:
+def _message(body: Any, depth: int = 0) -> str:
+    if depth > _DEEP:
+        return ""
     if isinstance(body, bytes):
         body = body.decode("utf-8", "replace")
     if isinstance(body, str):
         try:
-            return _message(json.loads(body))
+            return _message(json.loads(body), depth + 1)
         except (ValueError, RecursionError):
             return "" if body.lstrip()[:1] == "<" else body
     if isinstance(body, dict):
         for name in ("error", "message", "detail", "msg", "error_msg"):
             if body.get(name):
                 place = body.get("loc")
-                where = ".".join(map(str, place)) if isinstance(place, list) else ""
-                return f"{where}: {_message(body[name])}" if where else _message(body[name])
+                where = ".".join(map(str, place[:8])) if isinstance(place, list) else ""
+                said = _message(body[name], depth + 1)
+                return f"{where}: {said}" if where else said
         return ""
     if isinstance(body, list):
-        return "; ".join(filter(None, (_message(one) for one in body[:8])))
+        return "; ".join(filter(None, (_message(one, depth + 1) for one in body[:8])))
     return str(body) if body is not None else ""
