@@ -204,7 +204,9 @@ def test_memory_that_this_process_takes_meanwhile_does_not_count(tmp_path, monke
 
 
 def test_a_reader_that_crashes_is_a_damaged_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(pdf_text, "_program", lambda: (sys.executable, "-c", "raise SystemExit(3)"))
+    monkeypatch.setattr(
+        pdf_text, "this_program", lambda: (sys.executable, "-c", "raise SystemExit(3)")
+    )
     with pytest.raises(Known, match="damaged PDF") as caught:
         read(written(tmp_path, pdf("One"), "a.pdf"))
     assert "3" in caught.value.details
