@@ -303,7 +303,24 @@ def _torch_sources() -> Iterator[tuple[str, str]]:
                     yield str(Path(folder, name)), str(Path(folder).relative_to(root.parent))
 
 
-# -- libraries of CUDA ----------------------------------------------------------------------------
+# -- libraries of torch and CUDA ------------------------------------------------------------------
+
+
+def torch_libraries() -> list[tuple[str, str]]:
+    """torch's own libraries, without examples and tests of its build, and the program without which
+    it does not start: pairs as in `data`.
+    """
+    torch = Path(_folder("torch"))
+    found = [
+        file
+        for file in sorted((torch / "lib").iterdir())
+        if re.search(r"\.so(\.|$)|\.dll$", file.name) and not file.name.startswith(_TORCH_EXAMPLES)
+    ]
+    found += (torch / "bin").glob("torch_shm_manager")
+    return [(str(file), file.parent.relative_to(torch.parent).as_posix()) for file in found]
+
+
+_TORCH_EXAMPLES = ("libaoti_custom", "libbackend_with", "libjitbackend", "libtorchbind")
 
 
 def cuda_libraries(site: Path | None = None) -> list[tuple[str, str]]:

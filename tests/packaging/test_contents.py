@@ -155,6 +155,14 @@ def test_variant_and_version_are_read_without_importing():
     assert contents.version() == __version__
 
 
+def test_of_torch_its_libraries_go_along_and_no_examples():
+    names = {Path(file).name: folder for file, folder in contents.torch_libraries()}
+    ending = "dll" if sys.platform == "win32" else "so"
+    assert {folder for name, folder in names.items() if "torch_cpu" in name} == {"torch/lib"}
+    assert not [name for name in names if "test" in name or name.endswith((".a", ".lib"))]
+    assert [name for name in names if name.endswith(ending)]
+
+
 def test_the_libraries_of_cuda_go_along_where_they_lie(tmp_path):
     for name in ("cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "cudnn/include/cudnn.h"):
         file = tmp_path / "nvidia" / name
