@@ -87,8 +87,9 @@ def _take_chat(driver: Driver, picture: Picture, save: Save) -> None:
     from PySide6.QtTest import QTest
 
     app = driver.app
-    app.chats.open(next(row.id for row in app.chats.list.top() if row.title.startswith("SQL")))
-    driver.wait("the chat", lambda: driver.answers())
+    chat = next(row.id for row in app.chats.list.top() if row.title.startswith("SQL"))
+    app.chats.open(chat)
+    driver.wait("the chat", lambda: app.chats.current.id == chat and driver.answers())
     entry = app.connections.entries[0]
     app.placing.use_server(entry.connection.id, MODELS[0])
     settle(driver)
