@@ -24,6 +24,17 @@ SPARE = 1 << 20  # thoughts, which not all servers count, and a short answer in 
 PER_TOKEN = 32  # many more than the tokens of any text have on average
 _MOST_TOKENS = 1 << 31  # larger counts make no sense
 TOP = 32  # alternatives of a token that are looked at
+# What this program's own server tells in `stop_reason`; others name the stop string there.
+_ENDINGS = {
+    r.value: r
+    for r in (
+        FinishReason.STOP,
+        FinishReason.STOP_STRING,
+        FinishReason.LENGTH,
+        FinishReason.CONTEXT_FULL,
+        FinishReason.LOOPING,
+    )
+}
 _MOST_NAMED = 200  # characters of a token in a table of scores
 
 # Models whose chat format opens the thought itself: without a parser on the server, their text
@@ -73,7 +84,8 @@ class RemoteAnswer:
         self._thinks_since = self._thought_until = 0.0
         self._told = 0.0
         self._reason = ""
-        self._stopped_by = False  # a stop string, by the server's word
+        self._stops_asked = settings.stops
+        self._more: FinishReason | None = None  # what the server tells beside its `finish_reason`
         self.loops = False
 
     @property
@@ -101,8 +113,10 @@ class RemoteAnswer:
         """Why the answer ended."""
         if self.loops:
             return FinishReason.LOOPING
-        if self._stops.found or self._stopped_by:
+        if self._stops.found:
             return FinishReason.STOP_STRING
+        if self._more is not None:
+            return self._more
         is_long = self._reason == "length" or self._room < 0
         return FinishReason.LENGTH if is_long else FinishReason.STOP
 
@@ -144,7 +158,17 @@ class RemoteAnswer:
                 extra = getattr(choice, "stop_reason", None) or getattr(
                     choice, "matched_stop", None
                 )
-                self._stopped_by = reason == "stop" and isinstance(extra, str)
+                self._more = self._ending(reason, extra)
+
+    def _ending(self, reason: str, extra: object) -> FinishReason | None:
+        """What `extra` adds: a stop string in some servers' words, an ending in this program's."""
+        if not isinstance(extra, str) or reason not in ("stop", "length"):
+            return None
+        if extra in self._stops_asked:
+            return FinishReason.STOP_STRING
+        if extra not in _ENDINGS:
+            return FinishReason.STOP_STRING if reason == "stop" else None
+        return _ENDINGS[extra]
 
     def end(self) -> Iterator[GenerationEvent]:
         """What was waiting, and the last counts."""

@@ -125,6 +125,28 @@ def test_stop_strings_beyond_those_a_server_takes(remote: RemoteEngine, stop):
     assert events[-1].reason is FinishReason.STOP_STRING
 
 
+@pytest.mark.parametrize(
+    ("finish", "more", "reason"),
+    [
+        ("stop", {"stop_reason": "END"}, FinishReason.STOP_STRING),
+        ("stop", {"matched_stop": "</s>"}, FinishReason.STOP_STRING),
+        ("stop", {"stop_reason": 151645}, FinishReason.STOP),
+        ("stop", {"stop_reason": "stop"}, FinishReason.STOP),
+        ("stop", {"stop_reason": "stop_string"}, FinishReason.STOP_STRING),
+        ("stop", {"stop_reason": "looping"}, FinishReason.LOOPING),
+        ("length", {"stop_reason": "length"}, FinishReason.LENGTH),
+        ("length", {"stop_reason": "context_full"}, FinishReason.CONTEXT_FULL),
+    ],
+)
+def test_what_a_server_tells_of_the_end(remote: RemoteEngine, stop, finish, more, reason):
+    last_one = chunk(finish=finish)
+    last_one["choices"][0].update(more)
+    with fake(lambda x: x.stream(chunk("Hello"), last_one)) as server:
+        request = request_to(server.address, stop_strings="END")
+        events = list(remote.generate(request, stop))
+    assert events[-1].reason is reason
+
+
 def test_a_loop_is_ended(remote: RemoteEngine, stop):
     def talk(x: Exchange):
         x.begin()
