@@ -120,12 +120,16 @@ class Connections(QObject):
 
     # -- keys ------------------------------------------------------------------------------
 
-    def key_of(self, connection_id: str) -> str | None:
-        """The key of a connection; None without one. From any thread but the main one."""
+    def key_of(self, connection: Connection) -> str | None:
+        """The key of a connection; None without one. From any thread but the main one.
+
+        None as well where its address is another by now: what is under way to the old one does not
+        get the new key.
+        """
         from qwen_desktop.hub import vault
 
-        name = self._names.get(connection_id)
-        if name is None:
+        name = self._names.get(connection.id)
+        if name is None or name != connection.key_name:
             return None
         return self._own.get(name) or vault.kept(name) or None
 
@@ -184,10 +188,9 @@ class Connections(QObject):
         """
         job, stop, typed = new_id(), threading.Event(), _one_line(key)
         self._tests[job] = stop
-        is_kept = self._names.get(connection.id) == connection.key_name
 
-        def key_of(connection_id: str) -> str | None:
-            return typed or (self.key_of(connection_id) if is_kept else None)
+        def key_of(one: Connection) -> str | None:
+            return typed or self.key_of(one)
 
         def run() -> None:
             from qwen_desktop.engine.remote import RemoteEngine

@@ -28,6 +28,7 @@ from qwen_desktop.errors import Report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qwen_desktop.chat.connection import Connection
     from qwen_desktop.engine.gpus import Machine
 
 SHUTDOWN_MS = 2000
@@ -40,8 +41,8 @@ class EngineClient(QObject):
     """Main-thread side of the engine. Owned by the application; relays the worker's signals.
 
     They are told in `EngineWorker`. A request with `remote` goes to its server instead, on another
-    thread; `key_of` gives the key of a connection by its id, `proxy` the proxy that the user chose,
-    on that thread.
+    thread; `key_of` gives the key of a connection, `proxy` the proxy that the user chose, on that
+    thread.
     """
 
     progress = Signal(str, object)
@@ -137,7 +138,7 @@ class EngineClient(QObject):
         self._worker.study_outlined.connect(self.study_outlined)
         self._worker.study_moved.connect(self.study_moved)
         self._worker.study_ended.connect(self.study_ended)
-        self.key_of: Callable[[str], str | None] = lambda _: None
+        self.key_of: Callable[[Connection], str | None] = lambda _: None
         self.proxy: Callable[[], str] = lambda: ""
         self._remote = RemoteLane(lambda one: self.key_of(one), lambda: self.proxy(), self)
         self._remote.worker.accepted.connect(self.accepted)

@@ -19,6 +19,7 @@ from qwen_desktop.errors import Cancelled, Report, report_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qwen_desktop.chat.connection import Connection
     from qwen_desktop.engine.remote import RemoteEngine
 
 _log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class _Worker(QObject):
 
     def __init__(
         self,
-        key_of: Callable[[str], str | None],
+        key_of: Callable[[Connection], str | None],
         proxy: Callable[[], str],
         closing: threading.Event,
     ) -> None:
@@ -142,7 +143,7 @@ class RemoteLane(QObject):
 
     def __init__(
         self,
-        key_of: Callable[[str], str | None],
+        key_of: Callable[[Connection], str | None],
         proxy: Callable[[], str],
         parent: QObject,
     ) -> None:

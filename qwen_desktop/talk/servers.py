@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qwen_desktop.bridge.asking import LOCAL, ChatPlace
-from qwen_desktop.chat.connection import RemoteModel, RemoteTarget
+from qwen_desktop.chat.connection import Connection, RemoteModel, RemoteTarget
 from qwen_desktop.chat.context import RemoteChoice
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.storage.connections import ConnectionEntry
@@ -67,9 +67,8 @@ class Servers:
         entry = self._by_id.get(connection_id)
         return entry is not None and entry.titles
 
-    def key_of(self, connection_id: str) -> str | None:
+    def key_of(self, connection: Connection) -> str | None:
         """The key of a connection, from the system's keyring; None without one."""
         from qwen_desktop.hub import vault
 
-        entry = self._by_id.get(connection_id)
-        return (vault.kept(entry.connection.key_name) or None) if entry is not None else None
+        return vault.kept(connection.key_name) or None

@@ -63,7 +63,7 @@ class Engines:
     """
 
     def __init__(
-        self, options: EngineOptions, key_of: Callable[[str], str | None], proxy: str = ""
+        self, options: EngineOptions, key_of: Callable[[Connection], str | None], proxy: str = ""
     ) -> None:
         self._options = options
         self._key_of = key_of

@@ -26,7 +26,7 @@ from qwen_desktop.storage.connections import ConnectionEntry, ConnectionFile
 from qwen_desktop.storage.records import Records
 from tests.bridge.test_remote import Lab, asked, key_told, says
 from tests.bridge.vaults import vault  # noqa: F401 - a fixture
-from tests.engine.remote.conftest import request_to
+from tests.engine.remote.conftest import key_of, request_to
 from tests.engine.remote.fakeserver import KEY, fake
 from tests.talk.terminal import ENVIRONMENT, ROOT, arguments
 
@@ -124,7 +124,7 @@ def test_it_is_in_no_text_of_a_crash(tmp_path, monkeypatch):
 
     monkeypatch.setattr("qwen_desktop.engine.remote.asking.body_of", fault)
     with fake() as server, pytest.raises(ZeroDivisionError) as caught:
-        list(RemoteEngine({"lab": KEY}.get).generate(request_to(server.address), threading.Event()))
+        list(RemoteEngine(key_of).generate(request_to(server.address), threading.Event()))
     watch = CrashWatch(tmp_path / "crashes", "1.0")
     watch.start()
     file = watch.write_error(caught.value, "servers")

@@ -538,6 +538,28 @@ def test_a_key_does_not_follow_to_another_server(lab, vault):
         assert KEY not in asked(other)[0].headers.get("Authorization", "")
 
 
+def test_what_is_under_way_to_the_old_address_does_not_get_the_new_key(lab, vault):
+    come, moved = threading.Event(), threading.Event()
+
+    def slow(exchange):
+        come.set()
+        assert moved.wait(60)
+        exchange.json({"error": {"message": "no such model"}}, 404)  # the models are asked for then
+
+    with fake(slow) as server, fake() as other:
+        lab.know(server)
+        lab.placing.use_server("lab", "gone")
+        assert lab.chats.ask("Hello")
+        lab.desk.wait(come.is_set)
+        lab.know(other)
+        key_told(lab, lambda: lab.connections.set_key("lab", KEY))
+        before = len(server.seen)
+        moved.set()
+        lab.desk.wait(lambda: not lab.chats.run.running)
+        assert [one.path for one in server.seen[before:]] == ["/v1/models"]
+        assert not any("Authorization" in one.headers for one in server.seen)
+
+
 def test_without_a_keyring_a_key_lasts_as_long_as_the_run(lab):
     keyring.set_keyring(null.Keyring())
     with fake(says("Hi")) as server:
@@ -545,9 +567,10 @@ def test_without_a_keyring_a_key_lasts_as_long_as_the_run(lab):
         access = key_told(lab, lambda: lab.connections.set_key("lab", KEY))
         assert access.place is TokenPlace.RUN
         assert not access.has_keyring
-        assert lab.connections.key_of("lab") == KEY
+        connection = lab.connections.get("lab")
+        assert lab.connections.key_of(connection) == KEY
         lab.connections.remove("lab")
-        assert lab.connections.key_of("lab") is None
+        assert lab.connections.key_of(connection) is None
     lab.files.close()
     nowhere(lab.folder, KEY)
 

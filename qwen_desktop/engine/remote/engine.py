@@ -54,14 +54,14 @@ class _Learned:
 
 
 class RemoteEngine:
-    """Asks servers. `key_of` gives the key of a connection by its id, None for no key; `proxy`
-    the address of the proxy that the user chose, "" for what the environment says.
+    """Asks servers. `key_of` gives the key of a connection, None for no key; `proxy` the address
+    of the proxy that the user chose, "" for what the environment says.
 
     Nothing is sent before one of the methods is called, and `count_prompt` sends nothing at all.
     """
 
     def __init__(
-        self, key_of: Callable[[str], str | None], proxy: Callable[[], str] = lambda: ""
+        self, key_of: Callable[[Connection], str | None], proxy: Callable[[], str] = lambda: ""
     ) -> None:
         self._key_of = key_of
         self._proxy = proxy
@@ -125,7 +125,7 @@ class RemoteEngine:
 
     def _key(self, connection: Connection, stop: threading.Event) -> str | None:
         """The key of a connection. Raises Stopped: a keyring may wait for the user."""
-        return aside(lambda: self._key_of(connection.id), stop)
+        return aside(lambda: self._key_of(connection), stop)
 
     def _learn(
         self, connection: Connection, facts: Facts, models: tuple[RemoteModel, ...]

@@ -32,9 +32,14 @@ def request_to(
     )
 
 
+def key_of(connection: Connection) -> str | None:
+    """The keys of the tests."""
+    return KEY if connection.id == "lab" else None
+
+
 @pytest.fixture
 def remote() -> RemoteEngine:
-    return RemoteEngine({"lab": KEY}.get)
+    return RemoteEngine(key_of)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from qwen_desktop.chat.events import Delta, Finished, FinishReason
 from qwen_desktop.engine.remote import RemoteEngine
 from qwen_desktop.engine.remote.proxies import proxy_for
 from qwen_desktop.errors import Cancelled, Known
-from tests.engine.remote.conftest import request_to
+from tests.engine.remote.conftest import key_of, request_to
 from tests.engine.remote.fakeserver import KEY, chunk, fake
 
 CERTIFICATE = Path(__file__).parents[2] / "hub" / "selfsigned.pem"
@@ -32,7 +32,7 @@ def bare(monkeypatch):
 
 
 def by(proxy: str) -> RemoteEngine:
-    return RemoteEngine({"lab": KEY}.get, lambda: proxy)
+    return RemoteEngine(key_of, lambda: proxy)
 
 
 def text_of(events):
@@ -204,13 +204,13 @@ def test_a_certificate_of_one_s_own(remote, stop, monkeypatch):
 def test_a_stop_is_heard_while_the_keyring_waits_for_the_user():
     asked, unlocked = threading.Event(), threading.Event()
 
-    def key_of(_):
+    def waits(_):
         asked.set()
         unlocked.wait(30)
         return KEY
 
     stop, events = threading.Event(), []
-    engine = RemoteEngine(key_of)
+    engine = RemoteEngine(waits)
     with fake() as server:
         request = request_to(server.address)
         thread = threading.Thread(target=lambda: events.extend(engine.generate(request, stop)))
