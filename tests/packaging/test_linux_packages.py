@@ -223,3 +223,16 @@ def test_programs_that_are_started_get_the_libraries_of_the_system(monkeypatch):
     assert "LD_LIBRARY_PATH_ORIG" not in os.environ
     runpy.run_path(hook)
     assert "LD_LIBRARY_PATH" not in os.environ
+
+
+def test_helpers_of_multiprocessing_are_no_second_window(monkeypatch, capsys):
+    hook = str(contents.ROOT / "resources" / "packaging" / "hooks" / "start.py")
+    monkeypatch.setenv("PYINSTALLER_RESET_ENVIRONMENT", "")
+    line = "from multiprocessing.resource_tracker import main; print(main.__module__)"
+    monkeypatch.setattr(sys, "argv", ["qwen-desktop", "-B", "-S", "-c", line])
+    with pytest.raises(SystemExit):
+        runpy.run_path(hook)
+    assert capsys.readouterr().out == "multiprocessing.resource_tracker\n"
+    monkeypatch.setattr(sys, "argv", ["qwen-desktop", "--ask", "-c", "print('mine')"])
+    runpy.run_path(hook)
+    assert capsys.readouterr().out == ""

@@ -16,5 +16,20 @@ def _restore() -> None:
             os.environ["LD_LIBRARY_PATH"] = before
 
 
+def _help_multiprocessing() -> None:
+    """multiprocessing starts its helpers as if this program were a Python, with `-c` and a line.
+
+    PyInstaller's own hook for that imports multiprocessing at every start, for 30 ms.
+    """
+    import sys
+
+    if "-c" in sys.argv[1:-1]:
+        code = sys.argv[sys.argv.index("-c") + 1]
+        if code.startswith(("from multiprocessing.", "import sys; from multiprocessing.")):
+            exec(code, {})
+            sys.exit()
+
+
 _restore()
-del _restore
+_help_multiprocessing()
+del _restore, _help_multiprocessing
