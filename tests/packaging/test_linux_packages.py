@@ -227,7 +227,8 @@ def test_programs_that_are_started_get_the_libraries_of_the_system(monkeypatch):
 
 def test_helpers_of_multiprocessing_are_no_second_window(monkeypatch, capsys):
     hook = str(contents.ROOT / "resources" / "packaging" / "hooks" / "start.py")
-    monkeypatch.setenv("PYINSTALLER_RESET_ENVIRONMENT", "")
+    for name in ("PYINSTALLER_RESET_ENVIRONMENT", "LD_LIBRARY_PATH"):
+        monkeypatch.setenv(name, "")  # set back after the test
     line = "from multiprocessing.resource_tracker import main; print(main.__module__)"
     monkeypatch.setattr(sys, "argv", ["qwen-desktop", "-B", "-S", "-c", line])
     with pytest.raises(SystemExit):
