@@ -23,7 +23,7 @@ from qwen_desktop.errors import Report
 from qwen_desktop.storage.connections import ConnectionEntry
 from qwen_desktop.ui import theme
 from qwen_desktop.ui.connection_form import ConnectionForm
-from qwen_desktop.ui.controls import Label, Line, TintedLabel
+from qwen_desktop.ui.controls import Label, Line, TintedLabel, plain_tip
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.small_dialogs import ConfirmDialog
 
@@ -149,7 +149,7 @@ class ConnectionsDialog(Dialog):
         for entry in self._connections.entries:
             item = QListWidgetItem(entry.connection.name)
             item.setData(_ID, entry.connection.id)
-            item.setToolTip(entry.connection.base)
+            item.setToolTip(plain_tip(entry.connection.base))
             self.list.addItem(item)
             if entry.connection.id == self._id:
                 self.list.setCurrentItem(item)

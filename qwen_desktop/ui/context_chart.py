@@ -25,7 +25,7 @@ from qwen_desktop.ui.chart_paint import Pages
 from qwen_desktop.ui.chart_saving import ChartSaving
 from qwen_desktop.ui.context_chart_plots import MEMORY, SPEEDS, memory_plot, speed_plot, tr
 from qwen_desktop.ui.context_chart_table import PointsTable, csv_text
-from qwen_desktop.ui.controls import Button, ElidedLabel, Label, TintedLabel
+from qwen_desktop.ui.controls import Button, ElidedLabel, Label, TintedLabel, plain_tip
 from qwen_desktop.ui.dialog import Dialog
 
 SIZE = (900, 640)
@@ -235,7 +235,7 @@ class ContextChart(Dialog):
     def _say(self, text: str, tint: str = "dim") -> None:
         self.said.tint = tint
         self.said.setText(text)
-        self.said.setToolTip(text)
+        self.said.setToolTip(plain_tip(text))
         if QAccessible.isActive():
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 

@@ -174,7 +174,7 @@ class Header(QWidget):
         action = menu.addAction(name.replace("&", "&&"))
         action.setCheckable(True)
         action.setChecked(is_open)
-        action.setToolTip(str(folder))
+        action.setToolTip(plain_tip(str(folder)))
         if not is_open:
             action.triggered.connect(lambda: self.checkpoint_requested.emit(folder))
 

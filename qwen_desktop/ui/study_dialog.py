@@ -17,7 +17,7 @@ from qwen_desktop.ui import chart_paint, study_chart, theme
 from qwen_desktop.ui.chart import Chart
 from qwen_desktop.ui.chart_paint import Pages
 from qwen_desktop.ui.chart_saving import ChartSaving
-from qwen_desktop.ui.controls import Bar, Button, Label, Line, TintedLabel
+from qwen_desktop.ui.controls import Bar, Button, Label, Line, TintedLabel, plain_tip
 from qwen_desktop.ui.dialog import Dialog
 from qwen_desktop.ui.study_choices import StudyChoices, left_text
 from qwen_desktop.ui.study_table import StudyTable
@@ -255,7 +255,8 @@ class StudyDialog(Dialog):
         self._shown = study
         self.table.points.set_study(study)
         self.title.setText(study_chart.heading(study) if study is not None else "")
-        self.title.setToolTip(study_chart.machine_text(study) if study is not None else "")
+        tip = study_chart.machine_text(study) if study is not None else ""
+        self.title.setToolTip(plain_tip(tip))
         notes = [study_chart.ending_text(end) for end in study.ends] if study is not None else []
         if study is not None and study.is_complete and len(study.head.setup.ways) > 1:
             notes.append(
@@ -316,7 +317,7 @@ class StudyDialog(Dialog):
     def _say(self, text: str, tint: str = "dim") -> None:
         self.said.tint = tint
         self.said.setText(text)
-        self.said.setToolTip(text)
+        self.said.setToolTip(plain_tip(text))
         self._announce(text)
 
     def _announce(self, text: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_desktop.chat.connection import Connection, RemoteModel, ServerKind, Timeouts
@@ -41,6 +41,7 @@ def file(tmp_path_factory) -> Iterator:
     return tmp_path_factory.mktemp("connections") / "connections.json"
 
 
+@settings(max_examples=40)
 @given(st.lists(entries, max_size=4, unique_by=lambda entry: entry.connection.id))
 def test_what_is_kept_comes_back(file, kept):
     kept = [
@@ -125,11 +126,13 @@ options = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(options)
 def test_who_answers_a_chat_comes_back(wanted):
     assert rows.options_from(rows.options_json(wanted), "c") == wanted
 
 
+@settings(max_examples=60)
 @given(anything.filter(lambda value: value is not None))
 def test_a_damaged_choice_sends_nothing_anywhere(raw):
     """What is no choice is none: the open checkpoint answers."""

@@ -6,6 +6,7 @@ from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QTextCursor
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
+from qwen_desktop.ui.controls import plain_tip
 from qwen_desktop.ui.theme import body_font, line_height
 from qwen_desktop.ui.timeline.leaf import Leaf
 from qwen_desktop.ui.timeline.markdown import NOTE
@@ -30,7 +31,7 @@ class NoteButton(QAbstractButton):
             self.label = label
             said = self.tr("Back to the reference of footnote %1").replace("%1", label)
             self.setAccessibleName(said)
-            self.setToolTip(said)
+            self.setToolTip(plain_tip(said))
             self.update()
 
     def sizeHint(self) -> QSize:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QTextDocument
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -43,6 +44,14 @@ def test_a_click_on_a_reference_leads_to_its_note_and_nowhere_else(timeline, mou
     assert QApplication.focusWidget() is leaf
     assert leaf.textCursor().selectedText() == "long&name"
     assert not outside
+
+
+def test_the_name_of_a_note_is_no_markup_in_its_tip(timeline):
+    shown(timeline, "Said[^<b>bold].\n\n[^<b>bold]: One.\n")
+    (button,) = timeline.findChildren(NoteButton)
+    tip = QTextDocument()
+    tip.setHtml(button.toolTip())
+    assert tip.toPlainText() == "Back to the reference of footnote <b>bold"
 
 
 def test_the_keyboard_goes_there_and_back(timeline):
