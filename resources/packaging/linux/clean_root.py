@@ -69,6 +69,8 @@ class Root:
         self._mount("-t", "overlay", "overlay", "-o", layers, at=self.path)
         for name in ("dev", "sys"):
             self._mount("--rbind", f"/{name}", at=self.path / name)
+            # Whatever is removed here later, it shall not be what the machine itself has there.
+            run(["mount", "-o", "remount,ro,bind", str(self.path / name)])
 
     def _mount(self, *words: str, at: Path) -> None:
         at.mkdir(parents=True, exist_ok=True)
