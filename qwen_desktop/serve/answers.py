@@ -1,7 +1,8 @@
 """One request for an answer: its wait in the queue, its stream or object, its end.
 
 When the client goes away, or nobody is to wait any more, the job's event is set: the engine ends
-within a token, and the place in the queue is given up when it has.
+within a token, and the place in the queue is given up when it has. A client that stays and does not
+read is taken for one that went: others wait behind it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from qwen_desktop.chat.events import (
     Finished,
@@ -36,6 +37,7 @@ from qwen_desktop.serve.writing import DONE, Written, comment, sse, to_json
 
 NOTES = "qwen_desktop.serve"  # where a request's notes for the log are in its scope
 RETRY_S = 5
+UNREAD_S = 60.0  # that a client may leave lying what it is sent
 
 
 @dataclass
@@ -122,7 +124,7 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; an ASGI application."""
-        self._send = send
+        self._sending = send
         self._notes: Notes = scope.setdefault(NOTES, Notes())
         watcher = asyncio.create_task(self._watch(receive))
         try:
@@ -244,6 +246,16 @@ class AnswerResponse(Response):
         await self._send({"type": "http.response.body", "body": body})
 
     # -- the wire --------------------------------------------------------------------------
+
+    async def _send(self, message: Message) -> None:
+        """Send, unless the client is gone; it is where it reads nothing for too long."""
+        if self._gone.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._sending(message), UNREAD_S)
+        except asyncio.TimeoutError:  # the built-in one from Python 3.11 on
+            self._stop.set()
+            self._gone.set()
 
     async def _begin_stream(self) -> None:
         if not self._begun:
