@@ -171,6 +171,9 @@ class Serving(QObject):
 
     def begin(self, job: Job) -> None:
         """Answer `job` when its turn comes. From the server's thread."""
+        if self._closing.is_set():  # `close` may wait for this very thread: nobody would hear
+            job.put(STOPPED)
+            return
         self._asked.emit(job)
 
     def prepare(self, request: GenerationRequest) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qwen_desktop.errors import Report
     from qwen_desktop.serve.served import Entry
 
-SIZE = (720, 560)
+SIZE = (760, 560)  # a key is seen whole
 PORT = 8080
 PORTS = (1024, 65535)
 
@@ -99,6 +99,7 @@ class ServingDialog(Dialog):
         self.port.setObjectName("servingPort")
         self.port.setRange(*PORTS)
         self.port.setGroupSeparatorShown(False)
+        self.port.valueChanged.connect(self._on_port)
         port_label = Label(self.tr("Port"), 14)
         port_label.setBuddy(self.port)
         self.port.setAccessibleName(port_label.text())
@@ -268,6 +269,10 @@ class ServingDialog(Dialog):
         self.started.emit(self.port.value(), keyed)
         self._serving.start(self.port.value(), self._serving.key.key if keyed else "")
 
+    @Slot()
+    def _on_port(self) -> None:
+        self.trouble.hide()  # it was about another one
+
     @Slot(bool)
     def _on_keyed(self, on: bool) -> None:
         if on:
@@ -278,6 +283,7 @@ class ServingDialog(Dialog):
     def _on_show_key(self, on: bool) -> None:
         mode = QLineEdit.EchoMode.Normal if on else QLineEdit.EchoMode.Password
         self.key.setEchoMode(mode)
+        self.key.setCursorPosition(0)
 
     @Slot()
     def _on_copy_key(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHeaderView, QWidget
 
 from qwen_desktop.bridge.serving import LOG_ROWS
@@ -129,6 +130,12 @@ class ServingTable(NumbersTable):
         log.rowsInserted.connect(self._on_inserted)
         for column in range(log.columnCount()):
             self.resizeColumnToContents(column)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What came before it had a size is followed, too."""
+        super().showEvent(event)
+        if self._at_end:
+            self.scrollToBottom()
 
     def _on_before(self) -> None:
         bar = self.verticalScrollBar()

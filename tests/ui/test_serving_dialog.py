@@ -190,6 +190,8 @@ def test_a_port_that_is_taken_is_told(dialog, qtbot):
         wait(qtbot, dialog.trouble.isVisible)
         assert "in use" in dialog.trouble.text()
         assert dialog.go.text() == "Start"
+        dialog.port.stepUp()
+        assert not dialog.trouble.isVisible()
 
 
 def test_how_it_was_started_is_remembered(dialog, loaded, qtbot):
@@ -220,6 +222,37 @@ def test_enter_starts_and_esc_leaves_it_running(dialog, loaded, qtbot):
     assert loaded.serving.state.running
     loaded.serving.stop()
     wait(qtbot, lambda: not loaded.serving.state.running)
+
+
+def test_the_end_of_the_program_is_told_to_all_who_wait(dialog, loaded, qtbot):
+    url = started(qtbot, dialog)
+    asked = [Asking(url, body=LONG) for _ in range(3)]
+    wait(qtbot, lambda: loaded.serving._begun and loaded.serving.state.requests == 3)
+    loaded.serving.close()  # this thread waits for the server: nobody else may wait for this one
+    for one in asked:
+        one.join(60)
+        assert one.found["error"]["code"] in ("stopped", "stopping")
+
+
+def test_a_key_is_read_from_its_beginning(dialog, qtbot):
+    dialog.keyed.click()
+    wait(qtbot, dialog.go.isEnabled)
+    press(qtbot, dialog.show_key)
+    assert dialog.key.text().startswith("qd-")
+    assert dialog.key.cursorPosition() == 0
+    needed = dialog.key.fontMetrics().horizontalAdvance(dialog.key.text())
+    assert dialog.key.width() > needed
+
+
+def test_the_log_opens_at_its_end(application):
+    from qwen_desktop.serve.served import Entry
+
+    for number in range(100):
+        entry = Entry(time=float(number), method="GET", path="/v1/models", status=200)
+        application.serving.served.emit(entry)
+    application.window.actions_by_name["server"].trigger()
+    log = application.window.serving.dialog.log
+    assert log.verticalScrollBar().value() == log.verticalScrollBar().maximum() > 0
 
 
 def test_without_a_checkpoint_it_says_so(application, qtbot):
