@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from qwen_desktop.bridge.asking import LOCAL, Terms
 from qwen_desktop.chat.events import (
@@ -31,6 +32,7 @@ from qwen_desktop.talk.clean import whole
 from qwen_desktop.talk.desk import SETTINGS, Desk
 from qwen_desktop.talk.source import Source
 
+_PIECE = 1 << 16  # bytes of stdin at a time
 Keeper = Callable[[], Desk]  # opens the store where something is to be kept; raises Known
 
 
@@ -115,6 +117,22 @@ def _messages(given: object, values: dict[str, Value]) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream that nobody has read from yet.
+
+    Read around its buffer: a thread that waits within a buffer lets no interpreter end.
+    """
+    raw = getattr(stream, "raw", stream)
+    begun: list[bytes] = []  # of a line
+    while piece := raw.read(_PIECE):
+        first, *more = piece.split(b"\n")
+        begun.append(first)
+        for part in more:
+            yield b"".join(begun)
+            begun = [part]
+    yield b"".join(begun)
+
+
 class Lines:
     """Answers what lines ask, until `end` is set.
 
@@ -154,14 +172,15 @@ class Lines:
 
     def run(self, source: Source, lines: Iterable[bytes]) -> bool:
         """Answer from `source` until `lines` end; whether all went well."""
-        threading.Thread(target=self._read, args=(lines,), name="stdin", daemon=True).start()
+        for name, work in (("stdin", lambda: self._read(lines)), ("end", self._end)):
+            threading.Thread(target=work, name=name, daemon=True).start()
         well = True
         while not self._ended.is_set():
             try:
                 asked = self._asked.get(timeout=0.5)  # without it Windows would hear no Ctrl+C
             except queue.Empty:
                 continue
-            if asked is None:
+            if asked is None or self._ended.is_set():
                 break
             if isinstance(asked, Known):
                 self._tell_trouble(None, asked)
@@ -172,15 +191,24 @@ class Lines:
                 self._waiting = [one for one in self._waiting if one is not asked]
         return well
 
+    def _end(self) -> None:
+        """Stop what is answered once `end` is set: a server may be silent for minutes."""
+        self._ended.wait()
+        with self._lock:
+            for one in self._waiting:
+                one.stop.set()
+
     def _read(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            if not line.strip():
-                continue
-            try:
-                self._take(line)
-            except Known as known:
-                self._asked.put(known)
-        self._asked.put(None)
+        try:
+            for line in lines:
+                if not line.strip():
+                    continue
+                try:
+                    self._take(line)
+                except Known as known:
+                    self._asked.put(known)
+        finally:
+            self._asked.put(None)  # whatever happens: else nobody would hear the end
 
     def _take(self, line: bytes) -> None:
         value = heard(line)
@@ -201,10 +229,10 @@ class Lines:
 
     def _answer(self, source: Source, asked: Asked) -> bool:
         try:
-            for event in self._events(source, asked):
-                if self._ended.is_set():
-                    asked.stop.set()
-                self._tell_event(asked, event)
+            # Closed at once where nobody reads: what came is kept while the store is open.
+            with closing(self._events(source, asked)) as events:
+                for event in events:
+                    self._tell_event(asked, event)
         except Cancelled:
             self.tell("finished", id=asked.id, reason="stopped")
         except Exception as error:  # noqa: BLE001 - the border: one bad request ends no others
@@ -212,18 +240,19 @@ class Lines:
             return False
         return True
 
-    def _events(self, source: Source, asked: Asked) -> Iterable[GenerationEvent]:
+    def _events(self, source: Source, asked: Asked) -> Generator[GenerationEvent, None, None]:
         if asked.keep:
             desk = self._keeper()
             desk.take_over(asked.messages[:-1], asked.values)
             run = desk.ask(asked.messages[-1].text)
-            return desk.answer(run, asked.stop)
+            yield from desk.answer(run, asked.stop)
+            return
         general = {**self._general, **asked.values}
         chat = Conversation(id=f"{UNKEPT}lines", tree=Tree.of(asked.messages))
         info = source.info
         name = info.name if info is not None else ""
         terms = Terms.of(general, chat.options, name, self.place)
-        return source.generate(terms.request(chat, asked.messages), asked.stop)
+        yield from source.generate(terms.request(chat, asked.messages), asked.stop)
 
     def _tell_event(self, asked: Asked, event: GenerationEvent) -> None:
         if isinstance(event, Progress):

@@ -35,7 +35,7 @@ from qwen_desktop.talk.clean import clean, one_line, whole
 from qwen_desktop.talk.console import Talk
 from qwen_desktop.talk.desk import Desk, not_agreed
 from qwen_desktop.talk.ending import Ending
-from qwen_desktop.talk.lines import Lines
+from qwen_desktop.talk.lines import Lines, lines_of
 from qwen_desktop.talk.placing import usual_model
 from qwen_desktop.talk.servers import Servers
 from qwen_desktop.talk.source import Engines
@@ -217,7 +217,7 @@ def _lines(order: TalkOrder, general: Mapping[str, Value], ending: Ending) -> in
                 "ready", model=info.name, device=info.device, context_length=info.context_length
             )
         lines.place = place
-        well = lines.run(engines, sys.stdin.buffer)
+        well = lines.run(engines, lines_of(sys.stdin.buffer))
     if stop.is_set():
         return INTERRUPTED
     return 0 if well else 1

@@ -349,3 +349,33 @@ WRONG = {
     "theme": "dark",
     "seed": [1],
 }
+
+
+def test_a_signal_ends_lines_while_their_server_is_silent(tmp_path):
+    profile = tmp_path / "profile"
+    with fake(begins("Half")) as server:
+        known(profile, server)
+        it = Lines(profile, "--yes")
+        it.say(asks("one", id=1, keep=True))
+        assert it.until("delta")["text"] == "Half"
+        it.process.send_signal(signal.SIGTERM)
+        assert it.until("finished")["reason"] == "stopped"  # long before the server is given up
+        assert it.process.wait(60) == 128 + signal.SIGTERM  # though more may be asked
+        it.end()
+    answer = kept(profile)[0].tree.path()[-1]
+    assert (answer.text, answer.status) == ("Half", Status.STOPPED)
+
+
+def test_whoever_reads_lines_may_go(tmp_path):
+    profile = tmp_path / "profile"
+    with fake(begins(*["word "] * 100)) as server:
+        known(profile, server)
+        it = Lines(profile, "--yes")
+        it.say(asks("one", id=1, keep=True))
+        assert it.until("delta")
+        it.process.stdout.close()
+        assert it.process.wait(60) == 1  # though more may be asked
+        it.process.stdin.close()
+    answer = kept(profile)[0].tree.path()[-1]
+    assert answer.text.startswith("word ")
+    assert answer.status is Status.INTERRUPTED
