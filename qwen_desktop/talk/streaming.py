@@ -18,6 +18,7 @@ from rich.text import Text
 from qwen_desktop.chat.events import Delta, GenerationEvent, Progress
 from qwen_desktop.chat.messages import PartKind
 from qwen_desktop.talk.clean import clean
+from qwen_desktop.talk.echo import no_echo
 
 REDRAW_S = 0.1
 _FENCES = ("```", "~~~")
@@ -175,7 +176,7 @@ class OneLine:
 
 def show_answer(console: Console, events: Iterator[GenerationEvent], line: OneLine) -> None:
     """Show an answer while it comes."""
-    with AnswerView(console) as view:
+    with no_echo(), AnswerView(console) as view:
         for event in events:
             if isinstance(event, Progress):
                 line.show(event)

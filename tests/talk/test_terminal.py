@@ -121,6 +121,7 @@ def test_ctrl_c_keeps_the_text_and_so_does_a_kill(tmp_path):
     it.child.expect(r"\w{3}.*\w{3}")
     it.child.send(CTRL_C)
     it.child.expect("stopped")
+    assert "^C" not in it.child.before  # it would move what is drawn again
     it.child.expect(READY)
     (chat,) = kept_beside(profile)
     assert chat.tree.path()[-1].status is Status.STOPPED
