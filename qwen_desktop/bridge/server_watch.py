@@ -42,6 +42,7 @@ class ServerWatch(QObject):
         self._state: ServerState | None = None
         self._busy = self._running = False
         self._stop = threading.Event()
+        self._emitting = threading.Lock()
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY_MS)
         self._timer.timeout.connect(self._look)
@@ -52,7 +53,8 @@ class ServerWatch(QObject):
     def close(self) -> None:
         """Ask nothing from here on."""
         self._timer.stop()
-        self._stop.set()
+        with self._emitting:
+            self._stop.set()
 
     @property
     def _connection(self) -> Connection | None:
@@ -107,8 +109,9 @@ class ServerWatch(QObject):
             state = engine.state(connection, self._stop)
         except Exception:  # noqa: BLE001 - a gauge does without
             state = None
-        if not self._stop.is_set():
-            self._came.emit(connection.origin, state)
+        with self._emitting:
+            if not self._stop.is_set():
+                self._came.emit(connection.origin, state)
 
     @Slot(str, object)
     def _on_came(self, origin: str, state: ServerState | None) -> None:

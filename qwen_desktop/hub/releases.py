@@ -69,7 +69,9 @@ class Asking:
         return _read(body, host, current)
 
     def _answer(self, url: str, proxy: str) -> Any:
-        manager = manager_of(self._sockets, 1, proxy or proxy_of(url))
+        is_here = urlsplit(url).hostname in _HERE  # reached by no proxy
+        way = "" if is_here else proxy or proxy_of(url)
+        manager = manager_of(self._sockets, 1, way)
         return manager.request(
             "GET",
             url,

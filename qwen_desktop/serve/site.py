@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from qwen_desktop.chat.connection import is_loopback
 from qwen_desktop.serve import page, reading
 from qwen_desktop.serve.answers import AnswerResponse, Desk, Jobs, named, ready
 from qwen_desktop.serve.door import LOOPBACK, Door, refusal
@@ -48,7 +49,7 @@ class ServeOptions:
     @property
     def is_loopback(self) -> bool:
         """Whether nobody from another machine can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
 
 class Site:

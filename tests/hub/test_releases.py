@@ -135,6 +135,12 @@ def test_a_server_that_is_not_there_is_a_sentence(server):
     assert "hub" not in str(trouble)
 
 
+def test_this_machine_is_asked_by_no_proxy(server):
+    url = answering(server, {"version": "2.0", "url": ""})
+    nobody = "http://127.0.0.1:9"
+    assert Asking().newest(url, "1.0", nobody) == Release("2.0", "", True)
+
+
 def test_an_answer_that_nobody_waits_for_ends_at_once(server):
     server.hangs = threading.Event()
     asking, ended = Asking(), []

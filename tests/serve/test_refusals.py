@@ -207,6 +207,7 @@ def test_the_key_is_asked_for_and_an_origin_can_be_let_in(keyed_server: Served) 
     ("arguments", "word"),
     [
         (["--host", "0.0.0.0"], "needs a key"),
+        (["--host", "127.0.0.1.example.org"], "needs a key"),
         (["--api-key-env", "NO_SUCH_KEY"], "holds no key"),
         (["--host", "192.0.2.1", "--generate-key"], "cannot listen"),
     ],
