@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qwen_desktop.chat.commands import value_of
-from qwen_desktop.chat.settings import Value
+from qwen_desktop.chat.settings import Setting, Value
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
 from qwen_desktop.talk.desk import SETTINGS
 
@@ -40,10 +40,28 @@ def value(name: str, words: str) -> tuple[str, Value]:
     except (ValueError, OverflowError):
         raise Known(
             QT_TRANSLATE_NOOP("errors", "{name} cannot be “{words}”: {help}"),
+            _remedy(setting),
             name=name,
             words=words,
             help=setting.help,
+            choices=", ".join(key for key, _ in setting.choices),
+            low=_number(setting.minimum),
+            high=_number(setting.maximum),
         ) from None
+
+
+def _remedy(setting: Setting) -> str:
+    if setting.kind is bool:
+        return QT_TRANSLATE_NOOP("errors", "Say on or off.")
+    if setting.choices:
+        return QT_TRANSLATE_NOOP("errors", "Say one of {choices}.")
+    if setting.minimum is None or setting.maximum is None:
+        return ""
+    return QT_TRANSLATE_NOOP("errors", "Say a number from {low} to {high}.")
+
+
+def _number(bound: float | None) -> str:
+    return "" if bound is None else f"{bound:.12g}"
 
 
 def _pairs(argument: str) -> Iterator[str]:

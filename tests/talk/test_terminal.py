@@ -78,6 +78,8 @@ def test_every_command(tmp_path):
     it.say(":seed x", "cannot be")
     it.say(":conf temperature=0.5 top-k=3", "top_k = 3")
     it.say(':conf temperature=__import__("os").getpid()', "cannot be")
+    it.say(":conf temperature=99", "Say a number from 0 to 2")
+    it.say(":conf loop_guard=maybe", "Say on or off")
     it.say(":conf nothing=1", "no setting")
     it.say(":conf theme=dark", "no setting")  # of the window
     it.say(":conf", r"temperature\s+0\.5")
