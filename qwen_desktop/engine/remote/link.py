@@ -43,6 +43,7 @@ class Link:
     """
 
     def __init__(self, connection: Connection, key: str | None, proxy: str = "") -> None:
+        import httpx2
         import openai
 
         from qwen_desktop.engine.remote.bounded import MOST, Bounded
@@ -76,12 +77,16 @@ class Link:
             raise network.bad_proxy(type(error).__name__) from None
         self._most = MOST
         self._foreign = (request_errors(), OSError, ValueError)
-        self.client: openai.OpenAI = openai.OpenAI(
-            api_key=self.key or "none",
-            base_url=connection.base,
-            http_client=self.http,
-            max_retries=0,
-        )
+        try:
+            self.client: openai.OpenAI = openai.OpenAI(
+                api_key=self.key or "none",
+                base_url=connection.base,
+                http_client=self.http,
+                max_retries=0,
+            )
+        except httpx2.InvalidURL:
+            self.http.close()
+            raise trouble.bad_address(connection) from None
 
     def get(self, path: str, seconds: float, *, root: bool = False) -> tuple[int, bytes, str]:
         """Status, body and type of a short answer. `root`: the path is beside the API's own.

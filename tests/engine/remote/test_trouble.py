@@ -361,9 +361,15 @@ def test_https_to_a_server_without_it(remote):
     assert known.code == "remote-tls"
 
 
-def test_no_address(remote):
-    _, known = failure(remote, "what is this")
+@pytest.mark.parametrize(
+    "address", ["what is this", "256.1.1.1:80", "http://[v1.x]/v1", "http://\U0001f600.invalid"]
+)
+def test_no_address(remote, address):
+    _, known = failure(remote, address)
     assert known.code == "remote-address"
+    with pytest.raises(Known) as caught:
+        remote.models(Connection("Lab", address))
+    assert caught.value.code == "remote-address"
 
 
 def test_the_key_is_nowhere(remote, caplog):
