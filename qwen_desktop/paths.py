@@ -138,9 +138,14 @@ def resources_dir() -> Path:
     return package.parent / "resources"  # a frozen application has the layout of a source tree
 
 
+def is_frozen() -> bool:
+    """Whether this is an application folder of its own, into which nothing can be installed."""
+    return bool(getattr(sys, "frozen", False))
+
+
 def this_program() -> tuple[str, ...]:
     """The words that start this program once more, in a process of its own."""
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         return (sys.executable,)
     return (sys.executable, "-m", "qwen_desktop")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from qwen_desktop.engine.files import read_object
 from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.paths import is_frozen
 
 CONFIG = "config.json"
 OLD_CONFIG = "quantize_config.json"  # what AutoGPTQ wrote beside config.json, or instead of it
@@ -128,9 +129,16 @@ def require_extra(how: Quantisation | None) -> None:
     """Raise Known where the package that this quantisation needs is not installed."""
     if how is None or not how.extra or importlib.util.find_spec(EXTRAS[how.method]) is not None:
         return
+    remedy = QT_TRANSLATE_NOOP("errors", 'Install it: pip install "qwen-desktop[{method}]"')
+    if is_frozen():  # nothing can be installed into it
+        remedy = QT_TRANSLATE_NOOP(
+            "errors",
+            "This package of Qwen Desktop has none: get a GPTQ, AWQ or FP8 version of the model, "
+            "or install Qwen Desktop by pip.",
+        )
     raise Known(
         QT_TRANSLATE_NOOP("errors", "Weights quantised with {method} need a package of that name."),
-        QT_TRANSLATE_NOOP("errors", 'Install it: pip install "qwen-desktop[{method}]"'),
+        remedy,
         details=how.file,
         code="extra-missing",
         method=how.method,

@@ -7544,6 +7544,10 @@
         <translation>请安装它：pip install &quot;qwen-desktop[{method}]&quot;</translation>
     </message>
     <message>
+        <source>This package of Qwen Desktop has none: get a GPTQ, AWQ or FP8 version of the model, or install Qwen Desktop by pip.</source>
+        <translation>此 Qwen Desktop 安装包中没有：请获取该模型的 GPTQ、AWQ 或 FP8 版本，或用 pip 安装 Qwen Desktop。</translation>
+    </message>
+    <message>
         <source>{file} does not say how the weights were quantised.</source>
         <translation>{file} 没有说明权重是怎样量化的。</translation>
     </message>
@@ -8518,6 +8522,18 @@
     <message>
         <source>{name} cannot be “{words}”: {help}</source>
         <translation>{name} 不能是“{words}”：{help}</translation>
+    </message>
+    <message>
+        <source>Say on or off.</source>
+        <translation>请输入 on 或 off。</translation>
+    </message>
+    <message>
+        <source>Say one of {choices}.</source>
+        <translation>请从 {choices} 中选一个。</translation>
+    </message>
+    <message>
+        <source>Say a number from {low} to {high}.</source>
+        <translation>请输入 {low} 到 {high} 之间的数。</translation>
     </message>
     <message>
         <source>Say a file that ends with {endings}.</source>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,10 @@ def test_a_missing_package_is_named(copied, engine, method, monkeypatch):
     sentence = f'{method} need a package.*pip install "qwen-desktop[{method}]"'
     with pytest.raises(Known, match=re.sub(r"([\[\]])", r"\\\1", sentence)):
         load(engine, folder)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(Known, match=r"need a package.*get a GPTQ") as caught:
+        load(engine, folder)
+    assert "[" not in caught.value.report().text()  # nothing can be installed into a package
 
 
 @pytest.mark.parametrize("method", ["bitsandbytes", "compressed-tensors"])
