@@ -31,6 +31,7 @@ from qwen_desktop.storage import atomic, migrations, trouble
 from qwen_desktop.storage.database import Database, has_good_schema, translated
 from qwen_desktop.storage.json_place import MAX_COUNT, Place
 from qwen_desktop.storage.records import Records
+from qwen_desktop.storage.rows import text_from
 from qwen_desktop.storage.store import Store
 
 EXTENSION = ".qwenprofile"
@@ -363,11 +364,26 @@ def forget_agreements(database: Path) -> None:
     """
     with translated(database), closing(sqlite3.connect(database)) as one, one:
         columns = {row[1] for row in one.execute("PRAGMA table_info(conversations)")}
-        if "options" in columns:
-            one.execute(
-                "UPDATE conversations SET options = json_remove(options, '$.remote.agreed')"
-                " WHERE json_valid(options) AND json_type(options, '$.remote.agreed') IS NOT NULL"
-            )
+        if "options" not in columns:
+            return
+        # Read as the store reads it: of names that stand twice SQLite's JSON takes the first.
+        one.text_factory = bytes
+        rows = one.execute("SELECT rowid, options FROM conversations WHERE options IS NOT NULL")
+        one.executemany(
+            "UPDATE conversations SET options = ? WHERE rowid = ?",
+            [(text, row) for row, raw in rows if (text := _without_agreement(raw)) is not None],
+        )
+
+
+def _without_agreement(raw: object) -> str | None:
+    """Options without the user's word; None where they hold none."""
+    try:
+        kept = json.loads(text_from(raw))
+        remote = kept["remote"]
+        del remote["agreed"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return json.dumps(kept)
 
 
 # -- sentences -------------------------------------------------------------------------------

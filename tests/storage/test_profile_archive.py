@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import warnings
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,29 @@ def test_a_profile_is_saved_and_takes_the_place_of_another(profile, saved, tmp_p
     assert everything(aside)["settings.json"] == before["settings.json"]
     assert not pr.is_prepared(other)
     assert pr.finish(other) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"remote": {"connection": "lab", "model": "m", "agreed": "", "agreed": "http://h"}}',
+        '{"remote": 1, "remote": {"connection": "lab", "model": "m", "agreed": "http://h"}}',
+        '{"x": NaN, "remote": {"connection": "lab", "model": "m", "agreed": "http://h"}}',
+        b'{"remote": {"connection": "lab", "model": "m", "agreed": "http://h"}}',
+    ],
+)
+def test_no_chat_agrees_by_a_trick_of_whoever_wrote_the_file(profile, tmp_path, written):
+    (chat,) = conversations(profile)
+    with closing(sqlite3.connect(profile.database)) as one, one:
+        one.execute("UPDATE conversations SET options = ?", (written,))
+    file = tmp_path / "all.qwenprofile"
+    pa.save(profile, file)
+    other = Profile(tmp_path / "other")
+    pr.prepare(file, other)
+    pr.finish(other)
+    (kept,) = conversations(other)
+    assert kept.conversation.id == chat.conversation.id
+    assert kept.conversation.options.remote == RemoteChoice("lab", "m")
 
 
 def test_connections_go_along_and_no_chat_goes_to_a_server_before_it_is_asked(profile, tmp_path):
