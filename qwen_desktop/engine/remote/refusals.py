@@ -16,6 +16,7 @@ FIELDS = 4  # times that refused fields are left out
 SHORTER = 5  # times that a chat is cut to what the server says, or to a quarter less
 BUSY_SECONDS = 180.0  # of pauses that a busy server may ask for in all
 BUSY_PAUSE = 2.0  # seconds where it does not say how long; twice as long with each
+BUSY_LEAST = 0.1  # seconds where it says none at all; twice as long with each
 
 _LONGEST = re.compile(
     r"(?:context (?:length|size|window)|max_model_len|model length|input length|must be <=)"
@@ -81,7 +82,8 @@ class Changes:
     def pause(self, status: int, headers: Any) -> Again | None:
         """How long a busy server wants to be left alone; None: too long, or it does not say."""
         asked = retry_after(headers)
-        pause = asked if asked is not None else BUSY_PAUSE * 2**self._busy
+        least, usual = BUSY_LEAST * 2**self._busy, BUSY_PAUSE * 2**self._busy
+        pause = max(asked, least) if asked is not None else usual
         if (asked is None and status != 429) or self._paused + pause > BUSY_SECONDS:
             return None
         self._busy += 1

@@ -17,7 +17,7 @@ from qwen_desktop.chat.context import Policy
 from qwen_desktop.chat.events import Delta, Finished, FinishReason, Progress, Stage, Started
 from qwen_desktop.chat.messages import Message, Part, PartKind, Role, user_message
 from qwen_desktop.engine.remote.fields import refused
-from qwen_desktop.engine.remote.refusals import longest
+from qwen_desktop.engine.remote.refusals import BUSY_SECONDS, Changes, longest
 from qwen_desktop.errors import Known, report_of
 from tests.engine.remote.conftest import request_to
 from tests.engine.remote.fakeserver import KEY, Exchange, chunk, fake
@@ -242,6 +242,15 @@ def test_busy_is_waited_for(remote, stop):
         assert len(s.asked) == 2
     assert Progress(Stage.WAITING, 0, 1) in events
     assert events[-1].reason is FinishReason.STOP
+
+
+def test_a_busy_one_that_wants_no_pause_is_not_asked_without_end():
+    changes, pauses = Changes(frozenset()), []
+    while (again := changes.pause(503, {"retry-after": "0"})) is not None:
+        pauses.append(again.seconds)
+        assert len(pauses) < 20
+    assert pauses == sorted(pauses)
+    assert 0 < sum(pauses) <= BUSY_SECONDS
 
 
 def test_waiting_for_a_busy_one_can_be_stopped(remote, stop):
