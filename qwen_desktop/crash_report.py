@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from qwen_desktop.redaction import LEFT_OUT as LEFT_OUT
+from qwen_desktop.redaction import described as described
 from qwen_desktop.redaction import without_private
 
 _log = logging.getLogger(__name__)
@@ -31,18 +33,6 @@ MAX_BYTES = 256 * 1024  # of one
 _RUNNING, _DIED, _ERROR = "running-", "crash-", "error-"
 _MOST_A_RUN = 5  # errors of one run; one that comes again and again is no news
 _HEAD_ENDS = "\n\n"
-# Their words come from interpreters and libraries and tell of types, shapes and names in code.
-_WORDS_TELL_NO_VALUES = (
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    MemoryError,
-    NameError,
-    RuntimeError,
-    TypeError,
-)
-LEFT_OUT = "(its words are left out, as they may quote what was written)"
 
 Error = BaseException
 
@@ -175,43 +165,6 @@ def reports(folder: Path) -> list[Path]:
 def read(file: Path) -> str:
     """A report, shortened in its middle where it is long. Raises OSError."""
     return _read(file)
-
-
-def described(error: Error) -> str:
-    """Where an error came from and of what kind it is, without any value. One block of lines."""
-    import traceback
-
-    blocks: list[str] = []
-    seen: set[int] = set()
-    at: Error | None = error
-    while at is not None and id(at) not in seen:
-        seen.add(id(at))
-        frames = "".join(traceback.format_list(traceback.extract_tb(at.__traceback__)))
-        blocks.append(f"Traceback (most recent call last):\n{frames}{_kind(at)}\n")
-        if at.__cause__ is not None:
-            at, between = at.__cause__, "Caused the error above:\n\n"
-        elif at.__context__ is not None and not at.__suppress_context__:
-            at, between = at.__context__, "The error above came while this one was handled:\n\n"
-        else:
-            break
-        blocks.append(between)
-    return without_private("\n".join(blocks)) + "\n"
-
-
-def _kind(error: Error) -> str:
-    """The class of an error, and its words where they can hold no value."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
-    if isinstance(error, OSError) and error.strerror:  # without the name of the file
-        return f"{name}: [Errno {error.errno}] {error.strerror}"
-    words = str(error)
-    if isinstance(error, _WORDS_TELL_NO_VALUES) or not words:
-        return f"{name}: {words}" if words else name
-    return f"{name} {LEFT_OUT}"
-
-
-def _full_name(kind: type[Error]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _on_thread(found: threading.ExceptHookArgs) -> None:

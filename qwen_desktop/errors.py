@@ -79,9 +79,12 @@ class Report:
     details: str = ""
     is_bug: bool = False
     code: str = ""  # of a Known; the window offers ways out for some
+    trace: str = ""  # of a bug: its details without words that may quote what was written
 
     def for_log(self) -> str:
         """The details, else the sentence with its numbers. Names may be private: they stay out."""
+        if self.trace:
+            return self.trace
         shown = {
             name: value if _NUMBER.fullmatch(value) else f"{{{name}}}"
             for name, value in self.values.items()
@@ -105,6 +108,8 @@ def report_of(error: BaseException) -> Report:
         return error.report()
     import traceback  # not needed on the way to the first paint
 
+    from qwen_desktop.redaction import described
+
     summary = traceback.format_exception_only(type(error), error)[-1].strip()
     return Report(
         template=BUG,
@@ -112,4 +117,5 @@ def report_of(error: BaseException) -> Report:
         values={"summary": summary},
         details="".join(traceback.format_exception(type(error), error, error.__traceback__)),
         is_bug=True,
+        trace=described(error),
     )

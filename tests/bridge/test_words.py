@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QTranslator
 
 from qwen_desktop.bridge.words import translated
-from qwen_desktop.errors import Report
+from qwen_desktop.errors import Report, report_of
 
 
 class Chinese(QTranslator):
@@ -36,6 +36,24 @@ def test_sentences_are_joined_by_a_space(qapp):
 
 def test_chinese_sentences_are_not(chinese):
     assert translated(REPORT) == "没有 file。请再看一次。"
+
+
+def test_the_log_has_the_places_of_a_fault_and_no_words_that_may_quote_a_chat():
+    def work(said):
+        try:
+            {}[said]
+        except KeyError:
+            int(said)
+
+    with pytest.raises(ValueError) as caught:
+        work("my secret")
+    report = report_of(caught.value)
+    logged = report.for_log()
+    assert "in work" in logged
+    assert "KeyError" in logged
+    assert "ValueError" in logged
+    assert "secret" not in logged.replace('work("my secret")', "")  # code of ours is no chat
+    assert "my secret" in report.details  # shown to the user alone
 
 
 def test_the_log_has_the_numbers_of_a_sentence_and_no_names():
