@@ -120,6 +120,7 @@ class AnswerResponse(Response):
         self._stop = threading.Event()
         self._gone = asyncio.Event()
         self._begun = False  # whether the first line of the response is out
+        self._told = False  # whether the last one is: whoever goes now leaves nothing
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,7 +140,8 @@ class AnswerResponse(Response):
             await self._end()
         finally:
             self._stop.set()
-            self._notes.left = self._notes.left or self._gone.is_set()
+            left = self._gone.is_set() and not self._told
+            self._notes.left = self._notes.left or left
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
@@ -256,6 +258,9 @@ class AnswerResponse(Response):
         except asyncio.TimeoutError:  # the built-in one from Python 3.11 on
             self._stop.set()
             self._gone.set()
+            return
+        if message["type"] == "http.response.body":
+            self._told = not message.get("more_body", False)
 
     async def _begin_stream(self) -> None:
         if not self._begun:
