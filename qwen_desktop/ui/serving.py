@@ -1,4 +1,7 @@
-"""The local server of the window: its dialog, its log, a notice where a message waits for it."""
+"""The local server of the window: its dialog, its log, and what is seen of it beside the dialog.
+
+A mark in the sidebar while it runs, and a notice where a message waits for it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from qwen_desktop.bridge.serving import LOG_ROWS
 if TYPE_CHECKING:
     from qwen_desktop.bridge.serving import Serving, ServingState
     from qwen_desktop.serve.served import Entry
+    from qwen_desktop.ui.controls import Button
     from qwen_desktop.ui.main_window import MainWindow
     from qwen_desktop.ui.notices import Notice
     from qwen_desktop.ui.serving_dialog import ServingDialog
@@ -28,7 +32,8 @@ class ServingView(QObject):
         self._port, self._keyed = 0, False
         self._entries: deque[Entry] = deque(maxlen=LOG_ROWS)
         self.dialog: ServingDialog | None = None
-        self.notice: Notice | None = None  # made when it is needed
+        self.notice: Notice | None = None  # made when they are needed
+        self.mark: Button | None = None
         serving.changed.connect(self._on_changed)
         serving.served.connect(self._on_served)
 
@@ -66,6 +71,7 @@ class ServingView(QObject):
 
     @Slot(object)
     def _on_changed(self, state: ServingState) -> None:
+        self._show_mark(state)
         if state.holds:
             if self.notice is None:
                 from qwen_desktop.ui.notices import Notice
@@ -78,3 +84,18 @@ class ServingView(QObject):
             self.notice.hide()
         if self.notice is not None:
             self._window.notices.fit()
+
+    def _show_mark(self, state: ServingState) -> None:
+        if self.mark is None:
+            if not state.running:
+                return
+            from qwen_desktop.ui.controls import Button
+
+            words = self.tr("Local server is on")
+            self.mark = Button(words, icon="server", kind="plain", align_left=True)
+            self.mark.setObjectName("servingMark")
+            self.mark.setAccessibleName(words)
+            self.mark.clicked.connect(self.show)
+            self._window.sidebar.add_foot(self.mark)
+        self.mark.setToolTip(state.address)
+        self.mark.setVisible(state.running)

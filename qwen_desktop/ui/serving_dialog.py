@@ -255,6 +255,9 @@ class ServingDialog(Dialog):
     def _on_problem(self, report: Report) -> None:
         self.trouble.setText(translated(report))
         self.trouble.show()
+        if report.code == "port-taken":
+            self.port.setFocus()
+            self.port.selectAll()
 
     # -- what is pressed -------------------------------------------------------------------
 

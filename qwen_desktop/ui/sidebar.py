@@ -94,6 +94,13 @@ class Sidebar(Surface):
         """Show these rows until the list of the bridge comes."""
         self.list.set_source(KeptRows(summaries))
 
+    def add_foot(self, widget: QWidget) -> None:
+        """Put `widget` above the settings, for the eye and for Tab."""
+        self._column.insertWidget(self._column.indexOf(self.settings_button), widget)
+        if (before := self.settings_button.previousInFocusChain()) is not None:
+            QWidget.setTabOrder(before, widget)
+        QWidget.setTabOrder(widget, self.settings_button)
+
     def connect_to(self, chats: ChatList) -> None:
         """Bring the list to life. To be called once."""
         from qwen_desktop.ui.list_actions import ListActions

@@ -190,6 +190,7 @@ def test_a_port_that_is_taken_is_told(dialog, qtbot):
         wait(qtbot, dialog.trouble.isVisible)
         assert "in use" in dialog.trouble.text()
         assert dialog.go.text() == "Start"
+        assert dialog.focusWidget() is dialog.port
         dialog.port.stepUp()
         assert not dialog.trouble.isVisible()
 
@@ -220,8 +221,14 @@ def test_enter_starts_and_esc_leaves_it_running(dialog, loaded, qtbot):
     qtbot.keyClick(dialog.address, Qt.Key.Key_Escape)
     assert loaded.window.serving.dialog is None
     assert loaded.serving.state.running
+    mark = loaded.window.serving.mark
+    assert mark.isVisible()  # one sees that it goes on
+    assert mark.nextInFocusChain() is loaded.window.sidebar.settings_button
+    press(qtbot, mark)
+    assert loaded.window.serving.dialog.isVisible()
     loaded.serving.stop()
     wait(qtbot, lambda: not loaded.serving.state.running)
+    assert not mark.isVisible()
 
 
 def test_the_end_of_the_program_is_told_to_all_who_wait(dialog, loaded, qtbot):
