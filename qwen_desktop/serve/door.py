@@ -9,6 +9,7 @@ purpose (DNS rebinding) is not ours.
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -17,10 +18,13 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qwen_desktop.errors import report_of
 from qwen_desktop.serve.answers import NOTES, Notes
 from qwen_desktop.serve.served import Entry
-from qwen_desktop.serve.trouble import Refused
+from qwen_desktop.serve.trouble import Refused, refused_by
 from qwen_desktop.serve.writing import to_json
+
+_log = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN = frozenset({"/", "/health"})  # paths that tell nothing: no key is asked for
@@ -94,6 +98,10 @@ class Door:
                 await Response(status_code=204)(scope, receive, sending)
                 return
             await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - the border: others would log its words
+            _log.error("local server: %s", report_of(error).for_log())
+            if not status:
+                await refusal(refused_by(report_of(error)))(scope, receive, sending)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
             self._tell(

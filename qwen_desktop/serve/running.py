@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known
+from qwen_desktop.errors import QT_TRANSLATE_NOOP, Known, report_of
 from qwen_desktop.serve.served import Entry, Load
 from qwen_desktop.serve.site import ServeOptions, Site
 from qwen_desktop.serve.source import Source
@@ -84,8 +84,8 @@ class Running:
         """Answer on this thread, until `close`."""
         try:
             self._server.run(sockets=[self._socket])
-        except Exception:  # noqa: BLE001 - the border of this thread
-            _log.exception("the local server ended")
+        except Exception as error:  # noqa: BLE001 - the border of this thread
+            _log.error("the local server ended: %s", report_of(error).for_log())
         finally:
             self._socket.close()
             self._ended()

@@ -1,4 +1,4 @@
-"""Clients that stay and do not read: they hold nobody up for long."""
+"""Clients that stay and do not read hold nobody up; faults of ours are told without words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import queue
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ class Fast:
         return Standing(Phase.READY, INFO)
 
     def begin(self, job: Job) -> None:
+        text = job.request.messages[-1].text
+        if "faulty" in text:
+            raise ValueError(text)
         threading.Thread(target=self._work, args=(job,)).start()
 
     def _work(self, job: Job) -> None:
@@ -94,3 +98,15 @@ def test_a_client_that_does_not_read_is_left(
 
 def test_a_client_that_reads_has_all_of_it(running: Running) -> None:
     assert ask(running, "something long").count(b"word ") == PIECES * 40_000
+
+
+def test_a_fault_of_ours_is_told_and_logged_without_words(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(running, "a faulty secret")
+    assert caught.value.code == 500
+    assert "secret" not in caught.value.read().decode()
+    assert "ValueError" in caplog.text
+    assert "secret" not in caplog.text
+    assert b"Hi" in ask(running, "Hello")
