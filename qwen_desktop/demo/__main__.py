@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .train import Recipe, train
 
         recipe = Recipe(seed=options.seed)
-        train(guide, options.out, replace(recipe, steps=options.steps or recipe.steps), report)
+        if options.steps:
+            recipe = replace(recipe, steps=options.steps, refining_steps=0)
+        train(guide, options.out, recipe, report)
         return 0
     from .evaluate import evaluate, table
 

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ class Recipe:
     seed: int = 1
     # One: a second hardly helps with matrices this small, and spins when the machine is busy.
     threads: int = 1
-    steps: int = 6000
+    steps: int = 6600
     # Tokens of a batch, padding included; every n-th batch is one of conversations.
     batch_tokens: int = 1024
     conversation_every: int = 3
-    vocabulary: int = 3584
+    vocabulary: int = 3840
     layers: int = 3
     hidden: int = 192
-    intermediate: int = 640
+    intermediate: int = 704
     heads: int = 3
     head_dim: int = 64
     learning_rate: float = 3e-3
@@ -49,6 +49,15 @@ class Recipe:
     warm_up: int = 100
     weight_decay: float = 0.1
     dropout: float = 0.05  # of the embeddings
+    # Then once more from the weights as they are saved: a shorter, lower wave, other questions.
+    refining_steps: int = 1500
+    refining_rate: float = 1e-3
+
+    def refining(self) -> Recipe:
+        """The second wave."""
+        return replace(
+            self, seed=self.seed + 1, steps=self.refining_steps, learning_rate=self.refining_rate
+        )
 
 
 def train(
@@ -71,6 +80,11 @@ def train(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     report(f"{len(guide.topics)} topics, {tokenizer.get_vocab_size()} tokens, {parameters} numbers")
     _fit(model, guide, tokenizer, recipe, report)
+    if recipe.refining_steps:
+        refining = recipe.refining()
+        model.to(torch.bfloat16).to(torch.float32)
+        torch.manual_seed(refining.seed)
+        _fit(model, guide, tokenizer, refining, report)
     seconds = time.monotonic() - began
     _save(model, tokenizer, folder)
     _describe(folder, guide, parameters, recipe, seconds)
@@ -208,7 +222,7 @@ def _describe(folder: Path, guide: Guide, parameters: int, recipe: Recipe, secon
         _README.format(
             parameters=parameters,
             topics=len(guide.topics),
-            steps=recipe.steps,
+            steps=recipe.steps + recipe.refining_steps,
             seed=recipe.seed,
             minutes=round(seconds / 60),
             threads=recipe.threads,
