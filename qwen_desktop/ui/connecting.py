@@ -75,11 +75,15 @@ class Connecting(QObject):
 
     @Slot()
     def show_connections(self) -> None:
-        """The dialog of connections. Asks no server."""
+        """The dialog of connections, at the one that answers this chat. Asks no server."""
+        choice = self._placing.place.choice
+        self._show_connection(choice.connection if choice is not None else "")
+
+    def _show_connection(self, connection_id: str) -> None:
         if self.dialog is None:
             from qwen_desktop.ui.connections_dialog import ConnectionsDialog
 
-            self.dialog = ConnectionsDialog(self._connections, self._window)
+            self.dialog = ConnectionsDialog(self._connections, self._window, at=connection_id)
             self.dialog.finished.connect(self._on_finished)
         self.dialog.open()
 
@@ -110,7 +114,7 @@ class Connecting(QObject):
                 self._add(part, model, self._using(connection.id, model), on=model == chosen)
             if not names:
                 part.addAction(self.tr("Test the connection to see its models…")).triggered.connect(
-                    self.show_connections
+                    self._showing(connection.id)
                 )
         more = menu.addAction(self.tr("Connections…"))
         more.setShortcut(self._window.header.shortcut("connections"))
@@ -118,6 +122,9 @@ class Connecting(QObject):
 
     def _using(self, connection_id: str, model: str) -> Callable[[], None]:
         return lambda: self._placing.use_server(connection_id, model)
+
+    def _showing(self, connection_id: str) -> Callable[[], None]:
+        return lambda: self._show_connection(connection_id)
 
     def _add(self, menu: QMenu, name: str, use: Callable[[], None], *, on: bool) -> QAction:
         action = menu.addAction(_plain(name))

@@ -39,7 +39,10 @@ class ConnectionsDialog(Dialog):
     What is changed is kept by Save, by going to another one and by Close; Esc gives it up.
     """
 
-    def __init__(self, connections: Connections, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, connections: Connections, parent: QWidget | None = None, *, at: str = ""
+    ) -> None:
+        """Opens at the connection with the id `at`, else at the first."""
         super().__init__("connectionsDialog", self.tr("Connections"), parent)
         self.resize(theme.px(SIZE[0]), theme.px(SIZE[1]))
         self.setMinimumSize(*SMALLEST)
@@ -74,7 +77,8 @@ class ConnectionsDialog(Dialog):
         connections.tested.connect(self._on_tested)
         connections.untested.connect(self._on_untested)
         entries = connections.entries
-        self._show(entries[0] if entries else None)
+        first = entries[0] if entries else None
+        self._show(next((entry for entry in entries if entry.connection.id == at), first))
 
     # -- building --------------------------------------------------------------------------
 

@@ -129,6 +129,28 @@ def test_a_chat_goes_to_a_server_and_comes_back(shop, qtbot, server, tmp_path):
     assert "Endless-Chat" in window.header.model.text()
 
 
+def test_the_dialog_opens_at_the_connection_that_is_meant(shop, qtbot):
+    window = shop.window
+    window.actions_by_name["connections"].trigger()
+    dialog = window.connecting.dialog
+    for count, name in enumerate(("Aye", "Bee", "Cee"), 1):
+        qtbot.mouseClick(button(dialog, "newConnection"), Qt.MouseButton.LeftButton)
+        qtbot.keyClicks(dialog.form.name, name)
+        qtbot.keyClicks(dialog.form.address, "127.0.0.1:9")
+        qtbot.mouseClick(button(dialog, "saveConnection"), Qt.MouseButton.LeftButton)
+        wait(qtbot, lambda count=count: len(shop.connections.entries) == count)
+    dialog.close()
+    choose(window, "Bee", "Test the connection to see its models…")
+    dialog = window.connecting.dialog
+    assert dialog.form.name.text() == dialog.list.currentItem().text() == "Bee"
+    dialog.close()
+    last = shop.connections.entries[-1].connection
+    shop.placing.use_server(last.id, "m")  # it answers this chat
+    window.actions_by_name["connections"].trigger()
+    assert window.connecting.dialog.form.name.text() == last.name
+    window.connecting.dialog.close()
+
+
 def test_a_connection_is_removed_and_its_chat_says_so(shop, qtbot, server):
     made = connect(shop, qtbot, server)
     shop.placing.use_server(made.id, "m")
@@ -157,7 +179,6 @@ def test_what_is_wrong_with_a_server_is_a_sentence(shop, qtbot, server):
     qtbot.mouseClick(button(dialog, "testConnection"), Qt.MouseButton.LeftButton)
     wait(qtbot, lambda: "wants a key" in dialog.state.text())
     dialog.close()
-
 
 
 def test_an_address_is_told_as_it_is_asked(shop, qtbot):
