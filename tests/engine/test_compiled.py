@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -24,11 +27,11 @@ if start.why_not_here():
 IDS = [7 + 13 * n % 250 for n in range(37)]
 
 
-def pair(folder, code, precision=Precision.FP32):
+def pair(folder, code, precision=Precision.FP32, threads=2):
     """The compiled runner and the module's, of one model."""
     plan = loader.plan(inspect(folder), LoadRequest(folder, precision=precision, placement="cpu"))
     model = loader.load(plan, NEVER, lambda _: None)
-    torch.set_num_threads(2)  # which it keeps to
+    torch.set_num_threads(threads)  # which it keeps to
     compiled = compiled_runner(model, KvFormat.MODEL, code)
     assert compiled is not None
     assert compiled.wait()
@@ -139,6 +142,29 @@ def test_compiled_code_is_found_again(made, code):
     assert again._compiling is None
     assert "compiled" in again.capabilities.name
     assert np.isfinite(greedy(again)).all()
+
+
+_ASKED = """
+import sys
+from pathlib import Path
+import torch
+from tests.engine.test_compiled import greedy, pair
+compiled, _ = pair(Path(sys.argv[1]), Path(sys.argv[2]), threads=1)
+before = torch.get_num_threads(), compiled._step._threads
+greedy(compiled, 3)
+print(*before, torch.get_num_threads())
+"""
+
+
+def test_torch_keeps_to_the_threads_it_was_given(made, code):
+    """Numba's threads begin once in a process."""
+    folder = made("qwen2")
+    pair(folder, code)
+    asked = [sys.executable, "-c", _ASKED, str(folder), str(code)]
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    environment.pop("OMP_NUM_THREADS", None)
+    run = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["1", "1", "1"], run.stderr
 
 
 def test_code_of_other_versions_is_removed_and_ours_stays(made, code):

@@ -114,8 +114,12 @@ class CompiledRunner(LeanRunner):
         if not start.is_compiled(self._folder, self._variant):
             self._give_up("the compiler ended without a result")
             return
+        threads = torch.get_num_threads()
         try:
+            # Its first run starts the threads of numba, from when on torch would use as many: also
+            # where fewer were asked for, or the cores are half as many as what they pretend to be.
             start.compile_now(self._folder, self._variant)
+            torch.set_num_threads(threads)
             self._step = _Step(self._model, self._variant)
         except _troubles() as error:  # the way round is open: the lean forward decodes
             self._give_up(error)
