@@ -57,7 +57,7 @@ def test_a_good_folder_for_people():
     text = done.stdout.decode()
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
-    for expected in ("Qwen3, chat", "2.1 M", "auto (fp32)", "✓", "layers 0–2", "It opens."):
+    for expected in ("Qwen3, chat", "2.3 M", "auto (fp32)", "✓", "layers 0–2", "It opens."):
         assert expected in text
     rows = {line[:14].strip(): line.split() for line in text.splitlines()}
     assert rows["KV cache"][-4:] == ["8k", "2k", "4k", "8k"]
