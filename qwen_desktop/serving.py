@@ -133,7 +133,10 @@ def _answer(engine: Engine, job: Job) -> None:
         for event in engine.generate(job.request, job.stop):
             job.put(event)
     except BaseException as error:  # noqa: BLE001 - the border of the engine's thread
-        job.put(report_of(error))
+        report = report_of(error)
+        if report.is_bug and not isinstance(error, Cancelled):
+            _log.error("an answer: %s", report.for_log())
+        job.put(report)
 
 
 def run(order: ServeOrder) -> int:
