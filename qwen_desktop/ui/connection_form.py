@@ -42,6 +42,7 @@ class ConnectionForm(QWidget):
         super().__init__(parent)
         self._id = ""  # of what the fields show
         self._filling = False
+        self.others: frozenset[str] = frozenset()  # names of other connections
         self.models: tuple[RemoteModel, ...] = ()  # those that the last test found
         self._build_fields()
         self._place_fields()
@@ -57,6 +58,8 @@ class ConnectionForm(QWidget):
 
     def _build_fields(self) -> None:
         self.name = self._line("connectionName", self.tr("Name"), LONGEST)
+        self.name_note = TintedLabel("", 12, tint="warning", wrap=True)
+        self.name_note.setObjectName("nameNote")
         self.address = self._line("connectionAddress", self.tr("Address"), LONGEST_ADDRESS)
         self.address.setPlaceholderText("http://192.168.1.20:8000/v1")
         self.address_note = TintedLabel("", 12, tint="dim", wrap=True)
@@ -109,7 +112,7 @@ class ConnectionForm(QWidget):
         key.addWidget(self.forget)
         row = 0
         for widget, below in (
-            (self.name, None),
+            (self.name, self.name_note),
             (self.address, self.address_note),
             (self.kind, None),
             (self.key, self.key_note),
@@ -188,7 +191,8 @@ class ConnectionForm(QWidget):
         if access is not None:
             words = texts.get(access.place, self.tr("There is no key."))
             if not access.has_keyring:
-                words += " " + self.tr("This system has no keyring that would keep one.")
+                none = self.tr("This system has no keyring that would keep one.")
+                words = self.tr("{there} {none}").format(there=words, none=none)
         has_one = access is not None and access.place in texts
         self.key_note.setText(words)
         self.key_note.setVisible(bool(words))
@@ -199,16 +203,23 @@ class ConnectionForm(QWidget):
         )
         self.forget.setEnabled(has_one)
 
-    def typed(self) -> ConnectionEntry | None:
-        """What the fields say; None where that is no connection."""
+    @property
+    def _typed_name(self) -> str:
+        """The name, else the host."""
         base = normal_address(self.address.text())
-        if not base:
+        host = Connection("", base).host if base else ""
+        return " ".join(self.name.text().split()) or host
+
+    def typed(self) -> ConnectionEntry | None:
+        """What the fields say; None where that is no connection, or another is called so."""
+        base = normal_address(self.address.text())
+        if not base or self._typed_name in self.others:
             return None
         connection = Connection("", base, self._id)
         return ConnectionEntry(
             replace(
                 connection,
-                name=" ".join(self.name.text().split()) or connection.host,
+                name=self._typed_name,
                 kind=ServerKind(self.kind.currentData()),
                 model=self.model.currentText().strip(),
                 timeouts=Timeouts(*(box.value() for box in self.waits)),
@@ -226,6 +237,11 @@ class ConnectionForm(QWidget):
     def _on_changed(self) -> None:
         if self._filling:
             return
+        is_taken = self._typed_name in self.others
+        taken = self.tr("Another connection is called so.") if is_taken else ""
+        self.name_note.setText(taken)
+        self.name_note.setVisible(is_taken)
+        self.name.setAccessibleDescription(taken)
         words, tint = self._address_words()
         self.address_note.tint = tint
         self.address_note.setText(words)

@@ -168,6 +168,11 @@ class ConnectionsDialog(Dialog):
         self._cancel()
         self._shown = entry
         self._id = entry.connection.id if entry is not None else ""
+        self.form.others = frozenset(
+            one.connection.name
+            for one in self._connections.entries
+            if one.connection.id != self._id
+        )
         self.form.show_entry(entry)
         self._say("")
         self._fill_list()

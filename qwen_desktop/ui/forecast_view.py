@@ -153,7 +153,7 @@ class ForecastView(QWidget):
         if not forecast.turn:
             return f"{begin}."
         more = self.tr("≈ %Ln more turns", "", forecast.turns)
-        return f"{begin} ({more})."
+        return self.tr("{begin} ({more}).").format(begin=begin, more=more)
 
     def _words(self, way: Way) -> str:
         if way.kind is WayKind.KV8:

@@ -512,7 +512,8 @@ class MainWindow(Frame):
         from qwen_desktop.ui.remedies import remedy
 
         self.finish_building()
-        self.banner.show_report(report, note, action or remedy(report))
+        offered = action or remedy(report, self.connecting.show_connections)
+        self.banner.show_report(report, note, offered)
 
     @Slot(object)
     def show_details(self, report: Report | None) -> None:

@@ -13,13 +13,26 @@ from qwen_desktop.errors import QT_TRANSLATE_NOOP, Report
 
 _CONTEXT = "remedies"
 _OPEN = QT_TRANSLATE_NOOP("remedies", "Open folder")
+_CONNECTIONS = QT_TRANSLATE_NOOP("remedies", "Connections…")
+_OF_CONNECTIONS = frozenset(  # trouble that other entries of a connection mend
+    f"remote-{name}"
+    for name in (
+        "address", "certificate", "dns", "forbidden", "key", "model", "not-found", "offline",
+        "page", "redirect", "refused", "silent", "tls",
+    )
+)  # fmt: skip
 _PLACES = ("file", "folder", "path")  # values of a report that name something on disk
 
 Remedy = tuple[str, Callable[[], object]]
 
 
-def remedy(report: Report) -> Remedy | None:
-    """The words of a button and what it does; None where there is nothing to be done here."""
+def remedy(report: Report, connections: Callable[[], object]) -> Remedy | None:
+    """The words of a button and what it does; None where there is nothing to be done here.
+
+    `connections` shows the dialog of servers.
+    """
+    if report.code in _OF_CONNECTIONS:
+        return QCoreApplication.translate(_CONTEXT, _CONNECTIONS), connections
     for name in _PLACES:
         place = Path(report.values.get(name, ""))
         if place.is_absolute():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, Signal, Slot
+from PySide6.QtCore import QLocale, QTimer, Signal, Slot
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SIZE = (760, 560)  # a key is seen whole
 PORT = 8080
+SAID_MS = 1500  # how long a button says that it has copied
 PORTS = (1024, 65535)
 
 
@@ -149,7 +150,7 @@ class ServingDialog(Dialog):
         self._places.addWidget(self.page)
 
     def _build_log(self) -> None:
-        self.log_label = Label(self.tr("Requests; of texts nothing is noted"), 13, dim=True)
+        self.log_label = Label(self.tr("Requests. Their texts are not noted."), 13, dim=True)
         self.entries = ServingLog()
         self.log = ServingTable(self.entries)
         self.log.setObjectName("servingLog")
@@ -290,12 +291,18 @@ class ServingDialog(Dialog):
 
     @Slot()
     def _on_copy_key(self) -> None:
-        QGuiApplication.clipboard().setText(self._serving.key.key)
+        self._copied(self.copy_key, self._serving.key.key)
 
     @Slot()
     def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.address.text())
+        self._copied(self.copy, self.address.text())
 
     @Slot()
     def _on_copy_page(self) -> None:
-        QGuiApplication.clipboard().setText(self._serving.state.address + "/")
+        self._copied(self.page, self._serving.state.address + "/")
+
+    def _copied(self, button: QPushButton, text: str) -> None:
+        QGuiApplication.clipboard().setText(text)
+        words = button.accessibleName()
+        button.setText(self.tr("Copied"))
+        QTimer.singleShot(SAID_MS, button, lambda: button.setText(words))

@@ -1376,12 +1376,20 @@
         <translation>此系统没有可以保存密钥的密钥环。</translation>
     </message>
     <message>
+        <source>{there} {none}</source>
+        <translation>{there}{none}</translation>
+    </message>
+    <message>
         <source>Kept; type another to replace it</source>
         <translation>已保存；输入新的即可替换</translation>
     </message>
     <message>
         <source>Only where the server wants one</source>
         <translation>仅在服务器要求时</translation>
+    </message>
+    <message>
+        <source>Another connection is called so.</source>
+        <translation>已有另一个连接使用此名称。</translation>
     </message>
     <message>
         <source>That is no address; write one as http://host:8000/v1.</source>
@@ -2544,8 +2552,12 @@
     <message numerus="yes">
         <source>≈ %Ln more turns</source>
         <translation>
-            <numerusform>≈ 还有 %Ln 轮</numerusform>
+            <numerusform>约还有 %Ln 轮</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>{begin} ({more}).</source>
+        <translation>{begin}（{more}）。</translation>
     </message>
     <message>
         <source>8-bit KV cache</source>
@@ -5329,7 +5341,7 @@
     </message>
     <message>
         <source>Start</source>
-        <translation>开始</translation>
+        <translation>启动</translation>
     </message>
     <message>
         <source>Address</source>
@@ -5348,8 +5360,8 @@
         <translation>供浏览器使用的对话网页地址</translation>
     </message>
     <message>
-        <source>Requests; of texts nothing is noted</source>
-        <translation>请求；不记录任何文本</translation>
+        <source>Requests. Their texts are not noted.</source>
+        <translation>请求记录；不记录其文字内容。</translation>
     </message>
     <message>
         <source>Requests</source>
@@ -5407,6 +5419,10 @@
         <source>This system has no keyring: the key holds until the program ends.</source>
         <translation>本系统没有密钥环：密钥保留到程序结束。</translation>
     </message>
+    <message>
+        <source>Copied</source>
+        <translation>已复制</translation>
+    </message>
 </context>
 <context>
     <name>ServingLog</name>
@@ -5456,6 +5472,10 @@
     <message>
         <source>Show the server</source>
         <translation>显示服务器</translation>
+    </message>
+    <message>
+        <source>Local server is on</source>
+        <translation>本地服务器已开启</translation>
     </message>
 </context>
 <context>
@@ -9386,6 +9406,10 @@
     <message>
         <source>Open folder</source>
         <translation>打开文件夹</translation>
+    </message>
+    <message>
+        <source>Connections…</source>
+        <translation>连接…</translation>
     </message>
 </context>
 <context>

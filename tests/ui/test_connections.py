@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton
 
+from qwen_desktop.errors import Known
 from qwen_desktop.ui.answer_facts import server_text
 from qwen_desktop.ui.small_dialogs import ConfirmDialog
 from tests.bridge.vaults import vault  # noqa: F401 - a fixture
@@ -199,6 +200,32 @@ def test_an_address_is_told_as_it_is_asked(shop, qtbot):
         assert button(dialog, "testConnection").isEnabled() == (text not in ("", "http://"))
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not shop.connections.entries  # given up
+
+
+def test_two_connections_have_two_names(shop, qtbot, server):
+    made = connect(shop, qtbot, server)
+    shop.window.actions_by_name["connections"].trigger()
+    dialog = shop.window.connecting.dialog
+    form, save = dialog.form, button(dialog, "saveConnection")
+    qtbot.mouseClick(button(dialog, "newConnection"), Qt.MouseButton.LeftButton)
+    form.address.setText("https://models.example.com/v1")
+    form.name.setText(f"  {made.name} ")
+    assert "called so" in form.name_note.text()
+    assert not save.isEnabled()
+    form.name.setText("Other")
+    assert not form.name_note.text()
+    assert save.isEnabled()
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+
+
+def test_trouble_with_a_server_leads_to_its_connection(shop, qtbot, server):
+    connect(shop, qtbot, server)
+    trouble = Known("It does not take the key.", "Enter it in Connections.", code="remote-key")
+    shop.window.show_problem(trouble.report())
+    wait(qtbot, shop.window.banner.action.isVisible)
+    qtbot.mouseClick(shop.window.banner.action, Qt.MouseButton.LeftButton)
+    wait(qtbot, shop.window.connecting.dialog.isVisible)
+    shop.window.connecting.dialog.close()
 
 
 def test_models_of_an_address_that_is_not_kept_are_not_kept(shop, qtbot, server):

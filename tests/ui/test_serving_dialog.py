@@ -98,6 +98,7 @@ def test_from_start_to_stop(dialog, loaded, qtbot):
     assert texts[5] == "4"
     press(qtbot, dialog.copy)
     assert QGuiApplication.clipboard().text() == url
+    assert dialog.copy.text() == "Copied"
     press(qtbot, dialog.page)
     assert QGuiApplication.clipboard().text() == url.removesuffix("v1")
     press(qtbot, dialog.go)

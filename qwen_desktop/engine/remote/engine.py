@@ -42,6 +42,8 @@ from qwen_desktop.errors import Cancelled, Known
 T = TypeVar("T")
 
 STATE_SECONDS = 3.0
+# Who has a page of metrics that is understood here, or may have one.
+_TELLING = (ServerKind.VLLM, ServerKind.SGLANG, ServerKind.OPENAI)
 _NEVER = threading.Event()
 
 
@@ -95,6 +97,9 @@ class RemoteEngine:
 
     def state(self, connection: Connection, stop: threading.Event = _NEVER) -> ServerState | None:
         """How busy a server is; None where it does not tell, or cannot be asked now."""
+        known = self._learned.get((connection.base, connection.kind))
+        if known is not None and known.facts.kind not in _TELLING:
+            return None
 
         def ask(link: Link) -> ServerState | None:
             status, body, _ = link.get("/metrics", STATE_SECONDS, root=True)

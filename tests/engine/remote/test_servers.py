@@ -62,6 +62,15 @@ def test_the_page_is_beside_the_api(remote):
     assert remote.state(Connection("Lab", server.address)) is None  # nobody there
 
 
+def test_who_is_known_to_have_no_such_page_is_not_asked_for_it(remote):
+    with fake() as server:
+        server.models = {"object": "list", "data": [{"id": "m", "owned_by": "qwen-desktop"}]}
+        connection = Connection("Lab", server.address)
+        remote.test(connection)
+        assert remote.state(connection) is None
+        assert "/metrics" not in [asked.path for asked in server.seen]
+
+
 def ollama(server):
     server.pages["/api/version"] = lambda x: x.json({"version": "0.12.3"})
 
