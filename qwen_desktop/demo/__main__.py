@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         recipe = Recipe(seed=options.seed)
         if options.steps:
-            recipe = replace(recipe, steps=options.steps, refining_steps=0)
+            recipe = replace(recipe, steps=options.steps, refining_steps=())
         train(guide, options.out, recipe, report)
         return 0
     from .evaluate import evaluate, table

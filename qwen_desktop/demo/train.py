@@ -49,15 +49,19 @@ class Recipe:
     warm_up: int = 100
     weight_decay: float = 0.1
     dropout: float = 0.05  # of the embeddings
-    # Then once more from the weights as they are saved: a shorter, lower wave, other questions.
-    refining_steps: int = 1500
+    # Then again from the weights as they are saved: shorter, lower waves, other questions.
+    refining_steps: tuple[int, ...] = (1500, 4000)
     refining_rate: float = 1e-3
 
-    def refining(self) -> Recipe:
-        """The second wave."""
-        return replace(
-            self, seed=self.seed + 1, steps=self.refining_steps, learning_rate=self.refining_rate
-        )
+    @property
+    def all_steps(self) -> int:
+        """Steps of all waves."""
+        return self.steps + sum(self.refining_steps)
+
+    def refinings(self) -> Iterator[Recipe]:
+        """The waves after the first."""
+        for n, steps in enumerate(self.refining_steps, 1):
+            yield replace(self, seed=self.seed + n, steps=steps, learning_rate=self.refining_rate)
 
 
 def train(
@@ -80,8 +84,7 @@ def train(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     report(f"{len(guide.topics)} topics, {tokenizer.get_vocab_size()} tokens, {parameters} numbers")
     _fit(model, guide, tokenizer, recipe, report)
-    if recipe.refining_steps:
-        refining = recipe.refining()
+    for refining in recipe.refinings():
         model.to(torch.bfloat16).to(torch.float32)
         torch.manual_seed(refining.seed)
         _fit(model, guide, tokenizer, refining, report)
@@ -222,7 +225,7 @@ def _describe(folder: Path, guide: Guide, parameters: int, recipe: Recipe, secon
         _README.format(
             parameters=parameters,
             topics=len(guide.topics),
-            steps=recipe.steps + recipe.refining_steps,
+            steps=recipe.all_steps,
             seed=recipe.seed,
             minutes=round(seconds / 60),
             threads=recipe.threads,
