@@ -8,15 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from qwen_desktop import (
-    __version__,
-    get_options,
-    serve_options,
-    study_options,
-    talk_options,
-    transfer_options,
-)
+from qwen_desktop import __version__
 from qwen_desktop.chat.checkpoint import KvFormat, Precision
 from qwen_desktop.chat.settings import SETTINGS
 from qwen_desktop.errors import Known
@@ -43,7 +37,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of `arguments`. A start of the window, the most frequent, does not wait for the
+    options of other commands.
+    """
     parser = argparse.ArgumentParser(
         allow_abbrev=False,  # else options of commands are taken for shortened ones: --to, --top-k
         prog="qwen-desktop",
@@ -64,6 +61,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_options(opening)
     opening.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    if any(word in COMMANDS or word.startswith(("-h", "--h")) for word in arguments):
+        _add_commands(commands)
+    return parser
+
+
+def _add_commands(commands: Any) -> None:
+    from qwen_desktop import (
+        get_options,
+        serve_options,
+        study_options,
+        talk_options,
+        transfer_options,
+    )
+
     importing = commands.add_parser(
         "import",
         help="take chats of this and other programs into the profile, without a window",
@@ -91,7 +102,6 @@ def _parser() -> argparse.ArgumentParser:
     add_profile(chat)
     add_settings(chat)
     transfer_options.add_commands(commands)
-    return parser
 
 
 def _with_command(arguments: Sequence[str]) -> list[str]:
@@ -108,7 +118,7 @@ def _with_command(arguments: Sequence[str]) -> list[str]:
 
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; exits with status 2 on a wrong one."""
-    parser = _parser()
+    parser = _parser(arguments)
     return _options(parser, parser.parse_args(_with_command(arguments)))
 
 
@@ -152,7 +162,7 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Opti
 
 def main(arguments: Sequence[str]) -> int:
     """Run the window, one question in the terminal or a command; gives the exit status."""
-    parser = _parser()
+    parser = _parser(arguments)
     given = parser.parse_args(_with_command(arguments))
     if given.command == "inspect":
         return _inspect(given)
@@ -165,18 +175,19 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(parser, given)
     try:
         if given.command == "study":
-            from qwen_desktop import studying
+            from qwen_desktop import study_options, studying
 
             return studying.run(study_options.order(given))
         if given.command == "get":
-            from qwen_desktop import getting
+            from qwen_desktop import get_options, getting
 
             return getting.run(get_options.order(given, options.profile))
         if given.command == "serve":
-            from qwen_desktop import serving
+            from qwen_desktop import serve_options, serving
 
             return serving.run(serve_options.order(given, options.profile.compiled_code))
         if given.command == "chat":
+            from qwen_desktop import talk_options
             from qwen_desktop.talk import running
 
             return running.run(talk_options.order(parser, given, options))
@@ -199,7 +210,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _transfer(parser: argparse.ArgumentParser, given: argparse.Namespace, profile: Profile) -> int:
-    from qwen_desktop import transfer
+    from qwen_desktop import transfer, transfer_options
 
     if given.command == "export":
         return transfer.export(profile, transfer_options.export_request(given))
