@@ -189,8 +189,12 @@ def test_a_seed_that_was_set_guesses_nothing(both):
     ask_with = {"temperature": 0.5, "max_new_tokens": 60}
     (end,) = [e for e in ask(on, request("the the", seed=3, **ask_with)) if isinstance(e, Finished)]
     assert end.drafted == 0
-    (end,) = [e for e in ask(on, request("the the", **ask_with)) if isinstance(e, Finished)]
-    assert end.drafted > 0
+
+    def drafted():  # by chance an answer is over before it repeats anything
+        events = ask(on, request("the the", **ask_with))
+        return next(e for e in events if isinstance(e, Finished)).drafted
+
+    assert any(drafted() for _ in range(20))
 
 
 @pytest.mark.parametrize("family", FORGETFUL)

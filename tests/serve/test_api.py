@@ -16,7 +16,7 @@ from tests.serve.process import DEMO, Served, served
 
 MODEL = "demo-checkpoint"
 QUESTION = [{"role": "user", "content": "What can you do?"}]
-LONG = [{"role": "user", "content": "Tell me about branches of a chat."}]
+LONG = [{"role": "user", "content": "window " * 30}]
 PATIENCE_S = 60.0
 
 
