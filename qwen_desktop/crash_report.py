@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from qwen_desktop.paths import is_frozen
 from qwen_desktop.redaction import LEFT_OUT as LEFT_OUT
 from qwen_desktop.redaction import described as described
 from qwen_desktop.redaction import without_private
@@ -150,7 +151,7 @@ class CrashWatch:
             on = f"{system.sysname} {system.release} {system.machine}"
         return (
             f"Qwen Desktop {self._version}\n"
-            f"Python {sys.version.split()[0]}{' (installed)' if _is_frozen() else ''}\n"
+            f"Python {sys.version.split()[0]}{' (installed)' if is_frozen() else ''}\n"
             f"{on}\n"
             f"{time.strftime('%Y-%m-%d %H:%M:%S')}{_HEAD_ENDS}"
         )
@@ -183,7 +184,3 @@ def _read(file: Path) -> str:
             stream.seek(-half, os.SEEK_END)
             raw += b"\n[...]\n" + stream.read(half)
     return raw.decode("utf-8", "replace")
-
-
-def _is_frozen() -> bool:
-    return bool(getattr(sys, "frozen", False))

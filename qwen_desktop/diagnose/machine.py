@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qwen_desktop import __version__, licences
 from qwen_desktop.diagnose import Row, Section, bytes_row, size
-from qwen_desktop.paths import Profile
+from qwen_desktop.paths import Profile, is_frozen
 
 # Variables that change what happens. Of these the values are told; a proxy may hold a password.
 _TOLD = (
@@ -60,7 +60,7 @@ def program() -> Section:
 
 
 def _kind() -> str:
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         return "application folder"
     return "source tree" if _in_source_tree() else "Python package"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
-import sys
 from importlib import metadata
 
 from PySide6.QtCore import QCoreApplication, qVersion
 from PySide6.QtGui import QGuiApplication
+
+from qwen_desktop.paths import is_frozen
 
 _LIBRARIES = ("PySide6_Essentials", "torch", "transformers")
 
@@ -22,7 +23,7 @@ def machine_text() -> str:
         *(f"{library} {version}" for library in _LIBRARIES if (version := _version(library))),
         f"{platform.system()} {platform.release()} {platform.machine()}",
     ]
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         lines[0] += " (installed)"
     return "\n".join(lines)
 
