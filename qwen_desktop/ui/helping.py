@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl, Slot
+from PySide6.QtCore import QObject, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 
 from qwen_desktop.bridge.text_file import TextFile
 from qwen_desktop.bridge.words import translated
-from qwen_desktop.ui.checkpoints import QT_DIALOGS
 from qwen_desktop.ui.notices import Notice
 
 if TYPE_CHECKING:
@@ -217,23 +215,13 @@ class HelpView(QObject):
             self._diagnosis.show_nothing(sentence)
 
     def _save(self, name: str, text: str) -> None:
-        from PySide6.QtWidgets import QFileDialog
+        from qwen_desktop.ui.save_picker import ask_where
 
-        documents = QStandardPaths.StandardLocation.DocumentsLocation
-        picker = QFileDialog(self._crash or self._diagnosis or self._window)
-        picker.setObjectName("reportTarget")
-        picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.setWindowTitle(self.tr("Save report as"))
-        picker.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        picker.setFileMode(QFileDialog.FileMode.AnyFile)
-        if os.environ.get(QT_DIALOGS) == "1":
-            picker.setOption(QFileDialog.Option.DontUseNativeDialog)
-        picker.setDirectory(QStandardPaths.writableLocation(documents))
-        picker.selectFile(name)
-        picker.accepted.connect(
-            lambda: self._file.write(Path(picker.selectedFiles()[0]), text + "\n")
+        parent = self._crash or self._diagnosis or self._window
+        picker = ask_where(
+            parent, self.tr("Save report as"), name, lambda f: self._file.write(f, text + "\n")
         )
-        picker.open()
+        picker.setObjectName("reportTarget")
 
     @Slot(object)
     def _on_written(self, file: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl, Slot
+from PySide6.QtCore import QObject, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 
 from qwen_desktop.bridge.text_file import TextFile
-from qwen_desktop.ui.checkpoints import QT_DIALOGS
 
 if TYPE_CHECKING:
     from qwen_desktop.errors import Report
@@ -31,27 +29,14 @@ class SavingCode(QObject):
     @Slot(str, str)
     def save(self, name: str, code: str) -> None:
         """Ask where to save `code`; `name` is what is suggested."""
-        from PySide6.QtWidgets import QFileDialog
+        from qwen_desktop.ui.save_picker import ask_where
 
-        documents = QStandardPaths.StandardLocation.DocumentsLocation
-        picker = QFileDialog(self._window)
-        picker.setObjectName("codeTarget")
-        picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.setWindowTitle(self.tr("Save code as"))
-        picker.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        picker.setFileMode(QFileDialog.FileMode.AnyFile)
-        if os.environ.get(QT_DIALOGS) == "1":
-            picker.setOption(QFileDialog.Option.DontUseNativeDialog)
-        picker.setDirectory(self._folder or QStandardPaths.writableLocation(documents))
-        picker.selectFile(name)
-
-        def accepted() -> None:
-            file = Path(picker.selectedFiles()[0])
+        def chosen(file: Path) -> None:
             self._folder = str(file.parent)
             self._file.write(file, code)
 
-        picker.accepted.connect(accepted)
-        picker.open()
+        picker = ask_where(self._window, self.tr("Save code as"), name, chosen, self._folder)
+        picker.setObjectName("codeTarget")
 
     @Slot(object)
     def _on_written(self, file: Path) -> None:
